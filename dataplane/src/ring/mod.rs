@@ -1,0 +1,39 @@
+//! Links and their rings, in netmap's memory layout.
+//!
+//! A *link* is an attached interface. It has queues; a [`Queue`] is one receive and one transmit
+//! ring that one worker owns. Three providers fill rings: the kernel's netmap ([`kernel`]), memory
+//! of our own ([`memory`]: replay, tests, benchmarks) and later AF_XDP. The packet path cannot tell
+//! them apart: it sees [`RxRing`], [`TxRing`] and [`Frame`].
+
+pub mod memory;
+mod queue;
+mod region;
+
+use std::io;
+
+pub use queue::{BadRing, BadSlot, Frame, Full, HEAD, Headroom, RxRing, Sent, TxRing, prefetch};
+pub use region::{Region, RegionId};
+
+/// What moves slots between a queue and the world: one call per burst, never one per packet.
+pub trait Provider: Send {
+    /// Sends what [`TxRing::publish`] handed over and frees the slots of frames already sent.
+    fn sync_tx(&mut self) -> io::Result<()>;
+
+    /// Takes back released receive slots and shows newly received frames.
+    fn sync_rx(&mut self) -> io::Result<()>;
+
+    /// Something to `poll(2)` for input while the worker sleeps, where there is such a thing.
+    fn descriptor(&self) -> Option<std::os::fd::RawFd> {
+        None
+    }
+}
+
+/// One receive and one transmit ring of a link, owned by one worker.
+pub struct Queue {
+    /// Frames that came in.
+    pub rx: RxRing,
+    /// Frames that go out.
+    pub tx: TxRing,
+    /// Who moves them.
+    pub provider: Box<dyn Provider>,
+}

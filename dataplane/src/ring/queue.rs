@@ -1,0 +1,547 @@
+//! One receive ring and one transmit ring as a worker sees them: slots, buffers, offsets.
+//!
+//! Everything the rest of the crate may do to shared memory is here, so every bound is checked
+//! here: the kernel does not report a bad `head`, `buf_idx`, `len` or offset, it resets the ring
+//! and goes on. A [`Frame`] that exists has passed those checks.
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use netmap_sys::netmap::{NS_BUF_CHANGED, NS_MOREFRAG, netmap_ring, netmap_slot};
+
+use super::region::{Region, RegionId};
+
+/// Bytes of a frame's buffer that can be viewed as one array, whatever the frame's length.
+///
+/// Ethernet (14), outer IPv6 (40), inner IPv4 with options (60) and TCP (20) fit, with a rest.
+pub const HEAD: usize = 160;
+
+/// Where received frames start in their buffers: `base`, plus 0 to `colours - 1` cache lines
+/// chosen by buffer number.
+///
+/// With one colour all headers sit at the same stride and share 1/32 of the cache's sets; eight
+/// colours cost nothing and keep the headers of a full ring in the first-level cache
+/// (docs/performance.md).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Headroom {
+    base: u16,
+    colours: u16,
+}
+
+impl Headroom {
+    /// Room for a 40-byte outer header, rounded to a cache line.
+    pub const DEFAULT_BASE: u16 = 64;
+    /// No headroom: the link does not know offsets.
+    pub const NONE: Self = Self { base: 0, colours: 1 };
+
+    /// `base` bytes in front of every frame, spread over `colours` cache lines (a power of two).
+    pub const fn new(base: u16, colours: u16) -> Self {
+        assert!(colours.is_power_of_two());
+        Self { base, colours }
+    }
+
+    /// The offset that a frame received into buffer `buf` starts at.
+    #[inline(always)]
+    pub fn of(self, buf: u32) -> u16 {
+        self.base + 64 * (buf as u16 & (self.colours - 1))
+    }
+
+    /// The largest offset [`Self::of`] answers.
+    pub fn max(self) -> u16 {
+        self.base + 64 * (self.colours - 1)
+    }
+}
+
+/// A received frame: which buffer, where in it, how long. Not the bytes; those are reached
+/// through the [`RxRing`] it came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Frame {
+    slot: u32,
+    buf: u32,
+    start: u16,
+    len: u16,
+}
+
+impl Frame {
+    /// Length in bytes, Ethernet header included, FCS not.
+    #[inline(always)]
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Bytes free in front of the frame.
+    #[inline(always)]
+    pub fn headroom(&self) -> usize {
+        self.start as usize
+    }
+
+    /// The frame with another length, from the same start. Not longer than its buffer: the ring
+    /// checks when the bytes are asked for or sent.
+    #[inline(always)]
+    #[must_use]
+    pub fn with_len(self, len: usize) -> Self {
+        Self { len: len as u16, ..self }
+    }
+
+    /// `n` bytes cut off the front (a header popped).
+    #[inline(always)]
+    #[must_use]
+    pub fn pop(self, n: u16) -> Self {
+        Self { start: self.start + n, len: self.len.saturating_sub(n), ..self }
+    }
+}
+
+/// Why a receive slot holds nothing that may be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadSlot {
+    /// `buf_idx`, `len` or offset point outside the buffer memory.
+    Bounds,
+    /// Part of a frame that spans several slots.
+    MoreFrag,
+    /// Shorter than an Ethernet header. Zero-length slots occur on native links.
+    Runt,
+}
+
+/// A ring's place in shared memory, checked once when it was attached.
+#[derive(Debug)]
+struct Raw {
+    ring: NonNull<netmap_ring>,
+    slots: NonNull<netmap_slot>,
+    bufs: NonNull<u8>,
+    num_slots: u32,
+    buf_size: u32,
+    /// Buffer indices at or above this lie outside the region.
+    buf_limit: u32,
+    /// All ones below `offset_bits` where the link knows offsets, else 0.
+    offset_mask: u64,
+    headroom: Headroom,
+    region: Arc<Region>,
+}
+
+// SAFETY: a ring is used by the one worker that owns it; the other side (kernel or `Wire`)
+// follows the head/tail protocol, and the region outlives the ring by its `Arc`.
+unsafe impl Send for Raw {}
+
+/// A ring in shared memory that does not look like one.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("ring at offset {offset} of the netmap region: {what}")]
+pub struct BadRing {
+    offset: usize,
+    what: String,
+}
+
+impl Raw {
+    fn attach(region: Arc<Region>, offset: usize, headroom: Headroom) -> Result<Self, BadRing> {
+        let bad = |what: String| BadRing { offset, what };
+        let header = size_of::<netmap_ring>();
+        if offset % 64 != 0 || offset.checked_add(header).is_none_or(|end| end > region.len()) {
+            return Err(bad("its header lies outside the region".into()));
+        }
+        // SAFETY: the header lies inside the mapped region, as just checked, and is aligned.
+        let ring = unsafe { region.base().add(offset) }.cast::<netmap_ring>();
+        // SAFETY: as above. These four words do not change while the ring is bound to us.
+        let (num_slots, buf_size, buf_ofs, tail) = unsafe {
+            let r = ring.as_ptr();
+            ((*r).num_slots, (*r).nr_buf_size, (*r).buf_ofs, (*r).tail)
+        };
+        let slots_end = offset + header + num_slots as usize * size_of::<netmap_slot>();
+        if num_slots < 2 || slots_end > region.len() {
+            return Err(bad(format!("its {num_slots} slots do not fit the region")));
+        }
+        if tail >= num_slots {
+            return Err(bad(format!("its tail {tail} is not below its {num_slots} slots")));
+        }
+        let first_buf = usize::try_from(offset as i64 + buf_ofs)
+            .ok()
+            .filter(|&b| b < region.len())
+            .ok_or_else(|| bad(format!("its buffers start at {buf_ofs}, outside the region")))?;
+        if (buf_size as usize) < headroom.max() as usize + HEAD + 64 || buf_size > 1 << 16 {
+            return Err(bad(format!("its buffers of {buf_size} bytes do not suit headroom {}", headroom.max())));
+        }
+        let buf_limit = (region.len() - first_buf) / buf_size as usize;
+        Ok(Self {
+            ring,
+            // SAFETY: both lie inside the region, as checked above.
+            slots: unsafe { ring.add(1) }.cast(),
+            // SAFETY: as above.
+            bufs: unsafe { region.base().add(first_buf) },
+            num_slots,
+            buf_size,
+            buf_limit: buf_limit as u32,
+            offset_mask: if headroom == Headroom::NONE { 0 } else { 0xffff },
+            headroom,
+            region,
+        })
+    }
+
+    /// The slot `i` places after `from`; `i` is below the ring's size.
+    #[inline(always)]
+    fn slot_index(&self, from: u32, i: u32) -> u32 {
+        let at = from + i;
+        if at >= self.num_slots { at - self.num_slots } else { at }
+    }
+
+    #[inline(always)]
+    fn slot(&self, index: u32) -> *mut netmap_slot {
+        assert!(index < self.num_slots);
+        // SAFETY: `attach` checked that `num_slots` slots lie inside the region.
+        unsafe { self.slots.as_ptr().add(index as usize) }
+    }
+
+    /// The `len` bytes at `start` of buffer `buf`.
+    #[inline(always)]
+    fn bytes(&self, buf: u32, start: usize, len: usize) -> NonNull<u8> {
+        assert!(buf < self.buf_limit && start + len <= self.buf_size as usize);
+        // SAFETY: `buf_limit` buffers of `buf_size` bytes lie inside the region.
+        unsafe { self.bufs.add(buf as usize * self.buf_size as usize + start) }
+    }
+
+    #[inline(always)]
+    fn word(&self, field: impl FnOnce(*mut netmap_ring) -> *mut u32) -> &AtomicU32 {
+        // SAFETY: the ring header is mapped and aligned; the other side writes these words
+        // concurrently, so they are only ever touched as atomics.
+        unsafe { AtomicU32::from_ptr(field(self.ring.as_ptr())) }
+    }
+
+    #[inline(always)]
+    fn tail(&self) -> u32 {
+        // SAFETY: only the address of the field is taken.
+        let tail = self.word(|r| unsafe { &raw mut (*r).tail }).load(Ordering::Acquire);
+        // A tail outside the ring would be the other side's bug: then nothing is available.
+        if tail < self.num_slots { tail } else { self.head() }
+    }
+
+    fn head(&self) -> u32 {
+        // SAFETY: only the address of the field is taken.
+        let head = self.word(|r| unsafe { &raw mut (*r).head }).load(Ordering::Relaxed);
+        head.min(self.num_slots - 1)
+    }
+
+    /// Gives everything before `next` to the other side.
+    #[inline(always)]
+    fn publish(&self, next: u32) {
+        // SAFETY: only the addresses of the fields are taken.
+        self.word(|r| unsafe { &raw mut (*r).cur }).store(next, Ordering::Relaxed);
+        // SAFETY: as above.
+        self.word(|r| unsafe { &raw mut (*r).head }).store(next, Ordering::Release);
+    }
+
+    /// Slots from `next` up to the tail.
+    #[inline(always)]
+    fn until_tail(&self, next: u32) -> u32 {
+        let tail = self.tail();
+        if tail >= next { tail - next } else { tail + self.num_slots - next }
+    }
+}
+
+/// The receive side of a queue. Frames are taken in order, then their slots are released together.
+#[derive(Debug)]
+pub struct RxRing {
+    raw: Raw,
+    /// First slot not yet released to the other side.
+    next: u32,
+    /// The slot before the next one said that its frame goes on.
+    continues: bool,
+}
+
+impl RxRing {
+    /// Attaches to the receive ring at `offset` of `region` and writes the initial offset into
+    /// its slots.
+    pub(super) fn attach(region: Arc<Region>, offset: usize, headroom: Headroom) -> Result<Self, BadRing> {
+        let raw = Raw::attach(region, offset, headroom)?;
+        let next = raw.head();
+        let held = raw.until_tail(next);
+        if raw.offset_mask != 0 {
+            for i in held..raw.num_slots {
+                let slot = raw.slot(raw.slot_index(next, i));
+                // SAFETY: a slot of this ring, not yet filled by the other side: at attach time
+                // no frame has been asked for.
+                unsafe { (*slot).ptr = raw.headroom.of((*slot).buf_idx) as u64 };
+            }
+        }
+        Ok(Self { raw, next, continues: false })
+    }
+
+    /// How many frames wait.
+    #[inline(always)]
+    pub fn available(&self) -> u32 {
+        self.raw.until_tail(self.next)
+    }
+
+    /// Asks the cache for slot `i`'s headers. Any `i` is fine; this is a hint.
+    #[inline(always)]
+    pub fn prefetch(&self, i: u32) {
+        if i >= self.raw.num_slots {
+            return;
+        }
+        let slot = self.raw.slot(self.raw.slot_index(self.next, i));
+        // SAFETY: a slot inside the ring; what is read may be stale and is only a hint.
+        let (buf, ptr) = unsafe { ((*slot).buf_idx, (*slot).ptr) };
+        let at = buf as usize * self.raw.buf_size as usize + (ptr & self.raw.offset_mask) as usize;
+        let frame = self.raw.bufs.as_ptr().wrapping_add(at);
+        prefetch(frame);
+        // Tunnelled headers reach into the second line; a pushed header into the line before,
+        // which is only written, so the store buffer hides it.
+        prefetch(frame.wrapping_add(64));
+    }
+
+    /// Takes the `i`-th waiting frame (`i` below [`Self::available`], each once, in order) and
+    /// restores its slot's initial offset.
+    #[inline(always)]
+    pub fn take(&mut self, i: u32) -> Result<Frame, BadSlot> {
+        let index = self.raw.slot_index(self.next, i);
+        let slot = self.raw.slot(index);
+        // SAFETY: a slot between head and tail is ours until `release`.
+        let slot = unsafe { &mut *slot };
+        let start = (slot.ptr & self.raw.offset_mask) as usize;
+        let (buf, len, flags) = (slot.buf_idx, slot.len as usize, slot.flags);
+        if self.raw.offset_mask != 0 {
+            // The kernel never resets it: a slot returned at 24 receives at 24 next lap.
+            slot.ptr = self.raw.headroom.of(buf) as u64;
+        }
+        if flags & NS_MOREFRAG != 0 || self.continues {
+            self.continues = flags & NS_MOREFRAG != 0;
+            return Err(BadSlot::MoreFrag);
+        }
+        if buf >= self.raw.buf_limit || start + len.max(HEAD) > self.raw.buf_size as usize {
+            return Err(BadSlot::Bounds);
+        }
+        if len < 14 {
+            return Err(BadSlot::Runt);
+        }
+        Ok(Frame { slot: index, buf, start: start as u16, len: len as u16 })
+    }
+
+    /// The first [`HEAD`] bytes of the buffer from the frame's start, past its end too: bytes
+    /// beyond [`Frame::len`] are left over from earlier frames and mean nothing.
+    #[inline(always)]
+    pub fn head(&mut self, frame: Frame) -> &mut [u8; HEAD] {
+        self.window(frame, 0)
+    }
+
+    /// The window of [`HEAD`] bytes that starts `back` bytes before the frame.
+    ///
+    /// # Panics
+    /// If the frame has less headroom than `back`.
+    #[inline(always)]
+    pub fn window(&mut self, frame: Frame, back: usize) -> &mut [u8; HEAD] {
+        assert!(frame.start as usize >= back);
+        let at = self.raw.bytes(frame.buf, frame.start as usize - back, HEAD);
+        // SAFETY: the bytes are inside the buffer memory; `&mut self` makes this the only view
+        // into buffers of slots this worker holds.
+        unsafe { &mut *at.as_ptr().cast() }
+    }
+
+    /// The frame's bytes.
+    #[inline(always)]
+    pub fn bytes(&mut self, frame: Frame) -> &mut [u8] {
+        let at = self.raw.bytes(frame.buf, frame.start as usize, frame.len as usize);
+        // SAFETY: as in `window`.
+        unsafe { std::slice::from_raw_parts_mut(at.as_ptr(), frame.len as usize) }
+    }
+
+    /// Makes at least `room` bytes of headroom by moving the frame inside its buffer; the bool
+    /// says whether bytes were moved. `None` where the buffer is too small.
+    #[inline(always)]
+    pub fn make_headroom(&mut self, frame: Frame, room: usize) -> Option<(Frame, bool)> {
+        if frame.start as usize >= room {
+            return Some((frame, false));
+        }
+        self.shift(frame, room).map(|f| (f, true))
+    }
+
+    #[cold]
+    fn shift(&mut self, frame: Frame, start: usize) -> Option<Frame> {
+        let len = frame.len as usize;
+        if start + len.max(HEAD) > self.raw.buf_size as usize {
+            return None;
+        }
+        let from = self.raw.bytes(frame.buf, frame.start as usize, len);
+        let to = self.raw.bytes(frame.buf, start, len);
+        // SAFETY: both ranges are inside the one buffer that this frame owns; they may overlap.
+        unsafe { std::ptr::copy(from.as_ptr(), to.as_ptr(), len) };
+        Some(Frame { start: start as u16, ..frame })
+    }
+
+    /// Gives the first `n` taken slots back, with whatever buffers they hold now.
+    #[inline(always)]
+    pub fn release(&mut self, n: u32) {
+        debug_assert!(n <= self.available());
+        self.next = self.raw.slot_index(self.next, n);
+        self.raw.publish(self.next);
+    }
+
+    /// The memory its buffers are in.
+    pub fn region(&self) -> RegionId {
+        self.raw.region.id()
+    }
+
+    /// Number of slots; one fewer can wait.
+    pub fn slots(&self) -> u32 {
+        self.raw.num_slots
+    }
+
+    /// Whether received frames have room in front for a pushed header.
+    pub fn headroom(&self) -> Headroom {
+        self.raw.headroom
+    }
+}
+
+/// The transmit side of a queue.
+#[derive(Debug)]
+pub struct TxRing {
+    raw: Raw,
+    /// First slot not yet handed to the other side.
+    next: u32,
+    /// Slots left as of the last look at the tail.
+    space: u32,
+}
+
+/// How a frame got into the transmit ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// Buffers were swapped: no byte was copied.
+    Swapped,
+    /// Swapped, after moving the frame inside its buffer, because the link knows no offsets.
+    Shifted,
+    /// Copied, because the two links are in different memory regions.
+    Copied,
+}
+
+/// The transmit ring has no free slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("transmit ring full")]
+pub struct Full;
+
+impl TxRing {
+    /// Attaches to the transmit ring at `offset` of `region`.
+    pub(super) fn attach(region: Arc<Region>, offset: usize, headroom: Headroom) -> Result<Self, BadRing> {
+        let raw = Raw::attach(region, offset, headroom)?;
+        let next = raw.head();
+        let space = raw.until_tail(next);
+        Ok(Self { raw, next, space })
+    }
+
+    /// Slots free. One slot of the ring always stays empty.
+    #[inline(always)]
+    pub fn space(&mut self) -> u32 {
+        self.space = self.raw.until_tail(self.next);
+        self.space
+    }
+
+    #[inline(always)]
+    fn claim(&mut self) -> Result<u32, Full> {
+        if self.space == 0 && self.space() == 0 {
+            return Err(Full);
+        }
+        Ok(self.next)
+    }
+
+    #[inline(always)]
+    fn advance(&mut self) {
+        self.space -= 1;
+        self.next = self.raw.slot_index(self.next, 1);
+    }
+
+    /// Puts a received frame into this ring and this ring's spare buffer into the frame's slot.
+    /// The frame must not be used afterwards.
+    #[inline(always)]
+    pub fn send(&mut self, rx: &mut RxRing, frame: Frame) -> Result<Sent, Full> {
+        let index = self.claim()?;
+        let (frame, sent) = if self.raw.region.id() != rx.raw.region.id() {
+            return self.send_copy(rx, frame);
+        } else if self.raw.offset_mask == 0 && frame.start != 0 {
+            match rx.shift(frame, 0) {
+                Some(f) => (f, Sent::Shifted),
+                None => return Err(Full),
+            }
+        } else {
+            (frame, Sent::Swapped)
+        };
+        assert!(frame.start as usize + frame.len as usize <= self.raw.buf_size as usize);
+        let theirs = rx.raw.slot(frame.slot);
+        let ours = self.raw.slot(index);
+        // SAFETY: the receive slot is between its head and tail, the transmit slot between its:
+        // both are ours until `release` and `publish`, and they are in different rings.
+        unsafe {
+            let spare = (*ours).buf_idx;
+            *ours = netmap_slot {
+                buf_idx: frame.buf,
+                len: frame.len,
+                flags: NS_BUF_CHANGED,
+                ptr: frame.start as u64,
+            };
+            (*theirs).buf_idx = spare;
+            (*theirs).flags = NS_BUF_CHANGED;
+            if rx.raw.offset_mask != 0 {
+                (*theirs).ptr = rx.raw.headroom.of(spare) as u64;
+            }
+        }
+        self.advance();
+        Ok(sent)
+    }
+
+    #[cold]
+    fn send_copy(&mut self, rx: &mut RxRing, frame: Frame) -> Result<Sent, Full> {
+        let bytes = rx.bytes(frame);
+        self.originate(bytes.len(), |to| to.copy_from_slice(bytes))?;
+        Ok(Sent::Copied)
+    }
+
+    /// Sends a frame of `len` bytes that `fill` writes into the slot's own buffer.
+    pub fn originate(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<(), Full> {
+        let index = self.claim()?;
+        let slot = self.raw.slot(index);
+        // SAFETY: a slot between head and tail is ours until `publish`.
+        let slot = unsafe { &mut *slot };
+        let start = self.raw.headroom.of(slot.buf_idx) as usize;
+        if start + len > self.raw.buf_size as usize || slot.buf_idx >= self.raw.buf_limit {
+            return Err(Full);
+        }
+        let at = self.raw.bytes(slot.buf_idx, start, len);
+        // SAFETY: the bytes are inside the slot's buffer, which nobody else holds.
+        fill(unsafe { std::slice::from_raw_parts_mut(at.as_ptr(), len) });
+        slot.len = len as u16;
+        slot.flags = 0;
+        if self.raw.offset_mask != 0 {
+            slot.ptr = start as u64;
+        }
+        self.advance();
+        Ok(())
+    }
+
+    /// Hands all frames sent so far to the other side.
+    #[inline(always)]
+    pub fn publish(&mut self) {
+        self.raw.publish(self.next);
+    }
+
+    /// Whether frames were sent that the other side has not taken yet.
+    pub fn pending(&self) -> bool {
+        self.raw.until_tail(self.next) != self.raw.num_slots - 1
+    }
+
+    /// The memory its buffers are in.
+    pub fn region(&self) -> RegionId {
+        self.raw.region.id()
+    }
+
+    /// Number of slots; one fewer can be filled.
+    pub fn slots(&self) -> u32 {
+        self.raw.num_slots
+    }
+}
+
+/// Asks the cache for the line at `at`. Any address is allowed: a prefetch cannot fault.
+#[inline(always)]
+pub fn prefetch<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch of any address, mapped or not, has no effect that a program can see.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}

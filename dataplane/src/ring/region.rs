@@ -1,0 +1,111 @@
+//! The memory that rings and buffers live in: mapped once, shared by every link in it.
+
+use std::io;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// Names one memory region. Buffers may be swapped between two rings only when both are in the
+/// same region; netmap calls this number `nr_mem_id`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RegionId(pub u64);
+
+/// A mapping shared between this process and whoever fills the rings (kernel, or [`super::memory::Wire`]).
+///
+/// Unmapped when the last ring that uses it is dropped.
+#[derive(Debug)]
+pub struct Region {
+    base: NonNull<u8>,
+    len: usize,
+    id: RegionId,
+    huge: bool,
+}
+
+// SAFETY: the region is plain memory whose lifetime is that of the `Arc` around it. Who may touch
+// which part of it is decided by the ring protocol (head, cur, tail), not by this type.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
+
+/// Size of a huge page on x86-64.
+const HUGE: usize = 2 << 20;
+
+impl Region {
+    /// Takes over a mapping made by `mmap`.
+    ///
+    /// # Safety
+    /// `base..base + len` is a live mapping, readable and writable, that nobody else unmaps.
+    pub unsafe fn from_mapping(base: NonNull<u8>, len: usize, id: RegionId) -> Arc<Self> {
+        Arc::new(Self { base, len, id, huge: false })
+    }
+
+    /// Anonymous zeroed memory of at least `len` bytes, on huge pages if asked for and possible.
+    ///
+    /// Transparent huge pages are asked for by `madvise`; whether the kernel grants them is its
+    /// business, the memory works either way.
+    pub fn anonymous(len: usize, id: RegionId, huge: bool) -> io::Result<Arc<Self>> {
+        let len = len.next_multiple_of(HUGE);
+        // SAFETY: an anonymous mapping at an address of the kernel's choice touches no memory of ours.
+        let base = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                len + HUGE,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANON,
+                -1,
+                0,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        // Huge pages need an aligned start: give the ends that stick out back to the system.
+        let start = (base as usize).next_multiple_of(HUGE);
+        let (front, back) = (start - base as usize, base as usize + HUGE - start);
+        // SAFETY: both ends lie inside the mapping made above and outside `start..start + len`.
+        unsafe {
+            if front > 0 {
+                libc::munmap(base, front);
+            }
+            if back > 0 {
+                libc::munmap((start + len) as *mut _, back);
+            }
+        }
+        #[cfg(target_os = "linux")]
+        {
+            let advice = if huge { libc::MADV_HUGEPAGE } else { libc::MADV_NOHUGEPAGE };
+            // SAFETY: the range is ours; the call changes page size only. Refusal is harmless.
+            unsafe { libc::madvise(start as *mut _, len, advice) };
+        }
+        let base = NonNull::new(start as *mut u8).expect("mmap returned a non-null mapping");
+        Ok(Arc::new(Self { base, len, id, huge }))
+    }
+
+    /// First byte of the region.
+    pub fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    /// Length in bytes.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The region's name.
+    pub fn id(&self) -> RegionId {
+        self.id
+    }
+
+    /// Whether huge pages were asked for.
+    pub fn huge(&self) -> bool {
+        self.huge
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: `from_mapping` and `anonymous` both hand over a mapping of exactly this range,
+        // and every ring that points into it keeps the `Arc`.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
+    }
+}
