@@ -1,4 +1,6 @@
 //! The packet path of hikyaku: netmap rings, IPv4-in-IPv6 tunnels, NAPT, pinned workers.
-#![warn(missing_docs)]
 
+pub mod packet;
 pub mod ring;
+pub mod time;
+pub mod verdict;

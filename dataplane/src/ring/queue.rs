@@ -467,12 +467,7 @@ impl TxRing {
         // both are ours until `release` and `publish`, and they are in different rings.
         unsafe {
             let spare = (*ours).buf_idx;
-            *ours = netmap_slot {
-                buf_idx: frame.buf,
-                len: frame.len,
-                flags: NS_BUF_CHANGED,
-                ptr: frame.start as u64,
-            };
+            *ours = netmap_slot { buf_idx: frame.buf, len: frame.len, flags: NS_BUF_CHANGED, ptr: frame.start as u64 };
             (*theirs).buf_idx = spare;
             (*theirs).flags = NS_BUF_CHANGED;
             if rx.raw.offset_mask != 0 {

@@ -1,0 +1,93 @@
+//! Two links joined by a worker that does whatever the input says with the frames it receives:
+//! what comes out of the second must be what a model of it says, whatever the shape of the rings.
+#![no_main]
+
+use std::collections::VecDeque;
+
+use arbitrary::Arbitrary;
+use hikyaku_dataplane::ring::{Headroom, MemoryConfig, links};
+use libfuzzer_sys::fuzz_target;
+
+#[derive(Arbitrary, Debug)]
+struct Input {
+    slots: u8,
+    headroom: bool,
+    bursts: Vec<Burst>,
+}
+
+#[derive(Arbitrary, Debug)]
+struct Burst {
+    arriving: Vec<(u16, u8)>,
+    own: Option<u8>,
+    moves: Vec<Move>,
+    transmit: bool,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Move {
+    Send,
+    Drop,
+    Pop(u8),
+    Push(u8),
+}
+
+const BUFFER: usize = 1024;
+
+fuzz_target!(|input: Input| {
+    let headroom = if input.headroom { Headroom::new(64, 4) } else { Headroom::NONE };
+    let slots = 2 + u32::from(input.slots % 14);
+    let config = MemoryConfig { slots, buf_size: BUFFER as u32, headroom, huge_pages: false };
+    let mut made = links(2, 1, config).expect("two small links");
+    let (mut out, mut out_wire) = made.pop().unwrap().pop().unwrap();
+    let (mut inn, mut in_wire) = made.pop().unwrap().pop().unwrap();
+    let mut waiting = VecDeque::new();
+    let mut sent = VecDeque::new();
+
+    for burst in &input.bursts {
+        for &(len, seed) in &burst.arriving {
+            let frame: Vec<u8> = (0..14 + len % 900).map(|i| (i as u8).wrapping_mul(31) ^ seed).collect();
+            let room = in_wire.room() > 0 && frame.len() <= config.max_frame();
+            assert_eq!(in_wire.deliver(&frame), room);
+            if room {
+                waiting.push_back(frame);
+            }
+        }
+        if let Some(len) = burst.own
+            && out.tx.originate(len.into(), |to| to.fill(len)).is_ok()
+        {
+            sent.push_back(vec![len; len.into()]);
+        }
+        assert_eq!(inn.rx.available() as usize, waiting.len());
+        for i in 0..inn.rx.available() {
+            inn.rx.prefetch(i);
+            let mut frame = inn.rx.take(i).expect("the wire fills slots properly");
+            let mut expected = waiting.pop_front().expect("as many as are available");
+            match burst.moves.get(i as usize).copied().unwrap_or(Move::Drop) {
+                Move::Drop => continue,
+                Move::Send => {}
+                Move::Pop(n) => {
+                    let n = usize::from(n).min(expected.len());
+                    expected.drain(..n);
+                    frame = frame.pop(n as u16);
+                }
+                Move::Push(n) => {
+                    let fits = frame.headroom() >= n.into() || usize::from(n) + frame.len().max(160) <= BUFFER;
+                    let moved = inn.rx.make_headroom(frame, n.into());
+                    assert_eq!(moved.is_some(), fits);
+                    frame = moved.map_or(frame, |(frame, _)| frame);
+                }
+            }
+            assert_eq!(inn.rx.bytes(frame), expected);
+            assert!(inn.rx.head(frame).starts_with(&expected[..expected.len().min(160)]));
+            if out.tx.send(&mut inn.rx, frame).is_ok() {
+                sent.push_back(expected);
+            }
+        }
+        inn.rx.release(inn.rx.available());
+        if burst.transmit {
+            out.tx.publish();
+            out_wire.collect(|frame| assert_eq!(frame, sent.pop_front().expect("no frame of its own making")));
+            assert!(sent.is_empty());
+        }
+    }
+});

@@ -1,0 +1,137 @@
+//! IPv4 (RFC 791).
+
+use zerocopy::network_endian::U16;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::checksum::{Checksum, Sum};
+use super::{Addr4, protocol};
+use crate::verdict::Reason;
+
+/// An IPv4 header without options.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Ipv4 {
+    /// Version (4) and header length in 32-bit words.
+    pub version_ihl: u8,
+    /// DSCP and ECN.
+    pub tos: u8,
+    /// Header and payload, bytes.
+    pub total_len: U16,
+    /// Identifies the fragments of one packet.
+    pub id: U16,
+    /// [`Ipv4::DF`], [`Ipv4::MF`] and the offset in units of eight bytes.
+    pub fragment: U16,
+    /// Hops left.
+    pub ttl: u8,
+    /// One of [`protocol`].
+    pub protocol: u8,
+    /// Over the header with its options.
+    pub checksum: Checksum,
+    /// Source.
+    pub src: Addr4,
+    /// Destination.
+    pub dst: Addr4,
+}
+
+impl Ipv4 {
+    /// Don't fragment.
+    pub const DF: u16 = 0x4000;
+    /// More fragments.
+    pub const MF: u16 = 0x2000;
+
+    /// Header length, options included, bytes.
+    #[inline(always)]
+    pub fn header_len(&self) -> usize {
+        (self.version_ihl & 0x0f) as usize * 4
+    }
+
+    /// Total length, bytes.
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        self.total_len.get() as usize
+    }
+
+    /// The sender forbids fragmentation.
+    #[inline(always)]
+    pub fn dont_fragment(&self) -> bool {
+        self.fragment.get() & Self::DF != 0
+    }
+
+    /// Offset of this fragment's payload in the packet's, bytes.
+    #[inline(always)]
+    pub fn fragment_offset(&self) -> usize {
+        (self.fragment.get() & 0x1fff) as usize * 8
+    }
+
+    /// More fragments follow.
+    #[inline(always)]
+    pub fn more_fragments(&self) -> bool {
+        self.fragment.get() & Self::MF != 0
+    }
+
+    /// Part of a packet only.
+    #[inline(always)]
+    pub fn is_fragment(&self) -> bool {
+        self.fragment.get() & 0x3fff != 0
+    }
+
+    /// Takes one from the TTL, checksum included (RFC 1141 for the common case of one word).
+    #[inline(always)]
+    pub fn decrement_ttl(&mut self) {
+        let old = u16::from_ne_bytes([self.ttl, self.protocol]);
+        self.ttl -= 1;
+        let new = u16::from_ne_bytes([self.ttl, self.protocol]);
+        self.checksum = self.checksum.updated(super::Delta::word(old, new));
+    }
+}
+
+/// What [`check`] found to be so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// Header length with options, bytes.
+    pub header_len: usize,
+    /// Total length, bytes: at most the bytes given.
+    pub len: usize,
+}
+
+/// Checks a header before anything in it is believed: version, lengths, checksum.
+///
+/// `bytes` may go on behind the packet (Ethernet padding).
+pub fn check(bytes: &[u8]) -> Result<Checked, Reason> {
+    let (ip, _) = Ipv4::ref_from_prefix(bytes).map_err(|_| Reason::Ipv4Truncated)?;
+    if ip.version_ihl >> 4 != 4 {
+        return Err(Reason::Ipv4Version);
+    }
+    let (header_len, len) = (ip.header_len(), ip.len());
+    if header_len < 20 || len < header_len {
+        return Err(Reason::Ipv4Length);
+    }
+    if len > bytes.len() {
+        return Err(Reason::Ipv4Truncated);
+    }
+    if Sum::new().bytes(&bytes[..header_len]).checksum() != Checksum::ABSENT {
+        return Err(Reason::Ipv4Checksum);
+    }
+    // RFC 791: fragments but the last carry a multiple of eight bytes, and nothing reaches past 65535.
+    let payload = len - header_len;
+    if ip.more_fragments() && payload % 8 != 0 || ip.fragment_offset() + payload > 65535 - header_len {
+        return Err(Reason::Ipv4Fragment);
+    }
+    Ok(Checked { header_len, len })
+}
+
+/// The transport checksum of an unfragmented packet's payload is right or absent.
+///
+/// Only for packets of our own making and the slow path: forwarding never looks at a payload.
+pub fn transport_checksum_is_right(packet: &[u8]) -> bool {
+    let Ok(checked) = check(packet) else { return false };
+    let Ok((ip, _)) = Ipv4::ref_from_prefix(packet) else { return false };
+    let payload = &packet[checked.header_len..checked.len];
+    let pseudo = Sum::new().bytes(&ip.src.0).bytes(&ip.dst.0).number(ip.protocol.into()).number(payload.len() as u16);
+    match ip.protocol {
+        protocol::UDP if payload.len() >= 8 && payload[6..8] == [0, 0] => true,
+        protocol::TCP | protocol::UDP => pseudo.bytes(payload).checksum() == Checksum::ABSENT,
+        protocol::ICMP => Sum::new().bytes(payload).checksum() == Checksum::ABSENT,
+        _ => true,
+    }
+}
