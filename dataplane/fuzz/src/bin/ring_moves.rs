@@ -5,7 +5,8 @@
 use std::collections::VecDeque;
 
 use arbitrary::Arbitrary;
-use hikyaku_dataplane::ring::{Headroom, MemoryConfig, links};
+use hikyaku_dataplane::ring::Headroom;
+use hikyaku_dataplane::ring::memory::{MemoryConfig, links};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
