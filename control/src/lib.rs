@@ -1,0 +1,3 @@
+//! The `hikyaku` program: what is around the packet path.
+
+pub mod capture;
