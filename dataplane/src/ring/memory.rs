@@ -83,7 +83,8 @@ pub fn links(links: usize, queues: usize, config: MemoryConfig) -> Result<Vec<Ve
             (*ring).tail = if is_tx { slots as u32 - 1 } else { 0 };
             let slot = ring.add(1).cast::<netmap_slot>();
             for i in 0..slots {
-                *slot.add(i) = netmap_slot { buf_idx: buf, len: 2048, flags: 0, ptr: 0 };
+                let start = if is_tx { 0 } else { config.headroom.of(buf) };
+                *slot.add(i) = netmap_slot { buf_idx: buf, len: 2048, flags: 0, ptr: start as u64 };
                 buf += 1;
             }
         }

@@ -5,12 +5,20 @@
 //! of our own ([`memory`]: replay, tests, benchmarks) and later AF_XDP. The packet path cannot tell
 //! them apart: it sees [`RxRing`], [`TxRing`] and [`Frame`].
 
+pub mod abi;
+pub mod kernel;
+mod link;
 pub mod memory;
+mod name;
+mod platform;
 mod queue;
 mod region;
 
 use std::io;
 
+pub use link::{LinkInfo, Offsets};
+pub use name::{LinkKind, LinkName, NameError, Rings};
+pub use platform::Adapter;
 pub use queue::{BadRing, BadSlot, Frame, Full, HEAD, Headroom, RxRing, Sent, TxRing, prefetch};
 pub use region::{Region, RegionId};
 

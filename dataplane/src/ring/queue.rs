@@ -41,6 +41,11 @@ impl Headroom {
         Self { base, colours }
     }
 
+    /// The smallest offset [`Self::of`] answers.
+    pub fn base(self) -> u16 {
+        self.base
+    }
+
     /// The offset that a frame received into buffer `buf` starts at.
     #[inline(always)]
     pub fn of(self, buf: u32) -> u16 {
@@ -50,6 +55,18 @@ impl Headroom {
     /// The largest offset [`Self::of`] answers.
     pub fn max(self) -> u16 {
         self.base + 64 * (self.colours - 1)
+    }
+
+    /// The largest offset that a frame is sent from, where the link knows offsets: it is declared
+    /// to the kernel, which cuts larger ones without a word. Beyond [`Self::max`] there are 64
+    /// bytes for an outer header that is popped and 64 by which VALE moves a frame.
+    pub fn max_start(self) -> u16 {
+        if self == Self::NONE { 0 } else { self.max() + 128 }
+    }
+
+    /// The same with half the colours, for smaller buffers; `None` when there is only one.
+    pub(super) fn fewer_colours(self) -> Option<Self> {
+        (self.colours > 1).then_some(Self { colours: self.colours / 2, ..self })
     }
 }
 
@@ -116,6 +133,8 @@ struct Raw {
     buf_limit: u32,
     /// All ones below `offset_bits` where the link knows offsets, else 0.
     offset_mask: u64,
+    /// [`Headroom::max_start`].
+    max_start: u16,
     headroom: Headroom,
     region: Arc<Region>,
 }
@@ -136,7 +155,7 @@ impl Raw {
     fn attach(region: Arc<Region>, offset: usize, headroom: Headroom) -> Result<Self, BadRing> {
         let bad = |what: String| BadRing { offset, what };
         let header = size_of::<netmap_ring>();
-        if offset % 64 != 0 || offset.checked_add(header).is_none_or(|end| end > region.len()) {
+        if !offset.is_multiple_of(64) || offset.checked_add(header).is_none_or(|end| end > region.len()) {
             return Err(bad("its header lies outside the region".into()));
         }
         // SAFETY: the header lies inside the mapped region, as just checked, and is aligned.
@@ -171,6 +190,7 @@ impl Raw {
             buf_size,
             buf_limit: buf_limit as u32,
             offset_mask: if headroom == Headroom::NONE { 0 } else { 0xffff },
+            max_start: headroom.max_start(),
             headroom,
             region,
         })
@@ -247,20 +267,12 @@ pub struct RxRing {
 }
 
 impl RxRing {
-    /// Attaches to the receive ring at `offset` of `region` and writes the initial offset into
-    /// its slots.
+    /// Attaches to the receive ring at `offset` of `region`. Its slots have their initial offsets
+    /// already: they belong to the other side, and a card was told where to write when the ring
+    /// was bound.
     pub(super) fn attach(region: Arc<Region>, offset: usize, headroom: Headroom) -> Result<Self, BadRing> {
         let raw = Raw::attach(region, offset, headroom)?;
         let next = raw.head();
-        let held = raw.until_tail(next);
-        if raw.offset_mask != 0 {
-            for i in held..raw.num_slots {
-                let slot = raw.slot(raw.slot_index(next, i));
-                // SAFETY: a slot of this ring, not yet filled by the other side: at attach time
-                // no frame has been asked for.
-                unsafe { (*slot).ptr = raw.headroom.of((*slot).buf_idx) as u64 };
-            }
-        }
         Ok(Self { raw, next, continues: false })
     }
 
@@ -298,8 +310,11 @@ impl RxRing {
         let start = (slot.ptr & self.raw.offset_mask) as usize;
         let (buf, len, flags) = (slot.buf_idx, slot.len as usize, slot.flags);
         if self.raw.offset_mask != 0 {
-            // The kernel never resets it: a slot returned at 24 receives at 24 next lap.
+            // The kernel never resets it: a slot returned at 24 receives at 24 next lap. Native
+            // drivers look at the offset only where the buffer is said to have changed, and a
+            // frame that is dropped goes back in the same buffer.
             slot.ptr = self.raw.headroom.of(buf) as u64;
+            slot.flags = NS_BUF_CHANGED;
         }
         if flags & NS_MOREFRAG != 0 || self.continues {
             self.continues = flags & NS_MOREFRAG != 0;
@@ -383,6 +398,11 @@ impl RxRing {
         self.raw.num_slots
     }
 
+    /// Bytes of each buffer.
+    pub fn buf_size(&self) -> u32 {
+        self.raw.buf_size
+    }
+
     /// Whether received frames have room in front for a pushed header.
     pub fn headroom(&self) -> Headroom {
         self.raw.headroom
@@ -404,7 +424,8 @@ pub struct TxRing {
 pub enum Sent {
     /// Buffers were swapped: no byte was copied.
     Swapped,
-    /// Swapped, after moving the frame inside its buffer, because the link knows no offsets.
+    /// Swapped, after moving the frame inside its buffer, because the link knows no offsets, or
+    /// none that large.
     Shifted,
     /// Copied, because the two links are in different memory regions.
     Copied,
@@ -452,7 +473,7 @@ impl TxRing {
         let index = self.claim()?;
         let (frame, sent) = if self.raw.region.id() != rx.raw.region.id() {
             return self.send_copy(rx, frame);
-        } else if self.raw.offset_mask == 0 && frame.start != 0 {
+        } else if frame.start > self.raw.max_start {
             match rx.shift(frame, 0) {
                 Some(f) => (f, Sent::Shifted),
                 None => return Err(Full),
@@ -499,7 +520,8 @@ impl TxRing {
         // SAFETY: the bytes are inside the slot's buffer, which nobody else holds.
         fill(unsafe { std::slice::from_raw_parts_mut(at.as_ptr(), len) });
         slot.len = len as u16;
-        slot.flags = 0;
+        // The same buffer, but perhaps from another offset: see `RxRing::take`.
+        slot.flags = NS_BUF_CHANGED;
         if self.raw.offset_mask != 0 {
             slot.ptr = start as u64;
         }

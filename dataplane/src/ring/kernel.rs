@@ -1,0 +1,562 @@
+//! Links of the kernel's netmap: one descriptor of `/dev/netmap` for every ring pair.
+//!
+//! A ring pair is bound exclusively (`ONE_NIC` with `NR_EXCLUSIVE`), so that two workers, or two
+//! programs, cannot have the same one. Descriptors of one memory region share one mapping, so a
+//! buffer has the same address whichever link it is on, and buffers are swapped between links by
+//! index. Binding and unbinding resets a native card: a link is opened once and kept.
+//!
+//! What is asked of the kernel, and why, is in docs/netmap.md.
+
+use std::ffi::CStr;
+use std::io;
+use std::mem::offset_of;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::{self, NonNull};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use netmap_sys::netmap::{NIOCRXSYNC, NIOCTXSYNC, netmap_ring};
+use zerocopy::FromBytes;
+
+use super::abi::{self, Body, flag, mode};
+use super::link::{LinkInfo, Offsets};
+use super::name::{LinkKind, LinkName, Rings};
+use super::platform::{self, Adapter, Interface};
+use super::queue::{BadRing, Headroom, RxRing, TxRing};
+use super::region::{Region, RegionId};
+use super::{Provider, Queue};
+
+const DEVICE: &CStr = c"/dev/netmap";
+
+/// How to open a link.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// Headroom wanted in front of received frames. The link may have less or none: see
+    /// [`LinkInfo::headroom`]. [`Headroom::NONE`] asks for none.
+    pub headroom: Headroom,
+    /// The programs at the other ports of this VALE switch use offsets too. Without that they would
+    /// look for a frame where it is not, so a VALE port gets headroom only with this.
+    pub peers_know_offsets: bool,
+    /// Open the host's rings of the interface as well.
+    pub host: bool,
+    /// Slots of each ring, for VALE ports and pipes; a card has its own number.
+    pub slots: Option<u32>,
+    /// The memory to use, for VALE ports and pipes, which have memory of their own otherwise. An
+    /// interface's is netmap's choice.
+    pub region: Option<RegionId>,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            headroom: Headroom::new(Headroom::DEFAULT_BASE, 8),
+            peers_know_offsets: false,
+            host: false,
+            slots: None,
+            region: None,
+        }
+    }
+}
+
+/// An open link.
+pub struct KernelLink {
+    /// Its ring pairs, in the card's order; or the host's, if the name asked for those.
+    pub queues: Vec<Queue>,
+    /// The host's ring pairs, if [`OpenOptions::host`] asked for them.
+    pub host: Vec<Queue>,
+    /// What it turned out to be.
+    pub info: LinkInfo,
+}
+
+/// Why a link could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No `/dev/netmap`.
+    #[error("/dev/netmap: not found: is the netmap module loaded? ({})", platform::LOAD_HINT)]
+    NoDevice,
+    /// Not allowed to open `/dev/netmap`.
+    #[error("/dev/netmap: permission denied: run as root, or give this user the device")]
+    Permission,
+    /// Anything else about `/dev/netmap`.
+    #[error("/dev/netmap: {0}")]
+    Device(io::Error),
+    /// The interface does not exist.
+    #[error("link {link}: no such interface (have: {})", if have.is_empty() { "none".into() } else { have.join(", ") })]
+    NoInterface {
+        /// The link.
+        link: LinkName,
+        /// The interfaces there are.
+        have: Vec<String>,
+    },
+    /// The link has fewer queues.
+    #[error("link {link}: no such queue (have: 0 to {})", have.saturating_sub(1))]
+    NoQueue {
+        /// The link.
+        link: LinkName,
+        /// How many queues it has.
+        have: u16,
+    },
+    /// VALE ports and pipes have no host rings.
+    #[error("link {link}: only an interface has host rings")]
+    NoHostRings {
+        /// The link.
+        link: LinkName,
+    },
+    /// Somebody has these rings.
+    #[error("link {link}: its {rings} are in use by another program or link (who: fstat or lsof /dev/netmap)")]
+    Busy {
+        /// The link.
+        link: LinkName,
+        /// Which rings.
+        rings: String,
+    },
+    /// Rings or buffers do not fit netmap's memory.
+    #[error("link {link}: netmap's memory has no room for its rings and buffers: enlarge {}", platform::MEMORY_HINT)]
+    NoMemory {
+        /// The link.
+        link: LinkName,
+    },
+    /// The kernel said no.
+    #[error("link {link}: netmap refused it: {source}{hint}")]
+    Refused {
+        /// The link.
+        link: LinkName,
+        /// Its answer.
+        source: io::Error,
+        /// What that often means.
+        hint: String,
+    },
+    /// The region could not be mapped.
+    #[error("link {link}: cannot map the {bytes} bytes of netmap's memory region {region}: {source}")]
+    Map {
+        /// The link.
+        link: LinkName,
+        /// The region's number.
+        region: u16,
+        /// Its size.
+        bytes: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The shared memory is not as it should be.
+    #[error("link {link}: netmap's memory is not laid out as API {} says: {what}", abi::API)]
+    Layout {
+        /// The link.
+        link: LinkName,
+        /// What is wrong.
+        what: String,
+    },
+    /// A ring is not as it should be.
+    #[error("link {link}: {source}")]
+    Ring {
+        /// The link.
+        link: LinkName,
+        /// What is wrong.
+        source: BadRing,
+    },
+}
+
+/// Opens `name` and binds its rings. Dropping the queues gives the rings back.
+pub fn open(name: &LinkName, options: &OpenOptions) -> Result<KernelLink, OpenError> {
+    let interface = match name.kind() {
+        LinkKind::Interface => Some(find_interface(name)?),
+        LinkKind::Vale | LinkKind::Pipe => None,
+    };
+    let wants_host = options.host || name.rings() == Rings::Host;
+    if wants_host && interface.is_none() {
+        return Err(OpenError::NoHostRings { link: name.clone() });
+    }
+    let (headroom, offsets) = plan_headroom(name, interface.as_ref(), options)?;
+    let mut opener = Opener { name, options, headroom, offsets, interface: interface.as_ref() };
+
+    let (first_mode, first_ring) = match name.rings() {
+        Rings::All => (mode::ONE_NIC, 0),
+        Rings::One(queue) => (mode::ONE_NIC, queue),
+        Rings::Host => (mode::ONE_SW, 0),
+    };
+    let first = opener.bind(first_mode, first_ring)?;
+    let reply = first.reply;
+    let region = map(reply.mem_id, reply.memsize).map_err(|source| OpenError::Map {
+        link: name.clone(),
+        region: reply.mem_id,
+        bytes: reply.memsize,
+        source,
+    })?;
+    let counts = opener.interface_struct(&region, &reply)?;
+    let pairs = reply.tx_rings.min(reply.rx_rings);
+    let host_pairs = counts.host_tx_rings.min(counts.host_rx_rings) as u16;
+    if first_mode == mode::ONE_NIC && first_ring >= pairs {
+        return Err(OpenError::NoQueue { link: name.clone(), have: pairs });
+    }
+
+    let mut queues = vec![opener.attach(first, &region)?];
+    let rest = match name.rings() {
+        Rings::All => (mode::ONE_NIC, 1..pairs),
+        Rings::One(_) => (mode::ONE_NIC, 0..0),
+        Rings::Host => (mode::ONE_SW, 1..host_pairs),
+    };
+    for ring in rest.1 {
+        let bound = opener.bind(rest.0, ring)?;
+        queues.push(opener.attach(bound, &region)?);
+    }
+    let mut host = Vec::new();
+    if options.host && name.rings() != Rings::Host {
+        for ring in 0..host_pairs {
+            let bound = opener.bind(mode::ONE_SW, ring)?;
+            host.push(opener.attach(bound, &region)?);
+        }
+    }
+
+    let info = LinkInfo {
+        name: name.clone(),
+        region: region.id(),
+        tx_rings: reply.tx_rings,
+        rx_rings: reply.rx_rings,
+        host_rings: host_pairs,
+        slots: queues[0].rx.slots(),
+        buf_size: queues[0].rx.buf_size(),
+        headroom: opener.headroom,
+        offsets: opener.offsets,
+        mac: interface.as_ref().and_then(|i| i.mac),
+        mtu: interface.as_ref().and_then(|i| i.mtu),
+        adapter: interface.as_ref().map(|i| i.adapter),
+    };
+    Ok(KernelLink { queues, host, info })
+}
+
+fn find_interface(name: &LinkName) -> Result<Interface, OpenError> {
+    let mut all = platform::interfaces().map_err(|source| OpenError::Refused {
+        link: name.clone(),
+        source,
+        hint: " (getifaddrs)".into(),
+    })?;
+    match all.iter().position(|i| i.name == name.port()) {
+        Some(at) => Ok(all.swap_remove(at)),
+        None => {
+            let have = all.into_iter().map(|i| i.name).collect();
+            Err(OpenError::NoInterface { link: name.clone(), have })
+        }
+    }
+}
+
+/// The headroom to ask for, before the kernel has its say: what peers understand and what the
+/// buffers leave room for.
+fn plan_headroom(
+    name: &LinkName,
+    interface: Option<&Interface>,
+    options: &OpenOptions,
+) -> Result<(Headroom, Offsets), OpenError> {
+    if options.headroom == Headroom::NONE {
+        return Ok((Headroom::NONE, Offsets::NotAsked));
+    }
+    match name.kind() {
+        // A pipe hands the sender's slot over and raises its offset to the receiver's without
+        // moving a byte: safe only where both ends start at 0, which is what no headroom is.
+        LinkKind::Pipe => return Ok((Headroom::NONE, Offsets::Peers)),
+        LinkKind::Vale if !options.peers_know_offsets => return Ok((Headroom::NONE, Offsets::Peers)),
+        LinkKind::Vale | LinkKind::Interface => {}
+    }
+    let mut pools = abi::PoolsInfo { mem_id: options.region.map_or(0, mem_id), ..Default::default() };
+    let port = if interface.is_some() { name.port() } else { "" };
+    let asked = Device::open()?.control(port, &mut pools, None);
+    // An older kernel may not answer; then the size every system starts with is assumed, and
+    // `RxRing::attach` checks the size that there is.
+    let size = if asked.is_ok() { pools.buf_pool_object_size } else { 2048 };
+    // The longest frame to come: the interface's MTU, and no less than a full inner packet in its
+    // outer header, with Ethernet and a VLAN tag. The generic adapter writes past the buffer's
+    // end where that does not fit behind the largest offset.
+    let longest = interface.and_then(|i| i.mtu).unwrap_or(0).max(1500 + 40) + 14 + 4;
+    let native = interface.is_some_and(|i| i.adapter != Adapter::Emulated);
+    Ok(match fit(options.headroom, size, longest, native) {
+        Some(headroom) => (headroom, Offsets::InUse),
+        None => (Headroom::NONE, Offsets::SmallBuffers { size, longest }),
+    })
+}
+
+/// As much of `wanted` as leaves `longest` bytes of a buffer; a native card uses whole KiB of it
+/// (ixgbe's SRRCTL) and splits longer frames over two slots.
+fn fit(wanted: Headroom, buf_size: u32, longest: u32, native: bool) -> Option<Headroom> {
+    let mut headroom = wanted;
+    loop {
+        let behind = buf_size.saturating_sub(headroom.max_start().into());
+        if (if native { behind & !1023 } else { behind }) >= longest {
+            return Some(headroom);
+        }
+        headroom = headroom.fewer_colours()?;
+    }
+}
+
+/// A region's number as the kernel writes it; 0, the kernel's choice, for memory that is not its.
+fn mem_id(region: RegionId) -> u16 {
+    u16::try_from(region.0).unwrap_or(0)
+}
+
+/// A descriptor with its rings, not yet found in the region.
+struct Bound {
+    device: Device,
+    reply: abi::Register,
+}
+
+/// What opening one link carries from ring to ring.
+struct Opener<'a> {
+    name: &'a LinkName,
+    options: &'a OpenOptions,
+    interface: Option<&'a Interface>,
+    headroom: Headroom,
+    offsets: Offsets,
+}
+
+impl Opener<'_> {
+    /// Binds one ring pair. The first one finds out whether the link knows offsets.
+    fn bind(&mut self, mode: u32, ring: u16) -> Result<Bound, OpenError> {
+        let refused = |e: &io::Error| matches!(e.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EINVAL));
+        let result = match self.try_bind(mode, ring)? {
+            Err(error) if self.headroom != Headroom::NONE && refused(&error) => {
+                // Native links without offsets say so, and some because of what is asked: go without.
+                let headroom = std::mem::replace(&mut self.headroom, Headroom::NONE);
+                let result = self.try_bind(mode, ring)?;
+                match result {
+                    Ok(_) => self.offsets = Offsets::Refused(error),
+                    Err(_) => self.headroom = headroom,
+                }
+                result
+            }
+            result => result,
+        };
+        result.map_err(|error| self.explain(mode, ring, error))
+    }
+
+    fn try_bind(&self, mode: u32, ring: u16) -> Result<io::Result<Bound>, OpenError> {
+        let device = Device::open()?;
+        let slots = self.options.slots.unwrap_or(0);
+        let mut reply = abi::Register {
+            tx_slots: slots,
+            rx_slots: slots,
+            mem_id: if self.interface.is_some() { 0 } else { self.options.region.map_or(0, mem_id) },
+            ring,
+            mode,
+            flags: flag::EXCLUSIVE | flag::NO_TX_POLL,
+            ..Default::default()
+        };
+        let mut offsets = (self.headroom != Headroom::NONE).then(|| abi::OffsetsOption {
+            header: abi::OptionHeader {
+                kind: abi::option::OFFSETS,
+                // A kernel that knows no options leaves it as it is.
+                status: libc::EOPNOTSUPP as u32,
+                ..Default::default()
+            },
+            max_offset: self.headroom.max_start().into(),
+            initial_offset: self.headroom.base().into(),
+            bits: 16,
+            ..Default::default()
+        });
+        let mut result = device.control(self.name.port(), &mut reply, offsets.as_mut());
+        if let (Ok(()), Some(option)) = (&result, offsets)
+            && option.header.status != 0
+        {
+            result = Err(io::Error::from_raw_os_error(option.header.status as i32));
+        }
+        Ok(result.map(|()| Bound { device, reply }))
+    }
+
+    /// Turns the kernel's errno into what it means for this link.
+    fn explain(&self, mode: u32, ring: u16, error: io::Error) -> OpenError {
+        let link = self.name.clone();
+        match error.raw_os_error() {
+            Some(libc::EBUSY) => {
+                let rings = if mode == mode::ONE_SW { "host rings".into() } else { format!("rings {ring}") };
+                OpenError::Busy { link, rings }
+            }
+            Some(libc::ENOMEM) => OpenError::NoMemory { link },
+            Some(libc::EINVAL) => {
+                let mut info = abi::PortInfo::default();
+                let known = Device::open().is_ok_and(|d| d.control(self.name.port(), &mut info, None).is_ok());
+                let pairs = info.tx_rings.min(info.rx_rings);
+                if known && mode == mode::ONE_NIC && ring >= pairs {
+                    return OpenError::NoQueue { link, have: pairs };
+                }
+                let hint = match self.interface.and_then(|i| i.mtu) {
+                    Some(mtu) => format!(
+                        " (is its MTU of {mtu} above netmap's buffer size? {}; is netmap older than API {}?)",
+                        platform::BUFFER_SIZE_HINT,
+                        abi::API
+                    ),
+                    None => String::new(),
+                };
+                OpenError::Refused { link, source: error, hint }
+            }
+            _ => OpenError::Refused { link, source: error, hint: String::new() },
+        }
+    }
+
+    fn layout(&self, what: impl Into<String>) -> OpenError {
+        OpenError::Layout { link: self.name.clone(), what: what.into() }
+    }
+
+    fn interface_struct(&self, region: &Region, reply: &abi::Register) -> Result<abi::Interface, OpenError> {
+        read(region, reply.offset as i64).ok_or_else(|| self.layout("netmap_if lies outside the region"))
+    }
+
+    /// Finds the descriptor's ring pair in the region.
+    fn attach(&self, bound: Bound, region: &Arc<Region>) -> Result<Queue, OpenError> {
+        let Bound { device, reply } = bound;
+        if reply.mem_id as u64 != region.id().0 {
+            return Err(self.layout(format!("its rings are in regions {} and {}", region.id().0, reply.mem_id)));
+        }
+        let counts = self.interface_struct(region, &reply)?;
+        let (tx, rx) = match reply.mode {
+            mode::ONE_SW => (counts.host_tx(reply.ring), counts.host_rx(reply.ring)),
+            _ => (counts.tx(reply.ring), counts.rx(reply.ring)),
+        };
+        let base = reply.offset as i64;
+        let find = |index: usize, dir: u16| {
+            let entry = base + size_of::<abi::Interface>() as i64 + 8 * index as i64;
+            let at = match read::<i64>(region, entry) {
+                Some(0) | None => return Err(self.layout(format!("ring_ofs[{index}] has no ring"))),
+                Some(offset) => base + offset,
+            };
+            // The header's comment has them the wrong way round: 1 is transmit.
+            match read::<u16>(region, at + offset_of!(netmap_ring, dir) as i64) {
+                Some(is) if is == dir => Ok(at as usize),
+                _ => Err(self.layout(format!("ring_ofs[{index}] is a ring of the other direction"))),
+            }
+        };
+        let bad = |source| OpenError::Ring { link: self.name.clone(), source };
+        Ok(Queue {
+            rx: RxRing::attach(region.clone(), find(rx, 0)?, self.headroom).map_err(bad)?,
+            tx: TxRing::attach(region.clone(), find(tx, 1)?, self.headroom).map_err(bad)?,
+            provider: Box::new(device),
+        })
+    }
+}
+
+/// Reads a value out of the region, where it lies inside and is aligned.
+fn read<T: FromBytes>(region: &Region, at: i64) -> Option<T> {
+    let at = usize::try_from(at).ok()?;
+    let end = at.checked_add(size_of::<T>())?;
+    if end > region.len() || !at.is_multiple_of(align_of::<T>()) {
+        return None;
+    }
+    // SAFETY: inside the mapping and aligned, as just checked (the mapping is page-aligned), and
+    // any bytes are a `T`; volatile, because the kernel shares the memory.
+    Some(unsafe { ptr::read_volatile(region.base().as_ptr().add(at).cast::<T>()) })
+}
+
+/// The mapping of region `mem_id`, made if there is none yet.
+///
+/// A mapping keeps the descriptor that made it alive, and with it whatever that descriptor has
+/// bound. So it is made by one that is bound to no port (`NR_REG_NULL`), and a link that is closed
+/// leaves netmap mode though others still use the memory. The region's number cannot be given to
+/// other memory while it is mapped.
+fn map(mem_id: u16, memsize: u64) -> io::Result<Arc<Region>> {
+    static MAPPED: Mutex<Vec<Weak<Region>>> = Mutex::new(Vec::new());
+    let id = RegionId(mem_id.into());
+    let len = usize::try_from(memsize).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    let mut mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
+    mapped.retain(|region| region.strong_count() > 0);
+    let existing = mapped.iter().filter_map(Weak::upgrade).find(|r| r.id() == id && r.len() == len);
+    if let Some(region) = existing {
+        return Ok(region);
+    }
+    let device = Device::open().map_err(io::Error::other)?;
+    let mut reply = abi::Register { mem_id, mode: mode::NULL, ..Default::default() };
+    device.control("hikyaku", &mut reply, None)?;
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
+    let base = unsafe { libc::mmap(ptr::null_mut(), len, protection, libc::MAP_SHARED, device.0.as_raw_fd(), 0) };
+    if base == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::AddrNotAvailable)?;
+    // SAFETY: the mapping was made just now with this length, and is known to nobody else.
+    let region = unsafe { Region::from_mapping(base, len, id) };
+    mapped.push(Arc::downgrade(&region));
+    Ok(region)
+}
+
+/// An open `/dev/netmap`. Closing it gives its rings back.
+#[derive(Debug)]
+struct Device(OwnedFd);
+
+impl Device {
+    fn open() -> Result<Self, OpenError> {
+        // SAFETY: a NUL-terminated path; the result is checked before it is owned.
+        let fd = unsafe { libc::open(DEVICE.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
+        if fd < 0 {
+            let error = io::Error::last_os_error();
+            return Err(match error.kind() {
+                io::ErrorKind::NotFound => OpenError::NoDevice,
+                io::ErrorKind::PermissionDenied => OpenError::Permission,
+                // The node is there, the module is not.
+                _ if matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ENODEV)) => OpenError::NoDevice,
+                _ => OpenError::Device(error),
+            });
+        }
+        // SAFETY: a descriptor just opened, that nobody else owns.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    fn control<B: Body>(&self, port: &str, body: &mut B, option: Option<&mut abi::OffsetsOption>) -> io::Result<()> {
+        let mut header = abi::Header {
+            version: abi::API,
+            request: B::REQUEST,
+            reserved: 0,
+            name: [0; abi::NAME_LEN],
+            options: option.map_or(0, |o| ptr::from_mut(o).expose_provenance() as u64),
+            body: ptr::from_mut(body).expose_provenance() as u64,
+        };
+        let room = header.name.get_mut(..port.len()).filter(|room| room.len() < abi::NAME_LEN);
+        room.ok_or(io::ErrorKind::InvalidInput)?.copy_from_slice(port.as_bytes());
+        // SAFETY: NIOCCTRL takes an nmreq_header; its body is the struct of its request (`Body`),
+        // its option says what it is, and all three outlive the call.
+        match unsafe { libc::ioctl(self.0.as_raw_fd(), abi::NIOCCTRL as _, &raw mut header) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    fn sync(&self, request: libc::c_uint) -> io::Result<()> {
+        // SAFETY: the two sync requests take no argument; what they touch is the rings' other side.
+        match unsafe { libc::ioctl(self.0.as_raw_fd(), request as _, ptr::null_mut::<u8>()) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+impl Provider for Device {
+    fn sync_tx(&mut self) -> io::Result<()> {
+        self.sync(NIOCTXSYNC)
+    }
+
+    fn sync_rx(&mut self) -> io::Result<()> {
+        self.sync(NIOCRXSYNC)
+    }
+
+    fn descriptor(&self) -> Option<RawFd> {
+        Some(self.0.as_raw_fd())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headroom_shrinks_until_a_full_frame_fits_behind_it() {
+        let wanted = Headroom::new(64, 8);
+        assert_eq!(fit(wanted, 4096, 1558, true), Some(wanted));
+        // 2048 - 128 rounds down to 1 KiB: a native card would split every full frame.
+        assert_eq!(fit(wanted, 2048, 1558, true), None);
+        assert_eq!(fit(wanted, 2048, 1558, false), Some(Headroom::new(64, 4)));
+        assert_eq!(fit(wanted, 2048, 9018, false), None);
+    }
+
+    #[test]
+    fn errors_say_what_exists_instead() {
+        let link: LinkName = "netmap:ix7".parse().unwrap();
+        let error = OpenError::NoInterface { link: link.clone(), have: vec!["ix0".into(), "ix1".into()] };
+        assert_eq!(error.to_string(), "link netmap:ix7: no such interface (have: ix0, ix1)");
+        let error = OpenError::NoQueue { link, have: 4 };
+        assert_eq!(error.to_string(), "link netmap:ix7: no such queue (have: 0 to 3)");
+    }
+}

@@ -1,0 +1,186 @@
+//! What an open link turned out to be: the status line and the warnings of a start.
+
+use std::fmt;
+use std::io;
+
+use super::name::{LinkKind, LinkName};
+use super::platform::{Adapter, BUFFER_SIZE_HINT};
+use super::queue::Headroom;
+use super::region::RegionId;
+
+/// What is known of an open link. `Display` is one line for a status page or a log.
+#[derive(Debug)]
+pub struct LinkInfo {
+    /// Its name.
+    pub name: LinkName,
+    /// The memory its buffers are in: frames move between links of one region by swapping.
+    pub region: RegionId,
+    /// Transmit rings of the link, opened or not.
+    pub tx_rings: u16,
+    /// Receive rings of the link, opened or not.
+    pub rx_rings: u16,
+    /// Pairs of host rings.
+    pub host_rings: u16,
+    /// Slots of a ring.
+    pub slots: u32,
+    /// Bytes of a buffer.
+    pub buf_size: u32,
+    /// Where received frames start; [`Headroom::NONE`] if at the buffer's start, and then a frame
+    /// that gets an outer header is shifted.
+    pub headroom: Headroom,
+    /// Why that is so.
+    pub offsets: Offsets,
+    /// The interface's Ethernet address.
+    pub mac: Option<[u8; 6]>,
+    /// The interface's MTU when it was opened.
+    pub mtu: Option<u32>,
+    /// Who fills the rings; `None` for VALE ports and pipes, which netmap itself does.
+    pub adapter: Option<Adapter>,
+}
+
+/// Whether netmap's OFFSETS option is in use, and if not, why.
+#[derive(Debug)]
+pub enum Offsets {
+    /// It is: a header is pushed and popped without moving the frame.
+    InUse,
+    /// No headroom was asked for.
+    NotAsked,
+    /// The other end of a VALE switch or a pipe may not know of offsets.
+    Peers,
+    /// A frame of `longest` bytes would not fit a buffer of `size` behind the headroom.
+    SmallBuffers {
+        /// Bytes of a buffer.
+        size: u32,
+        /// The frame that has to fit.
+        longest: u32,
+    },
+    /// The kernel refused.
+    Refused(io::Error),
+}
+
+impl fmt::Display for Offsets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InUse => f.write_str("offsets in use"),
+            Self::NotAsked => f.write_str("frames are shifted: no headroom was asked for"),
+            Self::Peers => f.write_str("frames are shifted: peers may not know offsets"),
+            Self::SmallBuffers { size, longest } => write!(
+                f,
+                "frames are shifted: buffers of {size} bytes have no room for headroom and {longest}-byte frames"
+            ),
+            Self::Refused(error) => write!(f, "frames are shifted: the driver refused offsets: {error}"),
+        }
+    }
+}
+
+impl LinkInfo {
+    /// Everything that makes this link slower than it could be, a line each.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let name = &self.name;
+        if self.adapter == Some(Adapter::Emulated) {
+            lines.push(format!(
+                "{name}: netmap's emulated adapter: every frame is copied, expect half the speed or less"
+            ));
+        }
+        match &self.offsets {
+            Offsets::SmallBuffers { size, .. } => {
+                lines.push(format!("{name}: {}; set {BUFFER_SIZE_HINT} to {}", self.offsets, size.max(&2048) * 2))
+            }
+            Offsets::Refused(_) => lines.push(format!("{name}: {}", self.offsets)),
+            Offsets::InUse | Offsets::NotAsked | Offsets::Peers => {}
+        }
+        if self.name.kind() == LinkKind::Interface && self.rx_rings > self.tx_rings {
+            lines.push(format!(
+                "{name}: {} receive rings but {} transmit rings: what arrives on the others is not seen, make them equal",
+                self.rx_rings, self.tx_rings
+            ));
+        }
+        lines
+    }
+
+    /// A warning if frames between the two links have to be copied.
+    pub fn copy_warning(&self, other: &Self) -> Option<String> {
+        (self.region != other.region).then(|| {
+            format!(
+                "{} and {} are in netmap memory regions {} and {}: every frame between them is copied",
+                self.name, other.name, self.region.0, other.region.0
+            )
+        })
+    }
+}
+
+impl fmt::Display for LinkInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.name)?;
+        match self.adapter {
+            Some(Adapter::Native) => f.write_str("native, ")?,
+            Some(Adapter::Emulated) => f.write_str("emulated, ")?,
+            Some(Adapter::Unknown) => f.write_str("native or emulated is not known, ")?,
+            None => {}
+        }
+        write!(
+            f,
+            "{} tx and {} rx rings of {} slots, buffers of {} bytes in region {}, ",
+            self.tx_rings, self.rx_rings, self.slots, self.buf_size, self.region.0
+        )?;
+        if let Some([a, b, c, d, e, g]) = self.mac {
+            write!(f, "mac {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}, ")?;
+        }
+        if let Some(mtu) = self.mtu {
+            write!(f, "mtu {mtu}, ")?;
+        }
+        write!(f, "{}", self.offsets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(name: &str, region: u64) -> LinkInfo {
+        LinkInfo {
+            name: name.parse().unwrap(),
+            region: RegionId(region),
+            tx_rings: 2,
+            rx_rings: 2,
+            host_rings: 1,
+            slots: 2048,
+            buf_size: 4096,
+            headroom: Headroom::new(64, 8),
+            offsets: Offsets::InUse,
+            mac: Some([2, 0, 0, 0, 0, 0xa]),
+            mtu: Some(1500),
+            adapter: Some(Adapter::Native),
+        }
+    }
+
+    #[test]
+    fn a_good_link_is_one_line_and_no_warning() {
+        let link = info("netmap:ix0", 1);
+        assert_eq!(
+            link.to_string(),
+            "netmap:ix0: native, 2 tx and 2 rx rings of 2048 slots, buffers of 4096 bytes in region 1, \
+             mac 02:00:00:00:00:0a, mtu 1500, offsets in use"
+        );
+        assert!(link.warnings().is_empty());
+        assert_eq!(link.copy_warning(&info("netmap:ix1", 1)), None);
+    }
+
+    #[test]
+    fn what_costs_speed_is_a_line_each() {
+        let link = LinkInfo {
+            rx_rings: 4,
+            buf_size: 2048,
+            adapter: Some(Adapter::Emulated),
+            offsets: Offsets::SmallBuffers { size: 2048, longest: 9018 },
+            ..info("netmap:ix0", 1)
+        };
+        let warnings = link.warnings();
+        assert_eq!(warnings.len(), 3, "{warnings:?}");
+        assert!(warnings[0].contains("emulated"));
+        assert!(warnings[1].contains("9018-byte") && warnings[1].contains("to 4096"));
+        assert!(warnings[2].contains("4 receive rings"));
+        assert!(link.copy_warning(&info("vale0:a", 2)).unwrap().contains("regions 1 and 2"));
+    }
+}

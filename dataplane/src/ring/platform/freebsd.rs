@@ -1,0 +1,60 @@
+//! FreeBSD: `AF_LINK` addresses and sysctls.
+
+use std::ffi::CString;
+use std::ptr;
+
+use super::Adapter;
+
+/// How netmap gets into the kernel.
+pub const LOAD_HINT: &str = "\"device netmap\" in the kernel's configuration; GENERIC has it";
+/// Where netmap's memory is enlarged.
+pub const MEMORY_HINT: &str = "sysctl dev.netmap.ring_num, ring_size and buf_num";
+/// Where netmap's buffers are enlarged.
+pub const BUFFER_SIZE_HINT: &str = "sysctl dev.netmap.buf_size";
+
+pub(super) const LINK_FAMILY: i32 = libc::AF_LINK;
+
+pub(super) fn mac(entry: &libc::ifaddrs) -> Option<[u8; 6]> {
+    // SAFETY: the caller found the address to be there and of family AF_LINK, which is sockaddr_dl.
+    let address = unsafe { &*entry.ifa_addr.cast::<libc::sockaddr_dl>() };
+    // `LLADDR` of net/if_dl.h: the address follows the name.
+    let at = usize::from(address.sdl_nlen);
+    let bytes = address.sdl_data.get(at..at + 6).filter(|_| address.sdl_alen == 6)?;
+    let mut mac = [0; 6];
+    for (to, from) in mac.iter_mut().zip(bytes) {
+        *to = *from as u8;
+    }
+    Some(mac)
+}
+
+pub(super) fn mtu(_: &str, entry: &libc::ifaddrs) -> Option<u32> {
+    // SAFETY: getifaddrs(3) makes `ifa_data` of an AF_LINK entry point at an if_data, or null.
+    let data = unsafe { entry.ifa_data.cast::<libc::if_data>().as_ref() }?;
+    Some(data.ifi_mtu)
+}
+
+/// Every iflib driver (ix, ixl, ice, igb, em, …) speaks netmap and has a sysctl subtree of that
+/// name; of the few others that do, nothing can be asked.
+pub(super) fn adapter(name: &str) -> Adapter {
+    const ADMODE_GENERIC: i32 = 2;
+    let mut mode = 0i32;
+    if sysctl("dev.netmap.admode", Some(&mut mode)) && mode == ADMODE_GENERIC {
+        return Adapter::Emulated;
+    }
+    let driver = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let unit = &name[driver.len()..];
+    if sysctl(&format!("dev.{driver}.{unit}.iflib.driver_version"), None) { Adapter::Native } else { Adapter::Unknown }
+}
+
+/// Whether the sysctl exists; its value too, where it is an integer that is asked for.
+fn sysctl(name: &str, value: Option<&mut i32>) -> bool {
+    let Ok(name) = CString::new(name) else { return false };
+    let mut len = size_of::<i32>();
+    let (to, len) = match value {
+        Some(value) => (ptr::from_mut(value).cast(), &raw mut len),
+        None => (ptr::null_mut(), &raw mut len),
+    };
+    // SAFETY: the name is NUL-terminated; `to` is null, which asks for the length alone, or has
+    // room for the `len` bytes that may be written.
+    unsafe { libc::sysctlbyname(name.as_ptr(), to, len, ptr::null(), 0) == 0 }
+}

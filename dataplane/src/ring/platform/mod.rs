@@ -1,0 +1,82 @@
+//! What the two systems say about an interface: its address, its MTU, and whether its driver
+//! speaks netmap itself. One file per system; nothing else in this crate asks which one it is.
+
+use std::ffi::CStr;
+use std::io;
+use std::ptr;
+
+#[cfg(target_os = "freebsd")]
+#[path = "freebsd.rs"]
+mod system;
+#[cfg(target_os = "linux")]
+#[path = "linux.rs"]
+mod system;
+
+pub(super) use system::{BUFFER_SIZE_HINT, LOAD_HINT, MEMORY_HINT};
+
+/// Who moves frames between the card and netmap's rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adapter {
+    /// The card's driver: zero copy.
+    Native,
+    /// netmap's generic adapter, on top of any driver: every frame is copied, at half the speed or
+    /// less.
+    Emulated,
+    /// The system does not say.
+    Unknown,
+}
+
+/// An interface of this machine.
+#[derive(Clone, Debug)]
+pub(super) struct Interface {
+    pub name: String,
+    pub mac: Option<[u8; 6]>,
+    pub mtu: Option<u32>,
+    pub adapter: Adapter,
+}
+
+/// The interfaces that a link could be opened on: all but loopback.
+pub(super) fn interfaces() -> io::Result<Vec<Interface>> {
+    let mut list = ptr::null_mut();
+    // SAFETY: on success the call stores a list that is ours until `freeifaddrs`.
+    if unsafe { libc::getifaddrs(&mut list) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let mut found = Vec::new();
+    let mut next = list;
+    while !next.is_null() {
+        // SAFETY: a non-null element of the list just made.
+        let entry = unsafe { &*next };
+        next = entry.ifa_next;
+        if entry.ifa_addr.is_null() || entry.ifa_flags & libc::IFF_LOOPBACK as libc::c_uint != 0 {
+            continue;
+        }
+        // SAFETY: every element has a NUL-terminated name; its address was just seen not to be null.
+        let (name, family) = unsafe { (CStr::from_ptr(entry.ifa_name), (*entry.ifa_addr).sa_family) };
+        if i32::from(family) == system::LINK_FAMILY
+            && let Ok(name) = name.to_str()
+        {
+            found.push(Interface {
+                name: name.into(),
+                mac: system::mac(entry),
+                mtu: system::mtu(name, entry),
+                adapter: system::adapter(name),
+            });
+        }
+    }
+    // SAFETY: the list came from `getifaddrs` and nothing borrowed from it is left.
+    unsafe { libc::freeifaddrs(list) };
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn interfaces_are_listed_without_loopback() {
+        let all = super::interfaces().unwrap();
+        assert!(all.iter().all(|i| !i.name.is_empty() && i.name != "lo" && i.name != "lo0"));
+        assert!(all.iter().all(|i| i.mtu.is_none_or(|mtu| mtu >= 68)), "{all:?}");
+        assert!(all.is_sorted_by(|a, b| a.name < b.name), "{all:?}");
+    }
+}
