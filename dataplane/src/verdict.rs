@@ -98,6 +98,8 @@ reasons! {
     TunnelIcmp = "tunnel-icmp",
     /// An outer fragment that overlaps, contradicts or exceeds its packet.
     ReassemblyBad = "reassembly-bad",
+    /// An outer fragment that came twice; the packet is none the worse for it (RFC 8200 4.5).
+    ReassemblyDuplicate = "reassembly-duplicate",
     /// The other fragments did not come in time.
     ReassemblyTimeout = "reassembly-timeout",
     /// No memory was left for one more packet in pieces.

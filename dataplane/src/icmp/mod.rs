@@ -1,0 +1,12 @@
+//! ICMP that the packet path writes or changes itself: errors of our own ([`error`]), errors from
+//! inside the tunnel ([`about_tunnel`]), and errors that pass through the NAPT ([`translate`]).
+
+pub mod about_tunnel;
+pub mod error;
+pub mod limit;
+pub mod translate;
+
+pub use about_tunnel::{TunnelError, about_tunnel};
+pub use error::{Message, answer, compose};
+pub use limit::Limiter;
+pub use translate::{Quoted, Side, quoted};

@@ -1,0 +1,149 @@
+//! ICMPv4 errors on their way through the NAPT (RFC 5508 4): the packet they quote is turned back
+//! into what its sender knows.
+
+use zerocopy::FromBytes;
+
+use crate::packet::checksum::Sum;
+use crate::packet::{Addr4, Checksum, Delta, Icmp, Ipv4, Port, protocol};
+use crate::verdict::Reason;
+
+/// The packet that an ICMP error quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quoted {
+    /// [`protocol::TCP`], [`protocol::UDP`] or [`protocol::ICMP`].
+    pub protocol: u8,
+    /// Its source.
+    pub src: Addr4,
+    /// Its destination.
+    pub dst: Addr4,
+    /// Its source port; the identifier, where it is an ICMP query.
+    pub src_port: Port,
+    /// Its destination port; the identifier, where it is an ICMP query.
+    pub dst_port: Port,
+    /// Where its transport header begins in the message.
+    transport: u16,
+    /// Where its transport checksum stands, if it is quoted.
+    checksum: Option<u16>,
+}
+
+/// An end of the quoted packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Source address and port.
+    Source,
+    /// Destination address and port.
+    Destination,
+}
+
+/// Where the quoted packet begins.
+const QUOTE: usize = size_of::<Icmp>();
+
+/// Reads what an error is about. `message` is the whole ICMP message from its type on: to the end
+/// of the IP packet, not of the frame, and not from a fragment.
+///
+/// # Errors
+/// - [`Reason::TransportHeader`]: cut off, or the checksum is wrong (RFC 5508 REQ-3).
+/// - [`Reason::NaptIcmpError`]: it is no unreachable, time exceeded or parameter problem (redirects
+///   and source quenches stop here: RFC 1812 5.2.7.2, RFC 6633), or the quoted header is broken
+///   (REQ-3 a), or what is quoted can belong to no session: not TCP, UDP or an ICMP query, or a
+///   fragment without ports.
+pub fn quoted(message: &[u8]) -> Result<Quoted, Reason> {
+    let (icmp, _) = Icmp::ref_from_prefix(message).map_err(|_| Reason::TransportHeader)?;
+    if Sum::new().bytes(message).checksum() != Checksum::ABSENT {
+        return Err(Reason::TransportHeader);
+    }
+    if !matches!(icmp.kind, Icmp::UNREACHABLE | Icmp::TIME_EXCEEDED | Icmp::PARAMETER_PROBLEM) {
+        return Err(Reason::NaptIcmpError);
+    }
+    // RFC 4884 4.1: where extensions follow, the quote's length is told in words of 32 bits.
+    let told = match message[5] {
+        0 => message.len(),
+        words => QUOTE + usize::from(words) * 4,
+    };
+    let quote = message.get(QUOTE..told).ok_or(Reason::TransportHeader)?;
+    read(quote).ok_or(Reason::NaptIcmpError)
+}
+
+fn read(quote: &[u8]) -> Option<Quoted> {
+    let (ip, _) = Ipv4::ref_from_prefix(quote).ok()?;
+    let (header_len, len) = (ip.header_len(), ip.len());
+    if ip.version_ihl >> 4 != 4 || header_len < size_of::<Ipv4>() || len < header_len || ip.fragment_offset() != 0 {
+        return None;
+    }
+    // RFC 5508 REQ-3 a. Options, too, are part of the sum, and are stepped over (REQ-3 b).
+    let header = quote.get(..header_len)?;
+    if Sum::new().bytes(header).checksum() != Checksum::ABSENT {
+        return None;
+    }
+    let transport = &quote[header_len..quote.len().min(len)];
+    let &[a, b, c, d, e, f, _, _, ..] = transport else { return None };
+    let (src_port, dst_port, checksum) = match ip.protocol {
+        protocol::TCP => (Port([a, b]), Port([c, d]), 16),
+        protocol::UDP => (Port([a, b]), Port([c, d]), 6),
+        protocol::ICMP if is_mapped_query(a) => (Port([e, f]), Port([e, f]), 2),
+        _ => return None,
+    };
+    let at = QUOTE + header_len;
+    let checksum = (transport.len() >= checksum + 2).then_some((at + checksum) as u16);
+    Some(Quoted { protocol: ip.protocol, src: ip.src, dst: ip.dst, src_port, dst_port, transport: at as u16, checksum })
+}
+
+/// Queries with an identifier (RFC 5508 3): echo, timestamp, information, address mask.
+fn is_mapped_query(kind: u8) -> bool {
+    matches!(kind, Icmp::ECHO_REPLY | Icmp::ECHO_REQUEST | 13..=18)
+}
+
+impl Quoted {
+    /// Puts `addr` and `port` in place of the quoted packet's own at `side` and brings the three
+    /// checksums up to date: of the quoted header, of the quoted transport header as far as it is
+    /// quoted, and of the message (RFC 5508 REQ-4 a, REQ-5 a). Extensions are left alone (RFC 4884).
+    ///
+    /// An identifier belongs to both sides of an ICMP query.
+    ///
+    /// # Panics
+    /// If `message` is not the one this was read from.
+    pub fn rewrite(&mut self, message: &mut [u8], side: Side, addr: Addr4, port: Port) {
+        let address_at = QUOTE + if side == Side::Source { 12 } else { 16 };
+        let port_at = match (self.protocol, side) {
+            (protocol::ICMP, _) => 4,
+            (_, Side::Source) => 0,
+            (_, Side::Destination) => 2,
+        };
+        // Everything stands at even offsets, so that each checksum sees the same words.
+        let [a, b, c, d] = addr.0;
+        let address = put(message, address_at, [a, b]).and(put(message, address_at + 2, [c, d]));
+        let port_change = put(message, self.transport as usize + port_at, port.0);
+        let ip_checksum = update(message, QUOTE + 10, |sum| sum.updated(address));
+        let mut changed = address.and(port_change).and(ip_checksum);
+        if let Some(at) = self.checksum {
+            let transport = update(message, at.into(), |sum| match self.protocol {
+                protocol::UDP => sum.updated_udp(address.and(port_change)),
+                protocol::TCP => sum.updated(address.and(port_change)),
+                // No pseudo header.
+                _ => sum.updated(port_change),
+            });
+            changed = changed.and(transport);
+        }
+        update(message, 2, |sum| sum.updated(changed));
+        match side {
+            Side::Source => (self.src, self.src_port) = (addr, port),
+            Side::Destination => (self.dst, self.dst_port) = (addr, port),
+        }
+        if self.protocol == protocol::ICMP {
+            (self.src_port, self.dst_port) = (port, port);
+        }
+    }
+}
+
+/// Writes two bytes and says what that changed.
+fn put(bytes: &mut [u8], at: usize, new: [u8; 2]) -> Delta {
+    let old = [bytes[at], bytes[at + 1]];
+    bytes[at..at + 2].copy_from_slice(&new);
+    Delta::word(u16::from_ne_bytes(old), u16::from_ne_bytes(new))
+}
+
+/// As [`put`] for a checksum.
+fn update(bytes: &mut [u8], at: usize, new: impl FnOnce(Checksum) -> Checksum) -> Delta {
+    let old = Checksum([bytes[at], bytes[at + 1]]);
+    put(bytes, at, new(old).0)
+}
