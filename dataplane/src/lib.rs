@@ -1,8 +1,13 @@
 //! The packet path of hikyaku: netmap rings, IPv4-in-IPv6 tunnels, NAPT, pinned workers.
 
+pub mod counters;
 pub mod icmp;
+pub mod napt;
 pub mod packet;
+pub mod path;
 pub mod ring;
+pub mod snapshot;
 pub mod time;
 pub mod tunnel;
 pub mod verdict;
+pub mod worker;

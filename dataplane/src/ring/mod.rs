@@ -20,7 +20,7 @@ pub use link::{LinkInfo, Offsets};
 pub use name::{LinkKind, LinkName, NameError, Rings};
 pub use platform::Adapter;
 pub use queue::{BadRing, BadSlot, Frame, Full, HEAD, Headroom, RxRing, Sent, TxRing, prefetch};
-pub use region::{Region, RegionId};
+pub use region::{Region, RegionId, Zeroed};
 
 /// What moves slots between a queue and the world: one call per burst, never one per packet.
 pub trait Provider: Send {

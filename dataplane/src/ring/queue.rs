@@ -15,7 +15,7 @@ use super::region::{Region, RegionId};
 /// Bytes of a frame's buffer that can be viewed as one array, whatever the frame's length.
 ///
 /// Ethernet (14), outer IPv6 (40), inner IPv4 with options (60) and TCP (20) fit, with a rest.
-pub const HEAD: usize = 160;
+pub const HEAD: usize = 192;
 
 /// Where received frames start in their buffers: `base`, plus 0 to `colours - 1` cache lines
 /// chosen by buffer number.
@@ -81,6 +81,9 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// No frame.
+    pub const EMPTY: Self = Self { slot: 0, buf: 0, start: 0, len: 0 };
+
     /// Length in bytes, Ethernet header included, FCS not.
     #[inline(always)]
     #[allow(clippy::len_without_is_empty)]
@@ -100,6 +103,15 @@ impl Frame {
     #[must_use]
     pub fn with_len(self, len: usize) -> Self {
         Self { len: len as u16, ..self }
+    }
+
+    /// The frame with `n` bytes more in front (a header pushed), which [`RxRing::make_headroom`]
+    /// has shown to be there.
+    #[inline(always)]
+    #[must_use]
+    pub fn push(self, n: u16) -> Self {
+        assert!(self.start >= n);
+        Self { start: self.start - n, len: self.len + n, ..self }
     }
 
     /// `n` bytes cut off the front (a header popped).

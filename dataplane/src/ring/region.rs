@@ -109,3 +109,38 @@ impl Drop for Region {
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
     }
 }
+
+/// A fixed array of zeros on pages of its own, huge ones if wanted: tables that are touched at
+/// random are limited by page walks before anything else (docs/performance.md).
+#[derive(Debug)]
+pub struct Zeroed<T> {
+    region: Arc<Region>,
+    len: usize,
+    of: std::marker::PhantomData<T>,
+}
+
+// SAFETY: a `Zeroed<T>` owns its `T`s as a `Box<[T]>` would.
+unsafe impl<T: Send> Send for Zeroed<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Zeroed<T> {}
+
+impl<T: zerocopy::FromZeros> Zeroed<T> {
+    /// `len` values whose bytes are all zero.
+    pub fn new(len: usize, huge: bool) -> io::Result<Self> {
+        const { assert!(!std::mem::needs_drop::<T>() && align_of::<T>() <= 4096) };
+        let bytes = len * size_of::<T>();
+        let region = Region::anonymous(bytes, RegionId(u64::MAX), huge && bytes >= HUGE)?;
+        Ok(Self { region, len, of: std::marker::PhantomData })
+    }
+}
+
+impl<T> std::ops::Deref for Zeroed<T> {
+    type Target = [T];
+
+    #[inline(always)]
+    fn deref(&self) -> &[T] {
+        // SAFETY: the region holds `len` values, zeroed by the system, which `FromZeros` says is
+        // a valid value; it is page-aligned and lives as long as `self`.
+        unsafe { std::slice::from_raw_parts(self.region.base().as_ptr().cast(), self.len) }
+    }
+}

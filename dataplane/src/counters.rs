@@ -1,0 +1,172 @@
+//! What a worker counts: one writer, any reader, no lock.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::verdict::{Reason, Verdict};
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident = $text:literal),* $(,)?) => {
+        /// What happened besides verdicts.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Event { $($(#[$doc])* $name),* }
+
+        impl Event {
+            /// All of them, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The name in counters and JSON.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text),* }
+            }
+        }
+    };
+}
+
+events! {
+    /// A frame was taken from a receive ring.
+    Received = "received",
+    /// Bytes of frames taken from receive rings.
+    ReceivedBytes = "received-bytes",
+    /// A frame was put into a transmit ring, of whatever origin.
+    Sent = "sent",
+    /// Bytes of frames put into transmit rings.
+    SentBytes = "sent-bytes",
+    /// A frame was moved inside its buffer, because a link has no headroom.
+    Shifted = "shifted",
+    /// A frame was copied, because two links are in different memory regions.
+    Copied = "copied",
+    /// An ICMP error of ours was sent.
+    IcmpSent = "icmp-sent",
+    /// An ICMP error of ours was not sent, because of the rate limit.
+    IcmpLimited = "icmp-limited",
+    /// A TCP SYN's MSS option was lowered.
+    MssLowered = "mss-lowered",
+    /// A packet left in pieces: outer fragments, or IPv4 fragments to the LAN.
+    Fragmented = "fragmented",
+    /// A packet of several outer fragments was put together.
+    Reassembled = "reassembled-packets",
+    /// A smaller path MTU was learned.
+    PathMtuLearned = "path-mtu-learned",
+    /// A session was opened.
+    SessionOpened = "session-opened",
+    /// A frame of the control thread was sent.
+    Injected = "injected",
+    /// A frame of the control thread found the transmit ring full.
+    InjectLost = "inject-lost",
+}
+
+/// The counters of one worker. The worker pads them onto cache lines of their own.
+#[derive(Debug)]
+pub struct Counters {
+    verdicts: [AtomicU64; Verdict::COUNT],
+    events: [AtomicU64; Event::ALL.len()],
+    /// Frames held for reassembly or for their first fragment, without a verdict yet.
+    held: AtomicU64,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            verdicts: [const { AtomicU64::new(0) }; Verdict::COUNT],
+            events: [const { AtomicU64::new(0) }; Event::ALL.len()],
+            held: AtomicU64::new(0),
+        }
+    }
+}
+
+/// One writer: load and store need not be one step.
+#[inline(always)]
+fn add(counter: &AtomicU64, n: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(n), Relaxed);
+}
+
+impl Counters {
+    /// `n` frames ended so.
+    #[inline(always)]
+    pub fn end(&self, verdict: Verdict, n: u64) {
+        add(&self.verdicts[verdict.index()], n);
+    }
+
+    /// Something happened `n` times.
+    #[inline(always)]
+    pub fn note(&self, event: Event, n: u64) {
+        add(&self.events[event as usize], n);
+    }
+
+    /// So many frames wait for their verdict.
+    pub fn set_held(&self, n: u64) {
+        self.held.store(n, Relaxed);
+    }
+
+    /// How many frames ended so.
+    pub fn verdict(&self, verdict: Verdict) -> u64 {
+        self.verdicts[verdict.index()].load(Relaxed)
+    }
+
+    /// How often something happened.
+    pub fn event(&self, event: Event) -> u64 {
+        self.events[event as usize].load(Relaxed)
+    }
+
+    /// All counts, for showing.
+    pub fn totals(&self) -> Totals {
+        Totals {
+            verdicts: Verdict::all().map(|v| self.verdict(v)).collect(),
+            events: Event::ALL.iter().map(|&e| self.event(e)).collect(),
+            held: self.held.load(Relaxed),
+        }
+    }
+}
+
+/// The sum of several workers' counters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    verdicts: Vec<u64>,
+    events: Vec<u64>,
+    /// Frames without a verdict yet.
+    pub held: u64,
+}
+
+impl Totals {
+    /// Adds another worker's.
+    pub fn add(&mut self, other: &Self) {
+        fn sum(a: &mut Vec<u64>, b: &[u64]) {
+            a.resize(b.len().max(a.len()), 0);
+            a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+        }
+        sum(&mut self.verdicts, &other.verdicts);
+        sum(&mut self.events, &other.events);
+        self.held += other.held;
+    }
+
+    /// Count of one verdict.
+    pub fn verdict(&self, verdict: Verdict) -> u64 {
+        self.verdicts.get(verdict.index()).copied().unwrap_or(0)
+    }
+
+    /// Count of one event.
+    pub fn event(&self, event: Event) -> u64 {
+        self.events.get(event as usize).copied().unwrap_or(0)
+    }
+
+    /// Frames taken from receive rings.
+    pub fn received(&self) -> u64 {
+        self.event(Event::Received)
+    }
+
+    /// All verdicts that occurred.
+    pub fn verdicts(&self) -> impl Iterator<Item = (Verdict, u64)> + '_ {
+        Verdict::all().map(|v| (v, self.verdict(v))).filter(|&(_, n)| n > 0)
+    }
+
+    /// All frames dropped, whatever the reason.
+    pub fn dropped(&self) -> u64 {
+        Reason::ALL.iter().map(|&r| self.verdict(r.into())).sum()
+    }
+
+    /// Every received frame has exactly one verdict, or is still held.
+    pub fn add_up(&self) -> bool {
+        self.received() == self.verdicts.iter().sum::<u64>() + self.held
+    }
+}

@@ -1,0 +1,241 @@
+//! One session: 64 bytes, one cache line, the same record for both directions.
+
+use super::key::{Endpoint, Key, Kind, pair_addrs, pair_ports, split_addrs, split_ports};
+use super::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use crate::packet::{Delta, Tcp, protocol};
+
+/// A session's place in the table. 0 is nobody's.
+pub type SessionId = u32;
+
+/// Which way a packet goes through the NAPT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// LAN to Internet.
+    Outbound,
+    /// Internet to LAN.
+    Inbound,
+}
+
+/// The record of a session. All fields are atomics because any worker reads it at any time; only
+/// the holder of the table's lock writes identity and links.
+///
+/// Addresses and ports are stored twice, in the order in which they stand in a packet of either
+/// direction: the match and the rewrite are one load each.
+#[derive(Debug)]
+#[cfg_attr(not(loom), derive(zerocopy::FromZeros))]
+#[cfg_attr(loom, derive(Default))]
+#[repr(C, align(64))]
+pub struct Session {
+    /// inside, peer
+    out_addrs: AtomicU64,
+    /// peer, outside
+    in_addrs: AtomicU64,
+    out_ports: AtomicU32,
+    in_ports: AtomicU32,
+    /// Change of the address words, and of address and port words, outbound.
+    deltas: AtomicU32,
+    protocol: AtomicU8,
+    state: AtomicU8,
+    /// Slot of the timing wheel it hangs in.
+    pub(super) wheel_slot: AtomicU8,
+    _reserved: AtomicU8,
+    /// Second of the last packet.
+    last: AtomicU32,
+    /// Ring of sessions that share the mapping.
+    pub(super) sibling_next: AtomicU32,
+    pub(super) sibling_prev: AtomicU32,
+    /// List of sessions in one slot of the timing wheel.
+    pub(super) wheel_next: AtomicU32,
+    pub(super) wheel_prev: AtomicU32,
+    /// Outbound, inbound; they wrap.
+    packets: [AtomicU32; 2],
+    _spare: AtomicU32,
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Session>() == 64);
+
+/// What is known of a connection, as bits that are only ever added, until a new SYN starts over.
+pub(super) mod state {
+    /// A packet went out.
+    pub const SEEN_OUT: u8 = 1;
+    /// A packet came in.
+    pub const SEEN_IN: u8 = 2;
+    /// The handshake is complete. UDP and ICMP are born with it: nothing to track.
+    pub const ESTABLISHED: u8 = 4;
+    /// FIN went out.
+    pub const FIN_OUT: u8 = 8;
+    /// FIN came in.
+    pub const FIN_IN: u8 = 16;
+    /// A reset went either way.
+    pub const RESET: u8 = 32;
+}
+
+/// The new header fields, and what they change in the checksums.
+#[derive(Clone, Copy, Debug)]
+pub struct Rewrite {
+    /// Source and destination address.
+    pub addrs: u64,
+    /// Source and destination port.
+    pub ports: u32,
+    /// For the IPv4 header checksum.
+    pub ip: Delta,
+    /// For the transport checksum, which covers addresses (TCP, UDP) and ports.
+    pub transport: Delta,
+}
+
+impl Session {
+    /// Fills a free record in. The caller holds the table's lock and nobody can find the record.
+    pub(super) fn write(&self, protocol: u8, inside: Endpoint, peer: Endpoint, outside: Endpoint, state: u8, now: u32) {
+        let ip = Delta::words(inside.addr.word(), outside.addr.word());
+        let ports = Delta::word(inside.port.word(), outside.port.word());
+        // The ICMP checksum has no pseudo header.
+        let transport = if protocol == protocol::ICMP { ports } else { ip.and(ports) };
+        self.out_addrs.store(pair_addrs(inside.addr, peer.addr), Relaxed);
+        self.in_addrs.store(pair_addrs(peer.addr, outside.addr), Relaxed);
+        self.out_ports.store(pair_ports(inside.port, peer.port), Relaxed);
+        self.in_ports.store(pair_ports(peer.port, outside.port), Relaxed);
+        self.deltas.store(u32::from(ip.0) | u32::from(transport.0) << 16, Relaxed);
+        self.protocol.store(protocol, Relaxed);
+        self.state.store(state, Relaxed);
+        self.last.store(now, Relaxed);
+        self.packets[0].store(0, Relaxed);
+        self.packets[1].store(0, Relaxed);
+    }
+
+    /// Whether this is the session of `key`.
+    #[inline(always)]
+    pub fn is(&self, key: &Key) -> bool {
+        let (addrs, ports) = match key.kind {
+            Kind::Outbound => (&self.out_addrs, &self.out_ports),
+            _ => (&self.in_addrs, &self.in_ports),
+        };
+        (addrs.load(Relaxed) == key.addrs)
+            & (ports.load(Relaxed) == key.ports)
+            & (self.protocol.load(Relaxed) == key.protocol)
+    }
+
+    /// What to write into a packet that goes this way.
+    #[inline(always)]
+    pub fn rewrite(&self, direction: Direction) -> Rewrite {
+        let deltas = self.deltas.load(Relaxed);
+        let (ip, transport) = (Delta(deltas as u16), Delta((deltas >> 16) as u16));
+        match direction {
+            // outside -> peer: the inbound pair with its halves exchanged.
+            Direction::Outbound => Rewrite {
+                addrs: self.in_addrs.load(Relaxed).rotate_left(32),
+                ports: self.in_ports.load(Relaxed).rotate_left(16),
+                ip,
+                transport,
+            },
+            // peer -> inside
+            Direction::Inbound => Rewrite {
+                addrs: self.out_addrs.load(Relaxed).rotate_left(32),
+                ports: self.out_ports.load(Relaxed).rotate_left(16),
+                ip: ip.reverse(),
+                transport: transport.reverse(),
+            },
+        }
+    }
+
+    /// Notes a packet: the session lives on, one more is counted. `refresh` is false for a
+    /// direction that shall not keep sessions alive (RFC 4787 REQ-6).
+    #[inline(always)]
+    pub fn note(&self, direction: Direction, now: u32, refresh: bool) {
+        if refresh && self.last.load(Relaxed) != now {
+            self.last.store(now, Relaxed);
+        }
+        let count = &self.packets[direction as usize];
+        count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    /// The handshake is complete (or there is none) and nothing but SYN, FIN and RST need be
+    /// looked at.
+    #[inline(always)]
+    pub fn is_established(&self) -> bool {
+        self.state.load(Relaxed) & state::ESTABLISHED != 0
+    }
+
+    /// Follows a TCP connection (RFC 5382 5, RFC 7857 2). True when its timeout changed.
+    pub(super) fn track(&self, direction: Direction, flags: u8) -> bool {
+        use state::*;
+        let (seen, fin) = match direction {
+            Direction::Outbound => (SEEN_OUT, FIN_OUT),
+            Direction::Inbound => (SEEN_IN, FIN_IN),
+        };
+        let old = self.state.load(Relaxed);
+        let closed = old & RESET != 0 || old & (FIN_OUT | FIN_IN) == FIN_OUT | FIN_IN;
+        if closed && flags & (Tcp::SYN | Tcp::ACK | Tcp::RST) == Tcp::SYN {
+            // The port is used again for a new connection (RFC 6191, RFC 7857 2.4).
+            self.state.store(seen, Relaxed);
+            return old != seen;
+        }
+        let mut new = old | seen;
+        if new & (SEEN_OUT | SEEN_IN) == SEEN_OUT | SEEN_IN && flags & Tcp::SYN == 0 && old & SEEN_IN != 0 && old & SEEN_OUT != 0 {
+            new |= ESTABLISHED;
+        }
+        if flags & Tcp::FIN != 0 {
+            new |= fin;
+        }
+        if flags & Tcp::RST != 0 {
+            new |= RESET;
+        }
+        if new == old {
+            return false;
+        }
+        // Another worker may add the other direction's bit at the same moment.
+        self.state.fetch_or(new, Relaxed);
+        true
+    }
+
+    pub(super) fn state(&self) -> u8 {
+        self.state.load(Relaxed)
+    }
+
+    pub(super) fn last(&self) -> u32 {
+        self.last.load(Relaxed)
+    }
+
+    /// TCP, UDP or ICMP.
+    #[inline(always)]
+    pub fn protocol(&self) -> u8 {
+        self.protocol.load(Relaxed)
+    }
+
+    /// The LAN host's end.
+    pub fn inside(&self) -> Endpoint {
+        let (addr, _) = split_addrs(self.out_addrs.load(Relaxed));
+        let (port, _) = split_ports(self.out_ports.load(Relaxed));
+        Endpoint { addr, port }
+    }
+
+    /// The far end.
+    pub fn peer(&self) -> Endpoint {
+        let (_, addr) = split_addrs(self.out_addrs.load(Relaxed));
+        let (_, port) = split_ports(self.out_ports.load(Relaxed));
+        Endpoint { addr, port }
+    }
+
+    /// Our end as the Internet sees it.
+    pub fn outside(&self) -> Endpoint {
+        let (_, addr) = split_addrs(self.in_addrs.load(Relaxed));
+        let (_, port) = split_ports(self.in_ports.load(Relaxed));
+        Endpoint { addr, port }
+    }
+
+    /// Packets outbound and inbound, modulo 2^32.
+    pub fn packets(&self) -> [u32; 2] {
+        [self.packets[0].load(Relaxed), self.packets[1].load(Relaxed)]
+    }
+
+    /// The key it is found by.
+    pub(super) fn key(&self, kind: Kind) -> Key {
+        let (addrs, ports) = match kind {
+            Kind::Outbound => (self.out_addrs.load(Relaxed), self.out_ports.load(Relaxed)),
+            Kind::Inbound => (self.in_addrs.load(Relaxed), self.in_ports.load(Relaxed)),
+            Kind::MappingInside => return Key::mapping(kind, self.protocol(), self.inside()),
+            Kind::MappingOutside => return Key::mapping(kind, self.protocol(), self.outside()),
+        };
+        Key { addrs, ports, protocol: self.protocol(), kind }
+    }
+}

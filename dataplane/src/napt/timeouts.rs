@@ -1,0 +1,44 @@
+//! How long a session may be idle.
+
+use super::session::state;
+use crate::packet::{Port, protocol};
+
+/// Idle times, in seconds. A session lives at least this long after its last packet, and less than
+/// two seconds longer while the table is not swamped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// UDP (RFC 4787 REQ-5: at least 2 minutes, 5 recommended).
+    pub udp: u32,
+    /// UDP towards ports 53 and 123, where one question has one answer (RFC 4787 REQ-5a).
+    pub udp_query: u32,
+    /// ICMP echo (RFC 5508 REQ-2, RFC 7857: 60 seconds).
+    pub icmp: u32,
+    /// An open TCP connection (RFC 5382 REQ-5: at least 2 hours 4 minutes).
+    pub tcp_established: u32,
+    /// A TCP connection half open or closing (RFC 5382 REQ-5: at least 4 minutes).
+    pub tcp_transitory: u32,
+    /// After a reset (RFC 7857 2.2: 4 minutes).
+    pub tcp_reset: u32,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { udp: 300, udp_query: 30, icmp: 60, tcp_established: 7440, tcp_transitory: 240, tcp_reset: 240 }
+    }
+}
+
+impl Timeouts {
+    /// The idle time of a session.
+    pub(super) fn of(&self, protocol: u8, peer: Port, state: u8) -> u32 {
+        match protocol {
+            protocol::TCP if state & state::RESET != 0 => self.tcp_reset,
+            protocol::TCP => {
+                let both_closed = state & (state::FIN_OUT | state::FIN_IN) == state::FIN_OUT | state::FIN_IN;
+                if state & state::ESTABLISHED != 0 && !both_closed { self.tcp_established } else { self.tcp_transitory }
+            }
+            protocol::UDP if matches!(peer.number(), 53 | 123) => self.udp_query,
+            protocol::UDP => self.udp,
+            _ => self.icmp,
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The packet path: from a receive slot to a transmit slot, or to a verdict.
+//!
+//! A burst of one link goes through three phases. *Classify*: look at the headers, say whether the
+//! frame is ordinary, hash its flow, ask the cache for the bucket. *Probe*: find the likely
+//! session, ask the cache for it. *Finish*: rewrite and send, or look closer. The last two run
+//! staggered, so that the session asked for arrives while a dozen other packets are finished
+//! (docs/performance.md). Frames are finished in the order in which they came, ordinary or not.
+
+mod gate;
+mod inbound;
+mod outbound;
+
+use std::sync::Arc;
+
+use crossbeam_utils::CachePadded;
+
+use crate::counters::{Counters, Event};
+use crate::napt::{Direction, Hash, Hasher, Key, Kind, Rewrite, Session, SessionId};
+use crate::packet::{Ipv4, Tcp, protocol};
+use crate::ring::{BadSlot, Frame, HEAD, RxRing, Sent, TxRing};
+use crate::snapshot::{LinkId, Side, Snapshot};
+use crate::time::Time;
+use crate::tunnel::mss;
+use crate::verdict::{Reason, Verdict};
+use crate::worker::Shared;
+
+use gate::Tunnelled;
+
+/// Most frames handled in one go.
+pub const MAX_BATCH: usize = 256;
+
+/// While a frame is classified, the headers of the frame this many places behind are on their way.
+const FRAMES_AHEAD: u32 = 8;
+
+/// While a frame is finished, the session of the frame this many places behind is on its way.
+const SESSIONS_AHEAD: usize = 12;
+
+/// What classify found out, for the phases after it.
+#[derive(Clone, Copy, Debug)]
+struct Meta {
+    frame: Frame,
+    lane: Lane,
+    candidate: SessionId,
+    hash: Hash,
+    key: Key,
+}
+
+impl Meta {
+    const NONE: Self = Self {
+        frame: Frame::EMPTY,
+        lane: Lane::Closer,
+        candidate: 0,
+        hash: Hash::NONE,
+        key: Key { addrs: 0, ports: 0, protocol: 0, kind: Kind::Outbound },
+    };
+}
+
+/// How a frame is finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lane {
+    /// As every other frame.
+    Ordinary,
+    /// Something about it is special, or wrong.
+    Closer,
+}
+
+/// One direction's three phases. Made per burst from the snapshot; holds no state.
+trait Way {
+    /// First phase. `head` is at the Ethernet header.
+    fn classify(&self, head: &[u8; HEAD], frame: Frame) -> Meta;
+
+    /// Second phase.
+    fn probe(&self, meta: &mut Meta);
+
+    /// Third phase.
+    fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Verdict;
+}
+
+/// The rings that a burst may use.
+struct Rings<'a> {
+    rx: &'a mut RxRing,
+    /// By [`LinkId`].
+    tx: &'a mut [Option<TxRing>],
+}
+
+/// What a worker keeps between bursts, besides the batch.
+struct Core {
+    counters: Arc<CachePadded<Counters>>,
+    shared: Arc<Shared>,
+    /// Flow labels of packets that no NAPT hashes.
+    flows: Hasher,
+}
+
+/// One worker's packet path.
+pub struct Path {
+    batch: Box<[Meta; MAX_BATCH]>,
+    core: Core,
+}
+
+/// What is the same for all frames of a burst.
+#[derive(Clone, Copy)]
+pub struct Burst<'a> {
+    /// The world as published.
+    pub snapshot: &'a Snapshot,
+    /// Where the frames came in.
+    pub link: LinkId,
+    /// When.
+    pub now: Time,
+    /// Most frames to take, up to [`MAX_BATCH`].
+    pub max: usize,
+}
+
+impl Path {
+    /// A path that counts on `counters`.
+    pub fn new(counters: Arc<CachePadded<Counters>>, shared: Arc<Shared>) -> Self {
+        Self { batch: Box::new([Meta::NONE; MAX_BATCH]), core: Core { counters, shared, flows: Hasher::random() } }
+    }
+
+    /// Lets go of what was held for too long. Once per turn.
+    pub fn expire(&mut self, now: Time) {
+        let _ = now;
+    }
+
+    /// Lets go of everything that is held.
+    pub fn drain(&mut self) {}
+
+    /// Takes what waits in `rx`, at most one batch, through the path. Returns how many frames.
+    pub fn burst(&mut self, burst: Burst, rx: &mut RxRing, tx: &mut [Option<TxRing>]) -> usize {
+        let n = (rx.available() as usize).min(burst.max).min(MAX_BATCH);
+        let Some(link) = burst.snapshot.link(burst.link) else { return 0 };
+        if n == 0 {
+            return 0;
+        }
+        let softwire = burst.snapshot.main_softwire(burst.link).map(|id| &burst.snapshot.softwires[id.0 as usize]);
+        let napt = softwire.and_then(|s| s.napt.as_deref());
+        let rings = Rings { rx, tx };
+        match (link.side, napt) {
+            (Side::Lan, Some(napt)) => self.run(n, rings, &outbound::Outbound::<true>::new(burst, Some(napt))),
+            (Side::Lan, None) => self.run(n, rings, &outbound::Outbound::<false>::new(burst, None)),
+            (Side::Wan, Some(napt)) => self.run(n, rings, &inbound::Inbound::<true>::new(burst, Some(napt))),
+            (Side::Wan, None) => self.run(n, rings, &inbound::Inbound::<false>::new(burst, None)),
+        }
+        n
+    }
+
+    #[inline(never)]
+    fn run<W: Way>(&mut self, n: usize, mut rings: Rings, way: &W) {
+        let Self { batch, core } = self;
+        let mut bytes = 0;
+        let mut taken = 0;
+        for i in 0..FRAMES_AHEAD {
+            rings.rx.prefetch(i);
+        }
+        for i in 0..n as u32 {
+            rings.rx.prefetch(i + FRAMES_AHEAD);
+            match rings.rx.take(i) {
+                Ok(frame) => {
+                    bytes += frame.len() as u64;
+                    batch[taken & (MAX_BATCH - 1)] = way.classify(rings.rx.head(frame), frame);
+                    taken += 1;
+                }
+                Err(bad) => core.counters.end(Verdict::Dropped(bad.into()), 1),
+            }
+        }
+        let batch = &mut batch[..taken];
+        batch.iter_mut().take(SESSIONS_AHEAD).for_each(|meta| way.probe(meta));
+        for i in 0..taken {
+            if let Some(meta) = batch.get_mut(i + SESSIONS_AHEAD) {
+                way.probe(meta);
+            }
+            let verdict = way.finish(core, &mut rings, &batch[i]);
+            core.counters.end(verdict, 1);
+        }
+        rings.rx.release(n as u32);
+        core.counters.note(Event::Received, n as u64);
+        core.counters.note(Event::ReceivedBytes, bytes);
+    }
+}
+
+impl From<BadSlot> for Reason {
+    fn from(bad: BadSlot) -> Self {
+        match bad {
+            BadSlot::Bounds => Self::BadSlot,
+            BadSlot::MoreFrag => Self::MultiSlot,
+            BadSlot::Runt => Self::Runt,
+        }
+    }
+}
+
+impl Core {
+    /// Sends a finished frame.
+    #[inline(always)]
+    fn send(&self, rings: &mut Rings, link: LinkId, frame: Frame, verdict: Verdict) -> Verdict {
+        let Some(Some(tx)) = rings.tx.get_mut(link.index()) else { return Reason::NoRoute.into() };
+        match tx.send(rings.rx, frame) {
+            Ok(Sent::Swapped) => {}
+            Ok(Sent::Shifted) => self.counters.note(Event::Shifted, 1),
+            Ok(Sent::Copied) => self.counters.note(Event::Copied, 1),
+            Err(_) => return Reason::TxFull.into(),
+        }
+        verdict
+    }
+
+    /// Follows a TCP connection and lowers its MSS, where the flags or the session's youth ask for it.
+    #[inline(always)]
+    fn tcp(&self, view: &mut Tunnelled, options: usize, napt: Option<(&crate::napt::Napt, &Session, Direction)>, limit: Option<u16>) {
+        let flags = view.rest[options + 13];
+        let special = flags & (Tcp::SYN | Tcp::FIN | Tcp::RST) != 0;
+        if special || napt.is_some_and(|(_, session, _)| !session.is_established()) {
+            self.tcp_special(view, options, napt, limit);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tcp_special(&self, view: &mut Tunnelled, options: usize, napt: Option<(&crate::napt::Napt, &Session, Direction)>, limit: Option<u16>) {
+        if let Some((napt, session, direction)) = napt {
+            napt.track(session, direction, view.rest[options + 13]);
+        }
+        if let Some(limit) = limit {
+            let len = view.inner.len().saturating_sub(20 + options).min(view.rest.len() - options);
+            if mss::clamp(&mut view.rest[options..][..len], limit) {
+                self.counters.note(Event::MssLowered, 1);
+            }
+        }
+    }
+}
+
+/// The ports of a TCP or UDP packet as one word; 0 for what has none.
+#[inline(always)]
+fn ports_of(ip: &Ipv4, transport: [u8; 4]) -> u32 {
+    let has_ports = (ip.protocol == protocol::TCP) | (ip.protocol == protocol::UDP);
+    u32::from_ne_bytes(transport) & (has_ports as u32).wrapping_neg()
+}
+
+/// Writes new addresses and ports into a TCP or UDP packet, takes one from its TTL, and mends
+/// both checksums. `options` is the length of the IPv4 options.
+#[inline(always)]
+fn rewrite(view: &mut Tunnelled, options: usize, new: &Rewrite) {
+    let ttl_protocol = u16::from_ne_bytes([view.inner.ttl, view.inner.protocol]);
+    view.inner.ttl -= 1;
+    let delta = crate::packet::Delta::word(ttl_protocol, u16::from_ne_bytes([view.inner.ttl, view.inner.protocol]));
+    view.inner.checksum = view.inner.checksum.updated(new.ip.and(delta));
+    (view.inner.src, view.inner.dst) = crate::napt::split_addrs(new.addrs);
+    let tcp = view.inner.protocol == protocol::TCP;
+    let transport = &mut view.rest[options..];
+    transport[..4].copy_from_slice(&new.ports.to_ne_bytes());
+    let at = if tcp { 16 } else { 6 };
+    let checksum: &mut [u8; 2] = (&mut transport[at..at + 2]).try_into().expect("two bytes");
+    let old = crate::packet::Checksum(*checksum);
+    let updated = old.updated(new.transport);
+    *checksum = if tcp { updated } else { old.updated_udp(new.transport) }.0;
+}

@@ -1,0 +1,104 @@
+//! What the workers know of the world: made whole by the control thread, published at once, read
+//! once per burst.
+
+mod neighbours;
+mod routes;
+mod softwire;
+
+use std::net::Ipv4Addr;
+
+pub use neighbours::Neighbours;
+pub use routes::{Prefix4, Route, Routes};
+pub use softwire::{Deliver, OuterHeaders, Softwire, SoftwireState};
+
+use crate::packet::{Addr4, Addr6, Mac};
+
+/// A link's place in the snapshot and in every worker's list of queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkId(pub u8);
+
+impl LinkId {
+    /// As an index.
+    #[inline(always)]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A softwire's place in the snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SoftwireId(pub u8);
+
+/// What a link's frames are taken for first. The other kinds are found by a closer look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// IPv4 of hosts of ours.
+    Lan,
+    /// IPv6 of the line, with the tunnel in it. Nothing gets in that was not asked for.
+    Wan,
+}
+
+/// An attached interface.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// As the user wrote it.
+    pub name: String,
+    /// Which way its frames go.
+    pub side: Side,
+    /// Our Ethernet address there.
+    pub mac: Mac,
+    /// Take frames for any station: replay, where a capture's addresses are what they are.
+    pub any_station: bool,
+    /// Largest IP packet, bytes.
+    pub mtu: u16,
+    /// IPv4 addresses of ours there; packets to them go to the control thread. The first one is
+    /// the source of ICMP errors (RFC 1812 4.3.2.4); without one it is 192.0.0.2 (RFC 6333 5.7).
+    pub addresses4: Vec<Ipv4Addr>,
+    /// IPv6 addresses of ours there, besides the softwires'.
+    pub addresses6: Vec<Addr6>,
+    /// Sources that its IPv4 packets may have (RFC 2827).
+    pub sources4: Vec<Prefix4>,
+    /// Who is where.
+    pub neighbours: Neighbours,
+}
+
+impl Link {
+    /// The address that ICMP errors to this link come from.
+    pub fn icmp_source(&self) -> Addr4 {
+        self.addresses4.first().map_or(B4_ADDRESS, |&a| a.into())
+    }
+}
+
+/// The B4 element's own address (RFC 6333 5.7).
+pub const B4_ADDRESS: Addr4 = Addr4([192, 0, 0, 2]);
+
+/// Everything, at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// By [`LinkId`].
+    pub links: Vec<Link>,
+    /// By [`SoftwireId`].
+    pub softwires: Vec<Softwire>,
+    /// Where IPv4 goes.
+    pub routes: Routes,
+}
+
+impl Snapshot {
+    /// The link, if it exists.
+    pub fn link(&self, id: LinkId) -> Option<&Link> {
+        self.links.get(id.index())
+    }
+
+    /// The softwire that a link's frames mostly belong to: for a WAN link the first that runs over
+    /// it, for a LAN link the one behind the default route.
+    pub fn main_softwire(&self, id: LinkId) -> Option<SoftwireId> {
+        let of_default = match self.routes.default_route() {
+            Route::Softwire(softwire) => Some(softwire),
+            _ => None,
+        };
+        match self.link(id)?.side {
+            Side::Lan => of_default.filter(|s| (s.0 as usize) < self.softwires.len()),
+            Side::Wan => self.softwires.iter().position(|s| s.link == id).map(|i| SoftwireId(i as u8)),
+        }
+    }
+}

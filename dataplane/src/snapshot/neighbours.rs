@@ -1,0 +1,64 @@
+//! Which Ethernet address an IPv4 host of a link has.
+
+use crate::packet::{Addr4, Mac};
+
+/// A fixed hash table, at most half full, made anew when it changes: lookups touch one line.
+#[derive(Clone, Debug, Default)]
+pub struct Neighbours {
+    slots: Box<[(Addr4, Option<Mac>)]>,
+    default: Option<Mac>,
+}
+
+impl Neighbours {
+    /// A table of these hosts. `default` answers for all others: the one station of a
+    /// point-to-point link, or of a replayed capture.
+    pub fn new(hosts: impl IntoIterator<Item = (Addr4, Mac)>, default: Option<Mac>) -> Self {
+        let hosts: Vec<_> = hosts.into_iter().collect();
+        let len = (hosts.len() * 2).next_power_of_two().max(2);
+        let mut table = Self { slots: vec![(Addr4::default(), None); len].into(), default };
+        for (addr, mac) in hosts {
+            let at = table.find(addr);
+            table.slots[at] = (addr, Some(mac));
+        }
+        table
+    }
+
+    /// The station of `addr`.
+    #[inline(always)]
+    pub fn get(&self, addr: Addr4) -> Option<Mac> {
+        if self.slots.is_empty() {
+            return self.default;
+        }
+        self.slots[self.find(addr)].1.or(self.default)
+    }
+
+    /// The slot of `addr`, or the free one where it would be. There always is a free one.
+    #[inline(always)]
+    fn find(&self, addr: Addr4) -> usize {
+        let mask = self.slots.len() - 1;
+        let mut at = (u32::from_be_bytes(addr.0).wrapping_mul(0x9e37_79b1) >> 15) as usize & mask;
+        while self.slots[at].1.is_some() && self.slots[at].0 != addr {
+            at = (at + 1) & mask;
+        }
+        at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_host_is_found_and_no_other() {
+        let host = |i: u32| (Addr4((0xc0a8_0000 + i).to_be_bytes()), Mac([2, 0, 0, 0, (i >> 8) as u8, i as u8]));
+        for n in [0, 1, 2, 3, 254, 1000] {
+            let table = Neighbours::new((0..n).map(host), None);
+            for i in 0..n {
+                assert_eq!(table.get(host(i).0), Some(host(i).1));
+            }
+            assert_eq!(table.get(host(n).0), None);
+            let with_default = Neighbours::new((0..n).map(host), Some(Mac::BROADCAST));
+            assert_eq!(with_default.get(host(n).0), Some(Mac::BROADCAST));
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Where IPv4 goes: a handful of prefixes, longest first.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use super::{LinkId, SoftwireId};
+use crate::packet::Addr4;
+
+/// An IPv4 prefix.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Prefix4 {
+    /// Memory order, host bits zero.
+    net: u32,
+    /// Memory order.
+    mask: u32,
+    len: u8,
+}
+
+impl Prefix4 {
+    /// Every address.
+    pub const ALL: Self = Self { net: 0, mask: 0, len: 0 };
+
+    /// The prefix of `len` bits that `addr` is in; `None` if `len` is over 32.
+    pub fn new(addr: Ipv4Addr, len: u8) -> Option<Self> {
+        let mask = u32::MAX.checked_shl(32 - u32::from(len.min(32))).unwrap_or(0).to_be();
+        (len <= 32).then(|| Self { net: Addr4::from(addr).word() & mask, mask, len })
+    }
+
+    /// Whether `addr` is in it.
+    #[inline(always)]
+    pub fn contains(&self, addr: Addr4) -> bool {
+        addr.word() & self.mask == self.net
+    }
+
+    /// Length in bits.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> u8 {
+        self.len
+    }
+
+    /// `addr` is the prefix's own number or its directed broadcast: no host (RFC 1812 5.3.5).
+    pub fn is_broadcast(&self, addr: Addr4) -> bool {
+        self.len < 31 && self.contains(addr) && (addr.word() | self.mask == u32::MAX || addr.word() == self.net)
+    }
+}
+
+impl fmt::Display for Prefix4 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", Ipv4Addr::from(Addr4::from_word(self.net)), self.len)
+    }
+}
+
+impl fmt::Debug for Prefix4 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Text that is no prefix.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not an IPv4 prefix: want ADDRESS/LENGTH such as 192.168.1.0/24")]
+pub struct NotAPrefix(String);
+
+impl FromStr for Prefix4 {
+    type Err = NotAPrefix;
+    fn from_str(s: &str) -> Result<Self, NotAPrefix> {
+        let parse = || {
+            let (addr, len) = s.split_once('/')?;
+            Self::new(addr.parse().ok()?, len.parse().ok()?)
+        };
+        parse().ok_or_else(|| NotAPrefix(s.to_owned()))
+    }
+}
+
+/// Where a packet goes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Into a tunnel.
+    Softwire(SoftwireId),
+    /// To a host on a link.
+    Link(LinkId),
+    /// To us.
+    Local,
+    /// Nowhere.
+    Unreachable,
+}
+
+/// Routes by longest prefix.
+///
+/// A line has few routes, and almost every packet takes the default one. So the first octet alone
+/// decides wherever no longer prefix begins with it; only the rest is searched.
+#[derive(Clone)]
+pub struct Routes {
+    by_octet: Box<[Option<Route>; 256]>,
+    /// Longest first.
+    prefixes: Vec<(Prefix4, Route)>,
+}
+
+impl Default for Routes {
+    fn default() -> Self {
+        Self::new([])
+    }
+}
+
+impl Routes {
+    /// A table of these routes. Of two with the same prefix the first counts.
+    pub fn new(routes: impl IntoIterator<Item = (Prefix4, Route)>) -> Self {
+        let mut prefixes: Vec<_> = routes.into_iter().collect();
+        prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len));
+        let mut table = Self { by_octet: Box::new([None; 256]), prefixes };
+        for octet in 0..=255u8 {
+            let whole = Addr4([octet, 0, 0, 0]);
+            // Loopback, multicast, reserved: nobody's, whatever the prefixes say (RFC 1812 5.3.7).
+            if !whole.is_host() {
+                table.by_octet[octet as usize] = Some(Route::Unreachable);
+                continue;
+            }
+            let splits = table.prefixes.iter().any(|(p, _)| p.len > 8 && Addr4::from_word(p.net).0[0] == octet);
+            table.by_octet[octet as usize] = (!splits).then(|| table.search(whole));
+        }
+        table
+    }
+
+    /// The route of an address.
+    #[inline(always)]
+    pub fn lookup(&self, addr: Addr4) -> Route {
+        self.by_octet[addr.0[0] as usize].unwrap_or_else(|| self.search(addr))
+    }
+
+    fn search(&self, addr: Addr4) -> Route {
+        self.prefixes.iter().find(|(prefix, _)| prefix.contains(addr)).map_or(Route::Unreachable, |&(_, route)| route)
+    }
+
+    /// The route of everything that has no other.
+    pub fn default_route(&self) -> Route {
+        self.prefixes.last().filter(|(p, _)| p.len == 0).map_or(Route::Unreachable, |&(_, route)| route)
+    }
+}
+
+impl fmt::Debug for Routes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.prefixes.iter().map(|(p, r)| (p, r))).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn longest_prefix_wins(
+            routes in prop::collection::vec((any::<u32>(), 0u8..=32, any::<u8>()), 0..12), addrs: [u32; 8]
+        ) {
+            let made: Vec<_> = routes.iter()
+                .map(|&(a, len, to)| (Prefix4::new(a.into(), len).unwrap(), Route::Link(LinkId(to)))).collect();
+            let table = Routes::new(made.clone());
+            // Addresses at random, and every prefix's own edge.
+            for addr in addrs.into_iter().chain(routes.iter().map(|&(a, ..)| a)) {
+                let covers = |&&(a, len, _): &&(u32, u8, u8)| len == 0 || (a ^ addr) >> (32 - len) == 0;
+                let longest = routes.iter().filter(covers).map(|&(_, len, _)| len).max();
+                let first = routes.iter().filter(covers).find(|&&(_, len, _)| Some(len) == longest);
+                let addr = Addr4::from(Ipv4Addr::from(addr));
+                let expected = first.filter(|_| addr.is_host()).map_or(Route::Unreachable, |&(_, _, to)| Route::Link(LinkId(to)));
+                prop_assert_eq!(table.lookup(addr), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn text_and_broadcast() {
+        let lan: Prefix4 = "192.168.1.77/24".parse().unwrap();
+        assert_eq!(lan.to_string(), "192.168.1.0/24");
+        assert!(lan.is_broadcast(Addr4([192, 168, 1, 255])) && lan.is_broadcast(Addr4([192, 168, 1, 0])));
+        assert!(!lan.is_broadcast(Addr4([192, 168, 1, 1])) && !lan.is_broadcast(Addr4([192, 168, 2, 255])));
+        assert!("192.168.1.0".parse::<Prefix4>().is_err() && "1.2.3.4/33".parse::<Prefix4>().is_err());
+    }
+}

@@ -1,0 +1,107 @@
+//! The tunnel: IPv4 in IPv6 towards one border router (AFTR, BR).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::LinkId;
+use crate::napt::Napt;
+use crate::packet::{Addr6, Ethernet, Ipv6, Mac, ethertype, protocol};
+use crate::time::Time;
+use crate::tunnel::Outer;
+use crate::tunnel::ecn::ClassMode;
+use crate::tunnel::mtu::{MtuMode, PathMtu};
+
+/// Who gets what came out of the tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deliver {
+    /// Whoever the routes say; nobody if they say a tunnel.
+    Routed,
+    /// Hosts of one link, whatever their address (replay).
+    Link(LinkId),
+}
+
+/// Hop limit of tunnel packets.
+pub const HOP_LIMIT: u8 = 64;
+
+/// A tunnel and how it is used.
+#[derive(Clone, Debug)]
+pub struct Softwire {
+    /// Our end: the B4's or CE's address.
+    pub local: Addr6,
+    /// The far end: AFTR or BR.
+    pub remote: Addr6,
+    /// The WAN link.
+    pub link: LinkId,
+    /// The next hop's Ethernet address, once it is known.
+    pub next_hop: Option<Mac>,
+    /// What fits.
+    pub mtu: MtuMode,
+    /// DSCP and ECN of the outer header.
+    pub class: ClassMode,
+    /// Largest TCP MSS let through, both ways.
+    pub mss: Option<u16>,
+    /// `None`: addresses pass as they are (DS-Lite: the AFTR translates).
+    pub napt: Option<Arc<Napt>>,
+    /// Whom inbound packets go to.
+    pub deliver: Deliver,
+    /// What was learned about it; survives new snapshots.
+    pub state: Arc<SoftwireState>,
+}
+
+/// What stands in front of an inner packet on the wire.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug)]
+#[repr(C)]
+pub struct OuterHeaders {
+    /// To the next hop.
+    pub ethernet: Ethernet,
+    /// To the far end.
+    pub ipv6: Ipv6,
+}
+
+impl Softwire {
+    /// The headers of every packet of this tunnel, but for payload length, class and flow label.
+    /// `None` while the next hop is unknown.
+    pub fn headers(&self, our_mac: Mac) -> Option<OuterHeaders> {
+        Some(OuterHeaders {
+            ethernet: Ethernet { dst: self.next_hop?, src: our_mac, ethertype: ethertype::IPV6.into() },
+            ipv6: self.outer(0, 0).header(0, protocol::IPV4),
+        })
+    }
+
+    /// The outer header of a packet with this class and flow label.
+    pub fn outer(&self, class: u8, flow: u32) -> Outer {
+        Outer { src: self.local, dst: self.remote, class, flow, hop_limit: HOP_LIMIT }
+    }
+}
+
+/// What workers learn about a tunnel.
+#[derive(Debug, Default)]
+pub struct SoftwireState {
+    path_mtu: Mutex<PathMtu>,
+    /// ICMPv6 "source address failed ingress policy" (type 1 code 5): the far end does not know us.
+    source_refused: AtomicU64,
+}
+
+impl SoftwireState {
+    /// The largest outer packet the path carries, as far as is known. Asked once per burst.
+    pub fn path_mtu(&self, now: Time, link_mtu: u16) -> u16 {
+        self.path_mtu.lock().unwrap_or_else(PoisonError::into_inner).get(now, link_mtu)
+    }
+
+    /// A believable Packet Too Big said `mtu`. True if that is news.
+    pub fn learn_mtu(&self, now: Time, link_mtu: u16, mtu: u32) -> bool {
+        self.path_mtu.lock().unwrap_or_else(PoisonError::into_inner).learn(now, link_mtu, mtu)
+    }
+
+    /// The border router refused our source address.
+    pub fn note_refused(&self) {
+        self.source_refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it did.
+    pub fn refused(&self) -> u64 {
+        self.source_refused.load(Ordering::Relaxed)
+    }
+}

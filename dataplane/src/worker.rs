@@ -1,0 +1,281 @@
+//! A worker: one thread on one core that owns one queue of each link and runs the path over them.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use arc_swap::{ArcSwap, Cache};
+use crossbeam_queue::ArrayQueue;
+use crossbeam_utils::CachePadded;
+use hdrhistogram::Histogram;
+use hdrhistogram::sync::Recorder;
+
+use crate::counters::{Counters, Event};
+use crate::path::{Burst, MAX_BATCH, Path};
+use crate::ring::{Provider, Queue, RxRing, TxRing};
+use crate::snapshot::{LinkId, Snapshot};
+use crate::time::Time;
+
+/// What a worker does when no frame waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Idle {
+    /// Looks again at once: lowest latency, a core at 100 %.
+    #[default]
+    Spin,
+    /// Lets other threads of the core run first.
+    Yield,
+    /// Sleeps in `poll(2)` until a frame comes, a millisecond at most.
+    Sleep,
+}
+
+/// How a worker runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Most frames of one link handled in one go, 1 to [`MAX_BATCH`].
+    pub batch: usize,
+    /// What to do when there is nothing to do.
+    pub idle: Idle,
+    /// Most sessions looked at for expiry per turn.
+    pub ageing: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { batch: MAX_BATCH, idle: Idle::Spin, ageing: 32 }
+    }
+}
+
+/// A frame on its way between a worker and the control thread.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Where it came in, or shall go out.
+    pub link: LinkId,
+    len: u16,
+    bytes: [u8; Self::MAX],
+}
+
+impl Message {
+    /// The longest frame that is punted or injected.
+    pub const MAX: usize = 1600;
+
+    /// A copy of `frame`; `None` if it is too long.
+    pub fn new(link: LinkId, frame: &[u8]) -> Option<Self> {
+        let mut bytes = [0; Self::MAX];
+        bytes.get_mut(..frame.len())?.copy_from_slice(frame);
+        Some(Self { link, len: frame.len() as u16, bytes })
+    }
+
+    /// The frame, Ethernet header first.
+    pub fn frame(&self) -> &[u8] {
+        &self.bytes[..self.len as usize]
+    }
+}
+
+/// What workers and the control thread share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The world. Control stores a whole new one; workers look once per burst.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Frames for the control thread.
+    pub punt: ArrayQueue<Message>,
+}
+
+/// Frames that wait for the control thread, at most.
+const PUNT_QUEUE: usize = 256;
+
+/// Frames of the control thread that wait for a worker, at most.
+const INJECT_QUEUE: usize = 64;
+
+impl Shared {
+    /// With a first snapshot.
+    pub fn new(snapshot: Snapshot) -> Arc<Self> {
+        Arc::new(Self {
+            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+            punt: ArrayQueue::new(PUNT_QUEUE),
+        })
+    }
+}
+
+/// What a running worker shows of itself.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    /// Verdicts and events.
+    pub counters: Arc<CachePadded<Counters>>,
+    /// Frames that the control thread wants sent.
+    pub inject: Arc<ArrayQueue<Message>>,
+}
+
+struct Input {
+    link: LinkId,
+    rx: RxRing,
+    provider: Box<dyn Provider>,
+}
+
+/// One thread's share of the router.
+pub struct Worker {
+    id: usize,
+    config: Config,
+    inputs: Vec<Input>,
+    /// By [`LinkId`].
+    tx: Vec<Option<TxRing>>,
+    path: Path,
+    snapshot: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
+    handle: Handle,
+}
+
+impl Worker {
+    /// Worker number `id` (its reader number in every session table) with these queues.
+    pub fn new(id: usize, queues: impl IntoIterator<Item = (LinkId, Queue)>, shared: &Arc<Shared>, config: Config) -> Self {
+        let counters = Arc::new(CachePadded::new(Counters::default()));
+        let (mut inputs, mut tx) = (Vec::new(), Vec::new());
+        for (link, queue) in queues {
+            tx.resize_with(tx.len().max(link.index() + 1), || None);
+            tx[link.index()] = Some(queue.tx);
+            inputs.push(Input { link, rx: queue.rx, provider: queue.provider });
+        }
+        Self {
+            id,
+            config: Config { batch: config.batch.clamp(1, MAX_BATCH), ..config },
+            inputs,
+            tx,
+            path: Path::new(counters.clone(), shared.clone()),
+            snapshot: Cache::new(shared.snapshot.clone()),
+            handle: Handle { counters, inject: Arc::new(ArrayQueue::new(INJECT_QUEUE)) },
+        }
+    }
+
+    /// What it shows of itself.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// One turn: a burst of every link, then one sync of every ring that got something to send.
+    /// Returns how many frames were handled.
+    pub fn turn(&mut self, now: Time) -> usize {
+        let snapshot = &**self.snapshot.load();
+        for napt in snapshot.softwires.iter().filter_map(|s| s.napt.as_deref()) {
+            napt.quiescent(self.id);
+        }
+        let mut frames = 0;
+        for input in &mut self.inputs {
+            // A link that cannot sync shows no new frames; the control thread sees it go down.
+            let _ = input.provider.sync_rx();
+            let burst = Burst { snapshot, link: input.link, now, max: self.config.batch };
+            frames += self.path.burst(burst, &mut input.rx, &mut self.tx);
+        }
+        while let Some(message) = self.handle.inject.pop() {
+            let tx = self.tx.get_mut(message.link.index()).and_then(Option::as_mut);
+            let frame = message.frame();
+            let sent = tx.is_some_and(|tx| tx.originate(frame.len(), |to| to.copy_from_slice(frame)).is_ok());
+            self.handle.counters.note(if sent { Event::Injected } else { Event::InjectLost }, 1);
+        }
+        for napt in snapshot.softwires.iter().filter_map(|s| s.napt.as_deref()) {
+            napt.age(now, self.config.ageing);
+        }
+        self.path.expire(now);
+        for input in &mut self.inputs {
+            let Some(tx) = &mut self.tx[input.link.index()] else { continue };
+            tx.publish();
+            if tx.pending() {
+                let _ = input.provider.sync_tx();
+            }
+        }
+        frames
+    }
+
+    /// Gives all frames that are held a verdict, as if their time had run out: the end of a replay.
+    pub fn drain(&mut self) {
+        self.path.drain();
+    }
+
+    /// Runs turns on a thread pinned to `core` until `stop`.
+    pub fn spawn(mut self, core: Option<usize>, stop: Arc<AtomicBool>, bursts: Bursts) -> io::Result<thread::JoinHandle<Self>> {
+        thread::Builder::new().name(format!("worker-{}", self.id)).spawn(move || {
+            if let Some(id) = core {
+                core_affinity::set_for_current(core_affinity::CoreId { id });
+            }
+            let clock = quanta::Clock::new();
+            let start = clock.raw();
+            let mut bursts = bursts;
+            let mut before = start;
+            while !stop.load(Ordering::Relaxed) {
+                let frames = self.turn(Time(clock.delta_as_nanos(start, before)));
+                let after = clock.raw();
+                if frames > 0 {
+                    bursts.record(clock.delta_as_nanos(before, after), frames as u64);
+                } else {
+                    self.idle();
+                }
+                before = if frames > 0 { after } else { clock.raw() };
+            }
+            self.offline();
+            self
+        })
+    }
+
+    fn idle(&self) {
+        match self.config.idle {
+            Idle::Spin => std::hint::spin_loop(),
+            Idle::Yield => thread::yield_now(),
+            Idle::Sleep => {
+                self.offline();
+                let mut fds: Vec<libc::pollfd> = self
+                    .inputs
+                    .iter()
+                    .filter_map(|i| i.provider.descriptor())
+                    .map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 })
+                    .collect();
+                // SAFETY: `fds` is an array of that many descriptors, which the providers keep open.
+                unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, 1) };
+            }
+        }
+    }
+
+    /// Sleeping or ending: removed sessions need not wait for this worker.
+    fn offline(&self) {
+        for napt in self.snapshot.arc_swap().load().softwires.iter().filter_map(|s| s.napt.as_ref()) {
+            napt.offline(self.id);
+        }
+    }
+}
+
+/// How long bursts take and how many frames they have, one recorder per worker.
+#[derive(Debug)]
+pub struct Bursts {
+    nanoseconds: Recorder<u64>,
+    frames: Recorder<u64>,
+}
+
+/// What [`Bursts`] records, for whoever shows it.
+#[derive(Debug)]
+pub struct BurstReport {
+    /// Nanoseconds per burst.
+    pub nanoseconds: hdrhistogram::SyncHistogram<u64>,
+    /// Frames per burst.
+    pub frames: hdrhistogram::SyncHistogram<u64>,
+}
+
+impl BurstReport {
+    /// An empty report and a first recorder for it.
+    pub fn new() -> (Self, Bursts) {
+        let histogram = |high| -> hdrhistogram::SyncHistogram<u64> {
+            Histogram::new_with_bounds(1, high, 2).expect("bounds are constants that suit").into()
+        };
+        let report = Self { nanoseconds: histogram(10_000_000_000), frames: histogram(1 << 20) };
+        let bursts = report.recorder();
+        (report, bursts)
+    }
+
+    /// A recorder for another worker.
+    pub fn recorder(&self) -> Bursts {
+        Bursts { nanoseconds: self.nanoseconds.recorder(), frames: self.frames.recorder() }
+    }
+}
+
+impl Bursts {
+    fn record(&mut self, nanoseconds: u64, frames: u64) {
+        self.nanoseconds.saturating_record(nanoseconds);
+        self.frames.saturating_record(frames);
+    }
+}
