@@ -1,0 +1,134 @@
+//! Made-up flows and their frames, written into receive rings as a network card would.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use hikyaku_dataplane::packet::checksum::Sum;
+use hikyaku_dataplane::packet::{Addr4, Checksum, Ethernet, Ipv4, Ipv6, Mac, Port, Tcp, Udp, ethertype, protocol};
+use zerocopy::IntoBytes;
+
+/// The border router.
+pub const BR: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1);
+/// Our end of the tunnel.
+pub const CE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x12, 0x3400, 0, 0, 0, 0xfeed);
+/// The outside address.
+pub const OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
+/// Our Ethernet addresses, by link.
+pub const OURS: [Mac; 2] = [Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2])];
+/// The line's next hop.
+pub const GATEWAY: Mac = Mac([2, 0, 0, 0, 0, 3]);
+/// Inside hosts.
+pub const HOSTS: u32 = 254;
+
+/// Inside ports per host and protocol. A mapping takes one of 65536 outside ports, so a million
+/// flows are few mappings with many peers each, as on any line with one address.
+const ENDPOINTS: u32 = 32768;
+
+/// Bijective mixing: neighbouring numbers become unrelated ones.
+pub fn mix(x: u64) -> u64 {
+    let x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ x >> 31
+}
+
+/// One flow.
+#[derive(Clone, Copy, Debug)]
+pub struct Flow {
+    /// TCP or UDP, half of each.
+    pub protocol: u8,
+    /// Inside host.
+    pub inside: Addr4,
+    /// Its port.
+    pub inside_port: Port,
+    /// Far end.
+    pub peer: Addr4,
+    /// Its port.
+    pub peer_port: Port,
+}
+
+/// An inside host's address.
+pub fn host(n: u32) -> Addr4 {
+    Addr4([192, 168, 1, 1 + (n % HOSTS) as u8])
+}
+
+/// An inside host's station.
+pub fn station(n: u32) -> Mac {
+    Mac([2, 1, 0, 0, 0, (n % HOSTS) as u8])
+}
+
+impl Flow {
+    /// Flow number `n`.
+    pub fn new(n: u32) -> Self {
+        let endpoint = n % ENDPOINTS;
+        let x = mix(u64::from(endpoint) + 1);
+        let peer = 0x0800_0000 + (n.wrapping_mul(0x9e37_79b1) >> 8);
+        Self {
+            protocol: if x & 1 == 0 { protocol::TCP } else { protocol::UDP },
+            inside: host(endpoint),
+            inside_port: (1024 + (endpoint / HOSTS) as u16 * 7).into(),
+            peer: Addr4(peer.to_be_bytes()),
+            peer_port: [443, 80, 8443, 4500][(x >> 1 & 3) as usize].into(),
+        }
+    }
+}
+
+/// Writes an IPv4 packet of `to.len()` bytes.
+fn packet(to: &mut [u8], protocol: u8, [src, dst]: [Addr4; 2], [from, into]: [Port; 2], flags: u8) {
+    let mut ip = Ipv4 {
+        version_ihl: 0x45,
+        tos: 0,
+        total_len: (to.len() as u16).into(),
+        id: 0.into(),
+        fragment: Ipv4::DF.into(),
+        ttl: 64,
+        protocol,
+        checksum: Checksum::ABSENT,
+        src,
+        dst,
+    };
+    ip.checksum = Sum::new().bytes(ip.as_bytes()).checksum();
+    to[..20].copy_from_slice(ip.as_bytes());
+    let checksum = Checksum([0x12, 0x34]); // nobody on the path checks it, only updates it
+    match protocol {
+        protocol::TCP => {
+            let tcp = Tcp {
+                src: from,
+                dst: into,
+                seq: 1.into(),
+                ack: 1.into(),
+                offset: 5 << 4,
+                flags,
+                window: 1000.into(),
+                checksum,
+                urgent: 0.into(),
+            };
+            to[20..40].copy_from_slice(tcp.as_bytes());
+        }
+        _ => {
+            let udp = Udp { src: from, dst: into, len: (to.len() as u16 - 20).into(), checksum };
+            to[20..28].copy_from_slice(udp.as_bytes());
+        }
+    }
+}
+
+/// A frame of `flow` as a LAN host sends it.
+pub fn outbound(to: &mut [u8], flow: &Flow, flags: u8) {
+    let ethernet = Ethernet { dst: OURS[0], src: station(0), ethertype: ethertype::IPV4.into() };
+    to[..14].copy_from_slice(ethernet.as_bytes());
+    packet(&mut to[14..], flow.protocol, [flow.inside, flow.peer], [flow.inside_port, flow.peer_port], flags);
+}
+
+/// A frame towards `dst` as the border router sends it; `to` is 40 bytes longer than the LAN's frame.
+pub fn inbound(to: &mut [u8], flow: &Flow, (dst, port): (Addr4, Port), flags: u8) {
+    let ethernet = Ethernet { dst: OURS[1], src: GATEWAY, ethertype: ethertype::IPV6.into() };
+    let outer = Ipv6 {
+        version_class_flow: Ipv6::version_class_flow(0, 0),
+        payload_len: (to.len() as u16 - 54).into(),
+        next_header: protocol::IPV4,
+        hop_limit: 60,
+        src: BR.into(),
+        dst: CE.into(),
+    };
+    to[..14].copy_from_slice(ethernet.as_bytes());
+    to[14..54].copy_from_slice(outer.as_bytes());
+    packet(&mut to[54..], flow.protocol, [flow.peer, dst], [flow.peer_port, port], flags);
+}
