@@ -1,3 +1,10 @@
 //! The `hikyaku` program: what is around the packet path.
 
 pub mod capture;
+pub mod cli;
+pub mod demo;
+pub mod exit;
+pub mod memory_router;
+pub mod replay;
+pub mod table;
+pub mod tuning;

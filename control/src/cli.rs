@@ -1,0 +1,31 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+use crate::demo::DemoArgs;
+use crate::replay::ReplayArgs;
+
+/// A software router for lines where IPv4 travels inside IPv6: DS-Lite (B4) and fixed-address IPIP.
+#[derive(Parser, Debug)]
+#[command(
+    name = "hikyaku",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Start here:\n  hikyaku demo              see it work; needs no root, no network card, no network\n  \
+                  hikyaku replay --help     play captures of your own through it"
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Play captures through the router and write down what leaves it
+    Replay(ReplayArgs),
+    /// Show the router at work on captures it brings along, and check every packet
+    Demo(DemoArgs),
+}

@@ -1,0 +1,193 @@
+//! A whole router on memory rings, run by the calling thread: what `replay` and `demo` play captures through.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use hikyaku_dataplane::counters::Totals;
+use hikyaku_dataplane::napt::{self, Napt};
+use hikyaku_dataplane::packet::{Addr4, Mac};
+use hikyaku_dataplane::ring::memory::{self, MemoryError, Wire};
+use hikyaku_dataplane::snapshot::{
+    Deliver, Link, LinkId, Neighbours, Prefix4, Route, Routes, Side, Snapshot, Softwire, SoftwireId,
+};
+use hikyaku_dataplane::time::Time;
+use hikyaku_dataplane::tunnel::mss;
+use hikyaku_dataplane::tunnel::mtu::MtuMode;
+use hikyaku_dataplane::worker::{self, Shared, Worker};
+
+use crate::tuning::TuningArgs;
+
+/// The LAN link.
+const LAN: LinkId = LinkId(0);
+/// The WAN link.
+const WAN: LinkId = LinkId(1);
+
+/// The router's Ethernet address on the LAN.
+pub const LAN_MAC: Mac = Mac([2, 0, 0, 0, 1, 1]);
+/// The router's Ethernet address on the WAN.
+pub const WAN_MAC: Mac = Mac([2, 0, 0, 0, 2, 1]);
+/// The WAN's next hop.
+pub const NEXT_HOP: Mac = Mac([2, 0, 0, 0, 2, 0xfe]);
+/// Hosts on the LAN whose Ethernet address is not known.
+pub const SOME_HOST: Mac = Mac([2, 0, 0, 0, 1, 0xff]);
+
+/// Largest IP packet on both links.
+pub const LINK_MTU: u16 = 1500;
+
+/// What the line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// DS-Lite B4 (RFC 6333): addresses pass as they are, the far end translates.
+    Dslite,
+    /// IPv4 over IPv6 with a fixed IPv4 address: this end translates to it.
+    Ipip,
+}
+
+/// What a router is made from.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The near end of the tunnel.
+    pub ce: Ipv6Addr,
+    /// The far end of the tunnel.
+    pub br: Ipv6Addr,
+    /// The address translated to; `None` for DS-Lite.
+    pub outside: Option<Ipv4Addr>,
+    /// What fits the tunnel.
+    pub mtu: MtuMode,
+    /// Who may send to a mapping.
+    pub filtering: napt::Filtering,
+    /// The router's address on the LAN.
+    pub lan_address: Option<Ipv4Addr>,
+}
+
+impl Setup {
+    /// The MTU mode for a tunnel that hosts see as a link of `mtu` bytes: what does not fit the
+    /// line in one piece leaves in outer fragments.
+    pub fn mtu_mode(mtu: u16) -> MtuMode {
+        if mtu + 40 <= LINK_MTU { MtuMode::Strict { mtu } } else { MtuMode::Fragment { mtu } }
+    }
+}
+
+/// Why there is no router.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// No rings.
+    #[error(transparent)]
+    Rings(#[from] MemoryError),
+    /// No session table.
+    #[error(transparent)]
+    Table(#[from] napt::Refused),
+}
+
+/// A router whose cables end in this program.
+pub struct MemoryRouter {
+    /// What hosts of the LAN are plugged into.
+    pub lan: Wire,
+    /// What the line is plugged into.
+    pub wan: Wire,
+    worker: Worker,
+    shared: Arc<Shared>,
+    napt: Option<Arc<Napt>>,
+    hosts: HashMap<Addr4, Mac>,
+}
+
+impl MemoryRouter {
+    /// A router at its start: no sessions, all hosts at [`SOME_HOST`].
+    pub fn new(setup: &Setup, tuning: &TuningArgs) -> Result<Self, SetupError> {
+        let mut links = memory::links(2, 1, tuning.memory())?.into_iter().flatten();
+        let ((lan_queue, lan), (wan_queue, wan)) = (links.next().expect("two links"), links.next().expect("two links"));
+        let napt = match setup.outside {
+            None => None,
+            Some(outside) => Some(Arc::new(Napt::new(&napt::Config {
+                sessions: tuning.session_capacity(),
+                filtering: setup.filtering,
+                huge_pages: tuning.huge_pages,
+                ..napt::Config::new(outside)
+            })?)),
+        };
+        let shared = Shared::new(snapshot(setup, napt.clone()));
+        // Whole seconds pass between two turns of a replay: let every turn catch up.
+        let config = worker::Config { ageing: 4096, ..tuning.worker() };
+        let worker = Worker::new(0, [(LAN, lan_queue), (WAN, wan_queue)], &shared, config);
+        Ok(Self { lan, wan, worker, shared, napt, hosts: HashMap::new() })
+    }
+
+    /// Takes all waiting frames through the path. Returns how many there were.
+    pub fn run(&mut self, now: Time) -> usize {
+        let mut frames = 0;
+        loop {
+            let n = self.worker.turn(now);
+            // Nobody is at control: what is punted has its verdict and goes no further.
+            while self.shared.punt.pop().is_some() {}
+            if n == 0 {
+                return frames;
+            }
+            frames += n;
+        }
+    }
+
+    /// Gives what is still held its verdict.
+    pub fn drain(&mut self) {
+        self.worker.drain();
+    }
+
+    /// Learns where a host of the LAN is. News when it was not known, or elsewhere.
+    pub fn learn(&mut self, host: Ipv4Addr, mac: Mac) {
+        if self.hosts.insert(host.into(), mac) == Some(mac) {
+            return;
+        }
+        let mut snapshot = Snapshot::clone(&self.shared.snapshot.load());
+        snapshot.links[LAN.index()].neighbours =
+            Neighbours::new(self.hosts.iter().map(|(&h, &m)| (h, m)), Some(SOME_HOST));
+        self.shared.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// How many hosts were learned.
+    pub fn hosts(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// What was counted so far.
+    pub fn totals(&self) -> Totals {
+        self.worker.handle().counters.totals()
+    }
+
+    /// The session table, where there is one.
+    pub fn sessions(&self) -> Option<napt::Stats> {
+        self.napt.as_ref().map(|napt| napt.stats())
+    }
+}
+
+fn snapshot(setup: &Setup, napt: Option<Arc<Napt>>) -> Snapshot {
+    let link = |name: &str, side, mac| Link {
+        name: name.to_string(),
+        side,
+        mac,
+        any_station: true,
+        mtu: LINK_MTU,
+        addresses4: Vec::new(),
+        addresses6: Vec::new(),
+        sources4: vec![Prefix4::ALL],
+        neighbours: Neighbours::new([], Some(SOME_HOST)),
+    };
+    let softwire = Softwire {
+        local: setup.ce.into(),
+        remote: setup.br.into(),
+        link: WAN,
+        next_hop: Some(NEXT_HOP),
+        mtu: setup.mtu,
+        class: Default::default(),
+        mss: Some(mss::limit(setup.mtu.inner_mtu(LINK_MTU))),
+        napt,
+        deliver: Deliver::Link(LAN),
+        state: Default::default(),
+    };
+    let addresses4 = setup.lan_address.into_iter().collect();
+    Snapshot {
+        links: vec![Link { addresses4, ..link("lan", Side::Lan, LAN_MAC) }, link("wan", Side::Wan, WAN_MAC)],
+        softwires: vec![softwire],
+        routes: Routes::new([(Prefix4::ALL, Route::Softwire(SoftwireId(0)))]),
+    }
+}

@@ -1,0 +1,210 @@
+//! `hikyaku replay`: captures in, through the router, captures out.
+
+mod player;
+mod report;
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use hikyaku_dataplane::napt;
+
+use crate::capture::{Precision, Reader, Writer};
+use crate::exit::Usage;
+use crate::memory_router::{LINK_MTU, MemoryRouter, Mode, Setup};
+use crate::tuning::TuningArgs;
+
+pub use player::{Ends, Pace, Played, Player};
+pub use report::Report;
+
+const EXAMPLES: &str = "\
+Examples:
+  Hosts of the LAN talk; see what the line gets:
+    hikyaku replay --mode dslite --ce 2001:db8::2 --br 2001:db8:a::1 --lan lan.pcap --wan-out wan.pcap
+
+  What a border router sent; see what the hosts get, without any LAN capture:
+    hikyaku replay --mode dslite --ce 2001:db8::2 --br 2001:db8:a::1 --wan br.pcapng.gz --lan-out lan.pcap
+
+  A fixed address: this end translates, so the LAN's side must be there for replies to find a session:
+    hikyaku replay --mode ipip --ce 2001:db8::2 --br 2001:db8:a::1 --ipv4 192.0.2.1 --lan lan.pcap --wan wan.pcap
+
+Exit code: 0 all was played; 1 a capture was cut off or damaged (what was readable was played);
+2 a flag or a file is wrong.";
+
+/// Play captures through the router and write down what leaves it.
+///
+/// Both sides may be given; their frames are merged by time, so that a reply meets the session
+/// that its request opened. The router's clock follows the captures' timestamps: sessions age and
+/// fragments time out as they would have. Frames are taken whatever their Ethernet destination, as
+/// long as it is unicast; replies go to the Ethernet address that a host was seen with. Frames less
+/// than 100 µs apart go in bursts of up to --batch; what leaves bears the time of its burst.
+///
+/// It ends with a table of what became of every frame.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES, after_long_help = EXAMPLES)]
+pub struct ReplayArgs {
+    /// What the line is: DS-Lite, or IPv4 over IPv6 with a fixed IPv4 address.
+    #[arg(long, value_enum)]
+    pub mode: Mode,
+
+    /// The near end of the tunnel: the B4's or CE's IPv6 address.
+    #[arg(long, value_name = "ADDR")]
+    pub ce: Ipv6Addr,
+
+    /// The far end of the tunnel: the AFTR's or border router's IPv6 address.
+    #[arg(long, value_name = "ADDR")]
+    pub br: Ipv6Addr,
+
+    /// The fixed IPv4 address of `--mode ipip`.
+    #[arg(long, value_name = "ADDR")]
+    pub ipv4: Option<Ipv4Addr>,
+
+    /// What hosts of the LAN sent: pcap or pcapng, plain or in gzip; `-` is the standard input.
+    #[arg(long, value_name = "IN", required_unless_present = "wan")]
+    pub lan: Option<PathBuf>,
+
+    /// What came from the line.
+    #[arg(long, value_name = "IN")]
+    pub wan: Option<PathBuf>,
+
+    /// Where to write what leaves towards the line (pcap, nanoseconds; in gzip if it ends in .gz).
+    #[arg(long, value_name = "OUT")]
+    pub wan_out: Option<PathBuf>,
+
+    /// Where to write what leaves towards the LAN.
+    #[arg(long, value_name = "OUT")]
+    pub lan_out: Option<PathBuf>,
+
+    /// The tunnel's MTU as hosts see it. Up to 1460, larger packets with DF are refused and others
+    /// leave in outer fragments; above, packets up to N are carried whatever DF says (RFC 6333).
+    #[arg(long, value_name = "N", default_value_t = 1460, value_parser = clap::value_parser!(u16).range(576..=1500))]
+    pub tunnel_mtu: u16,
+
+    /// With `--mode ipip`, whose packets a mapping lets in.
+    #[arg(long, value_name = "MODE", value_enum)]
+    pub filtering: Option<FilteringMode>,
+
+    /// How fast to play: `fast` does not wait between frames, `original` waits as long as the
+    /// capture did. The router's clock shows the same in both.
+    #[arg(long, value_name = "PACE", value_enum, default_value_t = Pace::Fast)]
+    pub time: Pace,
+
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+
+    /// See [`TuningArgs`].
+    #[command(flatten)]
+    pub tuning: TuningArgs,
+}
+
+/// See [`napt::Filtering`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FilteringMode {
+    /// Only of the address and port that were sent to.
+    AddressAndPort,
+    /// Anybody's.
+    Endpoint,
+}
+
+impl ReplayArgs {
+    /// The router that was asked for.
+    pub fn setup(&self) -> Result<Setup, Usage> {
+        let usage = |text: String| Err(Usage(text));
+        match (self.mode, self.ipv4) {
+            (Mode::Ipip, None) => {
+                return usage("--mode ipip translates to one IPv4 address; give it with --ipv4 ADDR".into());
+            }
+            (Mode::Dslite, Some(addr)) => {
+                return usage(format!(
+                    "--ipv4 {addr}: --mode dslite has no IPv4 address; leave it out, or use --mode ipip"
+                ));
+            }
+            (Mode::Dslite, None) if self.filtering.is_some() => {
+                return usage("--filtering: --mode dslite does not filter; leave it out, or use --mode ipip".into());
+            }
+            _ => {}
+        }
+        for (flag, addr) in [("--ce", self.ce), ("--br", self.br)] {
+            if addr.is_unspecified() || addr.is_multicast() || addr.is_loopback() {
+                return usage(format!("{flag} {addr}: no end of a tunnel; give a unicast address"));
+            }
+        }
+        if self.ce == self.br {
+            return usage(format!("--ce and --br are both {}; a tunnel has two ends", self.ce));
+        }
+        if let Some(addr) = self.ipv4
+            && (addr.is_unspecified() || addr.is_loopback() || addr.octets()[0] >= 224)
+        {
+            return usage(format!("--ipv4 {addr}: no address of a host; give the one that the provider assigned"));
+        }
+        Ok(Setup {
+            ce: self.ce,
+            br: self.br,
+            outside: self.ipv4,
+            mtu: Setup::mtu_mode(self.tunnel_mtu),
+            filtering: match self.filtering {
+                Some(FilteringMode::Endpoint) => napt::Filtering::EndpointIndependent,
+                Some(FilteringMode::AddressAndPort) | None => napt::Filtering::AddressAndPortDependent,
+            },
+            lan_address: None,
+        })
+    }
+
+    /// Outputs are not inputs, and not each other: creating them would destroy what is to be read.
+    fn files_differ(&self) -> Result<(), Usage> {
+        let identity = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        let is_file = |path: &&PathBuf| !path.metadata().is_ok_and(|m| !m.is_file());
+        let outputs = [("--wan-out", &self.wan_out), ("--lan-out", &self.lan_out)];
+        for (flag, output) in outputs {
+            let Some(output) = output.as_ref().filter(is_file) else { continue };
+            let others = [("--lan", &self.lan), ("--wan", &self.wan)].into_iter().chain(outputs);
+            for (other_flag, other) in others.filter(|(f, _)| *f != flag) {
+                if other.as_ref().is_some_and(|other| identity(other) == identity(output)) {
+                    let file = output.display();
+                    return Err(Usage(format!(
+                        "{flag} {file} is {other_flag} too; give another name, it would be overwritten"
+                    )));
+                }
+            }
+        }
+        let std_in = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
+        if std_in(&self.lan) && std_in(&self.wan) {
+            return Err(Usage("--lan - and --wan -: there is only one standard input; give one of them a file".into()));
+        }
+        Ok(())
+    }
+}
+
+/// Plays what `args` say and prints the report.
+pub fn run(args: &ReplayArgs) -> anyhow::Result<()> {
+    let setup = args.setup()?;
+    args.files_differ()?;
+    args.tuning.pin_this_thread()?;
+    let open = |path: &Option<PathBuf>| path.as_ref().map(Reader::open).transpose();
+    let ends = Ends { lan: open(&args.lan)?, wan: open(&args.wan)? };
+    let create = |path: &Option<PathBuf>| path.as_ref().map(|p| Writer::create(p, Precision::Nano)).transpose();
+    let outs = Ends { lan: create(&args.lan_out)?, wan: create(&args.wan_out)? };
+    let router = MemoryRouter::new(&setup, &args.tuning)?;
+    debug_assert!(args.tunnel_mtu <= LINK_MTU);
+
+    let played = Player::new(router, args.time, &args.tuning).play(ends, outs)?;
+    for warning in played.warnings() {
+        eprintln!("hikyaku: {warning}");
+    }
+    let report = Report::new(&played);
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report).context("the report as JSON")?);
+    } else {
+        print!("{report}");
+    }
+    for error in played.errors.iter().skip(1) {
+        eprintln!("hikyaku: {error}");
+    }
+    report.check()?;
+    match played.errors.into_iter().next() {
+        Some(error) => Err(error.into()),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,335 @@
+//! Plays two captures, merged by time, through a router.
+
+use std::io::{self, IsTerminal, Write};
+use std::net::Ipv4Addr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use hikyaku_dataplane::counters::Totals;
+use hikyaku_dataplane::napt;
+use hikyaku_dataplane::packet::Mac;
+use hikyaku_dataplane::ring::memory::Wire;
+use hikyaku_dataplane::time::Time;
+
+use crate::capture::{CaptureError, Packet, Reader, Writer};
+use crate::memory_router::MemoryRouter;
+use crate::table::grouped;
+use crate::tuning::TuningArgs;
+
+/// Frames of one side that are no further apart are one burst.
+const BURST: Duration = Duration::from_micros(100);
+
+/// Hosts whose Ethernet address is learned; a capture with more has forged sources.
+const MAX_HOSTS: usize = 4096;
+
+/// Seconds that a gap in a capture is stepped through; later nothing is left that could age.
+const MAX_STEPS: u64 = 10_000;
+
+/// How fast to play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Pace {
+    /// Without waiting.
+    Fast,
+    /// As slow as it was captured.
+    Original,
+}
+
+/// Something of each side.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ends<T> {
+    /// The hosts' side.
+    pub lan: T,
+    /// The line's side.
+    pub wan: T,
+}
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Lan,
+    Wan,
+}
+
+impl<T> Ends<T> {
+    fn of(&mut self, end: End) -> &mut T {
+        match end {
+            End::Lan => &mut self.lan,
+            End::Wan => &mut self.wan,
+        }
+    }
+}
+
+/// What went by on one side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Flow {
+    /// Frames into the router.
+    pub frames_in: u64,
+    /// Their bytes.
+    pub bytes_in: u64,
+    /// Frames out of the router.
+    pub frames_out: u64,
+    /// Their bytes.
+    pub bytes_out: u64,
+    /// Frames that the capture had cut short (snap length); they were played as they are.
+    pub cut: u64,
+    /// Frames too large for a ring's buffer; they were not played.
+    pub oversize: u64,
+}
+
+/// All that a replay found out.
+#[derive(Debug)]
+pub struct Played {
+    /// Per side.
+    pub flows: Ends<Flow>,
+    /// Verdicts and events.
+    pub totals: Totals,
+    /// The session table, where there is one.
+    pub sessions: Option<napt::Stats>,
+    /// From the captures' first frame to their last.
+    pub captured: Duration,
+    /// How long it took.
+    pub took: Duration,
+    /// How long the path itself took of that.
+    pub path: Duration,
+    /// Captures that ended badly.
+    pub errors: Vec<CaptureError>,
+}
+
+/// A router with captures on both sides.
+pub struct Player {
+    router: MemoryRouter,
+    pace: Pace,
+    burst: usize,
+    flows: Ends<Flow>,
+    path: Duration,
+    progress: Progress,
+}
+
+/// A capture and its next frame.
+struct Source {
+    reader: Option<Reader>,
+    next: Option<Packet>,
+}
+
+impl Source {
+    fn new(reader: Option<Reader>, errors: &mut Vec<CaptureError>) -> Self {
+        let mut source = Self { reader, next: None };
+        source.advance(errors);
+        source
+    }
+
+    /// The next frame, with the one after it read.
+    fn advance(&mut self, errors: &mut Vec<CaptureError>) -> Option<Packet> {
+        let following = match self.reader.as_mut().and_then(Iterator::next) {
+            Some(Ok(packet)) => Some(packet),
+            Some(Err(error)) => {
+                errors.push(error);
+                None
+            }
+            None => None,
+        };
+        std::mem::replace(&mut self.next, following)
+    }
+}
+
+impl Player {
+    /// Plays through `router`.
+    pub fn new(router: MemoryRouter, pace: Pace, tuning: &TuningArgs) -> Self {
+        // A packet may leave in several fragments: the transmit rings keep room for them.
+        let burst = usize::from(tuning.batch).min(tuning.ring_slots as usize / 4);
+        let (flows, path) = (Ends::default(), Duration::ZERO);
+        Self { router, pace, burst, flows, path, progress: Progress::new() }
+    }
+
+    /// Plays both captures to their ends. Bad captures are in the result; the error is one of writing.
+    pub fn play(mut self, ins: Ends<Option<Reader>>, mut outs: Ends<Option<Writer>>) -> Result<Played, CaptureError> {
+        let started = Instant::now();
+        let mut errors = Vec::new();
+        let mut sources = Ends { lan: Source::new(ins.lan, &mut errors), wan: Source::new(ins.wan, &mut errors) };
+        let first = [&sources.lan, &sources.wan].iter().filter_map(|s| s.next.as_ref().map(|p| p.time)).min();
+        let epoch = first.unwrap_or_default();
+        let mut clock = epoch;
+        let (mut waiting, mut burst) = (0, (End::Lan, epoch));
+        while let Some(end) = earlier(&sources) {
+            let Some(packet) = sources.of(end).advance(&mut errors) else { break };
+            // Clocks of captures may step back; the router's does not.
+            let time = packet.time.max(clock);
+            if waiting >= self.burst || burst.0 != end || time.since(burst.1) > BURST {
+                self.flush(&mut waiting, clock, epoch, &mut outs)?;
+                self.pass(clock, time, epoch);
+                burst = (end, time);
+            }
+            if self.pace == Pace::Original {
+                let due = started + time.since(epoch);
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+            clock = time;
+            waiting += usize::from(self.deliver(end, &packet));
+            self.progress.show(&self.flows, clock.since(epoch));
+        }
+        self.flush(&mut waiting, clock, epoch, &mut outs)?;
+        self.router.drain();
+        self.collect(clock, &mut outs)?;
+        for writer in [outs.lan, outs.wan].into_iter().flatten() {
+            writer.finish()?;
+        }
+        self.progress.clear();
+        Ok(Played {
+            flows: self.flows,
+            totals: self.router.totals(),
+            sessions: self.router.sessions(),
+            captured: clock.since(epoch),
+            took: started.elapsed(),
+            path: self.path,
+            errors,
+        })
+    }
+
+    /// Puts a frame into the router's receive ring. False if it does not fit.
+    fn deliver(&mut self, end: End, packet: &Packet) -> bool {
+        if end == End::Lan
+            && let Some((host, mac)) = host_of(&packet.bytes).filter(|_| self.router.hosts() < MAX_HOSTS)
+        {
+            self.router.learn(host, mac);
+        }
+        let wire = match end {
+            End::Lan => &mut self.router.lan,
+            End::Wan => &mut self.router.wan,
+        };
+        let fits = wire.deliver(&packet.bytes);
+        let flow = self.flows.of(end);
+        flow.cut += u64::from(packet.missing > 0);
+        if fits {
+            flow.frames_in += 1;
+            flow.bytes_in += packet.bytes.len() as u64;
+        } else {
+            flow.oversize += 1;
+        }
+        fits
+    }
+
+    fn flush(
+        &mut self,
+        waiting: &mut usize,
+        now: Time,
+        epoch: Time,
+        outs: &mut Ends<Option<Writer>>,
+    ) -> Result<(), CaptureError> {
+        if std::mem::take(waiting) > 0 {
+            let before = Instant::now();
+            self.router.run(since_start(now, epoch));
+            self.path += before.elapsed();
+            self.collect(now, outs)?;
+        }
+        Ok(())
+    }
+
+    /// Lets the time between two bursts pass in the router, so that what ages does so.
+    fn pass(&mut self, from: Time, to: Time, epoch: Time) {
+        let seconds = to.since(from).as_secs().min(MAX_STEPS);
+        for step in 1..=seconds {
+            self.router.run(since_start(from + Duration::from_secs(step), epoch));
+        }
+    }
+
+    /// Takes what was sent.
+    fn collect(&mut self, now: Time, outs: &mut Ends<Option<Writer>>) -> Result<(), CaptureError> {
+        drain(&mut self.router.lan, &mut self.flows.lan, now, &mut outs.lan)?;
+        drain(&mut self.router.wan, &mut self.flows.wan, now, &mut outs.wan)
+    }
+}
+
+fn drain(wire: &mut Wire, flow: &mut Flow, now: Time, out: &mut Option<Writer>) -> Result<(), CaptureError> {
+    let mut written = Ok(());
+    wire.collect(|frame| {
+        flow.frames_out += 1;
+        flow.bytes_out += frame.len() as u64;
+        if let (Ok(()), Some(out)) = (&written, out.as_mut()) {
+            written = out.write(now, frame);
+        }
+    });
+    written
+}
+
+/// The side whose next frame is earlier; requests before replies when they are the same age.
+fn earlier(sources: &Ends<Source>) -> Option<End> {
+    match (&sources.lan.next, &sources.wan.next) {
+        (Some(lan), Some(wan)) => Some(if lan.time <= wan.time { End::Lan } else { End::Wan }),
+        (Some(_), None) => Some(End::Lan),
+        (None, Some(_)) => Some(End::Wan),
+        (None, None) => None,
+    }
+}
+
+/// The router's clock: it was switched on a second before the first frame.
+fn since_start(now: Time, epoch: Time) -> Time {
+    Time::default() + Duration::from_secs(1) + now.since(epoch)
+}
+
+/// Who sent an IPv4 frame, and from which station.
+fn host_of(frame: &[u8]) -> Option<(Ipv4Addr, Mac)> {
+    let (station, rest) = frame.get(6..)?.split_first_chunk::<6>()?;
+    let (header, _) = rest.split_first_chunk::<22>()?;
+    let host = Ipv4Addr::new(header[14], header[15], header[16], header[17]);
+    let is_ipv4 = header[..2] == [8, 0] && header[2] >> 4 == 4;
+    let is_host = !host.is_unspecified() && !host.is_multicast() && !host.is_broadcast() && !Mac(*station).is_group();
+    (is_ipv4 && is_host).then_some((host, Mac(*station)))
+}
+
+impl Played {
+    /// What the user should know besides the numbers.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (name, flow) in [("--lan", &self.flows.lan), ("--wan", &self.flows.wan)] {
+            if flow.cut > 0 {
+                let n = grouped(flow.cut);
+                warnings.push(format!(
+                    "{name}: {n} frames were cut short by the capture (snap length) and were played as they are"
+                ));
+            }
+            if flow.oversize > 0 {
+                let n = grouped(flow.oversize);
+                warnings.push(format!(
+                    "{name}: {n} frames are larger than a ring's buffer and were not played; capture with offloads off (ethtool -K DEV gro off gso off tso off)"
+                ));
+            }
+        }
+        warnings
+    }
+}
+
+/// A line on the terminal that says how far it is.
+struct Progress {
+    shown: Option<Instant>,
+    since: Instant,
+    is_terminal: bool,
+    calls: u32,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { shown: None, since: Instant::now(), is_terminal: io::stderr().is_terminal(), calls: 0 }
+    }
+
+    fn show(&mut self, flows: &Ends<Flow>, captured: Duration) {
+        self.calls = self.calls.wrapping_add(1);
+        // The clock is asked now and then only, unless frames come slowly.
+        if !self.is_terminal || !self.calls.is_multiple_of(64) && self.shown.is_none() {
+            return;
+        }
+        let every = Duration::from_millis(500);
+        if self.shown.unwrap_or(self.since).elapsed() >= every {
+            self.shown = Some(Instant::now());
+            let frames = grouped(flows.lan.frames_in + flows.wan.frames_in);
+            eprint!("\r{frames} frames, {:.1} s of the capture ", captured.as_secs_f64());
+            let _ = io::stderr().flush();
+        }
+    }
+
+    fn clear(&self) {
+        if self.shown.is_some() {
+            eprint!("\r{:60}\r", "");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The flags that every program with workers has.
+
+use std::fmt;
+use std::str::FromStr;
+
+use clap::{ArgAction, Args, ValueEnum};
+use hikyaku_dataplane::napt;
+use hikyaku_dataplane::path::MAX_BATCH;
+use hikyaku_dataplane::ring::Headroom;
+use hikyaku_dataplane::ring::memory::MemoryConfig;
+use hikyaku_dataplane::worker::{self, Idle};
+
+/// How workers use the machine. The defaults suit a whole core per worker.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Tuning")]
+pub struct TuningArgs {
+    /// Cores to pin workers to, such as 2 or 2,3 or 4-7; one worker each. Unset: one worker,
+    /// where the system puts it.
+    #[arg(long, value_name = "LIST")]
+    pub cores: Option<Cores>,
+
+    /// Most frames that a worker takes from a link in one go.
+    #[arg(long, value_name = "N", default_value_t = MAX_BATCH as u16,
+        value_parser = clap::value_parser!(u16).range(1..=MAX_BATCH as i64))]
+    pub batch: u16,
+
+    /// Slots of each ring: how many frames may wait.
+    #[arg(long, value_name = "N", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(64..=65536))]
+    pub ring_slots: u32,
+
+    /// Sessions that the NAPT table has room for, rounded up to a power of two.
+    #[arg(long, value_name = "N", default_value_t = 1 << 18,
+        value_parser = clap::value_parser!(u32).range(1..=napt::Config::MAX_SESSIONS as i64))]
+    pub sessions: u32,
+
+    /// What a worker does when no frame waits: `spin` answers soonest, `sleep` leaves the core to others.
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t = IdlePolicy::Spin)]
+    pub idle: IdlePolicy,
+
+    /// Bytes in front of every received frame, for the outer header (it needs 40). 0: none, frames are shifted.
+    #[arg(long, value_name = "BYTES", default_value_t = Headroom::DEFAULT_BASE,
+        value_parser = clap::value_parser!(u16).range(0..=1024))]
+    pub headroom: u16,
+
+    /// Ask for huge pages under rings and session table.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub huge_pages: bool,
+}
+
+/// See [`Idle`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum IdlePolicy {
+    /// Look again at once.
+    Spin,
+    /// Let other threads run first.
+    Yield,
+    /// Sleep until a frame comes.
+    Sleep,
+}
+
+impl TuningArgs {
+    /// What the worker is told.
+    pub fn worker(&self) -> worker::Config {
+        let idle = match self.idle {
+            IdlePolicy::Spin => Idle::Spin,
+            IdlePolicy::Yield => Idle::Yield,
+            IdlePolicy::Sleep => Idle::Sleep,
+        };
+        worker::Config { batch: self.batch.into(), idle, ..Default::default() }
+    }
+
+    /// What memory rings are made from.
+    pub fn memory(&self) -> MemoryConfig {
+        let headroom = if self.headroom == 0 { Headroom::NONE } else { Headroom::new(self.headroom, 8) };
+        // A full-size frame with a tag fits behind the largest offset, and buffers start on lines.
+        let buf_size = (u32::from(headroom.max()) + 1536).next_multiple_of(64).max(2048);
+        MemoryConfig { slots: self.ring_slots, buf_size, headroom, huge_pages: self.huge_pages }
+    }
+
+    /// The session table's size.
+    pub fn session_capacity(&self) -> u32 {
+        self.sessions.next_power_of_two().max(napt::Config::MIN_SESSIONS)
+    }
+
+    /// Puts the calling thread on the first core given.
+    pub fn pin_this_thread(&self) -> Result<(), NoSuchCore> {
+        match self.cores.as_ref().and_then(|cores| cores.0.first()) {
+            Some(&id) if !core_affinity::set_for_current(core_affinity::CoreId { id }) => Err(NoSuchCore(id)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A core that this machine has not, or does not let us use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("--cores {0}: there is no such core, or it is not ours to use; `lscpu --extended` lists cores")]
+pub struct NoSuchCore(usize);
+
+/// Cores, in order, each once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cores(pub Vec<usize>);
+
+impl FromStr for Cores {
+    type Err = String;
+
+    fn from_str(list: &str) -> Result<Self, String> {
+        let mut cores = Vec::new();
+        for part in list.split(',') {
+            let number = |text: &str| match text.trim().parse::<usize>() {
+                Ok(n) if n < 1024 => Ok(n),
+                _ => Err(format!("'{text}' is no core; give numbers and ranges such as 2,4-7")),
+            };
+            let (first, last) = match part.split_once('-') {
+                Some((first, last)) => (number(first)?, number(last)?),
+                None => (number(part)?, number(part)?),
+            };
+            if last < first {
+                return Err(format!("'{part}' runs backwards; give {last}-{first}"));
+            }
+            for core in first..=last {
+                if cores.contains(&core) {
+                    return Err(format!("core {core} is given twice"));
+                }
+                cores.push(core);
+            }
+        }
+        Ok(Self(cores))
+    }
+}
+
+impl fmt::Display for Cores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers: Vec<String> = self.0.iter().map(usize::to_string).collect();
+        f.write_str(&numbers.join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn core_lists() {
+        assert_eq!("2".parse(), Ok(Cores(vec![2])));
+        assert_eq!("2,4-6,1".parse(), Ok(Cores(vec![2, 4, 5, 6, 1])));
+        for bad in ["", "x", "2,", "5-3", "1,1", "1-3,2", "-1", "99999"] {
+            assert!(bad.parse::<Cores>().is_err(), "{bad}");
+        }
+    }
+}
