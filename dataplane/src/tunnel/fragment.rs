@@ -58,7 +58,7 @@ impl<'a> Iterator for OuterPieces<'a> {
             self.offset += payload.len() as u16;
         }
         let ip = self.header.header((payload.len() + FRAGMENT_LEN) as u16, protocol::FRAGMENT);
-        Some(super::outer_fragment(&ip, &fragment, payload))
+        Some(Composed::new([ip.as_bytes(), fragment.as_bytes()], payload))
     }
 }
 

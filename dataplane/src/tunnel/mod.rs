@@ -9,8 +9,6 @@ pub mod mss;
 pub mod mtu;
 pub mod reassembly;
 
-use zerocopy::IntoBytes;
-
 use crate::packet::{Addr6, Ipv6};
 
 /// What the outer header adds to an inner packet, bytes.
@@ -90,16 +88,4 @@ impl<'a> Composed<'a> {
         header.copy_from_slice(&self.header[..self.header_len()]);
         rest[..self.payload.len()].copy_from_slice(self.payload);
     }
-
-    #[cfg(test)]
-    pub(crate) fn to_vec(self) -> Vec<u8> {
-        let mut bytes = vec![0; self.len()];
-        self.write(&mut bytes);
-        bytes
-    }
-}
-
-/// Both headers of an outer fragment as bytes need no more than this.
-fn outer_fragment<'a>(ip: &Ipv6, fragment: &crate::packet::ipv6::FragmentHeader, payload: &'a [u8]) -> Composed<'a> {
-    Composed::new([ip.as_bytes(), fragment.as_bytes()], payload)
 }
