@@ -7,25 +7,20 @@
 //!
 //! What is asked of the kernel, and why, is in docs/netmap.md.
 
-use std::ffi::CStr;
 use std::io;
 use std::mem::offset_of;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::ptr::{self, NonNull};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
-use netmap_sys::netmap::{NIOCRXSYNC, NIOCTXSYNC, netmap_ring};
-use zerocopy::FromBytes;
+use netmap_sys::netmap::netmap_ring;
 
-use super::abi::{self, Body, flag, mode};
+use super::Queue;
+use super::abi::{self, flag, mode};
+use super::device::{self, Device};
 use super::link::{LinkInfo, Offsets};
 use super::name::{LinkKind, LinkName, Rings};
 use super::platform::{self, Adapter, Interface};
 use super::queue::{BadRing, Headroom, RxRing, TxRing};
 use super::region::{Region, RegionId};
-use super::{Provider, Queue};
-
-const DEVICE: &CStr = c"/dev/netmap";
 
 /// How to open a link.
 #[derive(Clone, Debug)]
@@ -102,11 +97,11 @@ pub enum OpenError {
         link: LinkName,
     },
     /// Somebody has these rings.
-    #[error("link {link}: its {rings} are in use by another program or link (who: fstat or lsof /dev/netmap)")]
+    #[error("link {link}: its {rings} in use by another link or program (fstat or lsof /dev/netmap tells which)")]
     Busy {
         /// The link.
         link: LinkName,
-        /// Which rings.
+        /// Which rings, with the verb.
         rings: String,
     },
     /// Rings or buffers do not fit netmap's memory.
@@ -155,6 +150,18 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// What it means that `/dev/netmap` does not open.
+    fn of_device(error: io::Error) -> Self {
+        match error.raw_os_error() {
+            // The last two: the node is there, the module is not.
+            Some(libc::ENOENT | libc::ENXIO | libc::ENODEV) => Self::NoDevice,
+            Some(libc::EACCES | libc::EPERM) => Self::Permission,
+            _ => Self::Device(error),
+        }
+    }
+}
+
 /// Opens `name` and binds its rings. Dropping the queues gives the rings back.
 pub fn open(name: &LinkName, options: &OpenOptions) -> Result<KernelLink, OpenError> {
     let interface = match name.kind() {
@@ -175,7 +182,7 @@ pub fn open(name: &LinkName, options: &OpenOptions) -> Result<KernelLink, OpenEr
     };
     let first = opener.bind(first_mode, first_ring)?;
     let reply = first.reply;
-    let region = map(reply.mem_id, reply.memsize).map_err(|source| OpenError::Map {
+    let region = device::map(reply.mem_id, reply.memsize).map_err(|source| OpenError::Map {
         link: name.clone(),
         region: reply.mem_id,
         bytes: reply.memsize,
@@ -257,7 +264,7 @@ fn plan_headroom(
     }
     let mut pools = abi::PoolsInfo { mem_id: options.region.map_or(0, mem_id), ..Default::default() };
     let port = if interface.is_some() { name.port() } else { "" };
-    let asked = Device::open()?.control(port, &mut pools, None);
+    let asked = Device::open().map_err(OpenError::of_device)?.control(port, &mut pools, None);
     // An older kernel may not answer; then the size every system starts with is assumed, and
     // `RxRing::attach` checks the size that there is.
     let size = if asked.is_ok() { pools.buf_pool_object_size } else { 2048 };
@@ -326,7 +333,7 @@ impl Opener<'_> {
     }
 
     fn try_bind(&self, mode: u32, ring: u16) -> Result<io::Result<Bound>, OpenError> {
-        let device = Device::open()?;
+        let device = Device::open().map_err(OpenError::of_device)?;
         let slots = self.options.slots.unwrap_or(0);
         let mut reply = abi::Register {
             tx_slots: slots,
@@ -363,7 +370,7 @@ impl Opener<'_> {
         let link = self.name.clone();
         match error.raw_os_error() {
             Some(libc::EBUSY) => {
-                let rings = if mode == mode::ONE_SW { "host rings".into() } else { format!("rings {ring}") };
+                let rings = if mode == mode::ONE_SW { "host rings are".into() } else { format!("queue {ring} is") };
                 OpenError::Busy { link, rings }
             }
             Some(libc::ENOMEM) => OpenError::NoMemory { link },
@@ -393,7 +400,7 @@ impl Opener<'_> {
     }
 
     fn interface_struct(&self, region: &Region, reply: &abi::Register) -> Result<abi::Interface, OpenError> {
-        read(region, reply.offset as i64).ok_or_else(|| self.layout("netmap_if lies outside the region"))
+        device::read(region, reply.offset as i64).ok_or_else(|| self.layout("netmap_if lies outside the region"))
     }
 
     /// Finds the descriptor's ring pair in the region.
@@ -410,12 +417,12 @@ impl Opener<'_> {
         let base = reply.offset as i64;
         let find = |index: usize, dir: u16| {
             let entry = base + size_of::<abi::Interface>() as i64 + 8 * index as i64;
-            let at = match read::<i64>(region, entry) {
+            let at = match device::read::<i64>(region, entry) {
                 Some(0) | None => return Err(self.layout(format!("ring_ofs[{index}] has no ring"))),
                 Some(offset) => base + offset,
             };
             // The header's comment has them the wrong way round: 1 is transmit.
-            match read::<u16>(region, at + offset_of!(netmap_ring, dir) as i64) {
+            match device::read::<u16>(region, at + offset_of!(netmap_ring, dir) as i64) {
                 Some(is) if is == dir => Ok(at as usize),
                 _ => Err(self.layout(format!("ring_ofs[{index}] is a ring of the other direction"))),
             }
@@ -426,114 +433,6 @@ impl Opener<'_> {
             tx: TxRing::attach(region.clone(), find(tx, 1)?, self.headroom).map_err(bad)?,
             provider: Box::new(device),
         })
-    }
-}
-
-/// Reads a value out of the region, where it lies inside and is aligned.
-fn read<T: FromBytes>(region: &Region, at: i64) -> Option<T> {
-    let at = usize::try_from(at).ok()?;
-    let end = at.checked_add(size_of::<T>())?;
-    if end > region.len() || !at.is_multiple_of(align_of::<T>()) {
-        return None;
-    }
-    // SAFETY: inside the mapping and aligned, as just checked (the mapping is page-aligned), and
-    // any bytes are a `T`; volatile, because the kernel shares the memory.
-    Some(unsafe { ptr::read_volatile(region.base().as_ptr().add(at).cast::<T>()) })
-}
-
-/// The mapping of region `mem_id`, made if there is none yet.
-///
-/// A mapping keeps the descriptor that made it alive, and with it whatever that descriptor has
-/// bound. So it is made by one that is bound to no port (`NR_REG_NULL`), and a link that is closed
-/// leaves netmap mode though others still use the memory. The region's number cannot be given to
-/// other memory while it is mapped.
-fn map(mem_id: u16, memsize: u64) -> io::Result<Arc<Region>> {
-    static MAPPED: Mutex<Vec<Weak<Region>>> = Mutex::new(Vec::new());
-    let id = RegionId(mem_id.into());
-    let len = usize::try_from(memsize).map_err(|_| io::ErrorKind::OutOfMemory)?;
-    let mut mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
-    mapped.retain(|region| region.strong_count() > 0);
-    let existing = mapped.iter().filter_map(Weak::upgrade).find(|r| r.id() == id && r.len() == len);
-    if let Some(region) = existing {
-        return Ok(region);
-    }
-    let device = Device::open().map_err(io::Error::other)?;
-    let mut reply = abi::Register { mem_id, mode: mode::NULL, ..Default::default() };
-    device.control("hikyaku", &mut reply, None)?;
-    let protection = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
-    let base = unsafe { libc::mmap(ptr::null_mut(), len, protection, libc::MAP_SHARED, device.0.as_raw_fd(), 0) };
-    if base == libc::MAP_FAILED {
-        return Err(io::Error::last_os_error());
-    }
-    let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::AddrNotAvailable)?;
-    // SAFETY: the mapping was made just now with this length, and is known to nobody else.
-    let region = unsafe { Region::from_mapping(base, len, id) };
-    mapped.push(Arc::downgrade(&region));
-    Ok(region)
-}
-
-/// An open `/dev/netmap`. Closing it gives its rings back.
-#[derive(Debug)]
-struct Device(OwnedFd);
-
-impl Device {
-    fn open() -> Result<Self, OpenError> {
-        // SAFETY: a NUL-terminated path; the result is checked before it is owned.
-        let fd = unsafe { libc::open(DEVICE.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
-        if fd < 0 {
-            let error = io::Error::last_os_error();
-            return Err(match error.kind() {
-                io::ErrorKind::NotFound => OpenError::NoDevice,
-                io::ErrorKind::PermissionDenied => OpenError::Permission,
-                // The node is there, the module is not.
-                _ if matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ENODEV)) => OpenError::NoDevice,
-                _ => OpenError::Device(error),
-            });
-        }
-        // SAFETY: a descriptor just opened, that nobody else owns.
-        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
-    }
-
-    fn control<B: Body>(&self, port: &str, body: &mut B, option: Option<&mut abi::OffsetsOption>) -> io::Result<()> {
-        let mut header = abi::Header {
-            version: abi::API,
-            request: B::REQUEST,
-            reserved: 0,
-            name: [0; abi::NAME_LEN],
-            options: option.map_or(0, |o| ptr::from_mut(o).expose_provenance() as u64),
-            body: ptr::from_mut(body).expose_provenance() as u64,
-        };
-        let room = header.name.get_mut(..port.len()).filter(|room| room.len() < abi::NAME_LEN);
-        room.ok_or(io::ErrorKind::InvalidInput)?.copy_from_slice(port.as_bytes());
-        // SAFETY: NIOCCTRL takes an nmreq_header; its body is the struct of its request (`Body`),
-        // its option says what it is, and all three outlive the call.
-        match unsafe { libc::ioctl(self.0.as_raw_fd(), abi::NIOCCTRL as _, &raw mut header) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
-    }
-
-    fn sync(&self, request: libc::c_uint) -> io::Result<()> {
-        // SAFETY: the two sync requests take no argument; what they touch is the rings' other side.
-        match unsafe { libc::ioctl(self.0.as_raw_fd(), request as _, ptr::null_mut::<u8>()) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
-    }
-}
-
-impl Provider for Device {
-    fn sync_tx(&mut self) -> io::Result<()> {
-        self.sync(NIOCTXSYNC)
-    }
-
-    fn sync_rx(&mut self) -> io::Result<()> {
-        self.sync(NIOCRXSYNC)
-    }
-
-    fn descriptor(&self) -> Option<RawFd> {
-        Some(self.0.as_raw_fd())
     }
 }
 

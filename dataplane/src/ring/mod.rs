@@ -6,6 +6,7 @@
 //! them apart: it sees [`RxRing`], [`TxRing`] and [`Frame`].
 
 pub mod abi;
+mod device;
 pub mod kernel;
 mod link;
 pub mod memory;

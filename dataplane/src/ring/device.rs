@@ -1,0 +1,123 @@
+//! One open `/dev/netmap`, and the mapping of a region that all of them share.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::{self, NonNull};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use netmap_sys::netmap::{NIOCRXSYNC, NIOCTXSYNC};
+use zerocopy::FromBytes;
+
+use super::Provider;
+use super::abi::{self, Body, mode};
+use super::region::{Region, RegionId};
+
+const DEVICE: &CStr = c"/dev/netmap";
+
+/// Reads a value out of the region, where it lies inside and is aligned.
+pub(super) fn read<T: FromBytes>(region: &Region, at: i64) -> Option<T> {
+    let at = usize::try_from(at).ok()?;
+    let end = at.checked_add(size_of::<T>())?;
+    if end > region.len() || !at.is_multiple_of(align_of::<T>()) {
+        return None;
+    }
+    // SAFETY: inside the mapping and aligned, as just checked (the mapping is page-aligned), and
+    // any bytes are a `T`; volatile, because the kernel shares the memory.
+    Some(unsafe { ptr::read_volatile(region.base().as_ptr().add(at).cast::<T>()) })
+}
+
+/// The mapping of region `mem_id`, made if there is none yet.
+///
+/// A mapping keeps the descriptor that made it alive, and with it whatever that descriptor has
+/// bound. So it is made by one that is bound to no port (`NR_REG_NULL`), and a link that is closed
+/// leaves netmap mode though others still use the memory. The region's number cannot be given to
+/// other memory while it is mapped.
+pub(super) fn map(mem_id: u16, memsize: u64) -> io::Result<Arc<Region>> {
+    static MAPPED: Mutex<Vec<Weak<Region>>> = Mutex::new(Vec::new());
+    let id = RegionId(mem_id.into());
+    let len = usize::try_from(memsize).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    let mut mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
+    mapped.retain(|region| region.strong_count() > 0);
+    let existing = mapped.iter().filter_map(Weak::upgrade).find(|r| r.id() == id && r.len() == len);
+    if let Some(region) = existing {
+        return Ok(region);
+    }
+    let device = Device::open()?;
+    let mut reply = abi::Register { mem_id, mode: mode::NULL, ..Default::default() };
+    device.control("hikyaku", &mut reply, None)?;
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
+    let base = unsafe { libc::mmap(ptr::null_mut(), len, protection, libc::MAP_SHARED, device.0.as_raw_fd(), 0) };
+    if base == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::AddrNotAvailable)?;
+    // SAFETY: the mapping was made just now with this length, and is known to nobody else.
+    let region = unsafe { Region::from_mapping(base, len, id) };
+    mapped.push(Arc::downgrade(&region));
+    Ok(region)
+}
+
+/// An open `/dev/netmap`. Closing it gives its rings back.
+#[derive(Debug)]
+pub(super) struct Device(OwnedFd);
+
+impl Device {
+    pub fn open() -> io::Result<Self> {
+        // SAFETY: a NUL-terminated path; the result is checked before it is owned.
+        let fd = unsafe { libc::open(DEVICE.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: a descriptor just opened, that nobody else owns.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Asks what `B` stands for of `port`; the kernel answers in the body and the option's status.
+    pub fn control<B: Body>(
+        &self,
+        port: &str,
+        body: &mut B,
+        option: Option<&mut abi::OffsetsOption>,
+    ) -> io::Result<()> {
+        let mut header = abi::Header {
+            version: abi::API,
+            request: B::REQUEST,
+            reserved: 0,
+            name: [0; abi::NAME_LEN],
+            options: option.map_or(0, |o| ptr::from_mut(o).expose_provenance() as u64),
+            body: ptr::from_mut(body).expose_provenance() as u64,
+        };
+        let room = header.name.get_mut(..port.len()).filter(|room| room.len() < abi::NAME_LEN);
+        room.ok_or(io::ErrorKind::InvalidInput)?.copy_from_slice(port.as_bytes());
+        // SAFETY: NIOCCTRL takes an nmreq_header; its body is the struct of its request (`Body`),
+        // its option says what it is, and all three outlive the call.
+        match unsafe { libc::ioctl(self.0.as_raw_fd(), abi::NIOCCTRL as _, &raw mut header) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    fn sync(&self, request: libc::c_uint) -> io::Result<()> {
+        // SAFETY: the two sync requests take no argument; what they touch is the rings' other side.
+        match unsafe { libc::ioctl(self.0.as_raw_fd(), request as _, ptr::null_mut::<u8>()) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+impl Provider for Device {
+    fn sync_tx(&mut self) -> io::Result<()> {
+        self.sync(NIOCTXSYNC)
+    }
+
+    fn sync_rx(&mut self) -> io::Result<()> {
+        self.sync(NIOCRXSYNC)
+    }
+
+    fn descriptor(&self) -> Option<RawFd> {
+        Some(self.0.as_raw_fd())
+    }
+}
