@@ -8,7 +8,9 @@ use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::napt::{self, Hash, Key, Kind, Napt};
 use hikyaku_dataplane::packet::{Addr4, Port, Tcp};
 use hikyaku_dataplane::ring::memory::{self, MemoryConfig, Wire};
-use hikyaku_dataplane::snapshot::{Deliver, Link, LinkId, Neighbours, Prefix4, Route, Routes, Side, Snapshot, Softwire, SoftwireId};
+use hikyaku_dataplane::snapshot::{
+    Deliver, Link, LinkId, Neighbours, Prefix4, Route, Routes, Side, Snapshot, Softwire, SoftwireId,
+};
 use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::verdict::Verdict;
@@ -131,8 +133,7 @@ impl Rig {
         let config = MemoryConfig { slots: args.ring_slots, huge_pages: !args.no_huge_pages, ..Default::default() };
         let links = memory::links(2, 1, config).map_err(|e| e.to_string())?;
         let mut links = links.into_iter().map(|mut l| l.remove(0));
-        let [(lan, lan_wire), (wan, wan_wire)] =
-            [links.next().expect("two links"), links.next().expect("two links")];
+        let [(lan, lan_wire), (wan, wan_wire)] = [links.next().expect("two links"), links.next().expect("two links")];
         let napt = match args.mode {
             Mode::Dslite => None,
             Mode::Ipip => {
@@ -186,7 +187,12 @@ impl Rig {
         let clocks = self.clock.raw() - start;
         for (wire, sent) in self.wires.iter_mut().zip(sent) {
             let out = wire.collect(|_| ());
-            assert_eq!(out, sent, "frames were lost: {:?}", self.worker.handle().counters.totals().verdicts().collect::<Vec<_>>());
+            assert_eq!(
+                out,
+                sent,
+                "frames were lost: {:?}",
+                self.worker.handle().counters.totals().verdicts().collect::<Vec<_>>()
+            );
         }
         clocks
     }
@@ -306,7 +312,11 @@ pub fn run(args: &PathArgs) -> Result<Report, String> {
     let totals = rig.worker.handle().counters.totals();
     let dropped = totals.dropped();
     if dropped > 0 || !totals.add_up() {
-        return Err(format!("{dropped} of {} frames were dropped: {:?}", totals.received(), totals.verdicts().collect::<Vec<(Verdict, u64)>>()));
+        return Err(format!(
+            "{dropped} of {} frames were dropped: {:?}",
+            totals.received(),
+            totals.verdicts().collect::<Vec<(Verdict, u64)>>()
+        ));
     }
     runs.sort_by(f64::total_cmp);
     let spread = Spread { best: runs[0], median: runs[runs.len() / 2] };
@@ -335,6 +345,9 @@ pub fn print(report: &Report) {
     println!("  clocks per packet   best {:.1}   median {:.1}", c.best, c.median);
     println!("  packets per second  {mpps:.2} million (best run, TSC {:.0} MHz)", report.tsc_hz / 1e6);
     if let (Some(clocks), Some(rate)) = (report.session_clocks, report.sessions_per_second) {
-        println!("  opening a session   {clocks:.0} clocks with its first packet: {:.1} million per second", rate / 1e6);
+        println!(
+            "  opening a session   {clocks:.0} clocks with its first packet: {:.1} million per second",
+            rate / 1e6
+        );
     }
 }

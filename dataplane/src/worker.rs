@@ -38,11 +38,13 @@ pub struct Config {
     pub idle: Idle,
     /// Most sessions looked at for expiry per turn.
     pub ageing: usize,
+    /// Whether ordinary frames take the fast lanes; see [`Burst::fast`].
+    pub fast: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { batch: MAX_BATCH, idle: Idle::Spin, ageing: 32 }
+        Self { batch: MAX_BATCH, idle: Idle::Spin, ageing: 32, fast: true }
     }
 }
 
@@ -90,10 +92,7 @@ const INJECT_QUEUE: usize = 64;
 impl Shared {
     /// With a first snapshot.
     pub fn new(snapshot: Snapshot) -> Arc<Self> {
-        Arc::new(Self {
-            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
-            punt: ArrayQueue::new(PUNT_QUEUE),
-        })
+        Arc::new(Self { snapshot: Arc::new(ArcSwap::from_pointee(snapshot)), punt: ArrayQueue::new(PUNT_QUEUE) })
     }
 }
 
@@ -126,7 +125,12 @@ pub struct Worker {
 
 impl Worker {
     /// Worker number `id` (its reader number in every session table) with these queues.
-    pub fn new(id: usize, queues: impl IntoIterator<Item = (LinkId, Queue)>, shared: &Arc<Shared>, config: Config) -> Self {
+    pub fn new(
+        id: usize,
+        queues: impl IntoIterator<Item = (LinkId, Queue)>,
+        shared: &Arc<Shared>,
+        config: Config,
+    ) -> Self {
         let counters = Arc::new(CachePadded::new(Counters::default()));
         let (mut inputs, mut tx) = (Vec::new(), Vec::new());
         for (link, queue) in queues {
@@ -161,7 +165,7 @@ impl Worker {
         for input in &mut self.inputs {
             // A link that cannot sync shows no new frames; the control thread sees it go down.
             let _ = input.provider.sync_rx();
-            let burst = Burst { snapshot, link: input.link, now, max: self.config.batch };
+            let burst = Burst { snapshot, link: input.link, now, max: self.config.batch, fast: self.config.fast };
             frames += self.path.burst(burst, &mut input.rx, &mut self.tx);
         }
         while let Some(message) = self.handle.inject.pop() {
@@ -190,7 +194,12 @@ impl Worker {
     }
 
     /// Runs turns on a thread pinned to `core` until `stop`.
-    pub fn spawn(mut self, core: Option<usize>, stop: Arc<AtomicBool>, bursts: Bursts) -> io::Result<thread::JoinHandle<Self>> {
+    pub fn spawn(
+        mut self,
+        core: Option<usize>,
+        stop: Arc<AtomicBool>,
+        bursts: Bursts,
+    ) -> io::Result<thread::JoinHandle<Self>> {
         thread::Builder::new().name(format!("worker-{}", self.id)).spawn(move || {
             if let Some(id) = core {
                 core_affinity::set_for_current(core_affinity::CoreId { id });

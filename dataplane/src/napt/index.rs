@@ -135,8 +135,7 @@ impl Index {
 
     /// Makes `id` findable under `hash`; false when both buckets are full. Needs the table's lock.
     pub fn insert(&self, hash: Hash, id: SessionId) -> bool {
-        let (primary, secondary) =
-            (&self.buckets[hash.primary(self.mask)], &self.buckets[hash.secondary(self.mask)]);
+        let (primary, secondary) = (&self.buckets[hash.primary(self.mask)], &self.buckets[hash.secondary(self.mask)]);
         let (mut free, mut bucket) = (primary.free(), primary);
         // While the first choice has room to spare it is taken, so that lookups touch one line.
         if free.0.count_ones() < 3 && secondary.free().0.count_ones() > free.0.count_ones() {

@@ -4,6 +4,7 @@
 //! its peer. Mappings are endpoint-independent and exist while they have sessions: the sessions of
 //! a mapping form a ring, and one of them stands for the mapping in the index.
 
+mod fragments;
 mod index;
 mod key;
 mod ports;
@@ -13,6 +14,7 @@ mod sync;
 mod table;
 mod timeouts;
 
+pub use fragments::{Fragments, Learned, Waiting};
 pub use key::{Endpoint, Hash, Hasher, Key, Kind, pair_addrs, pair_ports, split_addrs, split_ports};
 pub use readers::ReaderId;
 pub use session::{Direction, Rewrite, Session, SessionId};

@@ -171,7 +171,11 @@ impl Session {
             return old != seen;
         }
         let mut new = old | seen;
-        if new & (SEEN_OUT | SEEN_IN) == SEEN_OUT | SEEN_IN && flags & Tcp::SYN == 0 && old & SEEN_IN != 0 && old & SEEN_OUT != 0 {
+        if new & (SEEN_OUT | SEEN_IN) == SEEN_OUT | SEEN_IN
+            && flags & Tcp::SYN == 0
+            && old & SEEN_IN != 0
+            && old & SEEN_OUT != 0
+        {
             new |= ESTABLISHED;
         }
         if flags & Tcp::FIN != 0 {

@@ -234,6 +234,11 @@ impl Napt {
         self.index.find(self.hash(&key), |id| self.sessions[id as usize].key(kind) == key)
     }
 
+    /// Whether `outside` is the outside end of some mapping.
+    pub fn is_mapped(&self, protocol: u8, outside: Endpoint) -> bool {
+        self.mapping(Kind::MappingOutside, protocol, outside).is_some()
+    }
+
     /// Follows a TCP connection; called for SYN, FIN, RST and until the handshake is complete.
     #[cold]
     pub fn track(&self, session: &Session, direction: Direction, flags: u8) {
@@ -254,7 +259,14 @@ impl Napt {
     }
 
     /// Opens a session for an outbound packet that has none. TCP flags are those of the packet.
-    pub fn create_outbound(&self, protocol: u8, inside: Endpoint, peer: Endpoint, flags: u8, now: Time) -> Result<SessionId, Reason> {
+    pub fn create_outbound(
+        &self,
+        protocol: u8,
+        inside: Endpoint,
+        peer: Endpoint,
+        flags: u8,
+        now: Time,
+    ) -> Result<SessionId, Reason> {
         // A reset for a connection we know nothing of opens nothing.
         if protocol == protocol::TCP && flags & Tcp::RST != 0 {
             return Err(Reason::NaptNoSession);
@@ -284,7 +296,14 @@ impl Napt {
 
     /// Opens a session for an inbound packet to a mapped port from a new peer, if the filtering
     /// allows it (RFC 4787 5).
-    pub fn create_inbound(&self, protocol: u8, peer: Endpoint, outside: Endpoint, flags: u8, now: Time) -> Result<SessionId, Reason> {
+    pub fn create_inbound(
+        &self,
+        protocol: u8,
+        peer: Endpoint,
+        outside: Endpoint,
+        flags: u8,
+        now: Time,
+    ) -> Result<SessionId, Reason> {
         let mut writer = self.lock();
         let key = Key::flow(Kind::Inbound, protocol, peer, outside);
         if let Some(id) = self.find(&key, self.hash(&key)) {

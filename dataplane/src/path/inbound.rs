@@ -1,19 +1,22 @@
 //! Tunnel to LAN.
 
-use zerocopy::IntoBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
-use super::gate::{Pattern, Tunnelled};
+use super::closer::{ETHERNET, Packet, native6, pad};
+use super::gate::{self, Pattern, Tunnelled};
+use super::translate::{Not, Translator};
 use super::{Burst, Core, Lane, Meta, Rings, Way, ports_of, rewrite};
+use crate::counters::Event;
 use crate::napt::{Direction, Hash, Key, Kind, Napt, pair_addrs};
 use crate::packet::checksum::header_is_right;
-use crate::packet::{Addr4, Addr6, Ethernet, ethertype, protocol};
-use crate::ring::{Frame, HEAD};
-use crate::snapshot::{Deliver, LinkId, Route, Softwire};
-use crate::tunnel::OUTER_LEN;
+use crate::packet::ipv4;
+use crate::packet::ipv6;
+use crate::packet::{Addr4, Addr6, Delta, Ethernet, Ipv4, Ipv6, ethertype, protocol};
+use crate::ring::{Frame, HEAD, RxRing};
+use crate::snapshot::{Route, Side, Softwire};
+use crate::tunnel::reassembly::Push;
+use crate::tunnel::{OUTER_LEN, ecn};
 use crate::verdict::{Reason, Verdict};
-
-/// Shortest Ethernet frame, without FCS.
-const MIN_FRAME: usize = 60;
 
 /// Inbound from one softwire, with NAPT or without.
 pub(super) struct Inbound<'a, const NAPT: bool> {
@@ -32,7 +35,7 @@ impl<'a, const NAPT: bool> Inbound<'a, NAPT> {
     pub fn new(burst: Burst<'a>, napt: Option<&'a Napt>) -> Self {
         let Burst { snapshot, link, .. } = burst;
         let softwire = snapshot.main_softwire(link).map(|id| &snapshot.softwires[id.0 as usize]);
-        let lans = snapshot.links.iter().filter(|l| l.side == crate::snapshot::Side::Lan);
+        let lans = snapshot.links.iter().filter(|l| l.side == Side::Lan);
         Self {
             burst,
             pattern: Pattern::ipv6(&snapshot.links[link.index()]),
@@ -74,7 +77,7 @@ impl<const NAPT: bool> Way for Inbound<'_, NAPT> {
     }
 
     #[inline(always)]
-    fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Verdict {
+    fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Option<Verdict> {
         let (Lane::Ordinary, Some(softwire)) = (meta.lane, self.softwire) else {
             return self.look_closer(core, rings, meta.frame);
         };
@@ -100,17 +103,16 @@ impl<const NAPT: bool> Way for Inbound<'_, NAPT> {
         }
         // To whom, and the Ethernet header for it.
         let len = view.inner.len();
-        let Some(link) = self.lan_of(softwire, view.inner.dst) else { return Reason::NoRoute.into() };
+        let Some(link) = softwire.host_link(self.burst.snapshot, view.inner.dst) else {
+            return Some(Reason::NoRoute.into());
+        };
         let lan = &self.burst.snapshot.links[link.index()];
-        let Some(station) = lan.neighbours.get(view.inner.dst) else { return Reason::NoNeighbour.into() };
+        let Some(station) = lan.neighbours.get(view.inner.dst) else { return Some(Reason::NoNeighbour.into()) };
         let ethernet = Ethernet { dst: station, src: lan.mac, ethertype: ethertype::IPV4.into() };
-        let frame = meta.frame.pop(OUTER_LEN as u16).with_len((14 + len).max(MIN_FRAME));
-        rings.rx.window(frame, 0)[..14].copy_from_slice(ethernet.as_bytes());
-        if 14 + len < MIN_FRAME {
-            // Nobody's old bytes leave in the padding.
-            rings.rx.bytes(frame)[14 + len..].fill(0);
-        }
-        core.send(rings, link, frame, Verdict::Inbound)
+        let frame = meta.frame.pop(OUTER_LEN as u16).with_len(ETHERNET + len);
+        rings.rx.head(frame)[..ETHERNET].copy_from_slice(ethernet.as_bytes());
+        let frame = pad(rings.rx, frame);
+        Some(core.send(rings, link, frame, Verdict::Inbound))
     }
 }
 
@@ -137,24 +139,235 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
             & !ip.is_fragment()
             & (!NAPT | tcp | udp)
             & ip.src.is_host()
+            & ip.dst.is_host()
+            && self.burst.fast
+            && (NAPT || !self.is_ours(ip.src) && ip.src != ip.dst)
     }
 
-    /// The link of an inside host.
+    /// An address of our side, which no packet from outside may claim to come from.
     #[inline(always)]
-    fn lan_of(&self, softwire: &Softwire, host: Addr4) -> Option<LinkId> {
-        match softwire.deliver {
-            Deliver::Link(link) => Some(link),
-            Deliver::Routed => match self.burst.snapshot.routes.lookup(host) {
-                Route::Link(link) => Some(link),
-                _ => None,
-            },
+    fn is_ours(&self, src: Addr4) -> bool {
+        matches!(self.burst.snapshot.routes.lookup(src), Route::Link(_) | Route::Local)
+    }
+
+    /// Everything again from the start, with a reason for each thing that is wrong.
+    #[cold]
+    #[inline(never)]
+    fn look_closer(&self, core: &mut Core, rings: &mut Rings, frame: Frame) -> Option<Verdict> {
+        self.outer(core, rings, frame).unwrap_or_else(|reason| Some(reason.into()))
+    }
+
+    /// Ethernet and the outer header.
+    fn outer(&self, core: &mut Core, rings: &mut Rings, frame: Frame) -> Result<Option<Verdict>, Reason> {
+        let Burst { snapshot, link, now, .. } = self.burst;
+        let (ethernet, bytes) = Ethernet::read_from_prefix(rings.rx.bytes(frame)).map_err(|_| Reason::Runt)?;
+        if !gate::accepts(&snapshot.links[link.index()], ethernet.dst) && !ethernet.dst.is_group() {
+            return Err(Reason::OtherStation);
+        }
+        match ethernet.ethertype.get() {
+            ethertype::IPV6 => {}
+            ethertype::IPV4 | ethertype::ARP => return Err(Reason::Ipv4OnWan),
+            ethertype::VLAN => return Err(Reason::Vlan),
+            _ => return Err(Reason::EtherType),
+        }
+        let walked = ipv6::walk(bytes)?;
+        let (outer, _) = Ipv6::read_from_prefix(bytes).map_err(|_| Reason::Ipv6Truncated)?;
+        let is_local = |s: &&Softwire| s.link == link && s.local == outer.dst;
+        let Some(softwire) = snapshot.softwires.iter().find(is_local) else {
+            return Ok(Some(native6(core, self.burst, rings.rx.bytes(frame))));
+        };
+        let tunnelled = matches!(walked.protocol, protocol::IPV4 | protocol::DESTINATION);
+        if !tunnelled {
+            return match walked.protocol {
+                protocol::ICMPV6 if walked.fragment.is_none() => {
+                    let message = &bytes[walked.offset..walked.end];
+                    if message.first().is_none_or(|&kind| kind >= 128) {
+                        return Ok(Some(core.punt(link, rings.rx.bytes(frame))));
+                    }
+                    // The answer is made while the frame lies in its buffer: a copy of the little
+                    // that is quoted costs less than to prove that they never meet.
+                    // RFC 4443 2.4 (c): no error is longer than 1280 bytes.
+                    let mut copy = [0; 1280];
+                    let message = message.get(..message.len().min(1280)).unwrap_or_default();
+                    copy[..message.len()].copy_from_slice(message);
+                    let copy = &copy[..message.len()];
+                    Err(core.tunnel_error(self.burst, rings, softwire, outer.src, copy))
+                }
+                protocol::TCP | protocol::UDP => Ok(Some(core.punt(link, rings.rx.bytes(frame)))),
+                _ => Err(Reason::TunnelProtocol),
+            };
+        }
+        let from = |s: &&Softwire| s.link == link && (s.local, s.remote) == (outer.dst, outer.src);
+        let softwire = snapshot.softwires.iter().find(from).ok_or(Reason::TunnelSource)?;
+        let in_pieces = walked.fragment.is_some_and(|at| bytes[at + 2..at + 4] != [0, 0]);
+        if !in_pieces {
+            if walked.protocol != protocol::IPV4 {
+                return Err(Reason::TunnelProtocol);
+            }
+            // The inner packet stays where it is; what will be its Ethernet header ends where it begins.
+            let frame = frame.with_len(ETHERNET + walked.end).pop(walked.offset as u16);
+            return Ok(self.deliver(core, rings, softwire, Inner::Frame(frame), outer.traffic_class()));
+        }
+        let Core { counters, reassembler, scratch, .. } = core;
+        let released = |reason: Reason, frames: u32| counters.end(reason.into(), frames.into());
+        let whole = match reassembler.push(now, &rings.rx.bytes(frame)[ETHERNET..], &walked, released) {
+            Push::Held => return Ok(None),
+            Push::Bad(reason) => return Err(reason),
+            Push::Whole(whole) => whole,
+        };
+        counters.note(Event::Reassembled, 1);
+        counters.end(Verdict::Reassembled, u64::from(whole.fragments) - 1);
+        let class = whole.class;
+        scratch.clear();
+        scratch.extend_from_slice(whole.packet);
+        let mut packet = std::mem::take(scratch);
+        let verdict = self.deliver(core, rings, softwire, Inner::Bytes(&mut packet), class);
+        core.scratch = packet;
+        Ok(verdict)
+    }
+
+    /// The inner packet, wherever it is.
+    fn deliver(
+        &self,
+        core: &mut Core,
+        rings: &mut Rings,
+        softwire: &Softwire,
+        mut inner: Inner,
+        class: u8,
+    ) -> Option<Verdict> {
+        let (reason, mtu) = match self.examine(core, rings, softwire, &mut inner, class) {
+            Ok(verdict) => return verdict,
+            Err(failed) => failed,
+        };
+        core.answer_tunnel(self.burst, rings, softwire, inner.packet(), reason, mtu);
+        Some(reason.into())
+    }
+
+    /// `Err` is a drop that may be answered, with the MTU for "fragmentation needed". The packet is
+    /// then still as it came.
+    fn examine(
+        &self,
+        core: &mut Core,
+        rings: &mut Rings,
+        softwire: &Softwire,
+        inner: &mut Inner,
+        class: u8,
+    ) -> Result<Option<Verdict>, (Reason, u16)> {
+        let drop = |reason| (reason, 0);
+        let bytes = inner.bytes(rings.rx);
+        let checked = ipv4::check(bytes).map_err(drop)?;
+        let (ip, _) = Ipv4::read_from_prefix(bytes).map_err(|_| drop(Reason::Ipv4Truncated))?;
+        // RFC 6040 4.2.
+        let tos = ecn::decapsulated_tos(ip.tos, class).map_err(drop)?;
+        // Nothing of ours comes from outside.
+        if !ip.src.is_host() || self.is_ours(ip.src) || ip.src == ip.dst {
+            return Err(drop(Reason::Ipv4Source));
+        }
+        if !ip.dst.is_host() {
+            return Err(drop(Reason::Ipv4Destination));
+        }
+        // Without NAPT it is known at once who would get it.
+        if softwire.napt.is_none() && softwire.host_link(self.burst.snapshot, ip.dst).is_none() {
+            return Err(drop(Reason::Ipv4Destination));
+        }
+        if ip.ttl <= 1 {
+            return Err(drop(Reason::TtlExceeded));
+        }
+        if checked.len > self.whole && ip.dont_fragment() {
+            return Err((Reason::TooBig, self.whole as u16));
+        }
+        let packet = &mut bytes[..checked.len];
+        if let Some(napt) = softwire.napt.as_deref() {
+            let mut translator = Translator { napt, fragments: &mut core.fragments, now: self.burst.now };
+            match translator.translate(Direction::Inbound, packet, checked) {
+                Ok(done) => core.counters.note(Event::SessionOpened, done.opened.into()),
+                Err(Not::Possible(reason)) => return Err(drop(reason)),
+                Err(Not::Yet) => {
+                    return match core.fragments.wait(Direction::Inbound, &ip, self.burst.link, packet, self.burst.now) {
+                        true => Ok(None),
+                        false => Err(drop(Reason::NaptFragment)),
+                    };
+                }
+            }
+        }
+        set_tos(packet, tos);
+        core.pass(softwire, packet, checked);
+        inner.truncate(checked.len);
+        let verdict = self.to_host(core, rings, softwire, inner.packet());
+        self.release_waiting(core, rings, softwire, &ip);
+        Ok(Some(verdict))
+    }
+
+    fn to_host(&self, core: &mut Core, rings: &mut Rings, softwire: &Softwire, packet: Packet) -> Verdict {
+        let Ok((ip, _)) = Ipv4::read_from_prefix(packet.bytes(rings.rx)) else { return Reason::Ipv4Truncated.into() };
+        match softwire.host_link(self.burst.snapshot, ip.dst) {
+            Some(link) => core.to_lan(self.burst, rings, link, packet, Verdict::Inbound),
+            None => Reason::NoRoute.into(),
         }
     }
 
-    #[cold]
-    #[inline(never)]
-    fn look_closer(&self, core: &mut Core, rings: &mut Rings, frame: Frame) -> Verdict {
-        let _ = (core, rings, frame);
-        Reason::NoRoute.into()
+    /// A first fragment has come: those that waited for it go after it.
+    fn release_waiting(&self, core: &mut Core, rings: &mut Rings, softwire: &Softwire, first: &Ipv4) {
+        let Some(napt) = softwire.napt.as_deref() else { return };
+        if first.fragment_offset() != 0 || !first.more_fragments() {
+            return;
+        }
+        while let Some(mut waiting) = core.fragments.ready(Direction::Inbound, first) {
+            let verdict = match ipv4::check(&waiting.bytes) {
+                Ok(checked) => {
+                    let mut translator = Translator { napt, fragments: &mut core.fragments, now: self.burst.now };
+                    match translator.translate(Direction::Inbound, &mut waiting.bytes, checked) {
+                        Ok(_) => {
+                            core.pass(softwire, &mut waiting.bytes, checked);
+                            self.to_host(core, rings, softwire, Packet::Bytes(&waiting.bytes))
+                        }
+                        Err(_) => Reason::NaptFragment.into(),
+                    }
+                }
+                Err(reason) => reason.into(),
+            };
+            core.counters.end(verdict, 1);
+            core.fragments.done(waiting);
+        }
     }
+}
+
+/// A decapsulated packet while it is worked on.
+enum Inner<'a> {
+    /// Behind the first 14 bytes of the frame.
+    Frame(Frame),
+    /// Put together from pieces.
+    Bytes(&'a mut [u8]),
+}
+
+impl Inner<'_> {
+    fn bytes<'b>(&'b mut self, rx: &'b mut RxRing) -> &'b mut [u8] {
+        match self {
+            Self::Frame(frame) => &mut rx.bytes(*frame)[ETHERNET..],
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+
+    fn packet(&self) -> Packet<'_> {
+        match self {
+            Self::Frame(frame) => Packet::Frame(*frame),
+            Self::Bytes(bytes) => Packet::Bytes(bytes),
+        }
+    }
+
+    /// Cuts off what the outer packet carried behind the inner one.
+    fn truncate(&mut self, len: usize) {
+        match self {
+            Self::Frame(frame) => *frame = frame.with_len(ETHERNET + len),
+            Self::Bytes(bytes) => *bytes = &mut std::mem::take(bytes)[..len],
+        }
+    }
+}
+
+/// Writes DSCP and ECN, checksum included.
+fn set_tos(packet: &mut [u8], tos: u8) {
+    let Ok((ip, _)) = Ipv4::mut_from_prefix(packet) else { return };
+    let delta = Delta::word(u16::from_ne_bytes([ip.version_ihl, ip.tos]), u16::from_ne_bytes([ip.version_ihl, tos]));
+    ip.tos = tos;
+    ip.checksum = ip.checksum.updated(delta);
 }

@@ -6,21 +6,28 @@
 //! staggered, so that the session asked for arrives while a dozen other packets are finished
 //! (docs/performance.md). Frames are finished in the order in which they came, ordinary or not.
 
+mod closer;
 mod gate;
 mod inbound;
 mod outbound;
+mod translate;
+mod tunnel_errors;
 
+use std::hash::RandomState;
 use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
 use crate::counters::{Counters, Event};
-use crate::napt::{Direction, Hash, Hasher, Key, Kind, Rewrite, Session, SessionId};
+use crate::icmp::Limiter;
+use crate::napt::{Direction, Fragments, Hash, Hasher, Key, Kind, Rewrite, Session, SessionId};
 use crate::packet::{Ipv4, Tcp, protocol};
 use crate::ring::{BadSlot, Frame, HEAD, RxRing, Sent, TxRing};
 use crate::snapshot::{LinkId, Side, Snapshot};
 use crate::time::Time;
+use crate::tunnel::fragment::FragmentIds;
 use crate::tunnel::mss;
+use crate::tunnel::reassembly::{Limits, Reassembler};
 use crate::verdict::{Reason, Verdict};
 use crate::worker::Shared;
 
@@ -72,8 +79,8 @@ trait Way {
     /// Second phase.
     fn probe(&self, meta: &mut Meta);
 
-    /// Third phase.
-    fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Verdict;
+    /// Third phase. `None`: the frame is held and gets its verdict later.
+    fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Option<Verdict>;
 }
 
 /// The rings that a burst may use.
@@ -89,7 +96,21 @@ struct Core {
     shared: Arc<Shared>,
     /// Flow labels of packets that no NAPT hashes.
     flows: Hasher,
+    /// Outer fragments that wait for the rest of their packet.
+    reassembler: Reassembler,
+    /// Inner fragments and what became of their first ones.
+    fragments: Fragments,
+    /// Identifications of packets that we make or cut.
+    ids: FragmentIds,
+    /// ICMP errors of ours.
+    limiter: Limiter,
+    /// A packet that is not in a receive buffer while it is worked on.
+    scratch: Vec<u8>,
 }
+
+/// ICMP errors of ours per second and at once, per worker (RFC 1812 4.3.2.8 leaves the numbers open).
+const ICMP_RATE: u32 = 1000;
+const ICMP_BURST: u32 = 50;
 
 /// One worker's packet path.
 pub struct Path {
@@ -108,21 +129,42 @@ pub struct Burst<'a> {
     pub now: Time,
     /// Most frames to take, up to [`MAX_BATCH`].
     pub max: usize,
+    /// Let ordinary frames through the fast lanes. Off, every frame gets the closer look, with the
+    /// same bytes in the end: tests hold one against the other.
+    pub fast: bool,
 }
 
 impl Path {
     /// A path that counts on `counters`.
     pub fn new(counters: Arc<CachePadded<Counters>>, shared: Arc<Shared>) -> Self {
-        Self { batch: Box::new([Meta::NONE; MAX_BATCH]), core: Core { counters, shared, flows: Hasher::random() } }
+        let core = Core {
+            counters,
+            shared,
+            flows: Hasher::random(),
+            reassembler: Reassembler::new(Limits::default()),
+            fragments: Fragments::default(),
+            ids: FragmentIds::new(RandomState::new(), 0, 1),
+            limiter: Limiter::new(ICMP_RATE, ICMP_BURST),
+            scratch: Vec::with_capacity(1 << 16),
+        };
+        Self { batch: Box::new([Meta::NONE; MAX_BATCH]), core }
     }
 
     /// Lets go of what was held for too long. Once per turn.
     pub fn expire(&mut self, now: Time) {
-        let _ = now;
+        let Core { counters, reassembler, fragments, .. } = &mut self.core;
+        reassembler.expire(now, |reason, frames| counters.end(reason.into(), frames.into()));
+        while let Some(waiting) = fragments.overdue(now) {
+            counters.end(Reason::NaptFragment.into(), 1);
+            fragments.done(waiting);
+        }
+        counters.set_held(reassembler.held() + fragments.waiting() as u64);
     }
 
-    /// Lets go of everything that is held.
-    pub fn drain(&mut self) {}
+    /// Lets go of everything that is held: the end of a replay.
+    pub fn drain(&mut self) {
+        self.expire(Time(u64::MAX));
+    }
 
     /// Takes what waits in `rx`, at most one batch, through the path. Returns how many frames.
     pub fn burst(&mut self, burst: Burst, rx: &mut RxRing, tx: &mut [Option<TxRing>]) -> usize {
@@ -168,8 +210,9 @@ impl Path {
             if let Some(meta) = batch.get_mut(i + SESSIONS_AHEAD) {
                 way.probe(meta);
             }
-            let verdict = way.finish(core, &mut rings, &batch[i]);
-            core.counters.end(verdict, 1);
+            if let Some(verdict) = way.finish(core, &mut rings, &batch[i]) {
+                core.counters.end(verdict, 1);
+            }
         }
         rings.rx.release(n as u32);
         core.counters.note(Event::Received, n as u64);
@@ -188,6 +231,16 @@ impl From<BadSlot> for Reason {
 }
 
 impl Core {
+    /// Room in front of a frame, which is moved if it must be.
+    #[inline(always)]
+    fn headroom(&self, rx: &mut RxRing, frame: Frame, room: usize) -> Option<Frame> {
+        let (frame, moved) = rx.make_headroom(frame, room)?;
+        if moved {
+            self.counters.note(Event::Shifted, 1);
+        }
+        Some(frame)
+    }
+
     /// Sends a finished frame.
     #[inline(always)]
     fn send(&self, rings: &mut Rings, link: LinkId, frame: Frame, verdict: Verdict) -> Verdict {
@@ -203,7 +256,13 @@ impl Core {
 
     /// Follows a TCP connection and lowers its MSS, where the flags or the session's youth ask for it.
     #[inline(always)]
-    fn tcp(&self, view: &mut Tunnelled, options: usize, napt: Option<(&crate::napt::Napt, &Session, Direction)>, limit: Option<u16>) {
+    fn tcp(
+        &self,
+        view: &mut Tunnelled,
+        options: usize,
+        napt: Option<(&crate::napt::Napt, &Session, Direction)>,
+        limit: Option<u16>,
+    ) {
         let flags = view.rest[options + 13];
         let special = flags & (Tcp::SYN | Tcp::FIN | Tcp::RST) != 0;
         if special || napt.is_some_and(|(_, session, _)| !session.is_established()) {
@@ -213,7 +272,13 @@ impl Core {
 
     #[cold]
     #[inline(never)]
-    fn tcp_special(&self, view: &mut Tunnelled, options: usize, napt: Option<(&crate::napt::Napt, &Session, Direction)>, limit: Option<u16>) {
+    fn tcp_special(
+        &self,
+        view: &mut Tunnelled,
+        options: usize,
+        napt: Option<(&crate::napt::Napt, &Session, Direction)>,
+        limit: Option<u16>,
+    ) {
         if let Some((napt, session, direction)) = napt {
             napt.track(session, direction, view.rest[options + 13]);
         }

@@ -1,13 +1,20 @@
 //! LAN to tunnel.
 
-use super::gate::{Pattern, Plain, Tunnelled};
+use zerocopy::FromBytes;
+
+use super::closer::{ETHERNET, Packet, flow_hash, native6};
+use super::gate::{self, Pattern, Plain, Tunnelled};
+use super::translate::{Not, Translator};
 use super::{Burst, Core, Lane, Meta, Rings, Way, ports_of, rewrite};
+use crate::counters::Event;
 use crate::napt::{Direction, Hash, Key, Kind, Napt, pair_addrs};
 use crate::packet::checksum::header_is_right;
-use crate::packet::{Ipv6, protocol};
+use crate::packet::ipv4::{self, Checked};
+use crate::packet::{Addr4, Ethernet, Ipv4, Ipv6, ethertype, protocol};
 use crate::ring::{Frame, HEAD};
-use crate::snapshot::{Link, OuterHeaders, Route, Softwire, SoftwireId};
+use crate::snapshot::{Link, OuterHeaders, Prefix4, Route, Softwire, SoftwireId};
 use crate::tunnel::OUTER_LEN;
+use crate::tunnel::mtu::Fit;
 use crate::verdict::{Reason, Verdict};
 
 /// Outbound through one softwire, with NAPT or without.
@@ -46,7 +53,7 @@ impl<'a> Wire<'a> {
             route: Route::Softwire(id),
             softwire,
             headers: softwire.headers(wan.mac)?,
-            whole: softwire.mtu.inner_mtu(path_mtu) as usize,
+            whole: softwire.mtu.inner_mtu(path_mtu).min(path_mtu.saturating_sub(OUTER_LEN as u16)) as usize,
         })
     }
 }
@@ -81,12 +88,12 @@ impl<const NAPT: bool> Way for Outbound<'_, NAPT> {
     }
 
     #[inline(always)]
-    fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Verdict {
+    fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Option<Verdict> {
         let (Lane::Ordinary, Some(wire)) = (meta.lane, &self.wire) else {
             return self.look_closer(core, rings, meta.frame);
         };
         // Room for the outer header.
-        let Some((frame, _moved)) = rings.rx.make_headroom(meta.frame, OUTER_LEN) else { return Reason::Jumbo.into() };
+        let Some(frame) = core.headroom(rings.rx, meta.frame, OUTER_LEN) else { return Some(Reason::Jumbo.into()) };
         let view: &mut Tunnelled = zerocopy::transmute_mut!(rings.rx.window(frame, OUTER_LEN));
         let tcp = view.inner.protocol == protocol::TCP;
         // The session, and what it makes of addresses and ports.
@@ -118,7 +125,7 @@ impl<const NAPT: bool> Way for Outbound<'_, NAPT> {
         view.outer.version_class_flow =
             Ipv6::version_class_flow(wire.softwire.class.outer_class(view.inner.tos), hash.flow_label());
         let frame = frame.push(OUTER_LEN as u16).with_len(14 + OUTER_LEN + len.get() as usize);
-        core.send(rings, wire.softwire.link, frame, Verdict::Outbound)
+        Some(core.send(rings, wire.softwire.link, frame, Verdict::Outbound))
     }
 }
 
@@ -141,14 +148,167 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
             & !ip.is_fragment()
             & (!NAPT | tcp | udp)
             & ip.src.is_host()
+            && self.burst.fast
             && self.link.sources4.iter().any(|p| p.contains(ip.src))
             && self.burst.snapshot.routes.lookup(ip.dst) == wire.route
     }
 
+    /// Everything again from the start, with a reason for each thing that is wrong.
     #[cold]
     #[inline(never)]
-    fn look_closer(&self, core: &mut Core, rings: &mut Rings, frame: Frame) -> Verdict {
-        let _ = (core, rings, frame);
-        Reason::NoRoute.into()
+    fn look_closer(&self, core: &mut Core, rings: &mut Rings, frame: Frame) -> Option<Verdict> {
+        match self.examine(core, rings, frame) {
+            Ok(verdict) => verdict,
+            Err((reason, mtu)) => {
+                core.answer_lan(self.burst, rings, frame, reason, mtu);
+                Some(reason.into())
+            }
+        }
+    }
+
+    /// `Err` is a drop that may be answered, with the MTU for "fragmentation needed". The packet is
+    /// then still as it came.
+    fn examine(&self, core: &mut Core, rings: &mut Rings, frame: Frame) -> Result<Option<Verdict>, (Reason, u16)> {
+        let (ethernet, bytes) = Ethernet::mut_from_prefix(rings.rx.bytes(frame)).map_err(|_| drop(Reason::Runt))?;
+        let (dst, ethertype) = (ethernet.dst, ethernet.ethertype.get());
+        if !gate::accepts(self.link, dst) && !dst.is_group() {
+            return Err(drop(Reason::OtherStation));
+        }
+        match ethertype {
+            ethertype::IPV4 => {}
+            ethertype::ARP => return Ok(Some(core.punt(self.burst.link, rings.rx.bytes(frame)))),
+            ethertype::IPV6 => return Ok(Some(native6(core, self.burst, rings.rx.bytes(frame)))),
+            ethertype::VLAN => return Err(drop(Reason::Vlan)),
+            _ => return Err(drop(Reason::EtherType)),
+        }
+        let checked = ipv4::check(bytes).map_err(drop)?;
+        let (ip, _) = Ipv4::read_from_prefix(bytes).map_err(|_| drop(Reason::Ipv4Truncated))?;
+        // To us: DHCP and the like to the control thread; nothing else that is not unicast goes on.
+        let route = self.burst.snapshot.routes.lookup(ip.dst);
+        let broadcast = ip.dst == BROADCAST || self.link.sources4.iter().any(|p| p.len() > 0 && p.is_broadcast(ip.dst));
+        if route == Route::Local || broadcast && is_dhcp(&ip, &bytes[checked.header_len..checked.len]) {
+            return Ok(Some(core.punt(self.burst.link, rings.rx.bytes(frame))));
+        }
+        if dst.is_group() || broadcast || !ip.dst.is_host() {
+            return Err(drop(Reason::Ipv4Destination));
+        }
+        self.source(&ip).map_err(drop)?;
+        if refused_option(&bytes[20..checked.header_len]) {
+            return Err(drop(Reason::Ipv4Option));
+        }
+        if ip.ttl <= 1 {
+            return Err(drop(Reason::TtlExceeded));
+        }
+        let Route::Softwire(id) = route else { return Err(drop(Reason::NoRoute)) };
+        let softwire = &self.burst.snapshot.softwires[id.0 as usize];
+        let hairpin = softwire.napt.as_deref().is_some_and(|napt| Addr4::from(napt.outside()) == ip.dst);
+        if !hairpin && let Fit::TooBig { mtu } = core.fit(self.burst, softwire, checked.len, ip.dont_fragment()) {
+            return Err((Reason::TooBig, mtu));
+        }
+        let frame = frame.with_len(ETHERNET + checked.len);
+        match self.translate(core, softwire, &mut bytes[..checked.len], checked, hairpin) {
+            Ok(_) if hairpin => {
+                let inside = Ipv4::read_from_prefix(&rings.rx.bytes(frame)[ETHERNET..]).map(|(ip, _)| ip.dst);
+                let Ok(Route::Link(link)) = inside.map(|dst| self.burst.snapshot.routes.lookup(dst)) else {
+                    return Err(drop(Reason::NaptNoSession));
+                };
+                Ok(Some(core.to_lan(self.burst, rings, link, Packet::Frame(frame), Verdict::Hairpin)))
+            }
+            Ok(hash) => {
+                let verdict = core.into_tunnel(self.burst, rings, softwire, Packet::Frame(frame), hash);
+                self.release_waiting(core, rings, softwire, &ip);
+                Ok(Some(verdict))
+            }
+            Err(Not::Possible(reason)) => Err(drop(reason)),
+            Err(Not::Yet) => {
+                let bytes = &rings.rx.bytes(frame)[ETHERNET..];
+                match core.fragments.wait(Direction::Outbound, &ip, self.burst.link, bytes, self.burst.now) {
+                    true => Ok(None),
+                    false => Err(drop(Reason::NaptFragment)),
+                }
+            }
+        }
+    }
+
+    /// RFC 2827, RFC 1812 5.3.7: who may send from here.
+    fn source(&self, ip: &Ipv4) -> Result<(), Reason> {
+        let ours = |p: &Prefix4| p.contains(ip.src) && (p.len() == 0 || !p.is_broadcast(ip.src));
+        let local = self.link.addresses4.iter().any(|&a| Addr4::from(a) == ip.src);
+        let good = ip.src.is_host() && ip.src != ip.dst && !local && self.link.sources4.iter().any(ours);
+        if good { Ok(()) } else { Err(Reason::Ipv4Source) }
+    }
+
+    /// Translates and takes one from the TTL. Answers the flow's hash.
+    fn translate(
+        &self,
+        core: &mut Core,
+        softwire: &Softwire,
+        packet: &mut [u8],
+        checked: Checked,
+        hairpin: bool,
+    ) -> Result<Hash, Not> {
+        let hash = match softwire.napt.as_deref() {
+            None => flow_hash(&core.flows, packet, checked),
+            Some(napt) => {
+                let mut translator = Translator { napt, fragments: &mut core.fragments, now: self.burst.now };
+                // RFC 4787 REQ-9: only towards a mapping that exists is a way out opened for the way back in.
+                if hairpin {
+                    translator.may_hairpin(packet, checked)?;
+                }
+                let done = translator.translate(Direction::Outbound, packet, checked)?;
+                core.counters.note(Event::SessionOpened, done.opened.into());
+                if hairpin {
+                    let back = translator.translate(Direction::Inbound, packet, checked)?;
+                    core.counters.note(Event::SessionOpened, back.opened.into());
+                }
+                done.hash
+            }
+        };
+        core.pass(softwire, packet, checked);
+        Ok(hash)
+    }
+
+    /// A first fragment has come: those that waited for it go after it.
+    fn release_waiting(&self, core: &mut Core, rings: &mut Rings, softwire: &Softwire, first: &Ipv4) {
+        if softwire.napt.is_none() || first.fragment_offset() != 0 || !first.more_fragments() {
+            return;
+        }
+        while let Some(mut waiting) = core.fragments.ready(Direction::Outbound, first) {
+            let verdict = match ipv4::check(&waiting.bytes) {
+                Ok(checked) => match self.translate(core, softwire, &mut waiting.bytes, checked, false) {
+                    Ok(hash) => core.into_tunnel(self.burst, rings, softwire, Packet::Bytes(&waiting.bytes), hash),
+                    Err(_) => Reason::NaptFragment.into(),
+                },
+                Err(reason) => reason.into(),
+            };
+            core.counters.end(verdict, 1);
+            core.fragments.done(waiting);
+        }
+    }
+}
+
+/// A drop without an MTU.
+fn drop(reason: Reason) -> (Reason, u16) {
+    (reason, 0)
+}
+
+const BROADCAST: Addr4 = Addr4([255; 4]);
+
+/// A DHCPv4 client's message (RFC 2131 4.1).
+fn is_dhcp(ip: &Ipv4, transport: &[u8]) -> bool {
+    ip.protocol == protocol::UDP && !ip.is_fragment() && transport.get(2..4) == Some(&[0, 67])
+}
+
+/// Source routes are not followed, nor passed on (RFC 7126 4.3, 4.4). Options that cannot be told
+/// apart are nobody's.
+fn refused_option(mut options: &[u8]) -> bool {
+    loop {
+        match *options {
+            [] | [0, ..] => return false,
+            [1, ref rest @ ..] => options = rest,
+            [131 | 137, ..] => return true,
+            [_, len, ..] if len >= 2 && len as usize <= options.len() => options = &options[len as usize..],
+            _ => return true,
+        }
     }
 }

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::LinkId;
+use super::{LinkId, Route, Snapshot};
 use crate::napt::Napt;
-use crate::packet::{Addr6, Ethernet, Ipv6, Mac, ethertype, protocol};
+use crate::packet::{Addr4, Addr6, Ethernet, Ipv6, Mac, ethertype, protocol};
 use crate::time::Time;
 use crate::tunnel::Outer;
 use crate::tunnel::ecn::ClassMode;
@@ -68,6 +68,18 @@ impl Softwire {
             ethernet: Ethernet { dst: self.next_hop?, src: our_mac, ethertype: ethertype::IPV6.into() },
             ipv6: self.outer(0, 0).header(0, protocol::IPV4),
         })
+    }
+
+    /// The link of an inside host, if it is one.
+    #[inline(always)]
+    pub fn host_link(&self, snapshot: &Snapshot, host: Addr4) -> Option<LinkId> {
+        match self.deliver {
+            Deliver::Link(link) => Some(link),
+            Deliver::Routed => match snapshot.routes.lookup(host) {
+                Route::Link(link) => Some(link),
+                _ => None,
+            },
+        }
     }
 
     /// The outer header of a packet with this class and flow label.

@@ -1,0 +1,276 @@
+//! What the closer look of both directions shares: punting, answering, sending whole or in pieces.
+
+use zerocopy::{FromBytes, IntoBytes};
+
+use super::{Burst, Core, Rings, ports_of};
+use crate::counters::Event;
+use crate::icmp;
+use crate::napt::{Hash, Hasher, Key, Kind, pair_addrs};
+use crate::packet::ipv4::Checked;
+use crate::packet::{Addr4, Ethernet, Ipv4, Ipv6, ethertype, ipv6, protocol};
+use crate::ring::{Frame, Full, RxRing, TxRing};
+use crate::snapshot::{B4_ADDRESS, LinkId, Softwire};
+use crate::tunnel::mtu::Fit;
+use crate::tunnel::{Composed, OUTER_LEN, fragment, mss};
+use crate::verdict::{Reason, Verdict};
+use crate::worker::Message;
+
+/// Length of an Ethernet header.
+pub(super) const ETHERNET: usize = 14;
+
+/// Shortest Ethernet frame, without FCS.
+pub(super) const MIN_FRAME: usize = 60;
+
+/// An IPv4 packet on its way out.
+#[derive(Clone, Copy)]
+pub(super) enum Packet<'a> {
+    /// In the buffer it came in, behind the frame's first 14 bytes. The frame ends with it.
+    Frame(Frame),
+    /// Somewhere else: it was reassembled, or had to wait.
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Packet<'a> {
+    pub fn bytes<'b>(&self, rx: &'b mut RxRing) -> &'b [u8]
+    where
+        'a: 'b,
+    {
+        match *self {
+            Self::Frame(frame) => &rx.bytes(frame)[ETHERNET..],
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+/// Transmit rings by [`LinkId`].
+type Tx = [Option<TxRing>];
+
+/// Sends a packet that is not in a receive buffer.
+fn originate(tx: &mut Tx, link: LinkId, ethernet: Ethernet, packet: &Composed) -> Result<(), Full> {
+    let tx = tx.get_mut(link.index()).and_then(Option::as_mut).ok_or(Full)?;
+    tx.originate((ETHERNET + packet.len()).max(MIN_FRAME), |to| {
+        to[..ETHERNET].copy_from_slice(ethernet.as_bytes());
+        packet.write(&mut to[ETHERNET..]);
+        to[ETHERNET + packet.len()..].fill(0);
+    })
+}
+
+/// Sends the pieces of one packet: all of them, or none.
+fn originate_all<'a>(
+    tx: &mut Tx,
+    link: LinkId,
+    ethernet: Ethernet,
+    pieces: impl Iterator<Item = Composed<'a>> + Clone,
+) -> Result<(), Full> {
+    let space = tx.get_mut(link.index()).and_then(Option::as_mut).map_or(0, TxRing::space);
+    if pieces.clone().count() > space as usize {
+        return Err(Full);
+    }
+    pieces.into_iter().try_for_each(|piece| originate(tx, link, ethernet, &piece))
+}
+
+impl Core {
+    /// Gives a frame to the control thread.
+    pub(super) fn punt(&self, link: LinkId, frame: &[u8]) -> Verdict {
+        match Message::new(link, frame).map(|message| self.shared.punt.push(message)) {
+            Some(Ok(())) => Verdict::Punted,
+            _ => Reason::PuntFull.into(),
+        }
+    }
+
+    /// Sends the ICMP error that a drop asks for to the LAN host that sent `frame`.
+    pub(super) fn answer_lan(&mut self, burst: Burst, rings: &mut Rings, frame: Frame, reason: Reason, mtu: u16) {
+        let Some(message) = icmp::answer(reason, mtu) else { return };
+        let link = &burst.snapshot.links[burst.link.index()];
+        let Rings { rx, tx } = rings;
+        let Ok((ethernet, packet)) = Ethernet::ref_from_prefix(rx.bytes(frame)) else { return };
+        let Ok((ip, _)) = Ipv4::ref_from_prefix(packet) else { return };
+        // RFC 1812 4.3.2.7: nothing that came as a broadcast, or claims to come from one, is answered.
+        let broadcast = |a: Addr4| link.sources4.iter().any(|p| p.len() > 0 && p.is_broadcast(a));
+        if ethernet.dst.is_group() || ethernet.src.is_group() || broadcast(ip.src) || broadcast(ip.dst) {
+            return;
+        }
+        let back = Ethernet { dst: ethernet.src, src: link.mac, ethertype: ethertype::IPV4.into() };
+        let Some(answer) = icmp::compose(message, link.icmp_source(), self.ids.next_id() as u16, packet) else {
+            return;
+        };
+        if self.may_answer(burst) && originate(tx, burst.link, back, &answer).is_ok() {
+            self.counters.note(Event::IcmpSent, 1);
+        }
+    }
+
+    /// Sends the ICMP error that a drop asks for through the tunnel to the Internet host that sent
+    /// `packet`.
+    pub(super) fn answer_tunnel(
+        &mut self,
+        burst: Burst,
+        rings: &mut Rings,
+        softwire: &Softwire,
+        packet: Packet,
+        reason: Reason,
+        mtu: u16,
+    ) {
+        let Some(message) = icmp::answer(reason, mtu) else { return };
+        let from = softwire.napt.as_ref().map_or(B4_ADDRESS, |napt| napt.outside().into());
+        let id = self.ids.next_id() as u16;
+        let mut bytes = [0; 576];
+        let len = match icmp::compose(message, from, id, packet.bytes(rings.rx)) {
+            Some(answer) => {
+                answer.write(&mut bytes[..answer.len()]);
+                answer.len()
+            }
+            None => return,
+        };
+        if !self.may_answer(burst) {
+            return;
+        }
+        if self.into_tunnel(burst, rings, softwire, Packet::Bytes(&bytes[..len]), Hash::NONE) == Verdict::Outbound {
+            self.counters.note(Event::IcmpSent, 1);
+        }
+    }
+
+    pub(super) fn may_answer(&mut self, burst: Burst) -> bool {
+        let may = self.limiter.take(burst.now);
+        if !may {
+            self.counters.note(Event::IcmpLimited, 1);
+        }
+        may
+    }
+
+    /// What every forwarded packet gets, translated or not: a smaller MSS if need be, one hop less.
+    pub(super) fn pass(&mut self, softwire: &Softwire, packet: &mut [u8], checked: Checked) {
+        let (header, transport) = packet[..checked.len].split_at_mut(checked.header_len);
+        let Ok((ip, _)) = Ipv4::mut_from_prefix(header) else { return };
+        if let Some(limit) = softwire.mss
+            && ip.protocol == protocol::TCP
+            && ip.fragment_offset() == 0
+            && mss::clamp(transport, limit)
+        {
+            self.counters.note(Event::MssLowered, 1);
+        }
+        ip.decrement_ttl();
+    }
+
+    /// Whether an inner packet fits the tunnel.
+    pub(super) fn fit(&self, burst: Burst, softwire: &Softwire, len: usize, dont_fragment: bool) -> Fit {
+        let link_mtu = burst.snapshot.link(softwire.link).map_or(0, |l| l.mtu);
+        softwire.mtu.fit(len, dont_fragment, softwire.state.path_mtu(burst.now, link_mtu))
+    }
+
+    /// Encapsulates a translated packet and sends it, in pieces if it must be (RFC 2473 7.2,
+    /// RFC 6333 5.3).
+    pub(super) fn into_tunnel(
+        &mut self,
+        burst: Burst,
+        rings: &mut Rings,
+        softwire: &Softwire,
+        packet: Packet,
+        flow: Hash,
+    ) -> Verdict {
+        let headers = burst.snapshot.link(softwire.link).and_then(|wan| softwire.headers(wan.mac));
+        let Some(headers) = headers else { return Reason::NoNeighbour.into() };
+        let Rings { rx, tx } = rings;
+        let bytes = packet.bytes(rx);
+        let Ok((ip, _)) = Ipv4::read_from_prefix(bytes) else { return Reason::Ipv4Truncated.into() };
+        let outer = softwire.outer(softwire.class.outer_class(ip.tos), flow.flow_label());
+        let header = outer.header(bytes.len() as u16, protocol::IPV4);
+        let sent = match (self.fit(burst, softwire, bytes.len(), ip.dont_fragment()), packet) {
+            (Fit::TooBig { .. }, _) => return Reason::TooBig.into(),
+            (Fit::FragmentOuter { mtu }, _) => {
+                self.counters.note(Event::Fragmented, 1);
+                let pieces = fragment::outer(outer, bytes, mtu, self.ids.next_id());
+                originate_all(tx, softwire.link, headers.ethernet, pieces)
+            }
+            (Fit::Whole, Packet::Bytes(bytes)) => {
+                originate(tx, softwire.link, headers.ethernet, &Composed::new([header.as_bytes(), &[]], bytes))
+            }
+            (Fit::Whole, Packet::Frame(frame)) => {
+                let Some(frame) = self.headroom(rx, frame, OUTER_LEN) else { return Reason::Jumbo.into() };
+                let frame = frame.push(OUTER_LEN as u16);
+                let bytes = rx.bytes(frame);
+                bytes[..ETHERNET].copy_from_slice(headers.ethernet.as_bytes());
+                bytes[ETHERNET..][..OUTER_LEN].copy_from_slice(header.as_bytes());
+                return self.send(rings, softwire.link, frame, Verdict::Outbound);
+            }
+        };
+        sent.map_or(Reason::TxFull.into(), |()| Verdict::Outbound)
+    }
+
+    /// Sends a translated packet to a LAN host, in pieces if the link is too narrow and the sender
+    /// allows it (RFC 791).
+    pub(super) fn to_lan(
+        &mut self,
+        burst: Burst,
+        rings: &mut Rings,
+        link: LinkId,
+        packet: Packet,
+        verdict: Verdict,
+    ) -> Verdict {
+        let Some(lan) = burst.snapshot.link(link) else { return Reason::NoRoute.into() };
+        let Rings { rx, tx } = rings;
+        let bytes = packet.bytes(rx);
+        let Ok((ip, _)) = Ipv4::read_from_prefix(bytes) else { return Reason::Ipv4Truncated.into() };
+        let Some(station) = lan.neighbours.get(ip.dst) else { return Reason::NoNeighbour.into() };
+        let ethernet = Ethernet { dst: station, src: lan.mac, ethertype: ethertype::IPV4.into() };
+        let sent = match packet {
+            Packet::Frame(frame) if bytes.len() <= lan.mtu as usize => {
+                rx.bytes(frame)[..ETHERNET].copy_from_slice(ethernet.as_bytes());
+                let frame = pad(rx, frame);
+                return self.send(rings, link, frame, verdict);
+            }
+            Packet::Bytes(bytes) if bytes.len() <= lan.mtu as usize => {
+                originate(tx, link, ethernet, &Composed::new([&[], &[]], bytes))
+            }
+            _ => match fragment::inner(bytes, lan.mtu) {
+                Ok(pieces) => {
+                    self.counters.note(Event::Fragmented, 1);
+                    originate_all(tx, link, ethernet, pieces)
+                }
+                Err(reason) => return reason.into(),
+            },
+        };
+        sent.map_or(Reason::TxFull.into(), |()| verdict)
+    }
+}
+
+/// Lengthens a short frame to what Ethernet wants, with zeroes: nobody's old bytes leave in the
+/// padding.
+#[inline(always)]
+pub(super) fn pad(rx: &mut RxRing, frame: Frame) -> Frame {
+    if frame.len() >= MIN_FRAME {
+        return frame;
+    }
+    let padded = frame.with_len(MIN_FRAME);
+    rx.bytes(padded)[frame.len()..].fill(0);
+    padded
+}
+
+/// What to do with IPv6 that is not the tunnel's: neighbour discovery, router advertisements and
+/// packets to us are the control thread's. There is no way for the rest yet.
+pub(super) fn native6(core: &Core, burst: Burst, frame: &[u8]) -> Verdict {
+    let Ok((ip, _)) = Ipv6::ref_from_prefix(frame.get(ETHERNET..).unwrap_or_default()) else {
+        return Reason::Ipv6Truncated.into();
+    };
+    let link = &burst.snapshot.links[burst.link.index()];
+    let to_us = match ip.dst.0 {
+        [0xff, scope, ..] => scope & 0xf <= 2,
+        [0xfe, second, ..] if second & 0xc0 == 0x80 => true,
+        _ => link.addresses6.contains(&ip.dst),
+    };
+    match ipv6::walk(&frame[ETHERNET..]) {
+        Err(reason) => reason.into(),
+        Ok(walked) if to_us && matches!(walked.protocol, protocol::ICMPV6 | protocol::UDP | protocol::TCP) => {
+            core.punt(burst.link, frame)
+        }
+        Ok(_) => Reason::Ipv6NoRoute.into(),
+    }
+}
+
+/// The flow of a packet that no NAPT looks up, as the fast lane hashes it. All fragments of a
+/// packet are one flow.
+pub(super) fn flow_hash(hasher: &Hasher, packet: &[u8], checked: Checked) -> Hash {
+    let Ok((ip, _)) = Ipv4::ref_from_prefix(packet) else { return Hash::NONE };
+    let transport = packet[checked.header_len..checked.len].first_chunk().copied().unwrap_or_default();
+    let ports = if ip.is_fragment() { 0 } else { ports_of(ip, transport) };
+    hasher.hash(&Key { addrs: pair_addrs(ip.src, ip.dst), ports, protocol: ip.protocol, kind: Kind::Outbound })
+}

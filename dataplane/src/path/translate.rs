@@ -1,0 +1,237 @@
+//! NAPT for packets that are not ordinary: any header length, ICMP, errors, fragments, and flows
+//! that have no session yet. Works on whole packets as byte slices; the fast lanes have their own,
+//! shorter way to the same bytes.
+
+use zerocopy::FromBytes;
+
+use crate::icmp::{Quoted, Side, quoted};
+use crate::napt::{Direction, Endpoint, Fragments, Hash, Key, Kind, Learned, Napt, Rewrite, Session, split_addrs};
+use crate::packet::ipv4::Checked;
+use crate::packet::{Checksum, Delta, Icmp, Ipv4, Port, protocol};
+use crate::time::Time;
+use crate::verdict::Reason;
+
+/// What a translation did.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Translated {
+    /// The hash of the flow, for the outer flow label.
+    pub hash: Hash,
+    /// A session was opened for it.
+    pub opened: bool,
+}
+
+/// Why a packet was not translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Not {
+    /// It cannot be.
+    Possible(Reason),
+    /// Its first fragment is not here yet.
+    Yet,
+}
+
+impl From<Reason> for Not {
+    fn from(reason: Reason) -> Self {
+        Self::Possible(reason)
+    }
+}
+
+/// What a packet carries, as far as a NAPT must know.
+enum Carried {
+    /// Ports or an identifier. TCP flags, 0 for others. `first`: more fragments follow.
+    Flow { src: Port, dst: Port, flags: u8, opens: bool },
+    /// An ICMP error about a packet that went the other way.
+    Error(Quoted),
+    /// A fragment without transport header.
+    LaterFragment,
+}
+
+/// The NAPT and what a worker needs besides.
+pub(super) struct Translator<'a> {
+    pub napt: &'a Napt,
+    pub fragments: &'a mut Fragments,
+    pub now: Time,
+}
+
+impl Translator<'_> {
+    /// Rewrites `packet`, which [`crate::packet::ipv4::check`] has found sound, or leaves it as it is.
+    pub fn translate(&mut self, direction: Direction, packet: &mut [u8], checked: Checked) -> Result<Translated, Not> {
+        let (ip, _) = Ipv4::read_from_prefix(packet).map_err(|_| Reason::Ipv4Truncated)?;
+        let transport = &packet[checked.header_len..checked.len];
+        let changed = match read(&ip, direction, transport)? {
+            Carried::LaterFragment => return self.later_fragment(direction, packet, &ip),
+            Carried::Error(quoted) => return self.error(direction, packet, checked, &ip, quoted),
+            Carried::Flow { src, dst, flags, opens } => self.flow(direction, &ip, [src, dst], flags, opens)?,
+        };
+        let (hash, opened, session) = changed;
+        session.note(direction, self.now.seconds(), self.napt.refreshes(direction));
+        let new = session.rewrite(direction);
+        if ip.is_fragment() {
+            self.fragments.learn(direction, &ip, Learned { addrs: new.addrs, delta: new.ip, hash }, self.now);
+        }
+        apply(packet, checked.header_len, ip.protocol, &new, direction);
+        Ok(Translated { hash, opened })
+    }
+
+    /// RFC 4787 REQ-9: whether an outbound packet to our own outside address meets a mapping. Only
+    /// then is a way out opened for its way back in.
+    pub fn may_hairpin(&self, packet: &[u8], checked: Checked) -> Result<(), Reason> {
+        let (ip, _) = Ipv4::read_from_prefix(packet).map_err(|_| Reason::Ipv4Truncated)?;
+        let met = match read(&ip, Direction::Outbound, &packet[checked.header_len..checked.len])? {
+            Carried::Flow { dst, .. } => self.napt.is_mapped(ip.protocol, Endpoint::new(ip.dst, dst)),
+            Carried::LaterFragment => true,
+            Carried::Error(about) => self.napt.is_mapped(about.protocol, Endpoint::new(about.src, about.src_port)),
+        };
+        if met { Ok(()) } else { Err(Reason::NaptNoSession) }
+    }
+
+    /// The session of a flow; opened if need be and allowed.
+    fn flow(
+        &self,
+        direction: Direction,
+        ip: &Ipv4,
+        [src, dst]: [Port; 2],
+        flags: u8,
+        opens: bool,
+    ) -> Result<(Hash, bool, &Session), Reason> {
+        let (src, dst) = (Endpoint::new(ip.src, src), Endpoint::new(ip.dst, dst));
+        let kind = match direction {
+            Direction::Outbound => Kind::Outbound,
+            Direction::Inbound => Kind::Inbound,
+        };
+        let key = Key::flow(kind, ip.protocol, src, dst);
+        let hash = self.napt.hash(&key);
+        let (id, opened) = match self.napt.find(&key, hash) {
+            Some(id) => (id, false),
+            None if !opens => return Err(Reason::NaptNoSession),
+            None => (
+                match direction {
+                    Direction::Outbound => self.napt.create_outbound(ip.protocol, src, dst, flags, self.now)?,
+                    Direction::Inbound => self.napt.create_inbound(ip.protocol, src, dst, flags, self.now)?,
+                },
+                true,
+            ),
+        };
+        let session = self.napt.session(id);
+        if ip.protocol == protocol::TCP && !opened {
+            self.napt.track(session, direction, flags);
+        }
+        Ok((hash, opened, session))
+    }
+
+    /// RFC 4787 REQ-14: a fragment goes where its first fragment went.
+    fn later_fragment(&self, direction: Direction, packet: &mut [u8], ip: &Ipv4) -> Result<Translated, Not> {
+        let Learned { addrs, delta, hash } = self.fragments.find(direction, ip, self.now).ok_or(Not::Yet)?;
+        let (header, _) = Ipv4::mut_from_prefix(packet).map_err(|_| Reason::Ipv4Truncated)?;
+        (header.src, header.dst) = split_addrs(addrs);
+        header.checksum = header.checksum.updated(delta);
+        Ok(Translated { hash, opened: false })
+    }
+
+    /// RFC 5508 4: an error goes to whoever sent the packet it quotes, which is translated back.
+    fn error(
+        &self,
+        direction: Direction,
+        packet: &mut [u8],
+        checked: Checked,
+        ip: &Ipv4,
+        mut about: Quoted,
+    ) -> Result<Translated, Not> {
+        // The quoted packet went the other way, so seen from here its ends are exchanged.
+        let [mut near, mut far] = [Endpoint::new(about.dst, about.dst_port), Endpoint::new(about.src, about.src_port)];
+        let kind = match direction {
+            Direction::Outbound => Kind::Outbound,
+            Direction::Inbound => Kind::Inbound,
+        };
+        if about.protocol == protocol::ICMP {
+            // The identifier is the port of our side.
+            let peer = if direction == Direction::Outbound { &mut far } else { &mut near };
+            peer.port = Port::default();
+        }
+        let key = Key::flow(kind, about.protocol, near, far);
+        let hash = self.napt.hash(&key);
+        // RFC 5508 REQ-3 c, REQ-6: without a mapping it is dropped. It never ends or refreshes one.
+        let id = self.napt.find(&key, hash).ok_or(Reason::NaptIcmpError)?;
+        let session = self.napt.session(id);
+        let message = &mut packet[checked.header_len..checked.len];
+        let (src, dst) = match direction {
+            Direction::Outbound => {
+                let outside = session.outside();
+                about.rewrite(message, Side::Destination, outside.addr, outside.port);
+                (outside.addr, ip.dst)
+            }
+            Direction::Inbound => {
+                let inside = session.inside();
+                about.rewrite(message, Side::Source, inside.addr, inside.port);
+                (ip.src, inside.addr)
+            }
+        };
+        let (header, _) = Ipv4::mut_from_prefix(packet).map_err(|_| Reason::Ipv4Truncated)?;
+        let delta = Delta::words(ip.src.word(), src.word()).and(Delta::words(ip.dst.word(), dst.word()));
+        (header.src, header.dst) = (src, dst);
+        header.checksum = header.checksum.updated(delta);
+        Ok(Translated { hash, opened: false })
+    }
+}
+
+/// Finds ports, identifier or quoted packet.
+fn read(ip: &Ipv4, direction: Direction, transport: &[u8]) -> Result<Carried, Reason> {
+    if ip.fragment_offset() != 0 {
+        // RFC 3128: no fragment may write over the flags of the first one's TCP header.
+        let overwrites = ip.protocol == protocol::TCP && ip.fragment_offset() < 20;
+        return if overwrites { Err(Reason::Ipv4Fragment) } else { Ok(Carried::LaterFragment) };
+    }
+    let port = |at: usize| transport.get(at..at + 2).map(|b| Port([b[0], b[1]])).ok_or(Reason::TransportHeader);
+    match ip.protocol {
+        protocol::TCP => {
+            let header = transport.get(..20).ok_or(Reason::TransportHeader)?;
+            if header[12] >> 4 < 5 {
+                return Err(Reason::TransportHeader);
+            }
+            Ok(Carried::Flow { src: port(0)?, dst: port(2)?, flags: header[13], opens: true })
+        }
+        protocol::UDP => {
+            let header = transport.get(..8).ok_or(Reason::TransportHeader)?;
+            let len = u16::from_be_bytes([header[4], header[5]]) as usize;
+            if len < 8 || !ip.more_fragments() && len > transport.len() {
+                return Err(Reason::TransportHeader);
+            }
+            Ok(Carried::Flow { src: port(0)?, dst: port(2)?, flags: 0, opens: true })
+        }
+        protocol::ICMP => {
+            let (icmp, _) = Icmp::read_from_prefix(transport).map_err(|_| Reason::TransportHeader)?;
+            let [src, dst] = match direction {
+                Direction::Outbound => [icmp.id, Port::default()],
+                Direction::Inbound => [Port::default(), icmp.id],
+            };
+            match icmp.kind {
+                Icmp::ECHO_REQUEST => Ok(Carried::Flow { src, dst, flags: 0, opens: true }),
+                Icmp::ECHO_REPLY => Ok(Carried::Flow { src, dst, flags: 0, opens: false }),
+                kind if Icmp::is_error4(kind) && !ip.is_fragment() => Ok(Carried::Error(quoted(transport)?)),
+                _ => Err(Reason::NaptProtocol),
+            }
+        }
+        _ => Err(Reason::NaptProtocol),
+    }
+}
+
+/// Writes addresses and ports, and mends the checksums.
+fn apply(packet: &mut [u8], header_len: usize, protocol: u8, new: &Rewrite, direction: Direction) {
+    let Ok((header, _)) = Ipv4::mut_from_prefix(packet) else { return };
+    (header.src, header.dst) = split_addrs(new.addrs);
+    header.checksum = header.checksum.updated(new.ip);
+    let transport = &mut packet[header_len..];
+    let ports = new.ports.to_ne_bytes();
+    let at = match (protocol, direction) {
+        (protocol::TCP, _) => 16,
+        (protocol::UDP, _) => 6,
+        _ => 2,
+    };
+    match (protocol, direction) {
+        (protocol::ICMP, Direction::Outbound) => transport[4..6].copy_from_slice(&ports[..2]),
+        (protocol::ICMP, Direction::Inbound) => transport[4..6].copy_from_slice(&ports[2..]),
+        _ => transport[..4].copy_from_slice(&ports),
+    }
+    let old = Checksum([transport[at], transport[at + 1]]);
+    let updated = if protocol == protocol::UDP { old.updated_udp(new.transport) } else { old.updated(new.transport) };
+    transport[at..at + 2].copy_from_slice(&updated.0);
+}

@@ -1,0 +1,83 @@
+//! ICMPv6 errors about the tunnel become ICMPv4 errors to the inner source (RFC 2473 8).
+
+use zerocopy::FromBytes;
+
+use super::closer::Packet;
+use super::translate::Translator;
+use super::{Burst, Core, Rings};
+use crate::counters::Event;
+use crate::icmp::about_tunnel::Kind;
+use crate::icmp::{self, Message};
+use crate::napt::Direction;
+use crate::packet::{Addr6, Ipv4, ipv4};
+use crate::snapshot::{B4_ADDRESS, Side, Softwire};
+use crate::verdict::{Reason, Verdict};
+
+impl Core {
+    /// Works on an ICMPv6 error that came from `src` to our end of the tunnel: learns a smaller
+    /// path MTU, remembers a refused source, tells the inner source. The frame itself is dropped
+    /// either way; the reason says whether it was believed.
+    pub(super) fn tunnel_error(
+        &mut self,
+        burst: Burst,
+        rings: &mut Rings,
+        softwire: &Softwire,
+        src: Addr6,
+        message: &[u8],
+    ) -> Reason {
+        match self.try_tunnel_error(burst, rings, softwire, src, message) {
+            Ok(()) => Reason::TunnelIcmp,
+            Err(reason) => reason,
+        }
+    }
+
+    fn try_tunnel_error(
+        &mut self,
+        burst: Burst,
+        rings: &mut Rings,
+        softwire: &Softwire,
+        src: Addr6,
+        message: &[u8],
+    ) -> Result<(), Reason> {
+        let Burst { snapshot, link, now, .. } = burst;
+        let error = icmp::about_tunnel((src, softwire.local), message, (softwire.local, softwire.remote))?;
+        let link_mtu = snapshot.links[link.index()].mtu;
+        let mut path_mtu = softwire.state.path_mtu(now, link_mtu);
+        if let Kind::PacketTooBig(told) = error.kind {
+            path_mtu = path_mtu.min(told.clamp(1280, 0xffff) as u16);
+        }
+        // RFC 8201 4: to be believed, an error must be about a packet that was sent. The way back
+        // to the inner source is the proof: with NAPT there must be a session, without the source
+        // must be a host of ours. So the answer is made first, even if it is not to be told.
+        let relay = error.relay(softwire.mtu.inner_mtu(path_mtu));
+        let from = snapshot.links.iter().find(|l| l.side == Side::Lan).map_or(B4_ADDRESS, |l| l.icmp_source());
+        let id = self.ids.next_id() as u16;
+        let mut bytes = [0; 576];
+        let answer = icmp::compose(relay.unwrap_or(Message::HOST_UNREACHABLE), from, id, error.inner);
+        let answer = answer.ok_or(Reason::TunnelIcmp)?;
+        let packet = &mut bytes[..answer.len()];
+        answer.write(packet);
+        let checked = ipv4::check(packet).map_err(|_| Reason::TunnelIcmpForged)?;
+        if let Some(napt) = softwire.napt.as_deref() {
+            let mut translator = Translator { napt, fragments: &mut self.fragments, now };
+            let translated = translator.translate(Direction::Inbound, packet, checked);
+            translated.map_err(|_| Reason::TunnelIcmpForged)?;
+        }
+        let (ip, _) = Ipv4::read_from_prefix(packet).map_err(|_| Reason::TunnelIcmp)?;
+        let Some(lan) = softwire.host_link(snapshot, ip.dst) else { return Err(Reason::TunnelIcmpForged) };
+        match error.kind {
+            Kind::PacketTooBig(told) if softwire.state.learn_mtu(now, link_mtu, told) => {
+                self.counters.note(Event::PathMtuLearned, 1);
+            }
+            Kind::SOURCE_POLICY => softwire.state.note_refused(),
+            _ => {}
+        }
+        if relay.is_some()
+            && self.may_answer(burst)
+            && self.to_lan(burst, rings, lan, Packet::Bytes(packet), Verdict::Inbound) == Verdict::Inbound
+        {
+            self.counters.note(Event::IcmpSent, 1);
+        }
+        Ok(())
+    }
+}
