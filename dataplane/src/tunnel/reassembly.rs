@@ -332,7 +332,7 @@ impl Reassembler {
         }
         let before_overlaps = place > 0 && slot.pieces[place - 1].1 > new.0;
         let after_overlaps = after.is_some_and(|p| p.0 < new.1);
-        let beyond_end = slot.len.is_some_and(|len| new.1 > len || !piece.more);
+        let beyond_end = slot.len.is_some_and(|len| new.1 > len);
         let before_end = !piece.more && slot.pieces().last().is_some_and(|p| p.1 > new.1);
         if before_overlaps || after_overlaps || beyond_end || before_end || slot.count as usize == MAX_PIECES {
             return Err(CONTRADICTION);
