@@ -75,7 +75,10 @@ pub struct PathArgs {
     /// Core to run on.
     #[arg(long, default_value_t = 1)]
     pub cpu: usize,
-    /// Measure at least this long (and at least 20 runs).
+    /// Make at least so many runs.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub runs: u32,
+    /// Measure at least this long.
     #[arg(long, default_value_t = 2.0)]
     pub seconds: f64,
     /// One JSON object instead of a table.
@@ -303,9 +306,11 @@ pub fn run(args: &PathArgs) -> Result<Report, String> {
     let opened = rig.worker.handle().counters.event(Event::SessionOpened);
     // As many laps a run as make it long against the counter's own cost.
     let laps = (200_000 / lap).max(1);
-    (0..laps).for_each(|_| drop(rig.lap(args.direction, lap)));
+    for _ in 0..laps {
+        rig.lap(args.direction, lap);
+    }
     let (mut runs, start) = (Vec::new(), Instant::now());
-    while runs.len() < 20 || start.elapsed().as_secs_f64() < args.seconds {
+    while runs.len() < args.runs as usize || start.elapsed().as_secs_f64() < args.seconds {
         let clocks: u64 = (0..laps).map(|_| rig.lap(args.direction, lap)).sum();
         runs.push(clocks as f64 / f64::from(laps * lap));
     }

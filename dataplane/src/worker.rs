@@ -13,7 +13,7 @@ use hdrhistogram::sync::Recorder;
 
 use crate::counters::{Counters, Event};
 use crate::path::{Burst, MAX_BATCH, Path};
-use crate::ring::{Provider, Queue, RxRing, TxRing};
+use crate::ring::{Provider, Queue, RxRing, Traffic, TxRing};
 use crate::snapshot::{LinkId, Snapshot};
 use crate::time::Time;
 
@@ -181,6 +181,14 @@ impl Worker {
         for input in &mut self.inputs {
             let Some(tx) = &mut self.tx[input.link.index()] else { continue };
             tx.publish();
+            let Traffic { frames, bytes, shifted, copied } = tx.take_traffic();
+            if frames > 0 {
+                let counters = &self.handle.counters;
+                counters.note(Event::Sent, frames);
+                counters.note(Event::SentBytes, bytes);
+                counters.note(Event::Shifted, shifted);
+                counters.note(Event::Copied, copied);
+            }
             if tx.pending() {
                 let _ = input.provider.sync_tx();
             }

@@ -171,3 +171,62 @@ impl Index {
         debug_assert!(false, "session {id} is not in the index");
     }
 }
+
+#[cfg(test)]
+impl Index {
+    /// How many buckets have 0, 1, … 8 entries.
+    pub(super) fn fullness(&self) -> [usize; 9] {
+        let mut counts = [0; 9];
+        for bucket in self.buckets.iter() {
+            counts[8 - bucket.free().count()] += 1;
+        }
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::key::{Hasher, Key, Kind};
+    use super::*;
+
+    const KINDS: [Kind; 4] = [Kind::Outbound, Kind::Inbound, Kind::MappingInside, Kind::MappingOutside];
+
+    fn key(i: u32, kind: Kind) -> Key {
+        Key { addrs: u64::from(i), ports: i ^ 0x1234_5678, protocol: 6, kind }
+    }
+
+    #[test]
+    #[ignore]
+    fn sim() {
+        for n in [1u32 << 10, 1 << 14, 1 << 18, 1 << 20] {
+            let mut refused = 0u64;
+            let mut total = 0u64;
+            let rounds = ((1u32 << 22) / n).max(1) as u64;
+            let mut last = [0; 9];
+            for seed in 0..rounds {
+                let hasher = Hasher::with_seed([seed, 2, 3, 4]);
+                let index = Index::new(n as usize, false).unwrap();
+                for i in 1..=n {
+                    for kind in KINDS {
+                        total += 1;
+                        refused += u64::from(!index.insert(hasher.hash(&key(i, kind)), i));
+                    }
+                }
+                last = index.fullness();
+                // churn
+                if refused == 0 {
+                for i in n+1..=5*n {
+                    for kind in KINDS {
+                        index.remove(hasher.hash(&key(i-n, kind)), i-n);
+                        total += 1;
+                        refused += u64::from(!index.insert(hasher.hash(&key(i, kind)), i));
+                    }
+                    if refused > 0 { break; }
+                }
+                println!("after churn {:?}", index.fullness());
+                }
+            }
+            println!("{n}: {refused} of {total}, {last:?}");
+        }
+    }
+}

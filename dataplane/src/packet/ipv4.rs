@@ -39,6 +39,20 @@ impl Ipv4 {
     /// More fragments.
     pub const MF: u16 = 0x2000;
 
+    /// Source and destination as one word, memory order: one load.
+    #[inline(always)]
+    pub fn addrs(&self) -> u64 {
+        let bytes: &[u8; 20] = zerocopy::transmute_ref!(self);
+        u64::from_ne_bytes(*bytes.last_chunk().expect("twenty bytes end in eight"))
+    }
+
+    /// Writes source and destination; the checksum is the caller's.
+    #[inline(always)]
+    pub fn set_addrs(&mut self, addrs: u64) {
+        let bytes: &mut [u8; 20] = zerocopy::transmute_mut!(self);
+        *bytes.last_chunk_mut().expect("twenty bytes end in eight") = addrs.to_ne_bytes();
+    }
+
     /// Header length, options included, bytes.
     #[inline(always)]
     pub fn header_len(&self) -> usize {

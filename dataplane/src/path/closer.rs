@@ -185,12 +185,11 @@ impl Core {
                 originate(tx, softwire.link, headers.ethernet, &Composed::new([header.as_bytes(), &[]], bytes))
             }
             (Fit::Whole, Packet::Frame(frame)) => {
-                let Some(frame) = self.headroom(rx, frame, OUTER_LEN) else { return Reason::Jumbo.into() };
                 let frame = frame.push(OUTER_LEN as u16);
                 let bytes = rx.bytes(frame);
                 bytes[..ETHERNET].copy_from_slice(headers.ethernet.as_bytes());
                 bytes[ETHERNET..][..OUTER_LEN].copy_from_slice(header.as_bytes());
-                return self.send(rings, softwire.link, frame, Verdict::Outbound);
+                return self.send(rings, softwire.link, frame).map_or_else(Into::into, |()| Verdict::Outbound);
             }
         };
         sent.map_or(Reason::TxFull.into(), |()| Verdict::Outbound)
@@ -216,7 +215,7 @@ impl Core {
             Packet::Frame(frame) if bytes.len() <= lan.mtu as usize => {
                 rx.bytes(frame)[..ETHERNET].copy_from_slice(ethernet.as_bytes());
                 let frame = pad(rx, frame);
-                return self.send(rings, link, frame, verdict);
+                return self.send(rings, link, frame).map_or_else(Into::into, |()| verdict);
             }
             Packet::Bytes(bytes) if bytes.len() <= lan.mtu as usize => {
                 originate(tx, link, ethernet, &Composed::new([&[], &[]], bytes))

@@ -44,8 +44,8 @@ pub struct Tunnelled {
 /// Sixteen bytes of which some are known.
 #[derive(Clone, Copy, Debug)]
 pub struct Pattern {
-    want: u128,
-    mask: u128,
+    want: [u64; 2],
+    mask: [u64; 2],
 }
 
 impl Pattern {
@@ -62,7 +62,8 @@ impl Pattern {
         mask[12..14].fill(0xff);
         (want[14], mask[14]) = (first, first_mask);
         (want[15], mask[15]) = (second, second_mask);
-        Self { want: u128::from_ne_bytes(want), mask: u128::from_ne_bytes(mask) }
+        let words = |bytes: [u8; 16]| -> [u64; 2] { zerocopy::transmute!(bytes) };
+        Self { want: words(want), mask: words(mask) }
     }
 
     /// IPv4 without options.
@@ -78,8 +79,9 @@ impl Pattern {
     /// Whether a frame begins with this.
     #[inline(always)]
     pub fn fits(&self, head: &[u8; HEAD]) -> bool {
-        let first = u128::from_ne_bytes(*head.first_chunk().expect("a head is longer than 16"));
-        (first ^ self.want) & self.mask == 0
+        let first: &[u8; 16] = head.first_chunk().expect("a head is longer than 16");
+        let [a, b]: [u64; 2] = zerocopy::transmute!(*first);
+        (a ^ self.want[0]) & self.mask[0] | (b ^ self.want[1]) & self.mask[1] == 0
     }
 }
 

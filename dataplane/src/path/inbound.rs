@@ -7,7 +7,7 @@ use super::gate::{self, Pattern, Tunnelled};
 use super::translate::{Not, Translator};
 use super::{Burst, Core, Lane, Meta, Rings, Way, ports_of, rewrite};
 use crate::counters::Event;
-use crate::napt::{Direction, Hash, Key, Kind, Napt, pair_addrs};
+use crate::napt::{Direction, Hash, Key, Kind, Napt};
 use crate::packet::checksum::header_is_right;
 use crate::packet::ipv4;
 use crate::packet::ipv6;
@@ -49,12 +49,15 @@ impl<'a, const NAPT: bool> Inbound<'a, NAPT> {
 }
 
 impl<const NAPT: bool> Way for Inbound<'_, NAPT> {
+    const HEADROOM: usize = 0;
+    const FORWARDED: Verdict = Verdict::Inbound;
+
     #[inline(always)]
     fn classify(&self, head: &[u8; HEAD], frame: Frame) -> Meta {
         let view: &Tunnelled = zerocopy::transmute_ref!(head);
         let key = Key {
-            addrs: pair_addrs(view.inner.src, view.inner.dst),
-            ports: ports_of(&view.inner, [view.rest[0], view.rest[1], view.rest[2], view.rest[3]]),
+            addrs: view.inner.addrs(),
+            ports: ports_of(&view.inner, *view.rest.first_chunk().expect("longer than four")),
             protocol: view.inner.protocol,
             kind: Kind::Inbound,
         };
@@ -77,16 +80,16 @@ impl<const NAPT: bool> Way for Inbound<'_, NAPT> {
     }
 
     #[inline(always)]
-    fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Option<Verdict> {
+    fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Result<(), Option<Verdict>> {
         let (Lane::Ordinary, Some(softwire)) = (meta.lane, self.softwire) else {
-            return self.look_closer(core, rings, meta.frame);
+            return Err(self.look_closer(core, rings, meta.frame));
         };
         let view: &mut Tunnelled = zerocopy::transmute_mut!(rings.rx.head(meta.frame));
         let tcp = view.inner.protocol == protocol::TCP;
         match self.napt {
             Some(napt) => {
                 let Some(session) = napt.confirm(meta.candidate, &meta.key, meta.hash) else {
-                    return self.look_closer(core, rings, meta.frame);
+                    return Err(self.look_closer(core, rings, meta.frame));
                 };
                 session.note(Direction::Inbound, self.burst.now.seconds(), self.refresh);
                 if tcp {
@@ -103,16 +106,14 @@ impl<const NAPT: bool> Way for Inbound<'_, NAPT> {
         }
         // To whom, and the Ethernet header for it.
         let len = view.inner.len();
-        let Some(link) = softwire.host_link(self.burst.snapshot, view.inner.dst) else {
-            return Some(Reason::NoRoute.into());
-        };
+        let link = softwire.host_link(self.burst.snapshot, view.inner.dst).ok_or(Verdict::Dropped(Reason::NoRoute))?;
         let lan = &self.burst.snapshot.links[link.index()];
-        let Some(station) = lan.neighbours.get(view.inner.dst) else { return Some(Reason::NoNeighbour.into()) };
+        let station = lan.neighbours.get(view.inner.dst).ok_or(Verdict::Dropped(Reason::NoNeighbour))?;
         let ethernet = Ethernet { dst: station, src: lan.mac, ethertype: ethertype::IPV4.into() };
         let frame = meta.frame.pop(OUTER_LEN as u16).with_len(ETHERNET + len);
         rings.rx.head(frame)[..ETHERNET].copy_from_slice(ethernet.as_bytes());
         let frame = pad(rings.rx, frame);
-        Some(core.send(rings, link, frame, Verdict::Inbound))
+        Ok(core.send(rings, link, frame).map_err(Verdict::from)?)
     }
 }
 

@@ -22,7 +22,7 @@ use crate::counters::{Counters, Event};
 use crate::icmp::Limiter;
 use crate::napt::{Direction, Fragments, Hash, Hasher, Key, Kind, Rewrite, Session, SessionId};
 use crate::packet::{Ipv4, Tcp, protocol};
-use crate::ring::{BadSlot, Frame, HEAD, RxRing, Sent, TxRing};
+use crate::ring::{BadSlot, Frame, Full, HEAD, RxRing, TxRing};
 use crate::snapshot::{LinkId, Side, Snapshot};
 use crate::time::Time;
 use crate::tunnel::fragment::FragmentIds;
@@ -73,14 +73,20 @@ enum Lane {
 
 /// One direction's three phases. Made per burst from the snapshot; holds no state.
 trait Way {
+    /// Bytes that are pushed in front of a frame.
+    const HEADROOM: usize;
+    /// What became of most frames.
+    const FORWARDED: Verdict;
+
     /// First phase. `head` is at the Ethernet header.
     fn classify(&self, head: &[u8; HEAD], frame: Frame) -> Meta;
 
     /// Second phase.
     fn probe(&self, meta: &mut Meta);
 
-    /// Third phase. `None`: the frame is held and gets its verdict later.
-    fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Option<Verdict>;
+    /// Third phase. `Ok`: the frame was forwarded, [`Self::FORWARDED`]. `Err`: it ended otherwise,
+    /// or is held and gets its verdict later.
+    fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Result<(), Option<Verdict>>;
 }
 
 /// The rings that a burst may use.
@@ -190,14 +196,24 @@ impl Path {
         let Self { batch, core } = self;
         let mut bytes = 0;
         let mut taken = 0;
+        let mut forwarded = 0;
         for i in 0..FRAMES_AHEAD {
             rings.rx.prefetch(i);
         }
-        for i in 0..n as u32 {
-            rings.rx.prefetch(i + FRAMES_AHEAD);
-            match rings.rx.take(i) {
-                Ok(frame) => {
+        for _ in 0..n {
+            rings.rx.prefetch(FRAMES_AHEAD);
+            match rings.rx.take() {
+                Ok(mut frame) => {
                     bytes += frame.len() as u64;
+                    if frame.headroom() < W::HEADROOM {
+                        // The link knows no offsets: the frame must be moved once, now or later.
+                        let Some(moved) = rings.rx.shift(frame, W::HEADROOM) else {
+                            core.counters.end(Reason::Jumbo.into(), 1);
+                            continue;
+                        };
+                        frame = moved;
+                        core.counters.note(Event::Shifted, 1);
+                    }
                     batch[taken & (MAX_BATCH - 1)] = way.classify(rings.rx.head(frame), frame);
                     taken += 1;
                 }
@@ -210,11 +226,14 @@ impl Path {
             if let Some(meta) = batch.get_mut(i + SESSIONS_AHEAD) {
                 way.probe(meta);
             }
-            if let Some(verdict) = way.finish(core, &mut rings, &batch[i]) {
-                core.counters.end(verdict, 1);
+            match way.finish(core, &mut rings, &batch[i]) {
+                Ok(()) => forwarded += 1,
+                Err(Some(verdict)) => core.counters.end(verdict, 1),
+                Err(None) => {}
             }
         }
-        rings.rx.release(n as u32);
+        core.counters.end(W::FORWARDED, forwarded);
+        rings.rx.release();
         core.counters.note(Event::Received, n as u64);
         core.counters.note(Event::ReceivedBytes, bytes);
     }
@@ -231,27 +250,11 @@ impl From<BadSlot> for Reason {
 }
 
 impl Core {
-    /// Room in front of a frame, which is moved if it must be.
-    #[inline(always)]
-    fn headroom(&self, rx: &mut RxRing, frame: Frame, room: usize) -> Option<Frame> {
-        let (frame, moved) = rx.make_headroom(frame, room)?;
-        if moved {
-            self.counters.note(Event::Shifted, 1);
-        }
-        Some(frame)
-    }
-
     /// Sends a finished frame.
     #[inline(always)]
-    fn send(&self, rings: &mut Rings, link: LinkId, frame: Frame, verdict: Verdict) -> Verdict {
-        let Some(Some(tx)) = rings.tx.get_mut(link.index()) else { return Reason::NoRoute.into() };
-        match tx.send(rings.rx, frame) {
-            Ok(Sent::Swapped) => {}
-            Ok(Sent::Shifted) => self.counters.note(Event::Shifted, 1),
-            Ok(Sent::Copied) => self.counters.note(Event::Copied, 1),
-            Err(_) => return Reason::TxFull.into(),
-        }
-        verdict
+    fn send(&self, rings: &mut Rings, link: LinkId, frame: Frame) -> Result<(), Reason> {
+        let Some(Some(tx)) = rings.tx.get_mut(link.index()) else { return Err(Reason::NoRoute) };
+        tx.send(rings.rx, frame).map_err(|Full| Reason::TxFull)
     }
 
     /// Follows a TCP connection and lowers its MSS, where the flags or the session's youth ask for it.
@@ -306,7 +309,7 @@ fn rewrite(view: &mut Tunnelled, options: usize, new: &Rewrite) {
     view.inner.ttl -= 1;
     let delta = crate::packet::Delta::word(ttl_protocol, u16::from_ne_bytes([view.inner.ttl, view.inner.protocol]));
     view.inner.checksum = view.inner.checksum.updated(new.ip.and(delta));
-    (view.inner.src, view.inner.dst) = crate::napt::split_addrs(new.addrs);
+    view.inner.set_addrs(new.addrs);
     let tcp = view.inner.protocol == protocol::TCP;
     let transport = &mut view.rest[options..];
     transport[..4].copy_from_slice(&new.ports.to_ne_bytes());

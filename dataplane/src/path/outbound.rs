@@ -7,7 +7,7 @@ use super::gate::{self, Pattern, Plain, Tunnelled};
 use super::translate::{Not, Translator};
 use super::{Burst, Core, Lane, Meta, Rings, Way, ports_of, rewrite};
 use crate::counters::Event;
-use crate::napt::{Direction, Hash, Key, Kind, Napt, pair_addrs};
+use crate::napt::{Direction, Hash, Key, Kind, Napt};
 use crate::packet::checksum::header_is_right;
 use crate::packet::ipv4::{self, Checked};
 use crate::packet::{Addr4, Ethernet, Ipv4, Ipv6, ethertype, protocol};
@@ -34,6 +34,8 @@ struct Wire<'a> {
     headers: OuterHeaders,
     /// The largest inner packet that goes in one piece.
     whole: usize,
+    /// Bits of the inner DSCP and ECN that the outer class takes over, and bits that it always has.
+    class: [u8; 2],
 }
 
 impl<'a, const NAPT: bool> Outbound<'a, NAPT> {
@@ -53,19 +55,23 @@ impl<'a> Wire<'a> {
             route: Route::Softwire(id),
             softwire,
             headers: softwire.headers(wan.mac)?,
+            class: softwire.class.copied_and_fixed(),
             whole: softwire.mtu.inner_mtu(path_mtu).min(path_mtu.saturating_sub(OUTER_LEN as u16)) as usize,
         })
     }
 }
 
 impl<const NAPT: bool> Way for Outbound<'_, NAPT> {
+    const HEADROOM: usize = OUTER_LEN;
+    const FORWARDED: Verdict = Verdict::Outbound;
+
     #[inline(always)]
     fn classify(&self, head: &[u8; HEAD], frame: Frame) -> Meta {
         let view: &Plain = zerocopy::transmute_ref!(head);
         let ip = &view.ip;
         let key = Key {
-            addrs: pair_addrs(ip.src, ip.dst),
-            ports: ports_of(ip, [view.rest[0], view.rest[1], view.rest[2], view.rest[3]]),
+            addrs: ip.addrs(),
+            ports: ports_of(ip, *view.rest.first_chunk().expect("longer than four")),
             protocol: ip.protocol,
             kind: Kind::Outbound,
         };
@@ -88,20 +94,18 @@ impl<const NAPT: bool> Way for Outbound<'_, NAPT> {
     }
 
     #[inline(always)]
-    fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Option<Verdict> {
+    fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Result<(), Option<Verdict>> {
         let (Lane::Ordinary, Some(wire)) = (meta.lane, &self.wire) else {
-            return self.look_closer(core, rings, meta.frame);
+            return Err(self.look_closer(core, rings, meta.frame));
         };
-        // Room for the outer header.
-        let Some(frame) = core.headroom(rings.rx, meta.frame, OUTER_LEN) else { return Some(Reason::Jumbo.into()) };
-        let view: &mut Tunnelled = zerocopy::transmute_mut!(rings.rx.window(frame, OUTER_LEN));
+        let view: &mut Tunnelled = zerocopy::transmute_mut!(rings.rx.window(meta.frame, OUTER_LEN));
         let tcp = view.inner.protocol == protocol::TCP;
         // The session, and what it makes of addresses and ports.
         let mut hash = meta.hash;
         match self.napt {
             Some(napt) => {
                 let Some(session) = napt.confirm(meta.candidate, &meta.key, meta.hash) else {
-                    return self.look_closer(core, rings, frame);
+                    return Err(self.look_closer(core, rings, meta.frame));
                 };
                 session.note(Direction::Outbound, self.burst.now.seconds(), true);
                 if tcp {
@@ -123,9 +127,9 @@ impl<const NAPT: bool> Way for Outbound<'_, NAPT> {
         view.outer = wire.headers.ipv6;
         view.outer.payload_len = len;
         view.outer.version_class_flow =
-            Ipv6::version_class_flow(wire.softwire.class.outer_class(view.inner.tos), hash.flow_label());
-        let frame = frame.push(OUTER_LEN as u16).with_len(14 + OUTER_LEN + len.get() as usize);
-        Some(core.send(rings, wire.softwire.link, frame, Verdict::Outbound))
+            Ipv6::version_class_flow(view.inner.tos & wire.class[0] | wire.class[1], hash.flow_label());
+        let frame = meta.frame.push(OUTER_LEN as u16).with_len(ETHERNET + OUTER_LEN + len.get() as usize);
+        Ok(core.send(rings, wire.softwire.link, frame).map_err(Verdict::from)?)
     }
 }
 
@@ -150,7 +154,8 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
             & ip.src.is_host()
             && self.burst.fast
             && self.link.sources4.iter().any(|p| p.contains(ip.src))
-            && self.burst.snapshot.routes.lookup(ip.dst) == wire.route
+            && (self.burst.snapshot.routes.is_default(ip.dst)
+                || self.burst.snapshot.routes.lookup(ip.dst) == wire.route)
     }
 
     /// Everything again from the start, with a reason for each thing that is wrong.

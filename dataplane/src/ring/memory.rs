@@ -246,10 +246,10 @@ mod tests {
             let frame: Vec<u8> = (0..60 + lap % 1000).map(|i| (i + lap) as u8).collect();
             assert!(a_wire.deliver(&frame));
             assert_eq!(a.rx.available(), 1);
-            let taken = a.rx.take(0).unwrap();
+            let taken = a.rx.take().unwrap();
             assert_eq!(taken.len(), frame.len());
-            assert_eq!(b.tx.send(&mut a.rx, taken), Ok(super::super::Sent::Swapped));
-            a.rx.release(1);
+            assert_eq!(b.tx.send(&mut a.rx, taken), Ok(()));
+            a.rx.release();
             b.tx.publish();
             let mut seen = Vec::new();
             assert_eq!(b_wire.collect(|f| seen.push(f.to_vec())), 1);
@@ -268,12 +268,12 @@ mod tests {
         }
         assert!(!a_wire.deliver(&[9; 60]), "one slot stays empty");
         for i in 0..3 {
-            let f = a.rx.take(i).unwrap();
+            let f = a.rx.take().unwrap();
             b.tx.send(&mut a.rx, f).unwrap();
         }
-        a.rx.release(3);
+        a.rx.release();
         assert!(a_wire.deliver(&[3; 60]));
-        let f = a.rx.take(0).unwrap();
+        let f = a.rx.take().unwrap();
         assert_eq!(b.tx.send(&mut a.rx, f), Err(super::super::Full));
         b.tx.publish();
         assert_eq!(b_wire.collect(|_| ()), 3);

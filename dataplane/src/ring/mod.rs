@@ -20,7 +20,7 @@ use std::io;
 pub use link::{LinkInfo, Offsets};
 pub use name::{LinkKind, LinkName, NameError, Rings};
 pub use platform::Adapter;
-pub use queue::{BadRing, BadSlot, Frame, Full, HEAD, Headroom, RxRing, Sent, TxRing, prefetch};
+pub use queue::{BadRing, BadSlot, Frame, Full, HEAD, Headroom, RxRing, Traffic, TxRing, prefetch};
 pub use region::{Region, RegionId, Zeroed};
 
 /// What moves slots between a queue and the world: one call per burst, never one per packet.

@@ -26,19 +26,20 @@ pub const HEAD: usize = 192;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Headroom {
     base: u16,
-    colours: u16,
+    /// Number of colours, less one.
+    colour_mask: u16,
 }
 
 impl Headroom {
     /// Room for a 40-byte outer header, rounded to a cache line.
     pub const DEFAULT_BASE: u16 = 64;
     /// No headroom: the link does not know offsets.
-    pub const NONE: Self = Self { base: 0, colours: 1 };
+    pub const NONE: Self = Self { base: 0, colour_mask: 0 };
 
     /// `base` bytes in front of every frame, spread over `colours` cache lines (a power of two).
     pub const fn new(base: u16, colours: u16) -> Self {
         assert!(colours.is_power_of_two());
-        Self { base, colours }
+        Self { base, colour_mask: colours - 1 }
     }
 
     /// The smallest offset [`Self::of`] answers.
@@ -49,12 +50,12 @@ impl Headroom {
     /// The offset that a frame received into buffer `buf` starts at.
     #[inline(always)]
     pub fn of(self, buf: u32) -> u16 {
-        self.base + 64 * (buf as u16 & (self.colours - 1))
+        self.base + ((buf as u16 & self.colour_mask) << 6)
     }
 
     /// The largest offset [`Self::of`] answers.
     pub fn max(self) -> u16 {
-        self.base + 64 * (self.colours - 1)
+        self.base + 64 * self.colour_mask
     }
 
     /// The largest offset that a frame is sent from, where the link knows offsets: it is declared
@@ -66,7 +67,7 @@ impl Headroom {
 
     /// The same with half the colours, for smaller buffers; `None` when there is only one.
     pub(super) fn fewer_colours(self) -> Option<Self> {
-        (self.colours > 1).then_some(Self { colours: self.colours / 2, ..self })
+        (self.colour_mask > 0).then_some(Self { colour_mask: self.colour_mask / 2, ..self })
     }
 }
 
@@ -74,6 +75,8 @@ impl Headroom {
 /// through the [`RxRing`] it came from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Frame {
+    /// Of its first byte, from the first buffer's.
+    at: usize,
     slot: u32,
     buf: u32,
     start: u16,
@@ -82,7 +85,7 @@ pub struct Frame {
 
 impl Frame {
     /// No frame.
-    pub const EMPTY: Self = Self { slot: 0, buf: 0, start: 0, len: 0 };
+    pub const EMPTY: Self = Self { at: 0, slot: 0, buf: 0, start: 0, len: 0 };
 
     /// Length in bytes, Ethernet header included, FCS not.
     #[inline(always)]
@@ -111,14 +114,14 @@ impl Frame {
     #[must_use]
     pub fn push(self, n: u16) -> Self {
         assert!(self.start >= n);
-        Self { start: self.start - n, len: self.len + n, ..self }
+        Self { at: self.at - n as usize, start: self.start - n, len: self.len + n, ..self }
     }
 
     /// `n` bytes cut off the front (a header popped).
     #[inline(always)]
     #[must_use]
     pub fn pop(self, n: u16) -> Self {
-        Self { start: self.start + n, len: self.len.saturating_sub(n), ..self }
+        Self { at: self.at + n as usize, start: self.start + n, len: self.len.saturating_sub(n), ..self }
     }
 }
 
@@ -143,12 +146,16 @@ struct Raw {
     buf_size: u32,
     /// Buffer indices at or above this lie outside the region.
     buf_limit: u32,
+    /// Bytes of all buffers below it, at least 64 KiB.
+    bufs_len: usize,
     /// All ones below `offset_bits` where the link knows offsets, else 0.
     offset_mask: u64,
     /// [`Headroom::max_start`].
     max_start: u16,
     headroom: Headroom,
-    region: Arc<Region>,
+    region_id: RegionId,
+    /// Keeps the memory mapped.
+    _region: Arc<Region>,
 }
 
 // SAFETY: a ring is used by the one worker that owns it; the other side (kernel or `Wire`)
@@ -192,6 +199,9 @@ impl Raw {
             return Err(bad(format!("its buffers of {buf_size} bytes do not suit headroom {}", headroom.max())));
         }
         let buf_limit = (region.len() - first_buf) / buf_size as usize;
+        if buf_limit * (buf_size as usize) < 1 << 16 {
+            return Err(bad(format!("there is no room for its buffers behind {buf_ofs}")));
+        }
         Ok(Self {
             ring,
             // SAFETY: both lie inside the region, as checked above.
@@ -201,18 +211,21 @@ impl Raw {
             num_slots,
             buf_size,
             buf_limit: buf_limit as u32,
+            bufs_len: buf_limit * buf_size as usize,
             offset_mask: if headroom == Headroom::NONE { 0 } else { 0xffff },
             max_start: headroom.max_start(),
             headroom,
-            region,
+            region_id: region.id(),
+            _region: region,
         })
     }
 
-    /// The slot `i` places after `from`; `i` is below the ring's size.
+    /// The slot `i` places after `from`. Below the ring's size if both are.
     #[inline(always)]
     fn slot_index(&self, from: u32, i: u32) -> u32 {
+        // The smaller of the two: one of them is wrong by the ring's size, upwards.
         let at = from + i;
-        if at >= self.num_slots { at - self.num_slots } else { at }
+        at.min(at.wrapping_sub(self.num_slots))
     }
 
     #[inline(always)]
@@ -222,12 +235,14 @@ impl Raw {
         unsafe { self.slots.as_ptr().add(index as usize) }
     }
 
-    /// The `len` bytes at `start` of buffer `buf`.
+    /// The first byte of `len` that begin `back` bytes before the frame. The caller sees to it that
+    /// they are in the frame's own buffer; that they are in buffer memory is checked here.
     #[inline(always)]
-    fn bytes(&self, buf: u32, start: usize, len: usize) -> NonNull<u8> {
-        assert!(buf < self.buf_limit && start + len <= self.buf_size as usize);
-        // SAFETY: `buf_limit` buffers of `buf_size` bytes lie inside the region.
-        unsafe { self.bufs.add(buf as usize * self.buf_size as usize + start) }
+    fn bytes(&self, frame: Frame, back: usize, len: usize) -> NonNull<u8> {
+        let at = frame.at.wrapping_sub(back);
+        assert!(at <= self.bufs_len - len);
+        // SAFETY: `bufs_len` bytes from `bufs` on lie inside the region.
+        unsafe { self.bufs.add(at) }
     }
 
     #[inline(always)]
@@ -272,7 +287,7 @@ impl Raw {
 #[derive(Debug)]
 pub struct RxRing {
     raw: Raw,
-    /// First slot not yet released to the other side.
+    /// First slot not yet taken. Always below the ring's size.
     next: u32,
     /// The slot before the next one said that its frame goes on.
     continues: bool,
@@ -294,13 +309,15 @@ impl RxRing {
         self.raw.until_tail(self.next)
     }
 
-    /// Asks the cache for slot `i`'s headers. Any `i` is fine; this is a hint.
+    /// Asks the cache for the headers of the frame that is `i` places behind the next one to be
+    /// taken. A hint: there need be no such frame.
     #[inline(always)]
     pub fn prefetch(&self, i: u32) {
-        if i >= self.raw.num_slots {
+        let index = self.raw.slot_index(self.next, i);
+        if index >= self.raw.num_slots {
             return;
         }
-        let slot = self.raw.slot(self.raw.slot_index(self.next, i));
+        let slot = self.raw.slot(index);
         // SAFETY: a slot inside the ring; what is read may be stale and is only a hint.
         let (buf, ptr) = unsafe { ((*slot).buf_idx, (*slot).ptr) };
         let at = buf as usize * self.raw.buf_size as usize + (ptr & self.raw.offset_mask) as usize;
@@ -311,11 +328,12 @@ impl RxRing {
         prefetch(frame.wrapping_add(64));
     }
 
-    /// Takes the `i`-th waiting frame (`i` below [`Self::available`], each once, in order) and
-    /// restores its slot's initial offset.
+    /// Takes the next waiting frame and restores its slot's initial offset. Not more often than
+    /// [`Self::available`] said.
     #[inline(always)]
-    pub fn take(&mut self, i: u32) -> Result<Frame, BadSlot> {
-        let index = self.raw.slot_index(self.next, i);
+    pub fn take(&mut self) -> Result<Frame, BadSlot> {
+        let index = self.next;
+        self.next = self.raw.slot_index(index, 1);
         let slot = self.raw.slot(index);
         // SAFETY: a slot between head and tail is ours until `release`.
         let slot = unsafe { &mut *slot };
@@ -338,7 +356,8 @@ impl RxRing {
         if len < 14 {
             return Err(BadSlot::Runt);
         }
-        Ok(Frame { slot: index, buf, start: start as u16, len: len as u16 })
+        let at = buf as usize * self.raw.buf_size as usize + start;
+        Ok(Frame { at, slot: index, buf, start: start as u16, len: len as u16 })
     }
 
     /// The first [`HEAD`] bytes of the buffer from the frame's start, past its end too: bytes
@@ -348,14 +367,12 @@ impl RxRing {
         self.window(frame, 0)
     }
 
-    /// The window of [`HEAD`] bytes that starts `back` bytes before the frame.
-    ///
-    /// # Panics
-    /// If the frame has less headroom than `back`.
+    /// The window of [`HEAD`] bytes that starts `back` bytes before the frame, which must have that
+    /// much headroom.
     #[inline(always)]
     pub fn window(&mut self, frame: Frame, back: usize) -> &mut [u8; HEAD] {
-        assert!(frame.start as usize >= back);
-        let at = self.raw.bytes(frame.buf, frame.start as usize - back, HEAD);
+        debug_assert!(frame.start as usize >= back);
+        let at = self.raw.bytes(frame, back, HEAD);
         // SAFETY: the bytes are inside the buffer memory; `&mut self` makes this the only view
         // into buffers of slots this worker holds.
         unsafe { &mut *at.as_ptr().cast() }
@@ -364,45 +381,35 @@ impl RxRing {
     /// The frame's bytes.
     #[inline(always)]
     pub fn bytes(&mut self, frame: Frame) -> &mut [u8] {
-        let at = self.raw.bytes(frame.buf, frame.start as usize, frame.len as usize);
+        let at = self.raw.bytes(frame, 0, frame.len as usize);
         // SAFETY: as in `window`.
         unsafe { std::slice::from_raw_parts_mut(at.as_ptr(), frame.len as usize) }
     }
 
-    /// Makes at least `room` bytes of headroom by moving the frame inside its buffer; the bool
-    /// says whether bytes were moved. `None` where the buffer is too small.
-    #[inline(always)]
-    pub fn make_headroom(&mut self, frame: Frame, room: usize) -> Option<(Frame, bool)> {
-        if frame.start as usize >= room {
-            return Some((frame, false));
-        }
-        self.shift(frame, room).map(|f| (f, true))
-    }
-
+    /// Moves the frame inside its buffer so that it begins at `start`. `None` where the buffer is
+    /// too small.
     #[cold]
-    fn shift(&mut self, frame: Frame, start: usize) -> Option<Frame> {
+    pub fn shift(&mut self, frame: Frame, start: usize) -> Option<Frame> {
         let len = frame.len as usize;
         if start + len.max(HEAD) > self.raw.buf_size as usize {
             return None;
         }
-        let from = self.raw.bytes(frame.buf, frame.start as usize, len);
-        let to = self.raw.bytes(frame.buf, start, len);
+        let moved = Frame { at: frame.at - frame.start as usize + start, start: start as u16, ..frame };
+        let (from, to) = (self.raw.bytes(frame, 0, len), self.raw.bytes(moved, 0, len));
         // SAFETY: both ranges are inside the one buffer that this frame owns; they may overlap.
         unsafe { std::ptr::copy(from.as_ptr(), to.as_ptr(), len) };
-        Some(Frame { start: start as u16, ..frame })
+        Some(moved)
     }
 
-    /// Gives the first `n` taken slots back, with whatever buffers they hold now.
+    /// Gives all taken slots back, with whatever buffers they hold now.
     #[inline(always)]
-    pub fn release(&mut self, n: u32) {
-        debug_assert!(n <= self.available());
-        self.next = self.raw.slot_index(self.next, n);
+    pub fn release(&mut self) {
         self.raw.publish(self.next);
     }
 
     /// The memory its buffers are in.
     pub fn region(&self) -> RegionId {
-        self.raw.region.id()
+        self.raw.region_id
     }
 
     /// Number of slots; one fewer can wait.
@@ -429,18 +436,21 @@ pub struct TxRing {
     next: u32,
     /// Slots left as of the last look at the tail.
     space: u32,
+    traffic: Traffic,
 }
 
-/// How a frame got into the transmit ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent {
-    /// Buffers were swapped: no byte was copied.
-    Swapped,
-    /// Swapped, after moving the frame inside its buffer, because the link knows no offsets, or
-    /// none that large.
-    Shifted,
-    /// Copied, because the two links are in different memory regions.
-    Copied,
+/// What went through a transmit ring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Frames.
+    pub frames: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Those that were moved inside their buffer, because this link knows no offsets, or none that
+    /// large.
+    pub shifted: u64,
+    /// Those that were copied, because they came from another memory region.
+    pub copied: u64,
 }
 
 /// The transmit ring has no free slot.
@@ -454,7 +464,7 @@ impl TxRing {
         let raw = Raw::attach(region, offset, headroom)?;
         let next = raw.head();
         let space = raw.until_tail(next);
-        Ok(Self { raw, next, space })
+        Ok(Self { raw, next, space, traffic: Traffic::default() })
     }
 
     /// Slots free. One slot of the ring always stays empty.
@@ -473,7 +483,9 @@ impl TxRing {
     }
 
     #[inline(always)]
-    fn advance(&mut self) {
+    fn advance(&mut self, len: u16) {
+        self.traffic.frames += 1;
+        self.traffic.bytes += u64::from(len);
         self.space -= 1;
         self.next = self.raw.slot_index(self.next, 1);
     }
@@ -481,18 +493,14 @@ impl TxRing {
     /// Puts a received frame into this ring and this ring's spare buffer into the frame's slot.
     /// The frame must not be used afterwards.
     #[inline(always)]
-    pub fn send(&mut self, rx: &mut RxRing, frame: Frame) -> Result<Sent, Full> {
+    pub fn send(&mut self, rx: &mut RxRing, frame: Frame) -> Result<(), Full> {
         let index = self.claim()?;
-        let (frame, sent) = if self.raw.region.id() != rx.raw.region.id() {
+        if self.raw.region_id != rx.raw.region_id {
             return self.send_copy(rx, frame);
-        } else if frame.start > self.raw.max_start {
-            match rx.shift(frame, 0) {
-                Some(f) => (f, Sent::Shifted),
-                None => return Err(Full),
-            }
-        } else {
-            (frame, Sent::Swapped)
-        };
+        }
+        if frame.start > self.raw.max_start {
+            return self.send_shifted(rx, frame);
+        }
         assert!(frame.start as usize + frame.len as usize <= self.raw.buf_size as usize);
         let theirs = rx.raw.slot(frame.slot);
         let ours = self.raw.slot(index);
@@ -507,15 +515,28 @@ impl TxRing {
                 (*theirs).ptr = rx.raw.headroom.of(spare) as u64;
             }
         }
-        self.advance();
-        Ok(sent)
+        self.advance(frame.len);
+        Ok(())
     }
 
     #[cold]
-    fn send_copy(&mut self, rx: &mut RxRing, frame: Frame) -> Result<Sent, Full> {
+    fn send_shifted(&mut self, rx: &mut RxRing, frame: Frame) -> Result<(), Full> {
+        let frame = rx.shift(frame, 0).ok_or(Full)?;
+        self.traffic.shifted += 1;
+        self.send(rx, frame)
+    }
+
+    #[cold]
+    fn send_copy(&mut self, rx: &mut RxRing, frame: Frame) -> Result<(), Full> {
         let bytes = rx.bytes(frame);
         self.originate(bytes.len(), |to| to.copy_from_slice(bytes))?;
-        Ok(Sent::Copied)
+        self.traffic.copied += 1;
+        Ok(())
+    }
+
+    /// What was sent since the last call.
+    pub fn take_traffic(&mut self) -> Traffic {
+        std::mem::take(&mut self.traffic)
     }
 
     /// Sends a frame of `len` bytes that `fill` writes into the slot's own buffer.
@@ -528,7 +549,9 @@ impl TxRing {
         if start + len > self.raw.buf_size as usize || slot.buf_idx >= self.raw.buf_limit {
             return Err(Full);
         }
-        let at = self.raw.bytes(slot.buf_idx, start, len);
+        let at = slot.buf_idx as usize * self.raw.buf_size as usize + start;
+        let frame = Frame { at, slot: index, buf: slot.buf_idx, start: start as u16, len: len as u16 };
+        let at = self.raw.bytes(frame, 0, len);
         // SAFETY: the bytes are inside the slot's buffer, which nobody else holds.
         fill(unsafe { std::slice::from_raw_parts_mut(at.as_ptr(), len) });
         slot.len = len as u16;
@@ -537,7 +560,7 @@ impl TxRing {
         if self.raw.offset_mask != 0 {
             slot.ptr = start as u64;
         }
-        self.advance();
+        self.advance(len as u16);
         Ok(())
     }
 
@@ -554,7 +577,7 @@ impl TxRing {
 
     /// The memory its buffers are in.
     pub fn region(&self) -> RegionId {
-        self.raw.region.id()
+        self.raw.region_id
     }
 
     /// Number of slots; one fewer can be filled.

@@ -51,6 +51,12 @@ impl Default for ClassMode {
 }
 
 impl ClassMode {
+    /// [`Self::outer_class`] as two masks: bits taken over from the inner header, bits always set.
+    pub const fn copied_and_fixed(self) -> [u8; 2] {
+        let fixed = self.outer_class(0);
+        [self.outer_class(0xff) & !fixed, fixed]
+    }
+
     /// The outer traffic class for an inner packet with this ToS byte.
     #[inline(always)]
     pub const fn outer_class(self, inner_tos: u8) -> u8 {
@@ -110,6 +116,15 @@ mod tests {
     fn rfc6040_4_1_encapsulation() {
         let (normal, copy) = (EcnMode::Normal, Dscp::Copy);
         for tos in 0..=255 {
+            for mode in [
+                ClassMode::default(),
+                ClassMode { dscp: copy, ecn: normal },
+                ClassMode { dscp: copy, ecn: EcnMode::Compatibility },
+                ClassMode { dscp: Dscp::Fixed(46), ecn: normal },
+            ] {
+                let [copied, fixed] = mode.copied_and_fixed();
+                assert_eq!(tos & copied | fixed, mode.outer_class(tos));
+            }
             assert_eq!(ClassMode::default().outer_class(tos), 0);
             assert_eq!(ClassMode { ecn: normal, ..Default::default() }.outer_class(tos), tos & 3);
             assert_eq!(ClassMode { dscp: copy, ecn: normal }.outer_class(tos), tos);
