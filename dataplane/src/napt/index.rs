@@ -215,15 +215,17 @@ mod tests {
                 last = index.fullness();
                 // churn
                 if refused == 0 {
-                for i in n+1..=5*n {
-                    for kind in KINDS {
-                        index.remove(hasher.hash(&key(i-n, kind)), i-n);
-                        total += 1;
-                        refused += u64::from(!index.insert(hasher.hash(&key(i, kind)), i));
+                    for i in n + 1..=5 * n {
+                        for kind in KINDS {
+                            index.remove(hasher.hash(&key(i - n, kind)), i - n);
+                            total += 1;
+                            refused += u64::from(!index.insert(hasher.hash(&key(i, kind)), i));
+                        }
+                        if refused > 0 {
+                            break;
+                        }
                     }
-                    if refused > 0 { break; }
-                }
-                println!("after churn {:?}", index.fullness());
+                    println!("after churn {:?}", index.fullness());
                 }
             }
             println!("{n}: {refused} of {total}, {last:?}");

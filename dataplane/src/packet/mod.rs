@@ -70,7 +70,17 @@ impl Addr4 {
     /// or broadcast (RFC 1812 5.3.7).
     #[inline(always)]
     pub fn is_host(self) -> bool {
-        !matches!(self.0[0], 0 | 127 | 224..)
+        const HOST: [bool; 256] = {
+            let mut host = [true; 256];
+            (host[0], host[127]) = (false, false);
+            let mut octet = 224;
+            while octet < 256 {
+                host[octet] = false;
+                octet += 1;
+            }
+            host
+        };
+        HOST[self.0[0] as usize]
     }
 }
 
@@ -96,6 +106,14 @@ impl fmt::Debug for Addr4 {
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct Addr6(pub [u8; 16]);
+
+impl Addr6 {
+    /// The sixteen bytes as one word in memory order: for comparing.
+    #[inline(always)]
+    pub fn word(self) -> u128 {
+        u128::from_ne_bytes(self.0)
+    }
+}
 
 impl From<Ipv6Addr> for Addr6 {
     fn from(a: Ipv6Addr) -> Self {

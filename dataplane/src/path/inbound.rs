@@ -11,7 +11,7 @@ use crate::napt::{Direction, Hash, Key, Kind, Napt};
 use crate::packet::checksum::header_is_right;
 use crate::packet::ipv4;
 use crate::packet::ipv6;
-use crate::packet::{Addr4, Addr6, Delta, Ethernet, Ipv4, Ipv6, ethertype, protocol};
+use crate::packet::{Addr4, Delta, Ethernet, Ipv4, Ipv6, ethertype, protocol};
 use crate::ring::{Frame, HEAD, RxRing};
 use crate::snapshot::{Route, Side, Softwire};
 use crate::tunnel::reassembly::Push;
@@ -25,7 +25,7 @@ pub(super) struct Inbound<'a, const NAPT: bool> {
     napt: Option<&'a Napt>,
     softwire: Option<&'a Softwire>,
     /// Outer source and destination of ordinary frames.
-    ends: [Addr6; 2],
+    ends: [u128; 2],
     /// The largest inner packet that every LAN link takes.
     whole: usize,
     refresh: bool,
@@ -41,7 +41,7 @@ impl<'a, const NAPT: bool> Inbound<'a, NAPT> {
             pattern: Pattern::ipv6(&snapshot.links[link.index()]),
             napt,
             softwire,
-            ends: softwire.map_or(Default::default(), |s| [s.remote, s.local]),
+            ends: softwire.map_or([0; 2], |s| [s.remote.word(), s.local.word()]),
             whole: lans.map(|l| l.mtu as usize).min().unwrap_or(0),
             refresh: napt.is_some_and(|n| n.refreshes(Direction::Inbound)),
         }
@@ -129,7 +129,7 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
         self.softwire.is_some()
             & self.pattern.fits(head)
             & (view.outer.next_header == protocol::IPV4)
-            & ([view.outer.src, view.outer.dst] == self.ends)
+            & (view.outer.src.word() ^ self.ends[0] | view.outer.dst.word() ^ self.ends[1] == 0)
             & (ip.version_ihl == 0x45)
             & (payload + 54 <= frame.len())
             & (total <= payload)
@@ -142,7 +142,7 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
             & ip.src.is_host()
             & ip.dst.is_host()
             && self.burst.fast
-            && (NAPT || !self.is_ours(ip.src) && ip.src != ip.dst)
+            && (NAPT || (self.burst.snapshot.routes.is_default(ip.src) || !self.is_ours(ip.src)) && ip.src != ip.dst)
     }
 
     /// An address of our side, which no packet from outside may claim to come from.

@@ -114,9 +114,10 @@ impl Drop for Region {
 /// random are limited by page walks before anything else (docs/performance.md).
 #[derive(Debug)]
 pub struct Zeroed<T> {
-    region: Arc<Region>,
+    base: NonNull<T>,
     len: usize,
-    of: std::marker::PhantomData<T>,
+    /// Keeps the memory mapped.
+    _region: Arc<Region>,
 }
 
 // SAFETY: a `Zeroed<T>` owns its `T`s as a `Box<[T]>` would.
@@ -130,7 +131,7 @@ impl<T: zerocopy::FromZeros> Zeroed<T> {
         const { assert!(!std::mem::needs_drop::<T>() && align_of::<T>() <= 4096) };
         let bytes = len * size_of::<T>();
         let region = Region::anonymous(bytes, RegionId(u64::MAX), huge && bytes >= HUGE)?;
-        Ok(Self { region, len, of: std::marker::PhantomData })
+        Ok(Self { base: region.base().cast(), len, _region: region })
     }
 }
 
@@ -141,6 +142,6 @@ impl<T> std::ops::Deref for Zeroed<T> {
     fn deref(&self) -> &[T] {
         // SAFETY: the region holds `len` values, zeroed by the system, which `FromZeros` says is
         // a valid value; it is page-aligned and lives as long as `self`.
-        unsafe { std::slice::from_raw_parts(self.region.base().as_ptr().cast(), self.len) }
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.len) }
     }
 }
