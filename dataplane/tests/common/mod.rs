@@ -1,0 +1,12 @@
+//! What the tests of the packet path share: a router on memory rings ([`router`]), packets made and
+//! judged by etherparse ([`packets`]), captures ([`capture`]).
+
+// Every test program uses another part of it.
+#![allow(dead_code, unused_imports, missing_docs)]
+
+pub mod capture;
+pub mod packets;
+pub mod router;
+
+pub use packets::*;
+pub use router::*;

@@ -1,0 +1,363 @@
+//! A router on memory rings: frames in on one side, frames out on both, verdicts.
+//!
+//! After every turn received = sum of verdicts + held, and no buffer is lost or there twice.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hikyaku_dataplane::counters::{Event, Totals};
+use hikyaku_dataplane::napt::{self, Filtering, Napt};
+use hikyaku_dataplane::packet::Mac;
+use hikyaku_dataplane::ring::Headroom;
+use hikyaku_dataplane::ring::memory::{MemoryConfig, Wire, links};
+use hikyaku_dataplane::snapshot::{
+    Deliver, Link, LinkId, Neighbours, Prefix4, Route, Routes, Side, Snapshot, Softwire, SoftwireId,
+};
+use hikyaku_dataplane::time::Time;
+use hikyaku_dataplane::tunnel::ecn::ClassMode;
+use hikyaku_dataplane::tunnel::mtu::MtuMode;
+use hikyaku_dataplane::verdict::{Reason, Verdict};
+use hikyaku_dataplane::worker::{Config, Handle, Message, Shared, Worker};
+
+// The line of pcap-fixtures/index.json.
+pub const ROUTER: [u8; 4] = [192, 168, 1, 1];
+pub const ROUTER_MAC: [u8; 6] = [2, 0, 0, 0, 1, 1];
+pub const CLIENT: [u8; 4] = [192, 168, 1, 10];
+pub const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 1, 0x0a];
+pub const OTHER_CLIENT: [u8; 4] = [192, 168, 1, 11];
+pub const OTHER_CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 1, 0x0b];
+pub const WAN_MAC: [u8; 6] = [2, 0, 0, 0, 2, 1];
+pub const GATEWAY_MAC: [u8; 6] = [2, 0, 0, 0, 2, 0xfe];
+pub const CE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x12, 0x3400, 0, 0, 0, 0xfeed);
+pub const BR: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1);
+pub const OUTSIDE: [u8; 4] = [192, 0, 2, 1];
+pub const SERVER: [u8; 4] = [203, 0, 113, 80];
+
+pub const LAN: LinkId = LinkId(0);
+pub const WAN: LinkId = LinkId(1);
+
+/// What kind of router.
+#[derive(Clone)]
+pub struct Setup {
+    /// IPIP behind one outside address, or DS-Lite.
+    pub napt: bool,
+    pub filtering: Filtering,
+    pub sessions: u32,
+    pub mtu: MtuMode,
+    pub class: ClassMode,
+    pub mss: Option<u16>,
+    pub lan_mtu: u16,
+    pub wan_mtu: u16,
+    /// The gateway's Ethernet address is known.
+    pub next_hop: bool,
+    pub headroom: Headroom,
+    /// The two links are in different memory regions.
+    pub two_regions: bool,
+    pub slots: u32,
+    pub buf_size: u32,
+    pub batch: usize,
+    pub fast: bool,
+}
+
+impl Setup {
+    /// A fixed address with NAPT, 1460 bytes through the tunnel.
+    pub fn ipip() -> Self {
+        Self {
+            napt: true,
+            filtering: Filtering::default(),
+            sessions: 1024,
+            mtu: MtuMode::Strict { mtu: 1460 },
+            class: ClassMode::default(),
+            mss: Some(1420),
+            lan_mtu: 1500,
+            wan_mtu: 1500,
+            next_hop: true,
+            headroom: Headroom::new(Headroom::DEFAULT_BASE, 8),
+            two_regions: false,
+            slots: 128,
+            buf_size: 2048,
+            batch: 256,
+            fast: true,
+        }
+    }
+
+    /// A B4.
+    pub fn dslite() -> Self {
+        Self { napt: false, ..Self::ipip() }
+    }
+
+    /// Both.
+    pub fn all() -> [Self; 2] {
+        [Self::ipip(), Self::dslite()]
+    }
+
+    pub fn snapshot(&self, napt: Option<Arc<Napt>>) -> Snapshot {
+        let link = |name: &str, side, mac, mtu| Link {
+            name: name.into(),
+            side,
+            mac: Mac(mac),
+            any_station: false,
+            mtu,
+            addresses4: Vec::new(),
+            addresses6: Vec::new(),
+            sources4: Vec::new(),
+            neighbours: Neighbours::default(),
+        };
+        let lan: Prefix4 = "192.168.1.0/24".parse().unwrap();
+        let router = Prefix4::new(ROUTER.into(), 32).unwrap();
+        let hosts = [(CLIENT, CLIENT_MAC), (OTHER_CLIENT, OTHER_CLIENT_MAC)];
+        let hosts = hosts.map(|(addr, mac)| (Ipv4Addr::from(addr).into(), Mac(mac)));
+        Snapshot {
+            links: vec![
+                Link {
+                    sources4: vec![lan],
+                    addresses4: vec![ROUTER.into()],
+                    neighbours: Neighbours::new(hosts, None),
+                    ..link("lan", Side::Lan, ROUTER_MAC, self.lan_mtu)
+                },
+                link("wan", Side::Wan, WAN_MAC, self.wan_mtu),
+            ],
+            softwires: vec![Softwire {
+                local: CE.into(),
+                remote: BR.into(),
+                link: WAN,
+                next_hop: self.next_hop.then_some(Mac(GATEWAY_MAC)),
+                mtu: self.mtu,
+                class: self.class,
+                mss: self.mss,
+                napt,
+                deliver: Deliver::Routed,
+                state: Default::default(),
+            }],
+            routes: Routes::new([
+                (router, Route::Local),
+                (lan, Route::Link(LAN)),
+                (Prefix4::ALL, Route::Softwire(SoftwireId(0))),
+            ]),
+        }
+    }
+}
+
+/// What one or more frames led to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Out {
+    pub lan: Vec<Vec<u8>>,
+    pub wan: Vec<Vec<u8>>,
+    /// Verdicts that came to be, held frames' too.
+    pub verdicts: Vec<(Verdict, u64)>,
+}
+
+impl Out {
+    /// The one verdict, where one frame ended.
+    #[track_caller]
+    pub fn verdict(&self) -> Verdict {
+        match self.verdicts[..] {
+            [(verdict, 1)] => verdict,
+            ref others => panic!("one verdict expected: {others:?}"),
+        }
+    }
+
+    pub fn count(&self, verdict: impl Into<Verdict>) -> u64 {
+        let verdict = verdict.into();
+        self.verdicts.iter().filter(|(v, _)| *v == verdict).map(|(_, n)| n).sum()
+    }
+
+    /// The one frame that left, towards the tunnel.
+    #[track_caller]
+    pub fn to_wan(&self) -> &[u8] {
+        match (&self.lan[..], &self.wan[..]) {
+            ([], [frame]) => frame,
+            _ => panic!("one frame to the WAN expected: {self:?}"),
+        }
+    }
+
+    /// The one frame that left, towards the LAN.
+    #[track_caller]
+    pub fn to_lan(&self) -> &[u8] {
+        match (&self.lan[..], &self.wan[..]) {
+            ([frame], []) => frame,
+            _ => panic!("one frame to the LAN expected: {self:?}"),
+        }
+    }
+
+    /// Nothing left, for this reason.
+    #[track_caller]
+    pub fn dropped(&self, reason: Reason) {
+        assert_eq!(self.verdict(), Verdict::Dropped(reason));
+        assert!(self.lan.is_empty() && self.wan.is_empty(), "dropped, and yet something was sent: {self:?}");
+    }
+}
+
+/// The router and both its wires.
+pub struct Router {
+    pub worker: Worker,
+    pub wires: [Wire; 2],
+    pub shared: Arc<Shared>,
+    pub napt: Option<Arc<Napt>>,
+    pub now: Time,
+    pub handle: Handle,
+    before: Totals,
+    buffers: Vec<Vec<u32>>,
+    two_regions: bool,
+}
+
+impl Router {
+    pub fn new(setup: &Setup) -> Self {
+        Self::with(setup, |_| ())
+    }
+
+    /// With a snapshot that `change` has had in hand.
+    pub fn with(setup: &Setup, change: impl FnOnce(&mut Snapshot)) -> Self {
+        let memory =
+            MemoryConfig { slots: setup.slots, buf_size: setup.buf_size, headroom: setup.headroom, huge_pages: false };
+        let mut queues = if setup.two_regions {
+            let [a, b] = [0, 1].map(|_| links(1, 1, memory).expect("a small link"));
+            a.into_iter().chain(b).collect()
+        } else {
+            links(2, 1, memory).expect("two small links")
+        };
+        let (wan, wan_wire) = queues.pop().unwrap().pop().unwrap();
+        let (lan, lan_wire) = queues.pop().unwrap().pop().unwrap();
+        let napt = setup.napt.then(|| {
+            let config = napt::Config {
+                sessions: setup.sessions,
+                filtering: setup.filtering,
+                huge_pages: false,
+                seed: Some([1, 2, 3, 4]),
+                ..napt::Config::new(OUTSIDE.into())
+            };
+            Arc::new(Napt::new(&config).expect("a small table"))
+        });
+        let mut snapshot = setup.snapshot(napt.clone());
+        change(&mut snapshot);
+        let shared = Shared::new(snapshot);
+        let config = Config { fast: setup.fast, batch: setup.batch, ..Default::default() };
+        let worker = Worker::new(0, [(LAN, lan), (WAN, wan)], &shared, config);
+        let mut router = Self {
+            handle: worker.handle(),
+            worker,
+            wires: [lan_wire, wan_wire],
+            shared,
+            napt,
+            now: Time(1_000_000_000),
+            before: Totals::default(),
+            buffers: Vec::new(),
+            two_regions: setup.two_regions,
+        };
+        router.before = router.handle.counters.totals();
+        router.buffers = router.all_buffers();
+        router
+    }
+
+    pub fn advance(&mut self, time: Duration) {
+        self.now = self.now + time;
+    }
+
+    /// One frame from the LAN.
+    pub fn lan(&mut self, frame: impl AsRef<[u8]>) -> Out {
+        self.play(LAN, [frame])
+    }
+
+    /// One frame from the WAN.
+    pub fn wan(&mut self, frame: impl AsRef<[u8]>) -> Out {
+        self.play(WAN, [frame])
+    }
+
+    /// Frames of one side, in bursts as large as the ring allows.
+    pub fn play<F: AsRef<[u8]>>(&mut self, side: LinkId, frames: impl IntoIterator<Item = F>) -> Out {
+        let mut out = Out::default();
+        for frame in frames {
+            if self.wires[side.index()].room() == 0 {
+                self.turn(&mut out);
+            }
+            self.wires[side.index()].deliver(frame.as_ref());
+        }
+        self.turn(&mut out);
+        self.check();
+        out.verdicts = self.verdicts();
+        out
+    }
+
+    /// Whether the card would take such a frame at all.
+    pub fn fits(&mut self, frame: &[u8]) -> bool {
+        frame.len() <= self.max_frame()
+    }
+
+    fn max_frame(&self) -> usize {
+        let memory = MemoryConfig::default();
+        memory.max_frame()
+    }
+
+    /// A turn without frames, for what is due.
+    pub fn idle(&mut self) -> Out {
+        self.play(LAN, [] as [&[u8]; 0])
+    }
+
+    /// Everything that is held gets its verdict.
+    pub fn drain(&mut self) -> Out {
+        self.worker.drain();
+        let mut out = self.idle();
+        assert_eq!(self.held(), 0, "held after the end");
+        out.lan.clear();
+        out
+    }
+
+    fn turn(&mut self, out: &mut Out) {
+        while self.worker.turn(self.now) > 0 {
+            self.collect(out);
+        }
+        self.collect(out);
+    }
+
+    fn collect(&mut self, out: &mut Out) {
+        let [lan, wan] = &mut self.wires;
+        lan.collect(|frame| out.lan.push(frame.to_vec()));
+        wan.collect(|frame| out.wan.push(frame.to_vec()));
+    }
+
+    /// What must hold after any turn.
+    fn check(&self) {
+        let totals = self.totals();
+        assert!(totals.add_up(), "received is not the sum of verdicts and held: {totals:?}");
+        assert_eq!(self.all_buffers(), self.buffers, "a buffer was lost or is there twice");
+    }
+
+    /// The buffers of each region, in order.
+    fn all_buffers(&self) -> Vec<Vec<u32>> {
+        let each = self.wires.iter().map(|w| w.buffers().collect::<Vec<_>>());
+        let mut regions: Vec<_> = if self.two_regions { each.collect() } else { vec![each.flatten().collect()] };
+        regions.iter_mut().for_each(|r| r.sort_unstable());
+        regions
+    }
+
+    fn verdicts(&mut self) -> Vec<(Verdict, u64)> {
+        let now = self.totals();
+        let delta = Verdict::all().map(|v| (v, now.verdict(v) - self.before.verdict(v)));
+        let delta = delta.filter(|&(_, n)| n > 0).collect();
+        self.before = now;
+        delta
+    }
+
+    pub fn totals(&self) -> Totals {
+        self.handle.counters.totals()
+    }
+
+    pub fn event(&self, event: Event) -> u64 {
+        self.handle.counters.event(event)
+    }
+
+    pub fn held(&self) -> u64 {
+        self.totals().held
+    }
+
+    /// A frame for the control thread.
+    pub fn punted(&self) -> Option<Message> {
+        self.shared.punt.pop()
+    }
+
+    /// How many sessions there are.
+    pub fn sessions(&self) -> u32 {
+        self.napt.as_ref().map_or(0, |n| n.stats().live)
+    }
+}
