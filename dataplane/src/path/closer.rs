@@ -265,6 +265,20 @@ pub(super) fn native6(core: &Core, burst: Burst, frame: &[u8]) -> Verdict {
     }
 }
 
+/// Source routes are not followed, nor passed on (RFC 7126 4.3, 4.4). Options that cannot be told
+/// apart are nobody's.
+pub(super) fn refused_option(mut options: &[u8]) -> bool {
+    loop {
+        match *options {
+            [] | [0, ..] => return false,
+            [1, ref rest @ ..] => options = rest,
+            [131 | 137, ..] => return true,
+            [_, len, ..] if len >= 2 && len as usize <= options.len() => options = &options[len as usize..],
+            _ => return true,
+        }
+    }
+}
+
 /// The flow of a packet that no NAPT looks up, as the fast lane hashes it. All fragments of a
 /// packet are one flow.
 pub(super) fn flow_hash(hasher: &Hasher, packet: &[u8], checked: Checked) -> Hash {

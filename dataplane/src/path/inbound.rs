@@ -2,7 +2,7 @@
 
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::closer::{ETHERNET, Packet, native6, pad};
+use super::closer::{ETHERNET, Packet, native6, pad, refused_option};
 use super::gate::{self, Pattern, Tunnelled};
 use super::translate::{Not, Translator};
 use super::{Burst, Core, Lane, Meta, Rings, Way, ports_of, rewrite};
@@ -267,9 +267,13 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
         if !ip.dst.is_host() {
             return Err(drop(Reason::Ipv4Destination));
         }
-        // Without NAPT it is known at once who would get it.
+        // Without NAPT it is known at once who would get it. Not answered: whoever sends here what is
+        // nobody's knows no better with an answer.
         if softwire.napt.is_none() && softwire.host_link(self.burst.snapshot, ip.dst).is_none() {
-            return Err(drop(Reason::Ipv4Destination));
+            return Ok(Some(Reason::NoRoute.into()));
+        }
+        if refused_option(&bytes[20..checked.header_len]) {
+            return Err(drop(Reason::Ipv4Option));
         }
         if ip.ttl <= 1 {
             return Err(drop(Reason::TtlExceeded));

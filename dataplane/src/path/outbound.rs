@@ -2,7 +2,7 @@
 
 use zerocopy::FromBytes;
 
-use super::closer::{ETHERNET, Packet, flow_hash, native6};
+use super::closer::{ETHERNET, Packet, flow_hash, native6, refused_option};
 use super::gate::{self, Pattern, Plain, Tunnelled};
 use super::translate::{Not, Translator};
 use super::{Burst, Core, Lane, Meta, Rings, Way, ports_of, rewrite};
@@ -302,18 +302,4 @@ const BROADCAST: Addr4 = Addr4([255; 4]);
 /// A DHCPv4 client's message (RFC 2131 4.1).
 fn is_dhcp(ip: &Ipv4, transport: &[u8]) -> bool {
     ip.protocol == protocol::UDP && !ip.is_fragment() && transport.get(2..4) == Some(&[0, 67])
-}
-
-/// Source routes are not followed, nor passed on (RFC 7126 4.3, 4.4). Options that cannot be told
-/// apart are nobody's.
-fn refused_option(mut options: &[u8]) -> bool {
-    loop {
-        match *options {
-            [] | [0, ..] => return false,
-            [1, ref rest @ ..] => options = rest,
-            [131 | 137, ..] => return true,
-            [_, len, ..] if len >= 2 && len as usize <= options.len() => options = &options[len as usize..],
-            _ => return true,
-        }
-    }
 }
