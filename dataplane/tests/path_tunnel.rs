@@ -129,7 +129,12 @@ fn rfc6040_4_2_all_sixteen_combinations_on_decapsulation() {
                         // The same in two pieces.
                         let bytes = packet.bytes();
                         let mut pieces = [(0, 24, true), (24, bytes.len(), false)].map(|(from, to, more)| {
-                            from_wan_piece(&bytes[from..to], from, more, (u32::from(inside) << 8) | u32::from(outer | dscp))
+                            from_wan_piece(
+                                &bytes[from..to],
+                                from,
+                                more,
+                                (u32::from(inside) << 8) | u32::from(outer | dscp),
+                            )
                         });
                         pieces.iter_mut().for_each(|p| {
                             p[14] = 0x60 | (dscp | outer) >> 4;
@@ -196,7 +201,8 @@ fn the_inner_packet_is_checked_before_anything_in_it_is_believed() {
                 let mut bytes = good.clone();
                 change(&mut bytes);
                 if sum && bytes.len() >= 20 {
-                    let right = etherparse::Ipv4HeaderSlice::from_slice(&bytes).map(|h| h.to_header().calc_header_checksum());
+                    let right =
+                        etherparse::Ipv4HeaderSlice::from_slice(&bytes).map(|h| h.to_header().calc_header_checksum());
                     if let Ok(right) = right {
                         bytes[10..12].copy_from_slice(&right.to_be_bytes());
                     }
@@ -219,7 +225,7 @@ fn the_inner_packet_is_checked_before_anything_in_it_is_believed() {
                 send(&|b| b[16..20].copy_from_slice(&destination), true).dropped(Reason::Ipv4Destination);
             }
             // Somebody else's.
-            let reason = if setup.napt { Reason::NaptNoSession } else { Reason::Ipv4Destination };
+            let reason = if setup.napt { Reason::NaptNoSession } else { Reason::NoRoute };
             send(&|b| b[16..20].copy_from_slice(&[198, 51, 100, 9]), true).dropped(reason);
             // What the outer packet carries behind the inner one goes.
             let out = send(&|b| b.extend([0xee; 30]), true);
@@ -269,7 +275,10 @@ fn rfc6333_5_3_a_full_size_packet_is_carried_whatever_df_says() {
             assert_eq!((out.verdict(), out.wan.len()), (Verdict::Outbound, 2));
             let got = joined(&out.wan);
             got.check_transport();
-            assert_eq!((got.header.dont_fragment, &got.payload[8..]), (packet.header.dont_fragment, &packet.payload[8..]));
+            assert_eq!(
+                (got.header.dont_fragment, &got.payload[8..]),
+                (packet.header.dont_fragment, &packet.payload[8..])
+            );
         }
         let ids: BTreeSet<u32> = (0..20)
             .map(|_| {
@@ -468,11 +477,16 @@ fn rfc7126_options_pass_but_for_source_routes() {
             let out = router.wan(from_wan(&udp(S, outside, b"options").options(options)));
             assert_eq!(&plain(out.to_lan()).check_transport().header.options[..], options);
         }
-        for options in [&[131, 7, 4, 1, 2, 3, 4, 0][..], &[1, 137, 7, 4, 1, 2, 3, 4], &[7, 0, 0, 0], &[68, 1, 0, 0], &[7, 40, 4, 0]] {
+        for options in [
+            &[131, 7, 4, 1, 2, 3, 4, 0][..],
+            &[1, 137, 7, 4, 1, 2, 3, 4],
+            &[7, 0, 0, 0],
+            &[68, 1, 0, 0],
+            &[7, 40, 4, 0],
+        ] {
             router.lan(from_lan(&udp(C, S, b"x").options(options))).dropped(Reason::Ipv4Option);
-            let source_route = options[0] != 7 && options[0] != 68;
-            let out = router.wan(from_wan(&udp(S, outside, b"x").options(options)));
-            assert!(!source_route || out.lan.is_empty(), "a source route came in: {options:?}");
+
+            router.wan(from_wan(&udp(S, outside, b"x").options(options))).dropped(Reason::Ipv4Option);
         }
     }
 }
