@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
+use clap::CommandFactory;
+
 use crate::capture::CaptureError;
+use crate::cli::Cli;
 use crate::memory_router::SetupError;
 use crate::tuning::NoSuchCore;
 
@@ -18,17 +21,14 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(if is_usage || wrong_file { 2 } else { 1 })
 }
 
-/// A complaint of the argument parser in one line.
-pub fn usage_line(error: &clap::Error) -> String {
+/// A complaint of the argument parser in one line. `subcommand` is the first word after the program.
+pub fn usage_line(error: &clap::Error, subcommand: Option<&str>) -> String {
     let text = error.render().to_string();
     let lines = text.lines().map(str::trim).take_while(|l| !l.starts_with("Usage:"));
     let useful: Vec<&str> = lines.filter(|l| !l.is_empty() && !l.starts_with("For more information")).collect();
     let line = useful.join(" ");
     let line = line.strip_prefix("error: ").unwrap_or(&line);
-    // The usage line names the subcommand whose flags these are.
-    let words = text.lines().filter_map(|l| l.trim().strip_prefix("Usage: hikyaku ")).flat_map(str::split_whitespace);
-    let subcommand = words.take(1).find(|w| w.chars().all(|c| c.is_ascii_lowercase()));
-    match subcommand {
+    match subcommand.filter(|s| Cli::command().find_subcommand(s).is_some()) {
         Some(subcommand) => format!("{subcommand}: {line}; see `hikyaku {subcommand} --help`"),
         None => format!("{line}; see `hikyaku --help`"),
     }

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         // Help and version are not errors.
         Err(e) if !e.use_stderr() || e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => e.exit(),
         Err(e) => {
-            eprintln!("hikyaku: {}", exit::usage_line(&e));
+            eprintln!("hikyaku: {}", exit::usage_line(&e, std::env::args().nth(1).as_deref()));
             return ExitCode::from(2);
         }
     };

@@ -58,8 +58,18 @@ pub struct Setup {
     pub mtu: MtuMode,
     /// Who may send to a mapping.
     pub filtering: napt::Filtering,
-    /// The router's address on the LAN.
-    pub lan_address: Option<Ipv4Addr>,
+    /// The LAN, where it is known; `None` takes IPv4 of any address from any station (a capture's
+    /// addresses are what they are).
+    pub lan: Option<Lan>,
+}
+
+/// A LAN.
+#[derive(Clone, Copy, Debug)]
+pub struct Lan {
+    /// The router's address there.
+    pub router: Ipv4Addr,
+    /// The addresses of its hosts.
+    pub prefix: Prefix4,
 }
 
 impl Setup {
@@ -165,13 +175,21 @@ fn snapshot(setup: &Setup, napt: Option<Arc<Napt>>) -> Snapshot {
         name: name.to_string(),
         side,
         mac,
-        any_station: true,
+        any_station: setup.lan.is_none(),
         mtu: LINK_MTU,
         addresses4: Vec::new(),
         addresses6: Vec::new(),
         sources4: vec![Prefix4::ALL],
         neighbours: Neighbours::new([], Some(SOME_HOST)),
     };
+    let (mut lan, wan) = (link("lan", Side::Lan, LAN_MAC), link("wan", Side::Wan, WAN_MAC));
+    let mut routes = vec![(Prefix4::ALL, Route::Softwire(SoftwireId(0)))];
+    if let Some(Lan { router, prefix }) = setup.lan {
+        lan.addresses4 = vec![router];
+        lan.sources4 = vec![prefix];
+        routes.push((prefix, Route::Link(LAN)));
+        routes.extend(Prefix4::new(router, 32).map(|own| (own, Route::Local)));
+    }
     let softwire = Softwire {
         local: setup.ce.into(),
         remote: setup.br.into(),
@@ -181,13 +199,8 @@ fn snapshot(setup: &Setup, napt: Option<Arc<Napt>>) -> Snapshot {
         class: Default::default(),
         mss: Some(mss::limit(setup.mtu.inner_mtu(LINK_MTU))),
         napt,
-        deliver: Deliver::Link(LAN),
+        deliver: if setup.lan.is_some() { Deliver::Routed } else { Deliver::Link(LAN) },
         state: Default::default(),
     };
-    let addresses4 = setup.lan_address.into_iter().collect();
-    Snapshot {
-        links: vec![Link { addresses4, ..link("lan", Side::Lan, LAN_MAC) }, link("wan", Side::Wan, WAN_MAC)],
-        softwires: vec![softwire],
-        routes: Routes::new([(Prefix4::ALL, Route::Softwire(SoftwireId(0)))]),
-    }
+    Snapshot { links: vec![lan, wan], softwires: vec![softwire], routes: Routes::new(routes) }
 }

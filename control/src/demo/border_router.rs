@@ -138,7 +138,7 @@ impl BorderRouter {
         let found = self.expected.iter().enumerate().find_map(|(i, sent)| {
             let inside = known.unwrap_or_else(|| sent.end(End::Source));
             let similar = sent.protocol() == arrived.protocol() && sent.0.len() == arrived.0.len();
-            (similar && undone(&arrived, inside, sent) == sent.0).then_some((i, inside))
+            (similar && undone(&arrived, inside, sent) == *sent).then_some((i, inside))
         });
         let Some((i, inside)) = found else {
             return Err(self.difference(&arrived, known));
@@ -158,10 +158,7 @@ impl BorderRouter {
         let Some(sent) = self.expected.iter().find(like) else {
             return format!("{arrived}: nobody sent this");
         };
-        let undone = undone(arrived, known.unwrap_or_else(|| sent.end(End::Source)), sent);
-        let at = undone.iter().zip(&sent.0).position(|(a, b)| a != b).unwrap_or(undone.len().min(sent.0.len()));
-        let (is, was) = (undone.get(at).copied().unwrap_or(0), sent.0.get(at).copied().unwrap_or(0));
-        format!("{arrived}: differs at byte {at} ({is:#04x}, should be {was:#04x}) from what was sent: {sent}")
+        undone(arrived, known.unwrap_or_else(|| sent.end(End::Source)), sent).difference(sent)
     }
 
     /// Frames that carry a reply to a host, translated as its packets were. `None` if no packet of
@@ -169,10 +166,10 @@ impl BorderRouter {
     pub fn reply(&mut self, packet: &[u8]) -> Option<Vec<Vec<u8>>> {
         let mut packet = packet.to_vec();
         if let Some(address) = self.line.outside {
-            translate_packet(&mut packet, End::Destination, |protocol, inside| match inside.port {
+            translate_packet(&mut packet, End::Destination, |flow| match flow {
+                Some(flow) => self.outside.get(&flow).copied(),
                 // Later pieces of a datagram have no port.
-                0 => Some(Endpoint { addr: address, port: 0 }),
-                _ => self.outside.get(&(protocol, inside)).copied(),
+                None => Some(Endpoint { addr: address, port: 0 }),
             })?;
         }
         Some(self.encapsulate(&packet))
@@ -211,17 +208,116 @@ impl BorderRouter {
 }
 
 /// `arrived` as it was before translation, and before its MSS was lowered.
-fn undone(arrived: &Datagram, inside: Endpoint, sent: &Datagram) -> Vec<u8> {
+fn undone(arrived: &Datagram, inside: Endpoint, sent: &Datagram) -> Datagram {
     let mut undone = arrived.clone();
     undone.translate(End::Source, inside);
-    if let (Some(is), Some(was)) = (undone.mss(), sent.mss())
-        && is < was
-    {
-        undone.set_mss(was);
-    }
-    undone.0
+    undone.with_mss_of(sent)
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: T, should_be: T) -> Result<(), String> {
     if is == should_be { Ok(()) } else { Err(format!("{what} {is:?}, should be {should_be:?}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use etherparse::PacketBuilder;
+
+    use super::*;
+
+    const HOST: [u8; 4] = [192, 168, 1, 10];
+    const OUTSIDE: [u8; 4] = [192, 0, 2, 1];
+    const LINE: Line = Line {
+        near: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2),
+        far: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1),
+        near_mac: [2, 0, 0, 0, 2, 1],
+        far_mac: [2, 0, 0, 0, 2, 2],
+        mtu: 1500,
+        outside: Some(Ipv4Addr::new(192, 0, 2, 1)),
+    };
+
+    fn udp(src: [u8; 4], sport: u16, ttl: u8, payload: &[u8]) -> Vec<u8> {
+        let mut packet = Vec::new();
+        PacketBuilder::ipv4(src, [198, 51, 100, 7], ttl).udp(sport, 53).write(&mut packet, payload).unwrap();
+        packet
+    }
+
+    /// What the near end makes of a packet: the same frames as this end would make, turned round.
+    fn tunnelled(packet: &[u8]) -> Vec<Vec<u8>> {
+        let turned = Line { near: LINE.far, far: LINE.near, near_mac: LINE.far_mac, far_mac: LINE.near_mac, ..LINE };
+        BorderRouter::new(turned).encapsulate(packet)
+    }
+
+    fn router_expecting(packets: &[Vec<u8>]) -> BorderRouter {
+        let mut router = BorderRouter::new(LINE);
+        packets.iter().for_each(|p| router.expect(Datagram(p.clone())));
+        router
+    }
+
+    fn receive(router: &mut BorderRouter, packet: &[u8]) -> Result<(), String> {
+        tunnelled(packet).iter().try_for_each(|f| router.receive(f))
+    }
+
+    #[test]
+    fn what_is_right_passes_whole_or_in_pieces() {
+        for len in [10, 1400, 1433, 3000] {
+            let mut router = router_expecting(&[udp(HOST, 1000, 64, &vec![7; len])]);
+            receive(&mut router, &udp(OUTSIDE, 4711, 63, &vec![7; len])).unwrap();
+            assert!(router.missing().is_empty());
+            assert_eq!(router.outer_fragments() > 0, len > 1432);
+            // The reply goes back where the request came from.
+            let mut reply = udp([198, 51, 100, 7], 53, 60, b"yes");
+            reply[16..20].copy_from_slice(&HOST);
+            reply[20..24].copy_from_slice(&[0, 53, 0x03, 0xe8]);
+            let frame = router.reply(&reply).unwrap().remove(0);
+            assert_eq!(frame[54 + 16..54 + 20], OUTSIDE);
+            assert_eq!(frame[54 + 22..54 + 24], 4711u16.to_be_bytes());
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_found() {
+        let sent =
+            [udp(HOST, 1000, 64, b"payload"), udp(HOST, 1000, 64, b"another"), udp([192, 168, 1, 11], 9, 64, b"third")];
+        let wrong = |packet: &[u8], says: &str| {
+            let error = receive(&mut router_expecting(&sent), packet).expect_err(says);
+            assert!(error.contains(says), "{error}");
+        };
+        wrong(&udp(OUTSIDE, 4711, 64, b"payload"), "byte 8 is 0x40, should be 0x3f");
+        wrong(&udp(OUTSIDE, 4711, 63, b"pAyload"), "byte 27 is");
+        wrong(&udp(HOST, 1000, 63, b"payload"), "inner source address");
+        let mut bad_sum = udp(OUTSIDE, 4711, 63, b"payload");
+        bad_sum[30] ^= 1;
+        wrong(&bad_sum, "checksum of protocol 17 is wrong");
+        bad_sum[8] ^= 1;
+        wrong(&bad_sum, "IPv4 header checksum");
+    }
+
+    #[test]
+    fn a_host_s_port_does_not_change_nor_is_it_given_to_two() {
+        let sent =
+            [udp(HOST, 1000, 64, b"payload"), udp(HOST, 1000, 64, b"another"), udp([192, 168, 1, 11], 9, 64, b"third")];
+        let mut router = router_expecting(&sent);
+        receive(&mut router, &udp(OUTSIDE, 4711, 63, b"payload")).unwrap();
+        assert!(receive(&mut router, &udp(OUTSIDE, 4712, 63, b"another")).unwrap_err().contains("before"));
+        let mut router = router_expecting(&sent);
+        receive(&mut router, &udp(OUTSIDE, 4711, 63, b"payload")).unwrap();
+        assert!(receive(&mut router, &udp(OUTSIDE, 4711, 63, b"third")).is_err());
+    }
+
+    #[test]
+    fn every_changed_byte_of_a_frame_is_found() {
+        let sent = udp(HOST, 1000, 64, b"payload");
+        let frame = tunnelled(&udp(OUTSIDE, 4711, 63, b"payload")).remove(0);
+        for at in 0..frame.len() {
+            let mut changed = frame.clone();
+            changed[at] ^= 0x10;
+            let judged = router_expecting(std::slice::from_ref(&sent)).receive(&changed);
+            // Class and flow label are free, and so is a hop limit that suffices.
+            let is_free = (14..18).contains(&at) && changed[14] >> 4 == 6 || at == 21;
+            assert_eq!(judged.is_ok(), is_free, "byte {at}: {judged:?}");
+        }
+        for cut in 0..frame.len() {
+            assert!(router_expecting(std::slice::from_ref(&sent)).receive(&frame[..cut]).is_err(), "cut at {cut}");
+        }
+    }
 }

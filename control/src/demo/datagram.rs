@@ -32,7 +32,7 @@ pub enum End {
 }
 
 /// An IPv4 datagram that is not a fragment, from its header on, without link-layer padding.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Datagram(pub Vec<u8>);
 
 impl Datagram {
@@ -167,6 +167,27 @@ impl Datagram {
         }
     }
 
+    /// A copy whose MSS, if it is lower than that of `sent`, is raised to it: a router may lower it.
+    #[must_use]
+    pub fn with_mss_of(&self, sent: &Self) -> Self {
+        let mut raised = self.clone();
+        if let (Some(is), Some(was)) = (self.mss(), sent.mss())
+            && is < was
+        {
+            raised.set_mss(was);
+        }
+        raised
+    }
+
+    /// Where this datagram differs from what was sent.
+    pub fn difference(&self, sent: &Self) -> String {
+        let at = self.0.iter().zip(&sent.0).position(|(a, b)| a != b).unwrap_or(self.0.len().min(sent.0.len()));
+        match (self.0.get(at), sent.0.get(at)) {
+            (Some(is), Some(was)) => format!("{self}: byte {at} is {is:#04x}, should be {was:#04x} as in: {sent}"),
+            _ => format!("{self}: should be {} bytes as in: {sent}", sent.0.len()),
+        }
+    }
+
     fn fix_header(&mut self) {
         let end = self.body_at();
         self.put_sum(10, |d| sum(&d.0[..end]));
@@ -176,6 +197,12 @@ impl Datagram {
         self.0[at..at + 2].fill(0);
         let sum = of(self);
         self.0[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+    }
+}
+
+impl std::fmt::Debug for Datagram {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self} {:02x?}", self.0)
     }
 }
 
@@ -336,22 +363,23 @@ impl Pieces {
     }
 }
 
-/// Translates one end of a packet that may be a fragment. `to` is asked for the new end of a flow;
-/// its `None` is passed on.
-pub fn translate_packet(packet: &mut [u8], end: End, to: impl FnOnce(u8, Endpoint) -> Option<Endpoint>) -> Option<()> {
-    let later_piece = word(packet, 6) & 0x1fff != 0;
-    if later_piece {
-        let addr_at = if end == End::Source { 12 } else { 16 };
-        let to = to(packet[9], Endpoint { addr: Ipv4Addr::UNSPECIFIED, port: 0 })?;
-        packet[addr_at..addr_at + 4].copy_from_slice(&to.addr.octets());
-        packet[10..12].fill(0);
-        let header = sum(&packet[..usize::from(packet[0] & 15) * 4]);
-        packet[10..12].copy_from_slice(&header.to_be_bytes());
-        return Some(());
-    }
+/// Translates one end of a packet that may be a fragment. `to` is asked for the new end of a flow,
+/// or of the later pieces of any flow; its `None` is passed on.
+pub fn translate_packet(
+    packet: &mut [u8],
+    end: End,
+    to: impl FnOnce(Option<(u8, Endpoint)>) -> Option<Endpoint>,
+) -> Option<()> {
+    let is_later_piece = word(packet, 6) & 0x1fff != 0;
     let mut datagram = Datagram(packet.to_vec());
-    let to = to(datagram.flow_protocol(), datagram.end(end))?;
-    datagram.translate(end, to);
+    if is_later_piece {
+        let addr_at = if end == End::Source { 12 } else { 16 };
+        datagram.0[addr_at..addr_at + 4].copy_from_slice(&to(None)?.addr.octets());
+        datagram.fix_header();
+    } else {
+        let to = to(Some((datagram.flow_protocol(), datagram.end(end))))?;
+        datagram.translate(end, to);
+    }
     packet.copy_from_slice(&datagram.0);
     Some(())
 }

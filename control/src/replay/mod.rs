@@ -148,7 +148,7 @@ impl ReplayArgs {
                 Some(FilteringMode::Endpoint) => napt::Filtering::EndpointIndependent,
                 Some(FilteringMode::AddressAndPort) | None => napt::Filtering::AddressAndPortDependent,
             },
-            lan_address: None,
+            lan: None,
         })
     }
 

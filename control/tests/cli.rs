@@ -1,0 +1,245 @@
+//! The `hikyaku` program from outside: exit codes, one-line errors, JSON, and what replay does with time.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use etherparse::PacketBuilder;
+use hikyaku::capture::{Precision, Reader, Writer};
+use hikyaku_dataplane::time::Time;
+
+const ENDS: [&str; 4] = ["--ce", "2001:db8::2", "--br", "2001:db8:a::1"];
+const SECOND: u64 = 1_000_000_000;
+
+fn hikyaku<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hikyaku")).args(args).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A directory of this test's own, gone at the end.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("hikyaku-cli-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        Self(dir)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_string()
+    }
+
+    fn capture(&self, name: &str, frames: &[(u64, Vec<u8>)]) -> String {
+        let mut writer = Writer::create(self.file(name), Precision::Nano).unwrap();
+        for (time, frame) in frames {
+            writer.write(Time(*time), frame).unwrap();
+        }
+        writer.finish().unwrap();
+        self.file(name)
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn request(host: u8, sport: u16) -> Vec<u8> {
+    let builder = PacketBuilder::ethernet2([2, 0, 0, 0, 9, host], [0xaa; 6].map(|b| b & 0xfe))
+        .ipv4([192, 168, 1, host], [198, 51, 100, 7], 64)
+        .udp(sport, 4000);
+    let mut frame = Vec::new();
+    builder.write(&mut frame, b"question").unwrap();
+    frame
+}
+
+/// A reply in the tunnel, to the outside address.
+fn reply(to: [u8; 4], dport: u16) -> Vec<u8> {
+    let mut inner = Vec::new();
+    PacketBuilder::ipv4([198, 51, 100, 7], to, 60).udp(4000, dport).write(&mut inner, b"answer").unwrap();
+    let mut frame = Vec::new();
+    frame.extend([2, 0, 0, 0, 2, 1, 2, 0, 0, 0, 2, 0xfe, 0x86, 0xdd, 0x60, 0, 0, 0, 0, inner.len() as u8, 4, 64]);
+    frame.extend("2001:db8:a::1".parse::<std::net::Ipv6Addr>().unwrap().octets());
+    frame.extend("2001:db8::2".parse::<std::net::Ipv6Addr>().unwrap().octets());
+    frame.extend(inner);
+    frame
+}
+
+fn replay_json(mode: &[&str], more: &[&str]) -> (serde_json::Value, Output) {
+    let run = hikyaku(["replay", "--json", "--sessions", "1024"].iter().chain(mode).chain(&ENDS).chain(more));
+    (serde_json::from_slice(&run.stdout).unwrap_or_default(), run)
+}
+
+const IPIP: [&str; 4] = ["--mode", "ipip", "--ipv4", "192.0.2.1"];
+
+#[test]
+fn bad_requests_get_one_line_and_exit_2() {
+    let dir = Dir::new("bad");
+    let good = dir.capture("good.pcap", &[(SECOND, request(10, 1000))]);
+    let text_file = dir.file("notes.txt");
+    std::fs::write(&text_file, "no capture").unwrap();
+    let dslite = ["replay", "--mode", "dslite", ENDS[0], ENDS[1], ENDS[2], ENDS[3]];
+    let with = |more: &[&str]| dslite.iter().chain(more).map(ToString::to_string).collect::<Vec<_>>();
+    for (args, says) in [
+        (vec!["fly".to_string()], "unrecognized subcommand 'fly'"),
+        (with(&["--speed", "9"]), "replay: unexpected argument '--speed'"),
+        (with(&[]), "replay: the following required arguments were not provided: --lan <IN>"),
+        (with(&["--lan", "/nonexistent/x.pcap"]), "/nonexistent/x.pcap: cannot be opened: No such file"),
+        (with(&["--lan", "/tmp"]), "/tmp: cannot be opened: "),
+        (with(&["--lan", &text_file]), "is not a capture: it starts with 6e 6f 20 63"),
+        (with(&["--lan", &good, "--ipv4", "192.0.2.1"]), "--ipv4 192.0.2.1: --mode dslite has no IPv4 address"),
+        (with(&["--lan", &good, "--tunnel-mtu", "9000"]), "replay: invalid value '9000' for '--tunnel-mtu <N>'"),
+        (with(&["--lan", &good, "--cores", "1-"]), "replay: invalid value '1-' for '--cores <LIST>'"),
+        (with(&["--lan", &good, "--cores", "1000"]), "--cores 1000: there is no such core"),
+        (with(&["--lan", &good, "--wan-out", &good]), "is --lan too"),
+        (with(&["--lan", &good, "--wan-out", "/nonexistent/out.pcap"]), "/nonexistent/out.pcap: cannot be created"),
+        (with(&["--lan", "-", "--wan", "-"]), "only one standard input"),
+    ] {
+        let run = hikyaku(&args);
+        let error = text(&run.stderr);
+        assert_eq!(run.status.code(), Some(2), "{args:?}: {error}");
+        assert!(error.starts_with("hikyaku: ") && error.contains(says), "{args:?}: {error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(run.stdout.is_empty());
+    }
+    assert_eq!(Reader::open(&good).unwrap().count(), 1, "inputs are not touched");
+}
+
+#[test]
+fn help_teaches() {
+    for args in [&["--help"][..], &["replay", "--help"], &["demo", "--help"], &["replay", "-h"]] {
+        let run = hikyaku(args);
+        assert!(run.status.success());
+        assert!(text(&run.stdout).contains("hikyaku"), "{args:?}");
+    }
+    let help = text(&hikyaku(["replay", "--help"]).stdout);
+    for what in
+        ["Examples:", "hikyaku replay --mode ipip", "Exit code:", "--cores", "--headroom", "--huge-pages", "--idle"]
+    {
+        assert!(help.contains(what), "{what}");
+    }
+}
+
+#[test]
+fn a_request_and_its_reply_find_each_other_by_time() {
+    let dir = Dir::new("pair");
+    let lan = dir.capture("lan.pcap", &[(5 * SECOND, request(10, 1000)), (5 * SECOND + 20_000_000, request(11, 1001))]);
+    let wan = dir.capture(
+        "wan.pcap.gz",
+        &[
+            (5 * SECOND + 10_000_000, reply([192, 0, 2, 1], 1000)),
+            (5 * SECOND + 15_000_000, reply([192, 0, 2, 1], 1001)), // before its request
+            (5 * SECOND + 30_000_000, reply([192, 0, 2, 1], 1001)),
+        ],
+    );
+    let (lan_out, wan_out) = (dir.file("lan-out.pcap"), dir.file("wan-out.pcap.gz"));
+    let files = ["--lan", &lan, "--wan", &wan, "--lan-out", &lan_out, "--wan-out", &wan_out];
+    let (report, run) = replay_json(&IPIP, &files);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    assert_eq!(report["received"], 5);
+    assert_eq!(report["verdicts"]["outbound"], 2);
+    assert_eq!(report["verdicts"]["inbound"], 2);
+    assert_eq!(report["verdicts"]["napt-no-session"], 1);
+    assert_eq!(report["sessions"]["opened"], 2);
+    assert_eq!((&report["lan"]["frames_in"], &report["lan"]["frames_out"]), (&2.into(), &2.into()));
+    assert_eq!((&report["wan"]["frames_in"], &report["wan"]["frames_out"]), (&3.into(), &2.into()));
+    assert_eq!(report["held"], 0);
+
+    let left: Vec<_> = Reader::open(&lan_out).unwrap().map(Result::unwrap).collect();
+    assert_eq!(left[0].time, Time(5 * SECOND + 10_000_000), "times are those of the capture");
+    // Each host's station was learned from what it sent.
+    assert_eq!(left[0].bytes[..6], [2, 0, 0, 0, 9, 10]);
+    assert_eq!(left[1].bytes[..6], [2, 0, 0, 0, 9, 11]);
+    assert_eq!(left[1].bytes[30..34], [192, 168, 1, 11]);
+    assert_eq!(Reader::open(&wan_out).unwrap().count(), 2);
+}
+
+#[test]
+fn sessions_age_by_the_capture_s_clock() {
+    let dir = Dir::new("age");
+    let lan = dir.capture("lan.pcap", &[(SECOND, request(10, 1000))]);
+    let wan = dir.capture(
+        "wan.pcap",
+        &[(299 * SECOND, reply([192, 0, 2, 1], 1000)), (1000 * SECOND, reply([192, 0, 2, 1], 1000))],
+    );
+    let (report, run) = replay_json(&IPIP, &["--lan", &lan, "--wan", &wan]);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    assert_eq!((&report["verdicts"]["inbound"], &report["verdicts"]["napt-no-session"]), (&1.into(), &1.into()));
+    assert_eq!((&report["sessions"]["expired"], &report["sessions"]["live"]), (&1.into(), &0.into()));
+}
+
+#[test]
+fn dslite_delivers_to_any_inner_destination() {
+    let dir = Dir::new("dslite");
+    let wan = dir.capture("wan.pcap", &[(0, reply([10, 1, 2, 3], 1)), (1000, reply([178, 79, 150, 233], 2))]);
+    let out = dir.file("out.pcap");
+    let (report, run) = replay_json(&["--mode", "dslite"], &["--wan", &wan, "--lan-out", &out]);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    assert_eq!(report["verdicts"]["inbound"], 2);
+    assert!(report["sessions"].is_null());
+    let left: Vec<_> = Reader::open(&out).unwrap().map(Result::unwrap).collect();
+    assert_eq!(left[1].bytes[30..34], [178, 79, 150, 233]);
+    assert_eq!(left[1].bytes[0] & 3, 2, "to a locally administered station");
+}
+
+#[test]
+fn a_cut_capture_is_played_as_far_as_it_goes_and_named() {
+    let dir = Dir::new("cut");
+    let frames: Vec<_> = (0..20u64).map(|i| (i * 1000, request(i as u8 + 1, 1000))).collect();
+    let whole = dir.capture("whole.pcap", &frames);
+    let bytes = std::fs::read(&whole).unwrap();
+    let cut = dir.file("cut.pcap");
+    std::fs::write(&cut, &bytes[..bytes.len() - 5]).unwrap();
+    let (report, run) = replay_json(&["--mode", "dslite"], &["--lan", &cut]);
+    assert_eq!(run.status.code(), Some(1));
+    assert_eq!(report["verdicts"]["outbound"], 19);
+    let at = bytes.len() - 16 - frames[0].1.len();
+    let line = format!("hikyaku: {cut}: at byte {at}: is cut off inside a frame; the frames before it were read\n");
+    assert_eq!(text(&run.stderr), line);
+    assert_eq!(report["errors"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn original_time_waits_and_gives_the_same() {
+    let dir = Dir::new("original");
+    let lan = dir.capture("lan.pcap", &[(0, request(10, 1000)), (300_000_000, request(10, 1001))]);
+    let (fast, _) = replay_json(&["--mode", "dslite"], &["--lan", &lan]);
+    let (original, _) = replay_json(&["--mode", "dslite"], &["--lan", &lan, "--time", "original"]);
+    assert_eq!(fast["verdicts"], original["verdicts"]);
+    assert!(original["rates"]["wall_seconds"].as_f64().unwrap() >= 0.3);
+}
+
+#[test]
+fn every_tuning_gives_the_same_verdicts() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pcap-fixtures/imix-1460.pcap.gz");
+    let fixture = fixture.to_str().unwrap();
+    let (plain, run) = replay_json(&IPIP, &["--lan", fixture]);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    assert_eq!(plain["verdicts"]["outbound"], 2400);
+    for tuning in [
+        ["--batch", "1"],
+        ["--ring-slots", "64"],
+        ["--headroom", "0"],
+        ["--headroom", "40"],
+        ["--huge-pages", "false"],
+        ["--idle", "sleep"],
+    ] {
+        let (report, run) = replay_json(&IPIP, &["--lan", fixture, tuning[0], tuning[1]]);
+        assert!(run.status.success(), "{tuning:?}: {}", text(&run.stderr));
+        assert_eq!(report["verdicts"], plain["verdicts"], "{tuning:?}");
+    }
+}
+
+#[test]
+fn the_demo_finds_nothing_wrong() {
+    let run = hikyaku(["demo"]);
+    assert!(run.status.success(), "{}{}", text(&run.stdout), text(&run.stderr));
+    let run = hikyaku(["demo", "--json", "--headroom", "0"]);
+    assert!(run.status.success(), "{}{}", text(&run.stdout), text(&run.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert!(report["checked"].as_u64().unwrap() > 7000);
+}
