@@ -132,6 +132,9 @@ fn rfc8201_4_about_a_packet_that_is_not_ours() {
         quote[at] ^= 0x10;
         assert_eq!(read(&raw(2, 0, 1280, &quote)), Err(Reason::TunnelIcmpForged), "{what}");
     }
+    let mut quote = ours;
+    quote[40] = 0x44;
+    assert_eq!(read(&raw(2, 0, 1280, &quote)), Err(Reason::TunnelIcmpForged), "an inner header of 16 bytes");
     let mut quote = tunnelled(&udp(&bytes(1480))).remove(0);
     quote[40] = 17;
     assert_eq!(read(&raw(2, 0, 1280, &quote)), Err(Reason::TunnelIcmpForged), "next header of a fragment");
@@ -148,6 +151,13 @@ fn cut_quotes() {
             _ => assert_eq!(read(&message).unwrap().inner, &ours[40..len]),
         }
     }
+}
+
+#[test]
+fn what_is_behind_the_inner_packet_is_not_quoted_again() {
+    let inner = udp(&bytes(100));
+    let quote = [&tunnelled(&inner)[0][..], &[0xff; 9]].concat();
+    assert_eq!(read(&raw(1, 0, 0, &quote)).unwrap().inner, inner);
 }
 
 #[test]

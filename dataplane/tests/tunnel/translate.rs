@@ -186,6 +186,16 @@ fn rfc4884_extensions_are_left_alone() {
     assert_eq!(quoted(&message(11, [0, 200, 0, 0], &about)), Err(Reason::TransportHeader));
 }
 
+#[test]
+fn rfc4884_zero_padding_is_no_checksum() {
+    // A first fragment of eight bytes of TCP, padded to 128 bytes because extensions follow.
+    let mut about = ipv4(&[], 0x2000, IpNumber::TCP, &[0x9c, 0x40, 0, 80, 1, 2, 3, 4]);
+    about.resize(128, 0);
+    let mut message = message(11, [0, 32, 0, 0], &about);
+    of(&message).rewrite(&mut message, Side::Source, Addr4(A), 5353.into());
+    assert_eq!(read(&message).1[28..], [0; 100]);
+}
+
 proptest! {
     #[test]
     fn rewritten_equals_the_packet_as_it_would_have_been(
