@@ -19,6 +19,15 @@ pub enum Kind {
     MappingOutside = 4,
 }
 
+impl Kind {
+    /// The kind of entry that has this tag; `None` if it is free.
+    pub(super) fn of_tag(tag: u16) -> Option<Self> {
+        [Self::Outbound, Self::Inbound, Self::MappingInside, Self::MappingOutside]
+            .into_iter()
+            .find(|&kind| kind as u16 == tag & 7)
+    }
+}
+
 /// Addresses, ports and protocol in the order in which they stand in a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {

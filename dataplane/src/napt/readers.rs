@@ -5,7 +5,7 @@
 
 use crossbeam_utils::CachePadded;
 
-use super::sync::{AtomicU64, Ordering};
+use super::sync::{AtomicU64, Ordering, fence};
 
 /// One worker's place among the readers of a table.
 pub type ReaderId = usize;
@@ -24,12 +24,22 @@ impl Readers {
         Self { epoch: AtomicU64::new(0), seen: (0..count).map(|_| CachePadded::new(AtomicU64::new(OFFLINE))).collect() }
     }
 
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.seen)
+    }
+
     /// The reader holds no session number from before this call.
     #[inline(always)]
     pub fn quiescent(&self, reader: ReaderId) {
         // Acquire: what was unlinked before this epoch began is seen unlinked from here on.
         // Release: all reads of the last burst are done before the writer sees the new number.
-        self.seen[reader].store(self.epoch.load(Ordering::Acquire), Ordering::Release);
+        let seen = &self.seen[reader];
+        let was = seen.load(Ordering::Relaxed);
+        seen.store(self.epoch.load(Ordering::Acquire), Ordering::Release);
+        if was == OFFLINE {
+            // Either the writer sees that this reader is here, or this reader sees what it unlinked.
+            fence(Ordering::SeqCst);
+        }
     }
 
     /// The reader holds no session number and will call [`Self::quiescent`] before it looks one up.
@@ -45,6 +55,8 @@ impl Readers {
 
     /// Whether all readers have reached `epoch`.
     pub fn all_reached(&self, epoch: u64) -> bool {
+        // The other half of the fence in `quiescent`.
+        fence(Ordering::SeqCst);
         self.seen.iter().all(|seen| seen.load(Ordering::Acquire) >= epoch)
     }
 }

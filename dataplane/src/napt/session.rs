@@ -2,7 +2,7 @@
 
 use super::key::{Endpoint, Key, Kind, pair_addrs, pair_ports, split_addrs, split_ports};
 use super::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
-use crate::packet::{Delta, Tcp, protocol};
+use crate::packet::{Delta, protocol};
 
 /// A session's place in the table. 0 is nobody's.
 pub type SessionId = u32;
@@ -57,6 +57,9 @@ const _: () = assert!(size_of::<Session>() == 64);
 
 /// What is known of a connection, as bits that are only ever added, until a new SYN starts over.
 pub(super) mod state {
+    use super::Direction;
+    use crate::packet::Tcp;
+
     /// A packet went out.
     pub const SEEN_OUT: u8 = 1;
     /// A packet came in.
@@ -69,6 +72,35 @@ pub(super) mod state {
     pub const FIN_IN: u8 = 16;
     /// A reset went either way.
     pub const RESET: u8 = 32;
+
+    /// Nothing more is to come but what is still on its way.
+    pub fn is_closed(state: u8) -> bool {
+        state & RESET != 0 || state & (FIN_OUT | FIN_IN) == FIN_OUT | FIN_IN
+    }
+
+    /// The state of a TCP connection after a packet (RFC 5382 REQ-2, RFC 7857 2).
+    pub fn after(old: u8, direction: Direction, flags: u8) -> u8 {
+        let (seen, fin) = match direction {
+            Direction::Outbound => (SEEN_OUT, FIN_OUT),
+            Direction::Inbound => (SEEN_IN, FIN_IN),
+        };
+        if is_closed(old) && flags & (Tcp::SYN | Tcp::ACK | Tcp::RST) == Tcp::SYN {
+            // The ports are used again for a new connection (RFC 6191).
+            return seen;
+        }
+        let mut new = old | seen;
+        // Packets have gone both ways, and this one is more than a handshake.
+        if flags & Tcp::SYN == 0 && old & (SEEN_OUT | SEEN_IN) == SEEN_OUT | SEEN_IN {
+            new |= ESTABLISHED;
+        }
+        if flags & Tcp::FIN != 0 {
+            new |= fin;
+        }
+        if flags & Tcp::RST != 0 {
+            new |= RESET;
+        }
+        new
+    }
 }
 
 /// The new header fields, and what they change in the checksums.
@@ -156,40 +188,17 @@ impl Session {
         self.state.load(Relaxed) & state::ESTABLISHED != 0
     }
 
-    /// Follows a TCP connection (RFC 5382 5, RFC 7857 2). True when its timeout changed.
-    pub(super) fn track(&self, direction: Direction, flags: u8) -> bool {
-        use state::*;
-        let (seen, fin) = match direction {
-            Direction::Outbound => (SEEN_OUT, FIN_OUT),
-            Direction::Inbound => (SEEN_IN, FIN_IN),
+    /// Follows a TCP connection. Returns its [`state`] before and after; another worker may be
+    /// adding the other direction's bits at the same moment.
+    pub(super) fn track(&self, direction: Direction, flags: u8) -> (u8, u8) {
+        let step = |old| {
+            let new = state::after(old, direction, flags);
+            (new != old).then_some(new)
         };
-        let old = self.state.load(Relaxed);
-        let closed = old & RESET != 0 || old & (FIN_OUT | FIN_IN) == FIN_OUT | FIN_IN;
-        if closed && flags & (Tcp::SYN | Tcp::ACK | Tcp::RST) == Tcp::SYN {
-            // The port is used again for a new connection (RFC 6191, RFC 7857 2.4).
-            self.state.store(seen, Relaxed);
-            return old != seen;
+        match self.state.fetch_update(Relaxed, Relaxed, step) {
+            Ok(old) => (old, state::after(old, direction, flags)),
+            Err(same) => (same, same),
         }
-        let mut new = old | seen;
-        if new & (SEEN_OUT | SEEN_IN) == SEEN_OUT | SEEN_IN
-            && flags & Tcp::SYN == 0
-            && old & SEEN_IN != 0
-            && old & SEEN_OUT != 0
-        {
-            new |= ESTABLISHED;
-        }
-        if flags & Tcp::FIN != 0 {
-            new |= fin;
-        }
-        if flags & Tcp::RST != 0 {
-            new |= RESET;
-        }
-        if new == old {
-            return false;
-        }
-        // Another worker may add the other direction's bit at the same moment.
-        self.state.fetch_or(new, Relaxed);
-        true
     }
 
     pub(super) fn state(&self) -> u8 {

@@ -242,7 +242,10 @@ impl Napt {
     /// Follows a TCP connection; called for SYN, FIN, RST and until the handshake is complete.
     #[cold]
     pub fn track(&self, session: &Session, direction: Direction, flags: u8) {
-        if session.track(direction, flags) {
+        let (old, new) = session.track(direction, flags);
+        let timeout = |state| self.timeouts.of(session.protocol(), session.peer().port, state);
+        // A later end needs nothing: ageing looks at the session at its earlier end and finds out.
+        if timeout(new) < timeout(old) {
             let mut writer = self.lock();
             let id = self.id_of(session);
             // It may have expired meanwhile; then nothing hangs on it.
@@ -344,7 +347,7 @@ impl Napt {
         let kinds = [Kind::Outbound, Kind::Inbound, Kind::MappingInside, Kind::MappingOutside];
         let kinds = if sibling.is_some() { &kinds[..2] } else { &kinds };
         for (done, &kind) in kinds.iter().enumerate() {
-            if !self.index.insert(hash(kind), id) {
+            if !self.index.insert(hash(kind), id, |id, kind| self.hash(&self.session(id).key(kind))) {
                 kinds[..done].iter().for_each(|&kind| self.index.remove(hash(kind), id));
                 if sibling.is_none() {
                     w.ports.give_back(protocol, outside.port);
@@ -442,6 +445,7 @@ impl Napt {
             + self.sessions.len() * size_of::<Session>()
             + writer.free.capacity() * size_of::<SessionId>()
             + writer.ports.bytes()
+            + self.readers.bytes()
     }
 
     fn lock(&self) -> MutexGuard<'_, Writer> {
@@ -495,7 +499,8 @@ impl Writer {
     /// before the wheel comes round.
     fn schedule(&mut self, napt: &Napt, id: SessionId) {
         let session = napt.session(id);
-        let due = self.due(napt, id).clamp(self.wheel_now + 1, self.wheel_now + WHEEL as u32 - 1);
+        let now = self.wheel_now;
+        let due = self.due(napt, id).clamp(now.saturating_add(1), now.saturating_add(WHEEL as u32 - 1));
         let slot = due as usize % WHEEL;
         let next = self.wheel[slot];
         session.wheel_slot.store(slot as u8, Relaxed);

@@ -33,8 +33,8 @@ impl Timeouts {
         match protocol {
             protocol::TCP if state & state::RESET != 0 => self.tcp_reset,
             protocol::TCP => {
-                let both_closed = state & (state::FIN_OUT | state::FIN_IN) == state::FIN_OUT | state::FIN_IN;
-                if state & state::ESTABLISHED != 0 && !both_closed { self.tcp_established } else { self.tcp_transitory }
+                let open = state & state::ESTABLISHED != 0 && !state::is_closed(state);
+                if open { self.tcp_established } else { self.tcp_transitory }
             }
             protocol::UDP if matches!(peer.number(), 53 | 123) => self.udp_query,
             protocol::UDP => self.udp,
