@@ -12,7 +12,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use hikyaku_dataplane::ring::kernel::{KernelLink, OpenOptions, open};
-use hikyaku_dataplane::ring::{Adapter, Headroom, Queue, RegionId, Sent};
+use hikyaku_dataplane::ring::{Adapter, Headroom, Queue, RegionId};
 
 const FRAMES: u32 = 5000;
 /// An outer IPv6 header.
@@ -66,43 +66,47 @@ enum Change {
 
 #[derive(Debug, Default)]
 struct Moved {
-    swapped: u32,
-    shifted: u32,
-    copied: u32,
-    bad: u32,
+    frames: u64,
+    /// To make room for a header, or because the link they leave by knows no offsets.
+    shifted: u64,
+    copied: u64,
+    bad: u64,
 }
 
 /// Moves everything that waits in `from` to `to`, as a worker does, one sync of each per burst.
 fn forward(from: &mut Queue, to: &mut Queue, change: Change, moved: &mut Moved) {
     from.provider.sync_rx().unwrap();
     let n = from.rx.available().min(to.tx.space()).min(64);
-    for i in 0..n {
-        let Ok(frame) = from.rx.take(i) else {
+    let mut made_room = 0;
+    to.tx.take_traffic();
+    for _ in 0..n {
+        let Ok(mut frame) = from.rx.take() else {
             moved.bad += 1;
             continue;
         };
         let mut ethernet = [0; 14];
         ethernet.copy_from_slice(&from.rx.bytes(frame)[..14]);
-        let (frame, shifted) = match change {
+        match change {
             Change::Push => {
-                let (frame, shifted) = from.rx.make_headroom(frame, OUTER).unwrap();
-                let frame = frame.push(OUTER as u16);
+                if frame.headroom() < OUTER {
+                    frame = from.rx.shift(frame, OUTER).unwrap();
+                    made_room += 1;
+                }
+                frame = frame.push(OUTER as u16);
                 from.rx.bytes(frame)[14..14 + OUTER].fill(0x60);
-                (frame, shifted)
             }
-            Change::Pop => (frame.pop(OUTER as u16), false),
-        };
-        from.rx.bytes(frame)[..14].copy_from_slice(&ethernet);
-        match to.tx.send(&mut from.rx, frame).unwrap() {
-            Sent::Copied => moved.copied += 1,
-            Sent::Shifted => moved.shifted += 1,
-            Sent::Swapped if shifted => moved.shifted += 1,
-            Sent::Swapped => moved.swapped += 1,
+            Change::Pop => frame = frame.pop(OUTER as u16),
         }
+        from.rx.bytes(frame)[..14].copy_from_slice(&ethernet);
+        to.tx.send(&mut from.rx, frame).unwrap();
     }
-    from.rx.release(n);
+    from.rx.release();
     to.tx.publish();
     to.provider.sync_tx().unwrap();
+    let traffic = to.tx.take_traffic();
+    moved.frames += traffic.frames;
+    moved.shifted += traffic.shifted + made_room;
+    moved.copied += traffic.copied;
 }
 
 /// Where a test's frames come from and go to.
@@ -123,12 +127,11 @@ impl End for Queue {
 
     fn receive(&mut self, each: &mut dyn FnMut(&[u8])) {
         self.provider.sync_rx().unwrap();
-        let n = self.rx.available();
-        for i in 0..n {
-            let frame = self.rx.take(i).unwrap();
+        for _ in 0..self.rx.available() {
+            let frame = self.rx.take().unwrap();
             each(self.rx.bytes(frame));
         }
-        self.rx.release(n);
+        self.rx.release();
     }
 }
 
@@ -193,7 +196,7 @@ fn there_and_back(a: &mut dyn End, b: &mut Queue, c: &mut Queue, d: &mut dyn End
     let lost = carry(d, a, frame, |n| encapsulated(&frame(n)), || forward(c, b, Change::Pop, &mut moved));
     assert!(lost <= LOST_AT_START.load(Ordering::Relaxed), "{lost} lost on the way back");
     println!("  {FRAMES} frames each way: {moved:?}");
-    assert!(moved.bad <= 4 * LOST_AT_START.load(Ordering::Relaxed));
+    assert!(moved.bad <= 4 * u64::from(LOST_AT_START.load(Ordering::Relaxed)));
     moved
 }
 
@@ -219,7 +222,7 @@ fn vale_without_offsets_shifts() {
     let [mut c, mut d] = ["vale1:c", "vale1:d"].map(|n| one_queue(n, &options));
     assert_eq!(b.rx.headroom(), Headroom::NONE);
     let moved = there_and_back(&mut a, &mut b, &mut c, &mut d);
-    assert_eq!((moved.swapped, moved.copied), (0, 0));
+    assert_eq!((moved.shifted, moved.copied), (moved.frames, 0));
 }
 
 #[test]
@@ -232,7 +235,7 @@ fn private_regions_are_noticed_and_copied_between() {
     let mut d = one_queue("vale1:d", &options);
     println!("  {}", b.info.copy_warning(&c.info).expect("two private regions"));
     let moved = there_and_back(&mut a, &mut b.queues[0], &mut c.queues[0], &mut d);
-    assert_eq!((moved.swapped, moved.shifted), (0, 0));
+    assert_eq!(moved.copied, moved.frames);
 }
 
 #[test]
@@ -244,7 +247,7 @@ fn pipes_carry_frames_and_start_them_at_zero() {
     let [mut c, mut d] = ["netmap:x{2", "netmap:x}2"].map(|n| one_queue(n, &options));
     assert_eq!(b.rx.headroom(), Headroom::NONE);
     let moved = there_and_back(&mut a, &mut b, &mut c, &mut d);
-    assert_eq!((moved.swapped, moved.copied), (0, 0));
+    assert_eq!((moved.shifted, moved.copied), (moved.frames, 0));
 }
 
 /// What needs interfaces, and a packet socket at their far end.
@@ -335,7 +338,7 @@ mod interfaces {
         let (mut b, mut c) = (one_queue("netmap:w1", &options), one_queue("netmap:l1", &options));
         let (mut a, mut d) = (Socket::new("w0"), Socket::new("l0"));
         let moved = there_and_back(&mut a, &mut b, &mut c, &mut d);
-        assert_eq!((moved.swapped, moved.copied), (0, 0));
+        assert_eq!((moved.shifted, moved.copied), (moved.frames, 0));
     }
 
     #[test]
