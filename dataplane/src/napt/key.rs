@@ -105,6 +105,12 @@ impl Hash {
     /// Nobody's.
     pub const NONE: Self = Self(0);
 
+    /// The middle of a product of a number with a random one.
+    #[inline(always)]
+    pub fn from_product(product: u128) -> Self {
+        Self((product >> 64) as u64 ^ product as u64)
+    }
+
     /// First bucket to look in.
     #[inline(always)]
     pub fn primary(self, mask: u32) -> usize {

@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::index::Index;
-use super::key::{Endpoint, Hash, Hasher, Key, Kind};
+use super::key::{Endpoint, Hash, Hasher, Key, Kind, split_addrs, split_ports};
 use super::ports::Ports;
 use super::readers::{ReaderId, Readers};
 use super::session::{Direction, Session, SessionId, state};
@@ -207,6 +207,20 @@ impl Napt {
         let id = self.index.candidate(hash);
         prefetch(&self.sessions[id as usize]);
         id
+    }
+
+    /// Second phase for a flow that seems to have no session: asks the cache for what opening one
+    /// will look at, as if it will get the outside port that it has inside.
+    #[cold]
+    #[inline(never)]
+    pub fn prefetch_open(&self, key: &Key, hash: Hash) {
+        self.index.prefetch_both(hash);
+        let (((src, dst), (from, to)), protocol) = ((split_addrs(key.addrs), split_ports(key.ports)), key.protocol);
+        let (inside, outside, peer) =
+            (Endpoint::new(src, from), Endpoint::new(self.outside, from), Endpoint::new(dst, to));
+        self.index.prefetch(self.hash(&Key::mapping(Kind::MappingInside, protocol, inside)));
+        self.index.prefetch(self.hash(&Key::mapping(Kind::MappingOutside, protocol, outside)));
+        self.index.prefetch(self.hash(&Key::flow(Kind::Inbound, protocol, peer, outside)));
     }
 
     /// Third phase: the session of `key`, given the second phase's answer.

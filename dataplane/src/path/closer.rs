@@ -2,10 +2,10 @@
 
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::{Burst, Core, Rings, ports_of};
+use super::{Burst, Core, FlowLabels, Rings, ports_of};
 use crate::counters::Event;
 use crate::icmp;
-use crate::napt::{Hash, Hasher, Key, Kind, pair_addrs};
+use crate::napt::{Hash, Key, Kind};
 use crate::packet::ipv4::Checked;
 use crate::packet::{Addr4, Ethernet, Ipv4, Ipv6, ethertype, ipv6, protocol};
 use crate::ring::{Frame, Full, RxRing, TxRing};
@@ -281,9 +281,9 @@ pub(super) fn refused_option(mut options: &[u8]) -> bool {
 
 /// The flow of a packet that no NAPT looks up, as the fast lane hashes it. All fragments of a
 /// packet are one flow.
-pub(super) fn flow_hash(hasher: &Hasher, packet: &[u8], checked: Checked) -> Hash {
+pub(super) fn flow_hash(flows: &FlowLabels, packet: &[u8], checked: Checked) -> Hash {
     let Ok((ip, _)) = Ipv4::ref_from_prefix(packet) else { return Hash::NONE };
     let transport = packet[checked.header_len..checked.len].first_chunk().copied().unwrap_or_default();
     let ports = if ip.is_fragment() { 0 } else { ports_of(ip, transport) };
-    hasher.hash(&Key { addrs: pair_addrs(ip.src, ip.dst), ports, protocol: ip.protocol, kind: Kind::Outbound })
+    flows.of(&Key { addrs: ip.addrs(), ports, protocol: ip.protocol, kind: Kind::Outbound })
 }

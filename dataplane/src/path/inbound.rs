@@ -29,6 +29,8 @@ pub(super) struct Inbound<'a, const NAPT: bool> {
     /// The largest inner packet that every LAN link takes.
     whole: usize,
     refresh: bool,
+    /// The outside address, memory order: nobody else may claim to be it. 0 without NAPT.
+    outside: u32,
 }
 
 impl<'a, const NAPT: bool> Inbound<'a, NAPT> {
@@ -43,6 +45,7 @@ impl<'a, const NAPT: bool> Inbound<'a, NAPT> {
             softwire,
             ends: softwire.map_or([0; 2], |s| [s.remote.word(), s.local.word()]),
             whole: lans.map(|l| l.mtu as usize).min().unwrap_or(0),
+            outside: napt.map_or(0, |napt| Addr4::from(napt.outside()).word()),
             refresh: napt.is_some_and(|n| n.refreshes(Direction::Inbound)),
         }
     }
@@ -51,6 +54,7 @@ impl<'a, const NAPT: bool> Inbound<'a, NAPT> {
 impl<const NAPT: bool> Way for Inbound<'_, NAPT> {
     const HEADROOM: usize = 0;
     const FORWARDED: Verdict = Verdict::Inbound;
+    const LOOKS_UP: bool = NAPT;
 
     #[inline(always)]
     fn classify(&self, head: &[u8; HEAD], frame: Frame) -> Meta {
@@ -141,6 +145,7 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
             & (!NAPT | tcp | udp)
             & ip.src.is_host()
             & ip.dst.is_host()
+            & (ip.src.word() != self.outside)
             && self.burst.fast
             && (NAPT || (self.burst.snapshot.routes.is_default(ip.src) || !self.is_ours(ip.src)) && ip.src != ip.dst)
     }
@@ -148,7 +153,7 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
     /// An address of our side, which no packet from outside may claim to come from.
     #[inline(always)]
     fn is_ours(&self, src: Addr4) -> bool {
-        matches!(self.burst.snapshot.routes.lookup(src), Route::Link(_) | Route::Local)
+        src.word() == self.outside || matches!(self.burst.snapshot.routes.lookup(src), Route::Link(_) | Route::Local)
     }
 
     /// Everything again from the start, with a reason for each thing that is wrong.

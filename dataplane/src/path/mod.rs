@@ -20,7 +20,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::counters::{Counters, Event};
 use crate::icmp::Limiter;
-use crate::napt::{Direction, Fragments, Hash, Hasher, Key, Kind, Rewrite, Session, SessionId};
+use crate::napt::{Direction, Fragments, Hash, Key, Kind, Rewrite, Session, SessionId};
 use crate::packet::{Ipv4, Tcp, protocol};
 use crate::ring::{BadSlot, Frame, Full, HEAD, RxRing, TxRing};
 use crate::snapshot::{LinkId, Side, Snapshot};
@@ -77,6 +77,8 @@ trait Way {
     const HEADROOM: usize;
     /// What became of most frames.
     const FORWARDED: Verdict;
+    /// There is a session to look up. Without, a frame is finished as soon as it is classified.
+    const LOOKS_UP: bool;
 
     /// First phase. `head` is at the Ethernet header.
     fn classify(&self, head: &[u8; HEAD], frame: Frame) -> Meta;
@@ -101,7 +103,7 @@ struct Core {
     counters: Arc<CachePadded<Counters>>,
     shared: Arc<Shared>,
     /// Flow labels of packets that no NAPT hashes.
-    flows: Hasher,
+    flows: FlowLabels,
     /// Outer fragments that wait for the rest of their packet.
     reassembler: Reassembler,
     /// Inner fragments and what became of their first ones.
@@ -146,7 +148,7 @@ impl Path {
         let core = Core {
             counters,
             shared,
-            flows: Hasher::random(),
+            flows: FlowLabels::random(),
             reassembler: Reassembler::new(Limits::default()),
             fragments: Fragments::default(),
             ids: FragmentIds::new(RandomState::new(), 0, 1),
@@ -209,13 +211,19 @@ impl Path {
                         // The link knows no offsets: the frame must be moved once, now or later.
                         let Some(moved) = rings.rx.shift(frame, W::HEADROOM) else {
                             core.counters.end(Reason::Jumbo.into(), 1);
+                            rings.rx.restore(frame);
                             continue;
                         };
                         frame = moved;
                         core.counters.note(Event::Shifted, 1);
                     }
-                    batch[taken & (MAX_BATCH - 1)] = way.classify(rings.rx.head(frame), frame);
-                    taken += 1;
+                    let meta = way.classify(rings.rx.head(frame), frame);
+                    if W::LOOKS_UP {
+                        batch[taken & (MAX_BATCH - 1)] = meta;
+                        taken += 1;
+                    } else {
+                        forwarded += finish(way, core, &mut rings, &meta);
+                    }
                 }
                 Err(bad) => core.counters.end(Verdict::Dropped(bad.into()), 1),
             }
@@ -226,17 +234,25 @@ impl Path {
             if let Some(meta) = batch.get_mut(i + SESSIONS_AHEAD) {
                 way.probe(meta);
             }
-            match way.finish(core, &mut rings, &batch[i]) {
-                Ok(()) => forwarded += 1,
-                Err(Some(verdict)) => core.counters.end(verdict, 1),
-                Err(None) => {}
-            }
+            forwarded += finish(way, core, &mut rings, &batch[i]);
         }
         core.counters.end(W::FORWARDED, forwarded);
         rings.rx.release();
         core.counters.note(Event::Received, n as u64);
         core.counters.note(Event::ReceivedBytes, bytes);
     }
+}
+
+/// Finishes a frame; 1 if it was forwarded, else it is counted here.
+#[inline(always)]
+fn finish<W: Way>(way: &W, core: &mut Core, rings: &mut Rings, meta: &Meta) -> u64 {
+    match way.finish(core, rings, meta) {
+        Ok(()) => return 1,
+        Err(Some(verdict)) => core.counters.end(verdict, 1),
+        Err(None) => {}
+    }
+    rings.rx.restore(meta.frame);
+    0
 }
 
 impl From<BadSlot> for Reason {
@@ -291,6 +307,22 @@ impl Core {
                 self.counters.note(Event::MssLowered, 1);
             }
         }
+    }
+}
+
+/// Flow labels of packets that no NAPT has hashed (RFC 6437 3: the same for all packets of a flow,
+/// uniformly distributed). Nothing is stored by them, so one multiplication by a random number does.
+struct FlowLabels(u64);
+
+impl FlowLabels {
+    fn random() -> Self {
+        Self(rand::random::<u64>() | 1)
+    }
+
+    #[inline(always)]
+    fn of(&self, key: &Key) -> Hash {
+        let folded = key.addrs ^ u64::from(key.ports).rotate_left(20) ^ u64::from(key.protocol) << 56;
+        Hash::from_product(u128::from(folded) * u128::from(self.0))
     }
 }
 

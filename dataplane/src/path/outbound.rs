@@ -7,7 +7,7 @@ use super::gate::{self, Pattern, Plain, Tunnelled};
 use super::translate::{Not, Translator};
 use super::{Burst, Core, Lane, Meta, Rings, Way, ports_of, rewrite};
 use crate::counters::Event;
-use crate::napt::{Direction, Hash, Key, Kind, Napt};
+use crate::napt::{Direction, Endpoint, Hash, Key, Kind, Napt, Session, split_addrs, split_ports};
 use crate::packet::checksum::header_is_right;
 use crate::packet::ipv4::{self, Checked};
 use crate::packet::{Addr4, Ethernet, Ipv4, Ipv6, ethertype, protocol};
@@ -21,8 +21,12 @@ use crate::verdict::{Reason, Verdict};
 pub(super) struct Outbound<'a, const NAPT: bool> {
     burst: Burst<'a>,
     link: &'a Link,
+    /// The first of the link's.
+    sources: Prefix4,
     pattern: Pattern,
     napt: Option<&'a Napt>,
+    /// The outside address, memory order: packets to it come back (hairpin). 0 without NAPT.
+    outside: u32,
     /// `None`: nothing is ordinary, because there is no tunnel to send into.
     wire: Option<Wire<'a>>,
 }
@@ -42,7 +46,9 @@ impl<'a, const NAPT: bool> Outbound<'a, NAPT> {
     pub fn new(burst: Burst<'a>, napt: Option<&'a Napt>) -> Self {
         let link = &burst.snapshot.links[burst.link.index()];
         let wire = burst.snapshot.main_softwire(burst.link).and_then(|id| Wire::new(burst, id));
-        Self { burst, link, pattern: Pattern::ipv4(link), napt, wire }
+        let outside = napt.map_or(0, |napt| Addr4::from(napt.outside()).word());
+        let sources = link.sources4.first().copied().unwrap_or(Prefix4::NONE);
+        Self { burst, link, sources, pattern: Pattern::ipv4(link), napt, outside, wire }
     }
 }
 
@@ -64,6 +70,7 @@ impl<'a> Wire<'a> {
 impl<const NAPT: bool> Way for Outbound<'_, NAPT> {
     const HEADROOM: usize = OUTER_LEN;
     const FORWARDED: Verdict = Verdict::Outbound;
+    const LOOKS_UP: bool = NAPT;
 
     #[inline(always)]
     fn classify(&self, head: &[u8; HEAD], frame: Frame) -> Meta {
@@ -90,6 +97,9 @@ impl<const NAPT: bool> Way for Outbound<'_, NAPT> {
     fn probe(&self, meta: &mut Meta) {
         if let Some(napt) = self.napt {
             meta.candidate = napt.candidate(meta.hash);
+            if meta.candidate == 0 && meta.lane == Lane::Ordinary {
+                napt.prefetch_open(&meta.key, meta.hash);
+            }
         }
     }
 
@@ -104,8 +114,15 @@ impl<const NAPT: bool> Way for Outbound<'_, NAPT> {
         let mut hash = meta.hash;
         match self.napt {
             Some(napt) => {
-                let Some(session) = napt.confirm(meta.candidate, &meta.key, meta.hash) else {
-                    return Err(self.look_closer(core, rings, meta.frame));
+                let session = match napt.confirm(meta.candidate, &meta.key, meta.hash) {
+                    Some(session) => session,
+                    None => match self.open(core, napt, meta, view) {
+                        Ok(session) => session,
+                        Err(reason) => {
+                            core.answer_lan(self.burst, rings, meta.frame, reason, 0);
+                            return Err(Some(reason.into()));
+                        }
+                    },
                 };
                 session.note(Direction::Outbound, self.burst.now.seconds(), true);
                 if tcp {
@@ -114,7 +131,7 @@ impl<const NAPT: bool> Way for Outbound<'_, NAPT> {
                 rewrite(view, 0, &session.rewrite(Direction::Outbound));
             }
             None => {
-                hash = core.flows.hash(&meta.key);
+                hash = core.flows.of(&meta.key);
                 if tcp {
                     core.tcp(view, 0, None, wire.softwire.mss);
                 }
@@ -152,10 +169,24 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
             & !ip.is_fragment()
             & (!NAPT | tcp | udp)
             & ip.src.is_host()
+            & (ip.dst.word() != self.outside)
             && self.burst.fast
-            && self.link.sources4.iter().any(|p| p.contains(ip.src))
+            && (self.sources.contains(ip.src) || self.link.sources4.iter().any(|p| p.contains(ip.src)))
             && (self.burst.snapshot.routes.is_default(ip.dst)
                 || self.burst.snapshot.routes.lookup(ip.dst) == wire.route)
+    }
+
+    /// Opens the session of an ordinary packet that has none.
+    #[cold]
+    #[inline(never)]
+    fn open<'n>(&self, core: &Core, napt: &'n Napt, meta: &Meta, view: &Tunnelled) -> Result<&'n Session, Reason> {
+        let (src, dst) = split_addrs(meta.key.addrs);
+        let (from, to) = split_ports(meta.key.ports);
+        let (inside, peer) = (Endpoint::new(src, from), Endpoint::new(dst, to));
+        let flags = if meta.key.protocol == protocol::TCP { view.rest[13] } else { 0 };
+        let id = napt.create_outbound(meta.key.protocol, inside, peer, flags, self.burst.now)?;
+        core.counters.note(Event::SessionOpened, 1);
+        Ok(napt.session(id))
     }
 
     /// Everything again from the start, with a reason for each thing that is wrong.

@@ -328,36 +328,50 @@ impl RxRing {
         prefetch(frame.wrapping_add(64));
     }
 
-    /// Takes the next waiting frame and restores its slot's initial offset. Not more often than
-    /// [`Self::available`] said.
+    /// Takes the next waiting frame. Not more often than [`Self::available`] said. A frame that is
+    /// not sent is to be [restored](Self::restore).
     #[inline(always)]
     pub fn take(&mut self) -> Result<Frame, BadSlot> {
         let index = self.next;
         self.next = self.raw.slot_index(index, 1);
         let slot = self.raw.slot(index);
         // SAFETY: a slot between head and tail is ours until `release`.
-        let slot = unsafe { &mut *slot };
+        let slot = unsafe { &*slot };
         let start = (slot.ptr & self.raw.offset_mask) as usize;
         let (buf, len, flags) = (slot.buf_idx, slot.len as usize, slot.flags);
+        let bad = if flags & NS_MOREFRAG != 0 || self.continues {
+            self.continues = flags & NS_MOREFRAG != 0;
+            BadSlot::MoreFrag
+        } else if buf >= self.raw.buf_limit || start + len.max(HEAD) > self.raw.buf_size as usize {
+            BadSlot::Bounds
+        } else if len < 14 {
+            BadSlot::Runt
+        } else {
+            let at = buf as usize * self.raw.buf_size as usize + start;
+            return Ok(Frame { at, slot: index, buf, start: start as u16, len: len as u16 });
+        };
+        self.restore_slot(index);
+        Err(bad)
+    }
+
+    /// The slot of a frame that was not sent gets its initial offset back. Does nothing to a slot
+    /// whose frame was sent, so it need not be known.
+    ///
+    /// The kernel never resets it: a slot returned at 24 receives at 24 next lap. Native drivers
+    /// look at the offset only where the buffer is said to have changed, and a frame that is
+    /// dropped goes back in the same buffer.
+    pub fn restore(&mut self, frame: Frame) {
+        self.restore_slot(frame.slot);
+    }
+
+    fn restore_slot(&mut self, index: u32) {
         if self.raw.offset_mask != 0 {
-            // The kernel never resets it: a slot returned at 24 receives at 24 next lap. Native
-            // drivers look at the offset only where the buffer is said to have changed, and a
-            // frame that is dropped goes back in the same buffer.
-            slot.ptr = self.raw.headroom.of(buf) as u64;
+            let slot = self.raw.slot(index);
+            // SAFETY: the slots of taken frames are ours until `release`.
+            let slot = unsafe { &mut *slot };
+            slot.ptr = self.raw.headroom.of(slot.buf_idx) as u64;
             slot.flags = NS_BUF_CHANGED;
         }
-        if flags & NS_MOREFRAG != 0 || self.continues {
-            self.continues = flags & NS_MOREFRAG != 0;
-            return Err(BadSlot::MoreFrag);
-        }
-        if buf >= self.raw.buf_limit || start + len.max(HEAD) > self.raw.buf_size as usize {
-            return Err(BadSlot::Bounds);
-        }
-        if len < 14 {
-            return Err(BadSlot::Runt);
-        }
-        let at = buf as usize * self.raw.buf_size as usize + start;
-        Ok(Frame { at, slot: index, buf, start: start as u16, len: len as u16 })
     }
 
     /// The first [`HEAD`] bytes of the buffer from the frame's start, past its end too: bytes
@@ -509,11 +523,8 @@ impl TxRing {
         unsafe {
             let spare = (*ours).buf_idx;
             *ours = netmap_slot { buf_idx: frame.buf, len: frame.len, flags: NS_BUF_CHANGED, ptr: frame.start as u64 };
-            (*theirs).buf_idx = spare;
-            (*theirs).flags = NS_BUF_CHANGED;
-            if rx.raw.offset_mask != 0 {
-                (*theirs).ptr = rx.raw.headroom.of(spare) as u64;
-            }
+            let start = (rx.raw.headroom.of(spare) as u64) & rx.raw.offset_mask;
+            *theirs = netmap_slot { buf_idx: spare, len: 0, flags: NS_BUF_CHANGED, ptr: start };
         }
         self.advance(frame.len);
         Ok(())

@@ -21,6 +21,9 @@ impl Prefix4 {
     /// Every address.
     pub const ALL: Self = Self { net: 0, mask: 0, len: 0 };
 
+    /// No address.
+    pub const NONE: Self = Self { net: 1, mask: 0, len: 32 };
+
     /// The prefix of `len` bits that `addr` is in; `None` if `len` is over 32.
     pub fn new(addr: Ipv4Addr, len: u8) -> Option<Self> {
         let mask = u32::MAX.checked_shl(32 - u32::from(len.min(32))).unwrap_or(0).to_be();
