@@ -215,9 +215,11 @@ impl Wire {
     /// exchanged, so over all queues of one region these stay the same set: tests look.
     pub fn buffers(&self) -> impl Iterator<Item = u32> + '_ {
         let rings = [self.rx_at, self.tx_at].into_iter();
-        // SAFETY: `slot` checks the index; the number is one aligned word and is only looked at.
         rings.flat_map(move |at| {
-            (0..self.config.slots).map(move |i| unsafe { (&raw const (*self.slot(at, i)).buf_idx).read() })
+            (0..self.config.slots).map(move |i| {
+                // SAFETY: `slot` checks the index; the number is one aligned word and is only looked at.
+                unsafe { (&raw const (*self.slot(at, i)).buf_idx).read() }
+            })
         })
     }
 
