@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use hikyaku_dataplane::counters::Event;
 use serde::Serialize;
 
 use super::player::{Flow, Played};
@@ -15,6 +16,8 @@ pub struct Report {
     pub received: u64,
     /// How they ended, by verdict name. Together with `held` they are `received`.
     pub verdicts: BTreeMap<&'static str, u64>,
+    /// What happened besides: answers sent, packets fragmented, options lowered.
+    pub events: BTreeMap<&'static str, u64>,
     /// Frames without a verdict: none, at the end of a replay.
     pub held: u64,
     /// The session table; `null` where nothing is translated.
@@ -67,6 +70,12 @@ impl Report {
         Self {
             received,
             verdicts: played.totals.verdicts().map(|(v, n)| (v.name(), n)).collect(),
+            events: Event::ALL
+                .iter()
+                .filter(|e| !matches!(e, Event::Received | Event::ReceivedBytes | Event::Sent | Event::SentBytes))
+                .map(|&e| (e.name(), played.totals.event(e)))
+                .filter(|&(_, n)| n > 0)
+                .collect(),
             held: played.totals.held,
             sessions: played.sessions.map(|s| Sessions {
                 opened: s.created,
@@ -120,6 +129,10 @@ impl fmt::Display for Report {
         verdicts.row(["received = sum".to_string(), grouped(self.received)]);
         writeln!(f, "{verdicts}")?;
 
+        let events: Vec<String> = self.events.iter().map(|(name, n)| format!("{} {name}", grouped(*n))).collect();
+        if !events.is_empty() {
+            writeln!(f, "besides: {}", events.join(", "))?;
+        }
         if let Some(s) = &self.sessions {
             let (opened, expired, live) = (grouped(s.opened), grouped(s.expired), grouped(s.live.into()));
             writeln!(f, "sessions: {opened} opened, {expired} expired, {live} live of {}", grouped(s.capacity.into()))?;
