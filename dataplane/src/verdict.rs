@@ -30,7 +30,7 @@ reasons! {
     MultiSlot = "multi-slot",
     /// Shorter than an Ethernet header.
     Runt = "runt",
-    /// The Ethernet destination is another station's.
+    /// The Ethernet destination is another station's, or the source is no station's but a group's.
     OtherStation = "other-station",
     /// An 802.1Q tag that this link is not configured for.
     Vlan = "vlan",

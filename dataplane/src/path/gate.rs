@@ -58,6 +58,7 @@ impl Pattern {
             want[..6].copy_from_slice(&link.mac.0);
             mask[..6].fill(0xff);
         }
+        mask[6] |= 1; // no group is a source
         want[12..14].copy_from_slice(&ethertype.to_be_bytes());
         mask[12..14].fill(0xff);
         (want[14], mask[14]) = (first, first_mask);

@@ -167,7 +167,8 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
     fn outer(&self, core: &mut Core, rings: &mut Rings, frame: Frame) -> Result<Option<Verdict>, Reason> {
         let Burst { snapshot, link, now, .. } = self.burst;
         let (ethernet, bytes) = Ethernet::read_from_prefix(rings.rx.bytes(frame)).map_err(|_| Reason::Runt)?;
-        if !gate::accepts(&snapshot.links[link.index()], ethernet.dst) && !ethernet.dst.is_group() {
+        let accepted = gate::accepts(&snapshot.links[link.index()], ethernet.dst) || ethernet.dst.is_group();
+        if !accepted || ethernet.src.is_group() {
             return Err(Reason::OtherStation);
         }
         match ethernet.ethertype.get() {
@@ -293,6 +294,7 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
                 Ok(done) => core.counters.note(Event::SessionOpened, done.opened.into()),
                 Err(Not::Possible(reason)) => return Err(drop(reason)),
                 Err(Not::Yet) => {
+                    set_tos(packet, tos);
                     return match core.fragments.wait(Direction::Inbound, &ip, self.burst.link, packet, self.burst.now) {
                         true => Ok(None),
                         false => Err(drop(Reason::NaptFragment)),

@@ -4,7 +4,7 @@ use zerocopy::FromBytes;
 
 use super::closer::{ETHERNET, Packet, flow_hash, native6, refused_option};
 use super::gate::{self, Pattern, Plain, Tunnelled};
-use super::translate::{Not, Translator};
+use super::translate::{Not, Translator, is_sound};
 use super::{Burst, Core, Lane, Meta, Rings, Way, ports_of, rewrite};
 use crate::counters::Event;
 use crate::napt::{Direction, Endpoint, Hash, Key, Kind, Napt, Session, split_addrs, split_ports};
@@ -171,7 +171,7 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
             & ip.src.is_host()
             & (ip.dst.word() != self.outside)
             && self.burst.fast
-            && (self.sources.contains(ip.src) || self.link.sources4.iter().any(|p| p.contains(ip.src)))
+            && (NAPT && self.sources.contains(ip.src) || self.source(ip).is_ok())
             && (self.burst.snapshot.routes.is_default(ip.dst)
                 || self.burst.snapshot.routes.lookup(ip.dst) == wire.route)
     }
@@ -180,6 +180,11 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
     #[cold]
     #[inline(never)]
     fn open<'n>(&self, core: &Core, napt: &'n Napt, meta: &Meta, view: &Tunnelled) -> Result<&'n Session, Reason> {
+        // What the gate has left out, because a session is proof of it.
+        self.source(&view.inner)?;
+        if !is_sound(meta.key.protocol, view.inner.len() - 20, &view.rest) {
+            return Err(Reason::TransportHeader);
+        }
         let (src, dst) = split_addrs(meta.key.addrs);
         let (from, to) = split_ports(meta.key.ports);
         let (inside, peer) = (Endpoint::new(src, from), Endpoint::new(dst, to));
@@ -207,7 +212,7 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
     fn examine(&self, core: &mut Core, rings: &mut Rings, frame: Frame) -> Result<Option<Verdict>, (Reason, u16)> {
         let (ethernet, bytes) = Ethernet::mut_from_prefix(rings.rx.bytes(frame)).map_err(|_| drop(Reason::Runt))?;
         let (dst, ethertype) = (ethernet.dst, ethernet.ethertype.get());
-        if !gate::accepts(self.link, dst) && !dst.is_group() {
+        if ethernet.src.is_group() || !gate::accepts(self.link, dst) && !dst.is_group() {
             return Err(drop(Reason::OtherStation));
         }
         match ethertype {
@@ -243,16 +248,9 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
         }
         let frame = frame.with_len(ETHERNET + checked.len);
         match self.translate(core, softwire, &mut bytes[..checked.len], checked, hairpin) {
-            Ok(_) if hairpin => {
-                let inside = Ipv4::read_from_prefix(&rings.rx.bytes(frame)[ETHERNET..]).map(|(ip, _)| ip.dst);
-                let Ok(Route::Link(link)) = inside.map(|dst| self.burst.snapshot.routes.lookup(dst)) else {
-                    return Err(drop(Reason::NaptNoSession));
-                };
-                Ok(Some(core.to_lan(self.burst, rings, link, Packet::Frame(frame), Verdict::Hairpin)))
-            }
             Ok(hash) => {
-                let verdict = core.into_tunnel(self.burst, rings, softwire, Packet::Frame(frame), hash);
-                self.release_waiting(core, rings, softwire, &ip);
+                let verdict = self.forward(core, rings, softwire, Packet::Frame(frame), hash, hairpin);
+                self.release_waiting(core, rings, softwire, &ip, hairpin);
                 Ok(Some(verdict))
             }
             Err(Not::Possible(reason)) => Err(drop(reason)),
@@ -304,15 +302,35 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
         Ok(hash)
     }
 
+    /// Sends a translated packet: into the tunnel, or back to where it came from.
+    fn forward(
+        &self,
+        core: &mut Core,
+        rings: &mut Rings,
+        softwire: &Softwire,
+        packet: Packet,
+        hash: Hash,
+        hairpin: bool,
+    ) -> Verdict {
+        if !hairpin {
+            return core.into_tunnel(self.burst, rings, softwire, packet, hash);
+        }
+        let inside = Ipv4::read_from_prefix(packet.bytes(rings.rx)).map(|(ip, _)| ip.dst);
+        match inside.map(|dst| self.burst.snapshot.routes.lookup(dst)) {
+            Ok(Route::Link(link)) => core.to_lan(self.burst, rings, link, packet, Verdict::Hairpin),
+            _ => Reason::NoRoute.into(),
+        }
+    }
+
     /// A first fragment has come: those that waited for it go after it.
-    fn release_waiting(&self, core: &mut Core, rings: &mut Rings, softwire: &Softwire, first: &Ipv4) {
+    fn release_waiting(&self, core: &mut Core, rings: &mut Rings, softwire: &Softwire, first: &Ipv4, hairpin: bool) {
         if softwire.napt.is_none() || first.fragment_offset() != 0 || !first.more_fragments() {
             return;
         }
         while let Some(mut waiting) = core.fragments.ready(Direction::Outbound, first) {
             let verdict = match ipv4::check(&waiting.bytes) {
-                Ok(checked) => match self.translate(core, softwire, &mut waiting.bytes, checked, false) {
-                    Ok(hash) => core.into_tunnel(self.burst, rings, softwire, Packet::Bytes(&waiting.bytes), hash),
+                Ok(checked) => match self.translate(core, softwire, &mut waiting.bytes, checked, hairpin) {
+                    Ok(hash) => self.forward(core, rings, softwire, Packet::Bytes(&waiting.bytes), hash, hairpin),
                     Err(_) => Reason::NaptFragment.into(),
                 },
                 Err(reason) => reason.into(),

@@ -37,8 +37,8 @@ impl From<Reason> for Not {
 
 /// What a packet carries, as far as a NAPT must know.
 enum Carried {
-    /// Ports or an identifier. TCP flags, 0 for others. `first`: more fragments follow.
-    Flow { src: Port, dst: Port, flags: u8, opens: bool },
+    /// Ports or an identifier. TCP flags, 0 for others. Whether it may open a session.
+    Flow { src: Port, dst: Port, flags: u8, opens: Result<(), Reason> },
     /// An ICMP error about a packet that went the other way.
     Error(Quoted),
     /// A fragment without transport header.
@@ -91,7 +91,7 @@ impl Translator<'_> {
         ip: &Ipv4,
         [src, dst]: [Port; 2],
         flags: u8,
-        opens: bool,
+        opens: Result<(), Reason>,
     ) -> Result<(Hash, bool, &Session), Reason> {
         let (src, dst) = (Endpoint::new(ip.src, src), Endpoint::new(ip.dst, dst));
         let kind = match direction {
@@ -102,14 +102,14 @@ impl Translator<'_> {
         let hash = self.napt.hash(&key);
         let (id, opened) = match self.napt.find(&key, hash) {
             Some(id) => (id, false),
-            None if !opens => return Err(Reason::NaptNoSession),
-            None => (
-                match direction {
+            None => {
+                opens?;
+                let id = match direction {
                     Direction::Outbound => self.napt.create_outbound(ip.protocol, src, dst, flags, self.now)?,
                     Direction::Inbound => self.napt.create_inbound(ip.protocol, src, dst, flags, self.now)?,
-                },
-                true,
-            ),
+                };
+                (id, true)
+            }
         };
         let session = self.napt.session(id);
         if ip.protocol == protocol::TCP && !opened {
@@ -173,6 +173,22 @@ impl Translator<'_> {
     }
 }
 
+/// Whether a TCP or UDP header does not contradict itself: `len` is that of the whole transport
+/// payload, `header` its first bytes. Asked of a packet that is to open a session; once one is
+/// there, ports are all that a translator reads, and what is wrong with the rest is for the host
+/// to say.
+pub(super) fn is_sound(protocol: u8, len: usize, header: &[u8]) -> bool {
+    match (protocol, header) {
+        (protocol::TCP, &[_, _, _, _, _, _, _, _, _, _, _, _, offset, ..]) => {
+            let header_len = usize::from(offset >> 4) * 4;
+            (20..=len).contains(&header_len)
+        }
+        (protocol::UDP, &[_, _, _, _, a, b, ..]) => (8..=len).contains(&u16::from_be_bytes([a, b]).into()),
+        (protocol::TCP | protocol::UDP, _) => false,
+        _ => true,
+    }
+}
+
 /// Finds ports, identifier or quoted packet.
 fn read(ip: &Ipv4, direction: Direction, transport: &[u8]) -> Result<Carried, Reason> {
     if ip.fragment_offset() != 0 {
@@ -180,22 +196,17 @@ fn read(ip: &Ipv4, direction: Direction, transport: &[u8]) -> Result<Carried, Re
         let overwrites = ip.protocol == protocol::TCP && ip.fragment_offset() < 20;
         return if overwrites { Err(Reason::Ipv4Fragment) } else { Ok(Carried::LaterFragment) };
     }
+    let len = if ip.more_fragments() { usize::MAX } else { transport.len() };
+    let opens = if is_sound(ip.protocol, len, transport) { Ok(()) } else { Err(Reason::TransportHeader) };
     let port = |at: usize| transport.get(at..at + 2).map(|b| Port([b[0], b[1]])).ok_or(Reason::TransportHeader);
     match ip.protocol {
         protocol::TCP => {
             let header = transport.get(..20).ok_or(Reason::TransportHeader)?;
-            if header[12] >> 4 < 5 {
-                return Err(Reason::TransportHeader);
-            }
-            Ok(Carried::Flow { src: port(0)?, dst: port(2)?, flags: header[13], opens: true })
+            Ok(Carried::Flow { src: port(0)?, dst: port(2)?, flags: header[13], opens })
         }
         protocol::UDP => {
-            let header = transport.get(..8).ok_or(Reason::TransportHeader)?;
-            let len = u16::from_be_bytes([header[4], header[5]]) as usize;
-            if len < 8 || !ip.more_fragments() && len > transport.len() {
-                return Err(Reason::TransportHeader);
-            }
-            Ok(Carried::Flow { src: port(0)?, dst: port(2)?, flags: 0, opens: true })
+            transport.get(..8).ok_or(Reason::TransportHeader)?;
+            Ok(Carried::Flow { src: port(0)?, dst: port(2)?, flags: 0, opens })
         }
         protocol::ICMP => {
             let (icmp, _) = Icmp::read_from_prefix(transport).map_err(|_| Reason::TransportHeader)?;
@@ -204,8 +215,8 @@ fn read(ip: &Ipv4, direction: Direction, transport: &[u8]) -> Result<Carried, Re
                 Direction::Inbound => [Port::default(), icmp.id],
             };
             match icmp.kind {
-                Icmp::ECHO_REQUEST => Ok(Carried::Flow { src, dst, flags: 0, opens: true }),
-                Icmp::ECHO_REPLY => Ok(Carried::Flow { src, dst, flags: 0, opens: false }),
+                Icmp::ECHO_REQUEST => Ok(Carried::Flow { src, dst, flags: 0, opens: Ok(()) }),
+                Icmp::ECHO_REPLY => Ok(Carried::Flow { src, dst, flags: 0, opens: Err(Reason::NaptNoSession) }),
                 kind if Icmp::is_error4(kind) && !ip.is_fragment() => Ok(Carried::Error(quoted(transport)?)),
                 _ => Err(Reason::NaptProtocol),
             }
