@@ -204,6 +204,20 @@ fn a_cut_capture_is_played_as_far_as_it_goes_and_named() {
 }
 
 #[test]
+fn both_directions_in_one_capture_are_noticed_and_can_be_left_out() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pcap-fixtures/quic-like.pcap.gz");
+    let fixture = fixture.to_str().unwrap();
+    let (all, run) = replay_json(&IPIP, &["--lan", fixture]);
+    assert_eq!(all["verdicts"]["outbound"], 248);
+    assert!(text(&run.stderr).contains("--skip-source 02:00:00:00:01:01"), "{}", text(&run.stderr));
+    let (half, run) = replay_json(&IPIP, &["--lan", fixture, "--skip-source", "02:00:00:00:01:01"]);
+    assert_eq!((&half["verdicts"]["outbound"], &half["lan"]["skipped"]), (&136.into(), &112.into()));
+    assert_eq!(text(&run.stderr), "");
+    let run = hikyaku(["replay", "--skip-source", "02:00:00:00:01"]);
+    assert!(text(&run.stderr).contains("an Ethernet address is written as"));
+}
+
+#[test]
 fn original_time_waits_and_gives_the_same() {
     let dir = Dir::new("original");
     let lan = dir.capture("lan.pcap", &[(0, request(10, 1000)), (300_000_000, request(10, 1001))]);

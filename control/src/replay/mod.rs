@@ -2,6 +2,7 @@
 
 mod player;
 mod report;
+mod stations;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use hikyaku_dataplane::napt;
+use hikyaku_dataplane::packet::Mac;
 
 use crate::capture::{Precision, Reader, Writer};
 use crate::exit::Usage;
@@ -85,6 +87,11 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "MODE", value_enum)]
     pub filtering: Option<FilteringMode>,
 
+    /// Leave out frames from this Ethernet address: what the router of the capture itself sent,
+    /// where a capture has both directions. May be given more than once.
+    #[arg(long, value_name = "MAC", value_parser = mac)]
+    pub skip_source: Vec<Mac>,
+
     /// How fast to play: `fast` does not wait between frames, `original` waits as long as the
     /// capture did. The router's clock shows the same in both.
     #[arg(long, value_name = "PACE", value_enum, default_value_t = Pace::Fast)]
@@ -106,6 +113,14 @@ pub enum FilteringMode {
     AddressAndPort,
     /// Anybody's.
     Endpoint,
+}
+
+/// Reads an Ethernet address.
+fn mac(text: &str) -> Result<Mac, String> {
+    let bytes: Option<Vec<u8>> =
+        text.split([':', '-']).map(|byte| u8::from_str_radix(byte, 16).ok().filter(|_| byte.len() <= 2)).collect();
+    let mac = bytes.and_then(|bytes| bytes.try_into().ok());
+    mac.map(Mac).ok_or_else(|| "an Ethernet address is written as 02:00:00:00:01:0a".to_string())
 }
 
 impl ReplayArgs {
@@ -189,7 +204,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let router = MemoryRouter::new(&setup, &args.tuning)?;
     debug_assert!(args.tunnel_mtu <= LINK_MTU);
 
-    let played = Player::new(router, args.time, &args.tuning).play(ends, outs)?;
+    let played = Player::new(router, args.time, &args.skip_source, &args.tuning).play(ends, outs)?;
     for warning in played.warnings() {
         eprintln!("hikyaku: {warning}");
     }

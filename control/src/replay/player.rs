@@ -12,6 +12,7 @@ use hikyaku_dataplane::packet::Mac;
 use hikyaku_dataplane::ring::memory::Wire;
 use hikyaku_dataplane::time::Time;
 
+use super::stations::Stations;
 use crate::capture::{CaptureError, Packet, Reader, Writer};
 use crate::memory_router::MemoryRouter;
 use crate::table::grouped;
@@ -75,6 +76,8 @@ pub struct Flow {
     pub cut: u64,
     /// Frames too large for a ring's buffer; they were not played.
     pub oversize: u64,
+    /// Frames left out as asked (`--skip-source`).
+    pub skipped: u64,
 }
 
 /// All that a replay found out.
@@ -92,6 +95,8 @@ pub struct Played {
     pub took: Duration,
     /// How long the path itself took of that.
     pub path: Duration,
+    /// Stations that look like the router of a capture with both directions in it.
+    pub routers: Ends<Option<Mac>>,
     /// Captures that ended badly.
     pub errors: Vec<CaptureError>,
 }
@@ -104,6 +109,8 @@ pub struct Player {
     flows: Ends<Flow>,
     path: Duration,
     progress: Progress,
+    skip: Vec<Mac>,
+    stations: Ends<Stations>,
 }
 
 /// A capture and its next frame.
@@ -134,12 +141,20 @@ impl Source {
 }
 
 impl Player {
-    /// Plays through `router`.
-    pub fn new(router: MemoryRouter, pace: Pace, tuning: &TuningArgs) -> Self {
+    /// Plays through `router` what does not come from one of the stations `skip`.
+    pub fn new(router: MemoryRouter, pace: Pace, skip: &[Mac], tuning: &TuningArgs) -> Self {
         // A packet may leave in several fragments: the transmit rings keep room for them.
         let burst = usize::from(tuning.batch).min(tuning.ring_slots as usize / 4);
-        let (flows, path) = (Ends::default(), Duration::ZERO);
-        Self { router, pace, burst, flows, path, progress: Progress::new() }
+        Self {
+            router,
+            pace,
+            burst,
+            flows: Ends::default(),
+            path: Duration::ZERO,
+            progress: Progress::new(),
+            skip: skip.to_vec(),
+            stations: Ends::default(),
+        }
     }
 
     /// Plays both captures to their ends. Bad captures are in the result; the error is one of writing.
@@ -153,6 +168,11 @@ impl Player {
         let (mut waiting, mut burst) = (0, (End::Lan, epoch));
         while let Some(end) = earlier(&sources) {
             let Some(packet) = sources.of(end).advance(&mut errors) else { break };
+            if packet.bytes.get(6..12).is_some_and(|source| self.skip.iter().any(|mac| mac.0 == *source)) {
+                self.flows.of(end).skipped += 1;
+                continue;
+            }
+            self.stations.of(end).note(&packet.bytes);
             // Clocks of captures may step back; the router's does not.
             let time = packet.time.max(clock);
             if waiting >= self.burst || burst.0 != end || time.since(burst.1) > BURST {
@@ -182,6 +202,7 @@ impl Player {
             captured: clock.since(epoch),
             took: started.elapsed(),
             path: self.path,
+            routers: Ends { lan: self.stations.lan.router(), wan: self.stations.wan.router() },
             errors,
         })
     }
@@ -281,7 +302,13 @@ impl Played {
     /// What the user should know besides the numbers.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        for (name, flow) in [("--lan", &self.flows.lan), ("--wan", &self.flows.wan)] {
+        let sides = [("--lan", &self.flows.lan, self.routers.lan), ("--wan", &self.flows.wan, self.routers.wan)];
+        for (name, flow, router) in sides {
+            if let Some(router) = router {
+                warnings.push(format!(
+                    "{name}: both directions are in the capture, and all of it was played as if it came in here; leave out what the router sent, probably --skip-source {router}"
+                ));
+            }
             if flow.cut > 0 {
                 let n = grouped(flow.cut);
                 warnings.push(format!(

@@ -1,0 +1,67 @@
+//! Notices captures that have both directions in one file: the router's own frames are no input.
+
+use std::collections::HashMap;
+
+use hikyaku_dataplane::packet::Mac;
+
+/// Stations that are watched, at most.
+const MAX: usize = 4096;
+
+/// Who sends and who is sent to.
+#[derive(Clone, Debug, Default)]
+pub struct Stations(HashMap<Mac, Traffic>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Traffic {
+    sent: u64,
+    received: u64,
+}
+
+impl Stations {
+    /// Takes note of a frame.
+    pub fn note(&mut self, frame: &[u8]) {
+        let Some((header, _)) = frame.split_first_chunk::<14>() else { return };
+        let [dst, src] = [0, 6].map(|at| Mac(*header[at..].first_chunk().expect("six bytes")));
+        let is_ip = matches!(header[12..], [0x08, 0x00] | [0x86, 0xdd]);
+        if !is_ip || dst.is_group() {
+            return;
+        }
+        for (station, is_source) in [(src, true), (dst, false)] {
+            if self.0.len() < MAX || self.0.contains_key(&station) {
+                let traffic = self.0.entry(station).or_default();
+                *(if is_source { &mut traffic.sent } else { &mut traffic.received }) += 1;
+            }
+        }
+    }
+
+    /// The station that most frames were for, if it sent some itself and is not the only such one:
+    /// the router, in a capture of both directions.
+    pub fn router(&self) -> Option<Mac> {
+        let both: Vec<_> = self.0.iter().filter(|(_, t)| t.sent > 0 && t.received > 0).collect();
+        let total: u64 = both.iter().map(|(_, t)| t.received).sum();
+        let (router, _) = both.iter().max_by_key(|(_, t)| (t.sent + t.received, t.received))?;
+        (both.len() > 1 && total > 0).then_some(**router)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(src: u8, dst: u8) -> Vec<u8> {
+        vec![2, 0, 0, 0, 0, dst, 2, 0, 0, 0, 0, src, 8, 0]
+    }
+
+    #[test]
+    fn both_directions_are_noticed_and_one_is_not() {
+        let mut stations = Stations::default();
+        for host in [10, 11, 12] {
+            stations.note(&frame(host, 1));
+        }
+        assert_eq!(stations.router(), None);
+        for host in [10, 11, 12] {
+            stations.note(&frame(1, host));
+        }
+        assert_eq!(stations.router(), Some(Mac([2, 0, 0, 0, 0, 1])));
+    }
+}
