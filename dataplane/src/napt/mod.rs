@@ -16,6 +16,7 @@ mod timeouts;
 
 pub use fragments::{Fragments, Learned, Waiting};
 pub use key::{Endpoint, Hash, Hasher, Key, Kind, pair_addrs, pair_ports, split_addrs, split_ports};
+pub use ports::PortSet;
 pub use readers::ReaderId;
 pub use session::{Direction, Rewrite, Session, SessionId};
 pub use table::{Config, Filtering, Napt, Refused, Stats};

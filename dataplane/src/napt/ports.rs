@@ -4,6 +4,34 @@ use rand::Rng;
 
 use crate::packet::{Port, protocol};
 
+/// The ports that a NAPT may use: all 65,536, or the share of one MAP CE or lw4o6 line
+/// (RFC 7597 5.1): of the `offset` first bits not all zero (unless there are none), then `psid` in
+/// `length` bits, then any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortSet {
+    offset: u8,
+    length: u8,
+    psid: u16,
+}
+
+impl PortSet {
+    /// All.
+    pub const ALL: Self = Self { offset: 0, length: 0, psid: 0 };
+
+    /// The set of `psid`; `None` if it does not fit `length` bits or these not a port.
+    pub fn new(offset: u8, length: u8, psid: u16) -> Option<Self> {
+        let fits = offset as u32 + length as u32 <= 16 && u32::from(psid) >> length == 0;
+        fits.then_some(Self { offset, length, psid })
+    }
+
+    /// Whether `port` is in it.
+    pub fn contains(self, port: u16) -> bool {
+        let (port, below) = (u32::from(port), 16 - self.offset - self.length);
+        let is_ours = port >> below & ((1 << self.length) - 1) == u32::from(self.psid);
+        is_ours && (self.offset == 0 || port >> (16 - self.offset) != 0)
+    }
+}
+
 /// The outside ports of one address, a bit each, for TCP, UDP and ICMP identifiers.
 #[derive(Debug)]
 pub(super) struct Ports {
@@ -23,11 +51,11 @@ fn plane(protocol: u8) -> usize {
 }
 
 impl Ports {
-    /// All ports free that `usable` says may be used.
-    pub fn new(usable: impl Fn(u16) -> bool) -> Self {
+    /// All ports of `set` free.
+    pub fn new(set: PortSet) -> Self {
         let mut bits = Box::new([0u64; 1024]);
         let mut left = 0;
-        for port in (0..=u16::MAX).filter(|&p| usable(p)) {
+        for port in (0..=u16::MAX).filter(|&p| set.contains(p)) {
             bits[port as usize / 64] |= 1 << (port % 64);
             left += 1;
         }
@@ -102,20 +130,42 @@ mod tests {
     #[test]
     fn every_port_is_given_once_until_none_is_left() {
         let mut rng = rand::rngs::StdRng::seed_from_u64(1);
-        let usable = |p: u16| (p >> 6) & 63 == 5;
-        let mut ports = Ports::new(usable);
+        // RFC 7597 5.1 with a = 4, k = 6, m = 6: 15 blocks of 64.
+        let set = PortSet::new(4, 6, 5).unwrap();
+        let mut ports = Ports::new(set);
         let given: BTreeSet<u16> =
             std::iter::from_fn(|| ports.take(protocol::TCP, Port::from(320), &mut rng)).map(Port::number).collect();
-        assert_eq!(given, (0..=u16::MAX).filter(|&p| p != 0 && usable(p)).collect());
+        assert_eq!(given, (0..=u16::MAX).filter(|&p| set.contains(p)).collect());
+        assert_eq!((given.len(), given.first()), (15 * 64, Some(&4416)));
         assert!(ports.take(protocol::UDP, Port::from(320), &mut rng).is_some(), "protocols do not share");
         ports.give_back(protocol::TCP, Port::from(4416));
         assert_eq!(ports.take(protocol::TCP, Port::from(1), &mut rng), Some(Port::from(4416)));
     }
 
     #[test]
+    fn port_sets_share_all_ports_but_the_first_ones() {
+        for (offset, length) in [(0u8, 0u8), (0, 4), (4, 8), (6, 8), (1, 15), (0, 16), (16, 0)] {
+            let mut owners = vec![0u32; 1 << 16];
+            for psid in 0..1u32 << length {
+                let set = PortSet::new(offset, length, psid as u16).unwrap();
+                (0..=u16::MAX).filter(|&p| set.contains(p)).for_each(|p| owners[p as usize] += 1);
+                if length == 16 && psid == 3 {
+                    break;
+                }
+            }
+            let first = if offset == 0 { 0 } else { 1 << (16 - offset) };
+            assert!(owners[..first].iter().all(|&n| n == 0), "a = {offset}, k = {length}");
+            let last = if length == 16 { 4 } else { 1 << 16 };
+            assert!(owners[first..last].iter().all(|&n| n == 1), "a = {offset}, k = {length}");
+        }
+        assert_eq!(PortSet::new(4, 13, 0), None);
+        assert_eq!(PortSet::new(4, 8, 256), None);
+    }
+
+    #[test]
     fn rfc4787_req3_port_is_preserved_and_keeps_its_range() {
         let mut rng = rand::rngs::StdRng::seed_from_u64(2);
-        let mut ports = Ports::new(|_| true);
+        let mut ports = Ports::new(PortSet::ALL);
         for edge in [0u16, 1, 1023, 1024, 65535] {
             assert_eq!(ports.take(protocol::UDP, edge.into(), &mut rng), Some(edge.into()));
             let other = ports.take(protocol::UDP, edge.into(), &mut rng).unwrap().number();

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 
 use super::index::Index;
 use super::key::{Endpoint, Hash, Hasher, Key, Kind, split_addrs, split_ports};
-use super::ports::Ports;
+use super::ports::{PortSet, Ports};
 use super::readers::{ReaderId, Readers};
 use super::session::{Direction, Session, SessionId, state};
 use super::sync::{AtomicU32, Mutex, MutexGuard, Ordering::Relaxed, Slab, slab};
@@ -34,6 +34,8 @@ pub enum Filtering {
 pub struct Config {
     /// The address that the Internet sees.
     pub outside: Ipv4Addr,
+    /// Its ports that are ours.
+    pub ports: PortSet,
     /// Most sessions at a time: a power of two from 2^10 to 2^23.
     pub sessions: u32,
     /// Who may send to a mapping.
@@ -60,6 +62,7 @@ impl Config {
     pub fn new(outside: Ipv4Addr) -> Self {
         Self {
             outside,
+            ports: PortSet::ALL,
             sessions: 1 << 18,
             filtering: Filtering::default(),
             timeouts: Timeouts::default(),
@@ -168,7 +171,7 @@ impl Napt {
                 free: (1..=n).collect(),
                 ready: n as usize,
                 sealed: (0, 0),
-                ports: Ports::new(|_| true),
+                ports: Ports::new(config.ports),
                 wheel: [0; WHEEL],
                 wheel_now: 0,
                 rng,
