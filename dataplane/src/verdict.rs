@@ -92,7 +92,7 @@ reasons! {
     TunnelProtocol = "tunnel-protocol",
     /// Congestion marked outside, inside not ECN capable (RFC 6040 4.2).
     TunnelEcn = "tunnel-ecn",
-    /// An ICMPv6 error about the tunnel that quotes nothing we sent.
+    /// An ICMPv6 error about the tunnel that quotes nothing we sent, or says what cannot be.
     TunnelIcmpForged = "tunnel-icmp-forged",
     /// An ICMPv6 error about the tunnel, taken note of or relayed to the inner source.
     TunnelIcmp = "tunnel-icmp",

@@ -126,9 +126,12 @@ pub fn check(bytes: &[u8]) -> Result<Checked, Reason> {
     if Sum::new().bytes(&bytes[..header_len]).checksum() != Checksum::ABSENT {
         return Err(Reason::Ipv4Checksum);
     }
-    // RFC 791: fragments but the last carry a multiple of eight bytes, and nothing reaches past 65535.
+    // RFC 791: fragments but the last carry a multiple of eight bytes, none carries nothing, and
+    // nothing reaches past 65535.
     let payload = len - header_len;
-    if ip.more_fragments() && payload % 8 != 0 || ip.fragment_offset() + payload > 65535 - header_len {
+    if ip.is_fragment() && payload == 0
+        || ip.more_fragments() && payload % 8 != 0
+        || ip.fragment_offset() + payload > 65535 - header_len {
         return Err(Reason::Ipv4Fragment);
     }
     Ok(Checked { header_len, len })

@@ -77,6 +77,22 @@ pub struct Walked {
     pub fragment: Option<usize>,
 }
 
+/// RFC 8200 4.2: the upper two bits of an option's type say whether a node that does not know it
+/// passes over it. Those that may be passed over ask nothing of us, the tunnel encapsulation limit
+/// included (RFC 2473 4.1.1: it binds who encapsulates).
+fn may_pass(mut options: &[u8]) -> bool {
+    loop {
+        match *options {
+            [] => return true,
+            [0, ref rest @ ..] => options = rest,
+            [kind, len, ref rest @ ..] if kind >> 6 == 0 && len as usize <= rest.len() => {
+                options = &rest[len as usize..];
+            }
+            _ => return false,
+        }
+    }
+}
+
 /// At most this many extension headers are walked over: more than any honest sender uses.
 pub const MAX_EXTENSIONS: usize = 8;
 
@@ -101,11 +117,13 @@ pub fn walk(bytes: &[u8]) -> Result<Walked, Reason> {
                 if at.protocol == protocol::ROUTING && header[3] != 0 {
                     return Err(Reason::Ipv6Extension);
                 }
-                at.protocol = header[0];
-                at.offset += 8 + header[1] as usize * 8;
-                if at.offset > end {
+                let (kind, len) = (at.protocol, 8 + header[1] as usize * 8);
+                let header = header.get(..len).ok_or(Reason::Ipv6Extension)?;
+                if kind != protocol::ROUTING && !may_pass(&header[2..]) {
                     return Err(Reason::Ipv6Extension);
                 }
+                at.protocol = header[0];
+                at.offset += len;
             }
             protocol::FRAGMENT => {
                 let (header, _) =

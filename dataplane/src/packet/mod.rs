@@ -84,6 +84,13 @@ impl Addr4 {
     }
 }
 
+impl Addr4 {
+    /// Of one link, not to be forwarded (RFC 3927 2.6.2).
+    pub fn is_link_local(self) -> bool {
+        self.0[..2] == [169, 254]
+    }
+}
+
 impl From<Ipv4Addr> for Addr4 {
     fn from(a: Ipv4Addr) -> Self {
         Self(a.octets())

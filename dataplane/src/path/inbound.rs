@@ -153,7 +153,9 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
     /// An address of our side, which no packet from outside may claim to come from.
     #[inline(always)]
     fn is_ours(&self, src: Addr4) -> bool {
-        src.word() == self.outside || matches!(self.burst.snapshot.routes.lookup(src), Route::Link(_) | Route::Local)
+        src.word() == self.outside
+            || src.is_link_local()
+            || matches!(self.burst.snapshot.routes.lookup(src), Route::Link(_) | Route::Local)
     }
 
     /// Everything again from the start, with a reason for each thing that is wrong.
@@ -179,16 +181,23 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
         }
         let walked = ipv6::walk(bytes)?;
         let (outer, _) = Ipv6::read_from_prefix(bytes).map_err(|_| Reason::Ipv6Truncated)?;
+        // RFC 1812 5.3.4 for the other protocol: what came to all is not forwarded to one.
+        if ethernet.dst.is_group() && outer.dst.0[0] != 0xff {
+            return Err(Reason::OtherStation);
+        }
         let is_local = |s: &&Softwire| s.link == link && s.local == outer.dst;
         let Some(softwire) = snapshot.softwires.iter().find(is_local) else {
             return Ok(Some(native6(core, self.burst, rings.rx.bytes(frame))));
         };
+        // RFC 8200 4.5: what a later fragment says of its payload does not count.
+        let later = walked.fragment.is_some_and(|at| (bytes[at + 2], bytes[at + 3] & 0xf8) != (0, 0));
         let tunnelled = matches!(walked.protocol, protocol::IPV4 | protocol::DESTINATION);
-        if !tunnelled {
+        if !tunnelled && !later {
             return match walked.protocol {
                 protocol::ICMPV6 if walked.fragment.is_none() => {
                     let message = &bytes[walked.offset..walked.end];
-                    if message.first().is_none_or(|&kind| kind >= 128) {
+                    let Some(&kind) = message.first() else { return Err(Reason::TransportHeader) };
+                    if kind >= 128 {
                         return Ok(Some(core.punt(link, rings.rx.bytes(frame))));
                     }
                     // The answer is made while the frame lies in its buffer: a copy of the little

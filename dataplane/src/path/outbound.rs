@@ -227,13 +227,16 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
         // To us: DHCP and the like to the control thread; nothing else that is not unicast goes on.
         let route = self.burst.snapshot.routes.lookup(ip.dst);
         let broadcast = ip.dst == BROADCAST || self.link.sources4.iter().any(|p| p.len() > 0 && p.is_broadcast(ip.dst));
-        if route == Route::Local || broadcast && is_dhcp(&ip, &bytes[checked.header_len..checked.len]) {
+        if broadcast && is_dhcp(&ip, &bytes[checked.header_len..checked.len]) {
             return Ok(Some(core.punt(self.burst.link, rings.rx.bytes(frame))));
         }
-        if dst.is_group() || broadcast || !ip.dst.is_host() {
+        if dst.is_group() || broadcast || !ip.dst.is_host() || ip.dst.is_link_local() {
             return Err(drop(Reason::Ipv4Destination));
         }
         self.source(&ip).map_err(drop)?;
+        if route == Route::Local {
+            return Ok(Some(core.punt(self.burst.link, rings.rx.bytes(frame))));
+        }
         if refused_option(&bytes[20..checked.header_len]) {
             return Err(drop(Reason::Ipv4Option));
         }

@@ -11,6 +11,7 @@ use crate::icmp::{self, Message};
 use crate::napt::Direction;
 use crate::packet::{Addr6, Ipv4, ipv4};
 use crate::snapshot::{B4_ADDRESS, Side, Softwire};
+use crate::tunnel::{IPV6_MIN_MTU, OUTER_LEN};
 use crate::verdict::{Reason, Verdict};
 
 impl Core {
@@ -41,6 +42,16 @@ impl Core {
     ) -> Result<(), Reason> {
         let Burst { snapshot, link, now, .. } = burst;
         let error = icmp::about_tunnel((src, softwire.local), message, (softwire.local, softwire.remote))?;
+        // RFC 4443 2.2: no group and no unspecified address sends.
+        if src.0[0] == 0xff || src == Addr6::default() {
+            return Err(Reason::TunnelIcmpForged);
+        }
+        // RFC 8201 4: less than any IPv6 link carries is to be discarded. Nor was a packet too big
+        // for what is as large as itself.
+        let quoted_len = OUTER_LEN as u32 + u32::from(u16::from_be_bytes([message[12], message[13]]));
+        if matches!(error.kind, Kind::PacketTooBig(told) if !(IPV6_MIN_MTU.into()..quoted_len).contains(&told)) {
+            return Err(Reason::TunnelIcmpForged);
+        }
         let link_mtu = snapshot.links[link.index()].mtu;
         let mut path_mtu = softwire.state.path_mtu(now, link_mtu);
         if let Kind::PacketTooBig(told) = error.kind {

@@ -111,7 +111,9 @@ impl Default for Routes {
 impl Routes {
     /// A table of these routes. Of two with the same prefix the first counts.
     pub fn new(routes: impl IntoIterator<Item = (Prefix4, Route)>) -> Self {
-        let mut prefixes: Vec<_> = routes.into_iter().collect();
+        // RFC 3927 2.6.2; a longer prefix on a link of one's own still counts.
+        let link_local = Prefix4::new(Ipv4Addr::new(169, 254, 0, 0), 16).expect("16 bits are not too many");
+        let mut prefixes: Vec<_> = routes.into_iter().chain([(link_local, Route::Unreachable)]).collect();
         prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len));
         let mut table = Self { by_octet: Box::new([None; 256]), default_by_octet: Box::new([false; 256]), prefixes };
         for octet in 0..=255u8 {
@@ -176,6 +178,7 @@ mod tests {
                 let covers = |&&(a, len, _): &&(u32, u8, u8)| len == 0 || (a ^ addr) >> (32 - len) == 0;
                 let longest = routes.iter().filter(covers).map(|&(_, len, _)| len).max();
                 let first = routes.iter().filter(covers).find(|&&(_, len, _)| Some(len) == longest);
+                let first = first.filter(|&&(_, len, _)| len >= 16 || addr >> 16 != 0xa9fe);
                 let addr = Addr4::from(Ipv4Addr::from(addr));
                 let expected = first.filter(|_| addr.is_host()).map_or(Route::Unreachable, |&(_, _, to)| Route::Link(LinkId(to)));
                 prop_assert_eq!(table.lookup(addr), expected);
