@@ -185,7 +185,7 @@ impl Core {
                 originate(tx, softwire.link, headers.ethernet, &Composed::new([header.as_bytes(), &[]], bytes))
             }
             (Fit::Whole, Packet::Frame(frame)) => {
-                let frame = frame.push(OUTER_LEN as u16);
+                let frame = frame.push(OUTER_LEN);
                 let bytes = rx.bytes(frame);
                 bytes[..ETHERNET].copy_from_slice(headers.ethernet.as_bytes());
                 bytes[ETHERNET..][..OUTER_LEN].copy_from_slice(header.as_bytes());

@@ -1,9 +1,9 @@
 //! Tunnel to LAN.
 
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::FromBytes;
 
 use super::closer::{ETHERNET, Packet, native6, pad, refused_option};
-use super::gate::{self, Pattern, Tunnelled};
+use super::gate::{self, Pattern, Plain, Tunnelled};
 use super::translate::{Not, Translator};
 use super::{Burst, Core, Lane, Meta, Rings, Way, ports_of, rewrite};
 use crate::counters::Event;
@@ -113,9 +113,11 @@ impl<const NAPT: bool> Way for Inbound<'_, NAPT> {
         let link = softwire.host_link(self.burst.snapshot, view.inner.dst).ok_or(Verdict::Dropped(Reason::NoRoute))?;
         let lan = &self.burst.snapshot.links[link.index()];
         let station = lan.neighbours.get(view.inner.dst).ok_or(Verdict::Dropped(Reason::NoNeighbour))?;
-        let ethernet = Ethernet { dst: station, src: lan.mac, ethertype: ethertype::IPV4.into() };
-        let frame = meta.frame.pop(OUTER_LEN as u16).with_len(ETHERNET + len);
-        rings.rx.head(frame)[..ETHERNET].copy_from_slice(ethernet.as_bytes());
+        let frame = meta.frame.pop(OUTER_LEN).with_len(ETHERNET + len);
+        let view: &mut Plain = zerocopy::transmute_mut!(rings.rx.head(frame));
+        view.ethernet.dst = station;
+        view.ethernet.src = lan.mac;
+        view.ethernet.ethertype.set(ethertype::IPV4);
         let frame = pad(rings.rx, frame);
         Ok(core.send(rings, link, frame).map_err(Verdict::from)?)
     }
@@ -131,21 +133,21 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
         let (payload, total) = (view.outer.payload_len.get() as usize, ip.len());
         let least = 20 + if tcp { 20 } else { 8 };
         self.softwire.is_some()
-            & self.pattern.fits(head)
-            & (view.outer.next_header == protocol::IPV4)
-            & (view.outer.src.word() ^ self.ends[0] | view.outer.dst.word() ^ self.ends[1] == 0)
-            & (ip.version_ihl == 0x45)
-            & (payload + 54 <= frame.len())
-            & (total <= payload)
-            & (total >= least)
-            & (total <= self.whole)
-            & (ip.ttl > 1)
-            & header_is_right(header)
-            & !ip.is_fragment()
-            & (!NAPT | tcp | udp)
-            & ip.src.is_host()
-            & ip.dst.is_host()
-            & (ip.src.word() != self.outside)
+            && self.pattern.fits(head)
+            && (view.outer.next_header == protocol::IPV4)
+            && (view.outer.src.word() ^ self.ends[0] | view.outer.dst.word() ^ self.ends[1] == 0)
+            && (ip.version_ihl == 0x45)
+            && (payload + 54 <= frame.len())
+            && (total <= payload)
+            && (total >= least)
+            && (total <= self.whole)
+            && (ip.ttl > 1)
+            && header_is_right(header)
+            && !ip.is_fragment()
+            && (!NAPT || tcp || udp)
+            && ip.src.is_host()
+            && ip.dst.is_host()
+            && (ip.src.word() != self.outside)
             && self.burst.fast
             && (NAPT || (self.burst.snapshot.routes.is_default(ip.src) || !self.is_ours(ip.src)) && ip.src != ip.dst)
     }
@@ -221,7 +223,7 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
                 return Err(Reason::TunnelProtocol);
             }
             // The inner packet stays where it is; what will be its Ethernet header ends where it begins.
-            let frame = frame.with_len(ETHERNET + walked.end).pop(walked.offset as u16);
+            let frame = frame.with_len(ETHERNET + walked.end).pop(walked.offset);
             return Ok(self.deliver(core, rings, softwire, Inner::Frame(frame), outer.traffic_class()));
         }
         let Core { counters, reassembler, scratch, .. } = core;

@@ -145,7 +145,7 @@ impl<const NAPT: bool> Way for Outbound<'_, NAPT> {
         view.outer.payload_len = len;
         view.outer.version_class_flow =
             Ipv6::version_class_flow(view.inner.tos & wire.class[0] | wire.class[1], hash.flow_label());
-        let frame = meta.frame.push(OUTER_LEN as u16).with_len(ETHERNET + OUTER_LEN + len.get() as usize);
+        let frame = meta.frame.push(OUTER_LEN).with_len(ETHERNET + OUTER_LEN + len.get() as usize);
         Ok(core.send(rings, wire.softwire.link, frame).map_err(Verdict::from)?)
     }
 }
@@ -161,15 +161,15 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
         let total = ip.len();
         let least = 20 + if tcp { 20 } else { 8 };
         self.pattern.fits(head)
-            & (total >= least)
-            & (total + 14 <= frame.len())
-            & (total <= wire.whole)
-            & (ip.ttl > 1)
-            & header_is_right(header)
-            & !ip.is_fragment()
-            & (!NAPT | tcp | udp)
-            & ip.src.is_host()
-            & (ip.dst.word() != self.outside)
+            && (total >= least)
+            && (total + 14 <= frame.len())
+            && (total <= wire.whole)
+            && (ip.ttl > 1)
+            && header_is_right(header)
+            && !ip.is_fragment()
+            && (!NAPT || tcp || udp)
+            && ip.src.is_host()
+            && (ip.dst.word() != self.outside)
             && self.burst.fast
             && (NAPT && self.sources.contains(ip.src) || self.source(ip).is_ok())
             && (self.burst.snapshot.routes.is_default(ip.dst)

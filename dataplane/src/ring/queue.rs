@@ -73,31 +73,58 @@ impl Headroom {
 
 /// A received frame: which buffer, where in it, how long. Not the bytes; those are reached
 /// through the [`RxRing`] it came from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+///
+/// Two words, so that it travels in registers: four fields would be written to the stack one by
+/// one and read back before they have left the store buffer, 14 clocks a frame.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Frame {
-    /// Of its first byte, from the first buffer's.
-    at: usize,
-    slot: u32,
-    buf: u32,
-    start: u16,
-    len: u16,
+    /// Buffer number, slot number.
+    place: u64,
+    /// Start, length.
+    span: u32,
 }
 
 impl Frame {
     /// No frame.
-    pub const EMPTY: Self = Self { at: 0, slot: 0, buf: 0, start: 0, len: 0 };
+    pub const EMPTY: Self = Self { place: 0, span: 0 };
+
+    #[inline(always)]
+    fn new(slot: u32, buf: u32, start: usize, len: usize) -> Self {
+        debug_assert!(start <= u16::MAX.into() && len <= u16::MAX.into());
+        Self { place: u64::from(buf) | u64::from(slot) << 32, span: start as u32 | (len as u32) << 16 }
+    }
+
+    #[inline(always)]
+    fn buf(self) -> u32 {
+        self.place as u32
+    }
+
+    #[inline(always)]
+    fn slot(self) -> u32 {
+        (self.place >> 32) as u32
+    }
+
+    #[inline(always)]
+    fn start(self) -> usize {
+        (self.span & 0xffff) as usize
+    }
 
     /// Length in bytes, Ethernet header included, FCS not.
     #[inline(always)]
     #[allow(clippy::len_without_is_empty)]
-    pub fn len(&self) -> usize {
-        self.len as usize
+    pub fn len(self) -> usize {
+        (self.span >> 16) as usize
     }
 
     /// Bytes free in front of the frame.
     #[inline(always)]
-    pub fn headroom(&self) -> usize {
-        self.start as usize
+    pub fn headroom(self) -> usize {
+        self.start()
+    }
+
+    #[inline(always)]
+    fn spanning(self, start: usize, len: usize) -> Self {
+        Self { span: start as u32 | (len as u32) << 16, ..self }
     }
 
     /// The frame with another length, from the same start. Not longer than its buffer: the ring
@@ -105,23 +132,30 @@ impl Frame {
     #[inline(always)]
     #[must_use]
     pub fn with_len(self, len: usize) -> Self {
-        Self { len: len as u16, ..self }
+        self.spanning(self.start(), len & 0xffff)
     }
 
-    /// The frame with `n` bytes more in front (a header pushed), which [`RxRing::make_headroom`]
-    /// has shown to be there.
+    /// The frame with `n` bytes more in front (a header pushed): at most [`Self::headroom`].
     #[inline(always)]
     #[must_use]
-    pub fn push(self, n: u16) -> Self {
-        assert!(self.start >= n);
-        Self { at: self.at - n as usize, start: self.start - n, len: self.len + n, ..self }
+    pub fn push(self, n: usize) -> Self {
+        assert!(self.start() >= n);
+        self.spanning(self.start() - n, (self.len() + n) & 0xffff)
     }
 
-    /// `n` bytes cut off the front (a header popped).
+    /// `n` bytes cut off the front (a header popped): at most its length.
     #[inline(always)]
     #[must_use]
-    pub fn pop(self, n: u16) -> Self {
-        Self { at: self.at + n as usize, start: self.start + n, len: self.len.saturating_sub(n), ..self }
+    pub fn pop(self, n: usize) -> Self {
+        assert!(self.len() >= n);
+        self.spanning((self.start() + n) & 0xffff, self.len() - n)
+    }
+}
+
+impl std::fmt::Debug for Frame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (slot, buf) = (self.slot(), self.buf());
+        write!(f, "{} bytes at {} of buffer {buf} in slot {slot}", self.len(), self.start())
     }
 }
 
@@ -239,7 +273,7 @@ impl Raw {
     /// they are in the frame's own buffer; that they are in buffer memory is checked here.
     #[inline(always)]
     fn bytes(&self, frame: Frame, back: usize, len: usize) -> NonNull<u8> {
-        let at = frame.at.wrapping_sub(back);
+        let at = (frame.buf() as usize * self.buf_size as usize + frame.start()).wrapping_sub(back);
         assert!(at <= self.bufs_len - len);
         // SAFETY: `bufs_len` bytes from `bufs` on lie inside the region.
         unsafe { self.bufs.add(at) }
@@ -347,8 +381,7 @@ impl RxRing {
         } else if len < 14 {
             BadSlot::Runt
         } else {
-            let at = buf as usize * self.raw.buf_size as usize + start;
-            return Ok(Frame { at, slot: index, buf, start: start as u16, len: len as u16 });
+            return Ok(Frame::new(index, buf, start, len));
         };
         self.restore_slot(index);
         Err(bad)
@@ -361,7 +394,7 @@ impl RxRing {
     /// look at the offset only where the buffer is said to have changed, and a frame that is
     /// dropped goes back in the same buffer.
     pub fn restore(&mut self, frame: Frame) {
-        self.restore_slot(frame.slot);
+        self.restore_slot(frame.slot());
     }
 
     fn restore_slot(&mut self, index: u32) {
@@ -385,7 +418,7 @@ impl RxRing {
     /// much headroom.
     #[inline(always)]
     pub fn window(&mut self, frame: Frame, back: usize) -> &mut [u8; HEAD] {
-        debug_assert!(frame.start as usize >= back);
+        debug_assert!(frame.start() >= back);
         let at = self.raw.bytes(frame, back, HEAD);
         // SAFETY: the bytes are inside the buffer memory; `&mut self` makes this the only view
         // into buffers of slots this worker holds.
@@ -395,20 +428,21 @@ impl RxRing {
     /// The frame's bytes.
     #[inline(always)]
     pub fn bytes(&mut self, frame: Frame) -> &mut [u8] {
-        let at = self.raw.bytes(frame, 0, frame.len as usize);
+        assert!(frame.start() + frame.len() <= self.raw.buf_size as usize);
+        let at = self.raw.bytes(frame, 0, frame.len());
         // SAFETY: as in `window`.
-        unsafe { std::slice::from_raw_parts_mut(at.as_ptr(), frame.len as usize) }
+        unsafe { std::slice::from_raw_parts_mut(at.as_ptr(), frame.len()) }
     }
 
     /// Moves the frame inside its buffer so that it begins at `start`. `None` where the buffer is
     /// too small.
     #[cold]
     pub fn shift(&mut self, frame: Frame, start: usize) -> Option<Frame> {
-        let len = frame.len as usize;
+        let len = frame.len();
         if start + len.max(HEAD) > self.raw.buf_size as usize {
             return None;
         }
-        let moved = Frame { at: frame.at - frame.start as usize + start, start: start as u16, ..frame };
+        let moved = frame.spanning(start, len);
         let (from, to) = (self.raw.bytes(frame, 0, len), self.raw.bytes(moved, 0, len));
         // SAFETY: both ranges are inside the one buffer that this frame owns; they may overlap.
         unsafe { std::ptr::copy(from.as_ptr(), to.as_ptr(), len) };
@@ -497,9 +531,9 @@ impl TxRing {
     }
 
     #[inline(always)]
-    fn advance(&mut self, len: u16) {
+    fn advance(&mut self, len: usize) {
         self.traffic.frames += 1;
-        self.traffic.bytes += u64::from(len);
+        self.traffic.bytes += len as u64;
         self.space -= 1;
         self.next = self.raw.slot_index(self.next, 1);
     }
@@ -512,21 +546,22 @@ impl TxRing {
         if self.raw.region_id != rx.raw.region_id {
             return self.send_copy(rx, frame);
         }
-        if frame.start > self.raw.max_start {
+        if frame.start() > self.raw.max_start as usize {
             return self.send_shifted(rx, frame);
         }
-        assert!(frame.start as usize + frame.len as usize <= self.raw.buf_size as usize);
-        let theirs = rx.raw.slot(frame.slot);
+        assert!(frame.start() + frame.len() <= self.raw.buf_size as usize);
+        let theirs = rx.raw.slot(frame.slot());
         let ours = self.raw.slot(index);
         // SAFETY: the receive slot is between its head and tail, the transmit slot between its:
         // both are ours until `release` and `publish`, and they are in different rings.
         unsafe {
             let spare = (*ours).buf_idx;
-            *ours = netmap_slot { buf_idx: frame.buf, len: frame.len, flags: NS_BUF_CHANGED, ptr: frame.start as u64 };
+            let len = frame.len() as u16;
+            *ours = netmap_slot { buf_idx: frame.buf(), len, flags: NS_BUF_CHANGED, ptr: frame.start() as u64 };
             let start = (rx.raw.headroom.of(spare) as u64) & rx.raw.offset_mask;
             *theirs = netmap_slot { buf_idx: spare, len: 0, flags: NS_BUF_CHANGED, ptr: start };
         }
-        self.advance(frame.len);
+        self.advance(frame.len());
         Ok(())
     }
 
@@ -560,8 +595,7 @@ impl TxRing {
         if start + len > self.raw.buf_size as usize || slot.buf_idx >= self.raw.buf_limit {
             return Err(Full);
         }
-        let at = slot.buf_idx as usize * self.raw.buf_size as usize + start;
-        let frame = Frame { at, slot: index, buf: slot.buf_idx, start: start as u16, len: len as u16 };
+        let frame = Frame::new(index, slot.buf_idx, start, len);
         let at = self.raw.bytes(frame, 0, len);
         // SAFETY: the bytes are inside the slot's buffer, which nobody else holds.
         fill(unsafe { std::slice::from_raw_parts_mut(at.as_ptr(), len) });
@@ -571,7 +605,7 @@ impl TxRing {
         if self.raw.offset_mask != 0 {
             slot.ptr = start as u64;
         }
-        self.advance(len as u16);
+        self.advance(len);
         Ok(())
     }
 
