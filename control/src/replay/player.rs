@@ -95,8 +95,8 @@ pub struct Played {
     pub took: Duration,
     /// How long the path itself took of that.
     pub path: Duration,
-    /// Stations that look like the router of a capture with both directions in it.
-    pub routers: Ends<Option<Mac>>,
+    /// Stations that make a side's capture look as if both directions were in it.
+    pub both_ways: Ends<Option<[Mac; 2]>>,
     /// Captures that ended badly.
     pub errors: Vec<CaptureError>,
 }
@@ -202,7 +202,7 @@ impl Player {
             captured: clock.since(epoch),
             took: started.elapsed(),
             path: self.path,
-            routers: Ends { lan: self.stations.lan.router(), wan: self.stations.wan.router() },
+            both_ways: Ends { lan: self.stations.lan.both_ways(), wan: self.stations.wan.both_ways() },
             errors,
         })
     }
@@ -302,11 +302,11 @@ impl Played {
     /// What the user should know besides the numbers.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        let sides = [("--lan", &self.flows.lan, self.routers.lan), ("--wan", &self.flows.wan, self.routers.wan)];
-        for (name, flow, router) in sides {
-            if let Some(router) = router {
+        let sides = [("--lan", &self.flows.lan, self.both_ways.lan), ("--wan", &self.flows.wan, self.both_ways.wan)];
+        for (name, flow, both_ways) in sides {
+            if let Some([a, b]) = both_ways {
                 warnings.push(format!(
-                    "{name}: both directions are in the capture, and all of it was played as if it came in here; leave out what the router sent, probably --skip-source {router}"
+                    "{name}: both directions are in the capture, and all of it was played as if it came in here; leave out what the router sent, --skip-source {a} or {b}, whichever it is"
                 ));
             }
             if flow.cut > 0 {

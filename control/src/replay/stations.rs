@@ -34,13 +34,15 @@ impl Stations {
         }
     }
 
-    /// The station that most frames were for, if it sent some itself and is not the only such one:
-    /// the router, in a capture of both directions.
-    pub fn router(&self) -> Option<Mac> {
-        let both: Vec<_> = self.0.iter().filter(|(_, t)| t.sent > 0 && t.received > 0).collect();
-        let total: u64 = both.iter().map(|(_, t)| t.received).sum();
-        let (router, _) = both.iter().max_by_key(|(_, t)| (t.sent + t.received, t.received))?;
-        (both.len() > 1 && total > 0).then_some(**router)
+    /// The two busiest stations, if both were sent to and sent something themselves: in a capture
+    /// of both directions one of them is the router. Which, only the user knows.
+    pub fn both_ways(&self) -> Option<[Mac; 2]> {
+        let mut both: Vec<_> = self.0.iter().filter(|(_, t)| t.sent > 0 && t.received > 0).collect();
+        both.sort_by_key(|(mac, t)| (std::cmp::Reverse(t.sent + t.received), mac.0));
+        match both[..] {
+            [(&a, _), (&b, _), ..] => Some([a, b]),
+            _ => None,
+        }
     }
 }
 
@@ -58,10 +60,11 @@ mod tests {
         for host in [10, 11, 12] {
             stations.note(&frame(host, 1));
         }
-        assert_eq!(stations.router(), None);
+        assert_eq!(stations.both_ways(), None);
         for host in [10, 11, 12] {
             stations.note(&frame(1, host));
         }
-        assert_eq!(stations.router(), Some(Mac([2, 0, 0, 0, 0, 1])));
+        let router = Mac([2, 0, 0, 0, 0, 1]);
+        assert!(stations.both_ways().is_some_and(|two| two.contains(&router)));
     }
 }
