@@ -98,8 +98,11 @@ fn rfc8201_4_never_below_1280() {
         let mut router = Router::new(&Setup::ipip());
         let quote = quote(&mut router, &udp(C, S, &bytes(1432)).df());
         router.wan(icmpv6(HOP, 2, 0, told, &quote));
+        assert_eq!(router.event(Event::PathMtuLearned), u64::from(told == 1280));
         let out = router.lan(from_lan(&udp(C, S, &bytes(1212)).df()));
         assert_eq!(out.verdict(), Verdict::Outbound, "1240 bytes always pass: {told}");
+        let out = router.lan(from_lan(&udp(C, S, &bytes(1213)).df()));
+        assert_eq!(out.count(Verdict::Outbound), u64::from(told != 1280), "less is discarded: {told}");
     }
 }
 

@@ -47,7 +47,7 @@ def ethernet():
     s.add("drop", "unicast IPv4 in a multicast Ethernet frame", UNTOUCHED, datagram(dst="01:00:5e:00:00:01"))
     s.add("drop", "Ethernet source is a multicast address", "dropped; the address is never learnt",
           datagram(src="01:00:5e:00:00:fb"))
-    s.add("drop", "Ethernet source is our own address", UNTOUCHED, datagram(src=f.ROUTER_LAN_MAC))
+    s.add("drop|forward", "Ethernet source is our own address", "no RFC asks a router to look; if it leaves, with one hop less", datagram(src=f.ROUTER_LAN_MAC))
     for kind, name in ((0x0000, "0x0000"), (0x0026, "802.3 length 38 with LLC"), (0x8808, "MAC control PAUSE"),
                        (0x8863, "PPPoE discovery"), (0x88CC, "LLDP"), (0x8847, "MPLS"), (0x88B5, "local experimental")):
         s.add("punt|drop", f"EtherType {name}", "never forwarded as IPv4", eth(pattern46(), kind))
@@ -95,7 +95,7 @@ def addresses_and_header():
     bad("forward", "nothing: the right header checksum happens to be 0x0000", "checksum right after translation too "
         "(RFC 1624)", "ip.checksum == 0 && ip.checksum.status == \"Good\"", ident=ident)
     bad("drop|forward", "reserved flag set", "not turned into another flag", flags=6)
-    bad("drop", "TTL 0", "dropped, no ICMP error needed", ttl=0)
+    bad("drop|error", "TTL 0", "dropped; ICMP time exceeded allowed (RFC 1812 5.3.1)", ttl=0)
     bad("error", "TTL 1", "dropped; ICMP time exceeded (11/0) from 192.168.1.1, rate-limited", ttl=1)
     bad("forward", "nothing: TTL 2", "leaves with inner TTL 1", ttl=2)
     bad("punt", "nothing: TTL 1, an echo request for the router itself", "answered: TTL is not checked on delivery",
@@ -129,7 +129,9 @@ def addresses_and_header():
     for dst, name in (("0.0.0.0", "this host"), ("0.1.2.3", "this network"), ("127.0.0.1", "loopback"),
                       ("240.0.0.1", "reserved"), ("169.254.169.254", "link-local"),
                       (f.CLIENT, "the sender itself"), ("192.168.1.77", "another LAN host, sent to the router's MAC")):
-        bad("drop", f"destination {dst}: {name}", "never sent into the tunnel; no session is made", f"ip.dst == {dst}",
+        # Who sends to a neighbour through the router may be told (RFC 1812 5.2.7).
+        verdict = "drop|error" if dst == "192.168.1.77" else "drop"
+        bad(verdict, f"destination {dst}: {name}", "never sent into the tunnel; no session is made", f"ip.dst == {dst}",
             dst=dst)
     for dst, name in (("255.255.255.255", "limited broadcast"), ("192.168.1.255", "the LAN's broadcast"),
                       ("192.168.1.0", "the LAN's network address"), ("224.0.0.251", "mDNS"),
@@ -137,8 +139,8 @@ def addresses_and_header():
         bad("punt|drop", f"destination {dst}: {name}, in a unicast frame", "never sent into the tunnel", dst=dst)
     bad("punt|drop", "destination 192.0.2.1, our outside address, a port nobody holds (hairpin without a mapping)",
         "not sent into the tunnel", dst=f.OUTSIDE)
-    bad("punt|drop", "destination 192.0.0.1, the AFTR's well-known address (RFC 6333 5.7)",
-        "on an IPIP line not sent into the tunnel", dst="192.0.0.1")
+    bad("punt|drop|forward", "destination 192.0.0.1, the AFTR's well-known address (RFC 6333 5.7)",
+        "on an IPIP line not special: RFC 6890 lets routers forward 192.0.0.0/29", dst="192.0.0.1")
     bad("punt", "nothing: echo request for the router", "answered by the router", payload=f.echo(2), proto=f.ICMP,
         dst=f.ROUTER)
     bad("punt|error|drop", "UDP port 9 of the router, closed", "not forwarded; port unreachable (3/3) allowed",
@@ -195,7 +197,7 @@ def fragments():
     piece("drop|hold", "fragment at offset 8 overwriting TCP flags (RFC 3128)", "dropped with its datagram", 8, 100, 0,
           "ip.frag_offset > 0", data=segment, proto=f.TCP)
     new()
-    piece("drop|hold", "first fragment of 8 bytes: whole UDP header, nothing else", "allowed to pass only with its ports", 0,
+    piece("drop|hold|forward", "first fragment of 8 bytes: whole UDP header, nothing else", "allowed to pass only with its ports", 0,
           8, 1)
     new()
     piece("forward|hold", "first fragment of an overlapping pair", "as ever", 0, 1480, 1)
@@ -220,7 +222,7 @@ def fragments():
     new()
     piece("drop", "MF set, 1001 bytes: not a multiple of 8", UNTOUCHED, 0, 1001, 1, "ip.flags.mf == 1 && ip.len == 1021")
     new()
-    piece("forward|hold|drop", "DF and MF both set", "no crash; if it leaves, both flags are kept", 0, 1480, 1, flags=2)
+    piece("forward|hold|drop|error", "DF and MF both set", "no crash; if it leaves, both flags are kept; it is too big for a 1460-byte tunnel (RFC 2473 7.2)", 0, 1480, 1, flags=2)
     new()
     piece("error|drop", "first fragment with TTL 1", "time exceeded allowed: it is a first fragment", 0, 1480, 1, ttl=1)
     piece("drop", "later fragment with TTL 1", "dropped without an ICMP error (RFC 1812 4.3.2.7)", 1480, 2000, 0, ttl=1)

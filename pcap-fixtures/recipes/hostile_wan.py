@@ -10,6 +10,7 @@ from recipes import frames as f
 from recipes.frames import Sheet, eth, fragment_header, icmp, ipv4, ipv6, options_header, tcp, udp
 
 UNTOUCHED = "nothing is sent"
+OPEN_SESSION = "drop, or leave it to the host: of a packet of an open session a NAPT needs no more than ports"
 NOT_UNPACKED = "never decapsulated"
 UDP_PORT, TCP_PORT, ECHO_ID = 40000, 40001, 4242
 
@@ -258,7 +259,7 @@ def fragments():
     new()
     piece("hold|drop", "tiny first fragment: 8 bytes of the inner IPv4 header", "never decapsulated from these 8 bytes", 0, 8,
           1)
-    piece("forward|drop", "the rest of it", "RFC 7112 lets a host drop the pair; else the inner packet leaves whole", 8, 1448, 0,
+    piece("forward|drop|hold", "the rest of it", "RFC 7112 lets a host drop the pair; else the inner packet leaves whole", 8, 1448, 0,
           data=answer(f.pattern(1420)))
     new()
     piece("drop", "zero-length first fragment, more set", UNTOUCHED, 0, 0, 1)
@@ -367,7 +368,7 @@ def inner():
     packet("drop", "inner header checksum wrong", "dropped before any rewrite can hide it",
            'ip.checksum.status == "Bad"', check=0x1234)
     packet("drop", "inner header checksum 0", UNTOUCHED, 'ip.checksum.status == "Bad"', check=0)
-    packet("drop", "inner TTL 0", UNTOUCHED, ttl=0)
+    packet("drop|error", "inner TTL 0", "dropped; ICMP time exceeded allowed (RFC 1812 5.3.1)", ttl=0)
     packet("error|drop", "inner TTL 1", "dropped; ICMP time exceeded through the tunnel to the sender, from 192.0.2.1", ttl=1)
     packet("forward", "nothing: inner TTL 2", "leaves with TTL 1", ttl=2)
 
@@ -399,15 +400,15 @@ def inner():
     for proto, name in ((f.IPIP, "4: a tunnel in the tunnel"), (f.IPV6, "41: IPv6 in the tunnel"), (f.GRE, "47 (GRE)"),
                         (f.ESP, "50 (ESP)"), (132, "132 (SCTP)"), (0, "0"), (255, "255")):
         packet("drop", f"inner protocol {name}", "dropped: no session of that protocol", datagram=f.pattern(40), proto=proto)
-    packet("drop", "inner UDP length less than its header", UNTOUCHED,
+    packet("drop|forward", "inner UDP length less than its header", OPEN_SESSION,
            datagram=udp(b"x", 443, UDP_PORT, f.SERVER, f.OUTSIDE, length=7))
-    packet("drop", "inner UDP length more than the packet", UNTOUCHED,
+    packet("drop|forward", "inner UDP length more than the packet", OPEN_SESSION,
            datagram=udp(b"x", 443, UDP_PORT, f.SERVER, f.OUTSIDE, length=60))
     packet("forward", "nothing: inner UDP without checksum", "stays 0", "udp.checksum == 0",
            datagram=udp(b"x", 443, UDP_PORT, f.SERVER, f.OUTSIDE, check=0))
-    packet("drop", "inner TCP data offset 4", UNTOUCHED,
+    packet("drop|forward", "inner TCP data offset 4", OPEN_SESSION,
            datagram=tcp(b"data", 80, TCP_PORT, f.SERVER, f.OUTSIDE, flags=f.ACK, doff=4), proto=f.TCP)
-    packet("drop", "inner TCP data offset beyond the packet", UNTOUCHED,
+    packet("drop|forward", "inner TCP data offset beyond the packet", OPEN_SESSION,
            datagram=tcp(b"data", 80, TCP_PORT, f.SERVER, f.OUTSIDE, flags=f.ACK, doff=15), proto=f.TCP)
     packet("forward|drop", "inner TCP RST outside the window", "does not end the session by itself (RFC 7857 2.2: timer at most)",
            datagram=tcp(b"", 80, TCP_PORT, f.SERVER, f.OUTSIDE, seq=0xDEAD0000, flags=f.RST), proto=f.TCP)
