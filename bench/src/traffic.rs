@@ -64,7 +64,8 @@ impl Flow {
         Self {
             protocol: if x & 1 == 0 { protocol::TCP } else { protocol::UDP },
             inside: host(endpoint),
-            inside_port: (1024 + (endpoint / HOSTS) as u16 * 7).into(),
+            // Pseudorandom (RFC 4814): some hosts want the same outside port.
+            inside_port: (1024 + (x >> 8) as u16 % 64512).into(),
             peer: Addr4(peer.to_be_bytes()),
             peer_port: [443, 80, 8443, 4500][(x >> 1 & 3) as usize].into(),
         }

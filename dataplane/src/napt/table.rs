@@ -104,6 +104,9 @@ const WHEEL: usize = 256;
 /// Sessions that the ageing unlinks at a time, so that it can ask the cache ahead.
 const EXPIRY_BATCH: usize = 16;
 
+/// While a record is taken, the one so many places behind it is on its way.
+const FREE_AHEAD: usize = 4;
+
 /// What only the holder of the lock touches.
 #[derive(Debug)]
 struct Writer {
@@ -300,7 +303,7 @@ impl Napt {
         }
         let sibling = self.mapping(Kind::MappingInside, protocol, inside);
         let w = &mut *writer;
-        let id = w.allocate(&self.readers).ok_or(Reason::NaptTableFull)?;
+        let id = w.allocate(self).ok_or(Reason::NaptTableFull)?;
         let outside = match sibling {
             Some(sibling) => self.session(sibling).outside(),
             None => match w.ports.take(protocol, inside.port, &mut w.rng) {
@@ -336,7 +339,7 @@ impl Napt {
             return Err(Reason::NaptFiltered);
         }
         let w = &mut *writer;
-        let id = w.allocate(&self.readers).ok_or(Reason::NaptTableFull)?;
+        let id = w.allocate(self).ok_or(Reason::NaptTableFull)?;
         let inside = self.session(sibling).inside();
         self.open(w, id, protocol, [inside, peer, outside], Direction::Inbound, Some(sibling), now)
     }
@@ -473,9 +476,13 @@ impl Napt {
 
 impl Writer {
     /// A record that no reader can still hold.
-    fn allocate(&mut self, readers: &Readers) -> Option<SessionId> {
+    fn allocate(&mut self, napt: &Napt) -> Option<SessionId> {
         if self.ready == 0 {
-            self.reclaim(readers);
+            self.reclaim(&napt.readers);
+        }
+        // In a burst of new flows there soon follows another.
+        if let Some(&soon) = self.free.get(FREE_AHEAD) {
+            prefetch(napt.session(soon));
         }
         (self.ready > 0).then(|| {
             self.ready -= 1;

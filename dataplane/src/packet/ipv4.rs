@@ -131,7 +131,8 @@ pub fn check(bytes: &[u8]) -> Result<Checked, Reason> {
     let payload = len - header_len;
     if ip.is_fragment() && payload == 0
         || ip.more_fragments() && payload % 8 != 0
-        || ip.fragment_offset() + payload > 65535 - header_len {
+        || ip.fragment_offset() + payload > 65535 - header_len
+    {
         return Err(Reason::Ipv4Fragment);
     }
     Ok(Checked { header_len, len })
