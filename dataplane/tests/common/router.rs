@@ -38,7 +38,7 @@ pub const LAN: LinkId = LinkId(0);
 pub const WAN: LinkId = LinkId(1);
 
 /// What kind of router.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Setup {
     /// IPIP behind one outside address, or DS-Lite.
     pub napt: bool,
@@ -277,16 +277,6 @@ impl Router {
         self.check();
         out.verdicts = self.verdicts();
         out
-    }
-
-    /// Whether the card would take such a frame at all.
-    pub fn fits(&mut self, frame: &[u8]) -> bool {
-        frame.len() <= self.max_frame()
-    }
-
-    fn max_frame(&self) -> usize {
-        let memory = MemoryConfig::default();
-        memory.max_frame()
     }
 
     /// A turn without frames, for what is due.

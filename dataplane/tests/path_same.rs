@@ -1,0 +1,382 @@
+//! The fast lanes and the closer look are the same router: the same frames into two of them, one
+//! without fast lanes, and the same bytes come out, with the same verdicts, events and sessions.
+
+mod common;
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use common::*;
+use etherparse::{Ethernet2Header, TcpOptionElement};
+use hikyaku_dataplane::counters::Event;
+use hikyaku_dataplane::napt::Filtering;
+use hikyaku_dataplane::ring::Headroom;
+use hikyaku_dataplane::snapshot::LinkId;
+use hikyaku_dataplane::tunnel::ecn::{ClassMode, Dscp, EcnMode};
+use hikyaku_dataplane::tunnel::mtu::MtuMode;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+/// All captures one after the other, as frames of a side. What the router of the captures sent to
+/// the LAN comes through the tunnel here.
+fn captured(napt: bool) -> &'static [(LinkId, Vec<u8>)] {
+    static FRAMES: [OnceLock<Vec<(LinkId, Vec<u8>)>>; 2] = [OnceLock::new(), OnceLock::new()];
+    FRAMES[usize::from(napt)].get_or_init(|| {
+        let mut frames = Vec::new();
+        for (name, _) in capture::files() {
+            // The load is monotonous.
+            let take = if name.starts_with("imix") { 200 } else { usize::MAX };
+            for capture::Captured { bytes, .. } in capture::read(&name).into_iter().take(take) {
+                let from_router = Ethernet2Header::from_slice(&bytes).is_ok_and(|(e, _)| e.source == ROUTER_MAC);
+                if name.contains("-wan-") {
+                    frames.push((WAN, bytes));
+                } else if from_router && bytes[12..14] == [8, 0] && bytes.len() < 1474 {
+                    let mut packet = bytes[14..].to_vec();
+                    if napt {
+                        packet[16..20].copy_from_slice(&OUTSIDE);
+                        repair(&mut packet);
+                    }
+                    frames.push((WAN, ipv6(&outer(packet.len(), 4), &packet)));
+                } else {
+                    frames.push((LAN, bytes));
+                }
+            }
+        }
+        frames
+    })
+}
+
+/// Makes the header checksum right, if there is a header.
+fn repair(packet: &mut [u8]) {
+    let Some(&first) = packet.first() else { return };
+    let len = usize::from(first & 0xf) * 4;
+    if len >= 20 && packet.len() >= len {
+        packet[10..12].fill(0);
+        let sum = !internet_sum(&packet[..len]);
+        packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    }
+}
+
+/// What is done to a frame on its way to the router.
+#[derive(Clone, Debug)]
+enum Mutation {
+    Flip(Index, u8),
+    Set(Index, u8),
+    Truncate(Index),
+    Extend(u8),
+    /// A 16-bit field at an even offset from the IPv4 header, more or less.
+    Add(u8, i8),
+}
+
+fn mutation() -> impl Strategy<Value = Mutation> {
+    // Headers are more interesting than payloads.
+    prop_oneof![
+        4 => (any::<Index>(), 0u8..8).prop_map(|(at, bit)| Mutation::Flip(at, bit)),
+        2 => (any::<Index>(), any::<u8>()).prop_map(|(at, to)| Mutation::Set(at, to)),
+        1 => any::<Index>().prop_map(Mutation::Truncate),
+        1 => any::<u8>().prop_map(Mutation::Extend),
+        2 => (0u8..24, any::<i8>()).prop_map(|(at, by)| Mutation::Add(at, by)),
+    ]
+}
+
+fn mutate(side: LinkId, frame: &[u8], mutations: &[Mutation], repaired: bool) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    let ip = if side == LAN { 14 } else { 54 };
+    for mutation in mutations {
+        let headers = frame.len().min(ip + 48);
+        match mutation {
+            Mutation::Flip(at, bit) if headers > 0 => frame[at.index(headers)] ^= 1 << bit,
+            Mutation::Set(at, to) if headers > 0 => frame[at.index(headers)] = *to,
+            Mutation::Truncate(at) if !frame.is_empty() => frame.truncate(at.index(frame.len())),
+            Mutation::Extend(by) => frame.resize((frame.len() + usize::from(*by)).min(1536), 0xee),
+            Mutation::Add(at, by) => {
+                let at = ip + usize::from(*at) * 2;
+                if let Some(field) = frame.get_mut(at..at + 2) {
+                    let value = u16::from_be_bytes([field[0], field[1]]).wrapping_add_signed((*by).into());
+                    field.copy_from_slice(&value.to_be_bytes());
+                }
+            }
+            _ => {}
+        }
+    }
+    if repaired && frame.len() > ip {
+        repair(&mut frame[ip..]);
+    }
+    frame
+}
+
+/// A packet between few hosts and ports, so that sessions meet.
+fn packet() -> impl Strategy<Value = Packet> {
+    let inside = select(vec![(CLIENT, 40000), (CLIENT, 40001), (OTHER_CLIENT, 40000), (OTHER_CLIENT, 53)]);
+    let odd_inside =
+        select(vec![(ROUTER, 40000), ([192, 168, 1, 255], 40000), ([192, 168, 1, 99], 7), ([10, 0, 0, 1], 7)]);
+    let peer = select(vec![(SERVER, 443), (SERVER, 53), ([198, 51, 100, 7], 443)]);
+    let odd_peer = select(vec![
+        (OUTSIDE, 40000),
+        (OUTSIDE, 40001),
+        (OUTSIDE, 9),
+        (ROUTER, 53),
+        ([255; 4], 67),
+        ([169, 254, 1, 1], 9),
+        (OTHER_CLIENT, 80),
+    ]);
+    let src = prop_oneof![12 => inside, 1 => odd_inside];
+    let dst = prop_oneof![6 => peer, 3 => odd_peer];
+    let flags = select(vec![SYN, SYN | ACK, ACK, ACK, ACK, FIN | ACK, RST, 0]);
+    let ttl = prop_oneof![8 => Just(64u8), 1 => 0u8..4];
+    let len = prop_oneof![4 => 0usize..30, 1 => 1380usize..1472];
+    let shape = (any::<bool>(), any::<u8>(), prop_oneof![12 => Just(0u8), 1 => 1u8..5], 0u16..3);
+    (src, dst, 0..9, flags, ttl, len, shape).prop_map(|(src, dst, kind, flags, ttl, len, (df, tos, special, id))| {
+        let payload = bytes(len);
+        let packet = match kind {
+            0..3 => udp(src, dst, &payload),
+            3..6 => tcp(src, dst, flags, &payload[..len.min(1460)]),
+            6 => tcp_with(src, dst, flags, &[TcpOptionElement::MaximumSegmentSize(1460)], b""),
+            7 => echo_request(src.0, dst.0, src.1, &payload),
+            _ => raw(src.0, dst.0, 47, payload),
+        };
+        let packet = packet.ttl(ttl).tos(tos).id(id);
+        let packet = if df { packet.df() } else { packet };
+        match special {
+            1 => packet.options(&[1, 1, 1, 0]),
+            2 if packet.payload.len() > 16 => packet.fragments(20 + 16).remove(0),
+            3 if packet.payload.len() > 24 => packet.fragments(20 + 24).remove(1),
+            4 => packet.options(&[131, 3, 4, 0]),
+            _ => packet,
+        }
+    })
+}
+
+/// The answer to a packet, as it would come through the tunnel.
+fn answer(packet: &Packet, napt: bool) -> Packet {
+    let (src, dst) = (packet.header.destination, packet.header.source);
+    let dst = if napt { OUTSIDE } else { dst };
+    let header = &packet.header;
+    let port = |at: usize| packet.payload.get(at..at + 2).map_or(0, |b| u16::from_be_bytes([b[0], b[1]]));
+    let fragment = packet.is_fragment() && header.fragment_offset.value() > 0;
+    let mut back = match header.protocol.0 {
+        17 if packet.payload.len() >= 8 && !fragment => udp((src, port(2)), (dst, port(0)), &packet.payload[8..]),
+        6 if packet.payload.len() >= 20 && !fragment => {
+            let mss = [TcpOptionElement::MaximumSegmentSize(1460)];
+            tcp_with(
+                (src, port(2)),
+                (dst, port(0)),
+                packet.payload[13] & 0x17,
+                &mss[..usize::from(port(4) & 1)],
+                b"answer",
+            )
+        }
+        1 if packet.payload.len() >= 8 && !fragment => echo_reply(src, dst, port(4), &packet.payload[8..]),
+        other => raw(src, dst, other, packet.payload.clone()),
+    };
+    back.header.time_to_live = header.time_to_live;
+    back.header.options = header.options.clone();
+    back.header.identification = header.identification;
+    back.tos(packet.tos_byte())
+}
+
+/// What happens next.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Frames of the captures from here on; mutated at some places.
+    Captured(Index, usize, Vec<(usize, Vec<Mutation>, bool)>),
+    /// Packets of one side, in one burst. With the outer class.
+    Made(bool, Vec<(Packet, Vec<Mutation>, bool, u8)>),
+    /// An ICMP error from outside about a packet that was sent.
+    IcmpError(Packet, u8),
+    Wait(u16),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let mutated = || (prop_oneof![3 => Just(vec![]), 2 => prop::collection::vec(mutation(), 1..4)], any::<bool>());
+    let class = prop_oneof![3 => Just(0u8), 1 => any::<u8>()];
+    let made = (packet(), mutated(), class).prop_map(|(p, (m, repair), class)| (p, m, repair, class));
+    let places = prop::collection::vec((0usize..24, prop::collection::vec(mutation(), 1..4), any::<bool>()), 0..8);
+    prop_oneof![
+        2 => (any::<Index>(), 1usize..24, places).prop_map(|(from, n, m)| Step::Captured(from, n, m)),
+        6 => (any::<bool>(), prop::collection::vec(made, 1..24)).prop_map(|(wan, packets)| Step::Made(wan, packets)),
+        1 => (packet(), select(vec![3u8, 11, 12, 5])).prop_map(|(p, kind)| Step::IcmpError(p, kind)),
+        1 => (0u16..3000).prop_map(Step::Wait),
+    ]
+}
+
+fn setup() -> impl Strategy<Value = Setup> {
+    let mtu =
+        select(vec![MtuMode::Strict { mtu: 1460 }, MtuMode::Fragment { mtu: 1500 }, MtuMode::Strict { mtu: 1400 }]);
+    let class = select(vec![ClassMode::default(), ClassMode { dscp: Dscp::Copy, ecn: EcnMode::Normal }]);
+    let links = (select(vec![1500, 1500, 1400, 1000]), select(vec![1500, 1540]), select(vec![16, 128, 512]));
+    let odd =
+        (select(vec![Headroom::NONE, Headroom::new(64, 8)]), prop::bool::weighted(0.1), prop::bool::weighted(0.95));
+    (any::<bool>(), any::<bool>(), mtu, class, links, odd, select(vec![None, Some(1420), Some(536)])).prop_map(
+        |(napt, open, mtu, class, (lan_mtu, wan_mtu, slots), (headroom, two_regions, next_hop), mss)| Setup {
+            napt,
+            filtering: if open { Filtering::EndpointIndependent } else { Filtering::AddressAndPortDependent },
+            mtu,
+            class,
+            mss,
+            lan_mtu,
+            wan_mtu,
+            slots,
+            headroom,
+            two_regions,
+            next_hop,
+            ..Setup::ipip()
+        },
+    )
+}
+
+/// What may differ: identifications are random, and so is the flow label without NAPT.
+fn masked(mut out: Out, napt: bool) -> Out {
+    fn mask4(packet: &mut [u8]) {
+        // An ICMP error; ours among them.
+        if packet.len() >= 21 && packet[9] == 1 && matches!(packet[20], 3 | 11 | 12) {
+            packet[4..6].fill(0);
+            packet[10..12].fill(0);
+        }
+    }
+    for frame in &mut out.wan {
+        if !napt {
+            frame[15] &= 0xf0;
+            frame[16..18].fill(0);
+        }
+        if frame[20] == 44 {
+            frame[58..62].fill(0);
+            mask4(&mut frame[62..]);
+        } else {
+            mask4(&mut frame[54..]);
+        }
+    }
+    out.lan.iter_mut().for_each(|frame| mask4(&mut frame[14..]));
+    out
+}
+
+/// Two routers that must not differ.
+struct Twins {
+    setup: Setup,
+    fast: Router,
+    closer: Router,
+}
+
+impl Twins {
+    fn new(setup: &Setup) -> Self {
+        let [fast, closer] = [true, false].map(|fast| Router::new(&Setup { fast, ..setup.clone() }));
+        Self { setup: setup.clone(), fast, closer }
+    }
+
+    fn play(&mut self, side: LinkId, frames: &[Vec<u8>]) -> Result<(), TestCaseError> {
+        let [a, b] = [&mut self.fast, &mut self.closer].map(|r| masked(r.play(side, frames), self.setup.napt));
+        if a != b {
+            // One by one says more.
+            prop_assert_eq!(&a.verdicts, &b.verdicts, "of {} frames into {:?}: {:02x?}", frames.len(), side, frames);
+            for (a, b) in a.lan.iter().zip(&b.lan).chain(a.wan.iter().zip(&b.wan)) {
+                prop_assert!(a == b, "\nfast   {:02x?}\ncloser {:02x?}\nof {:02x?}", a, b, frames);
+            }
+            prop_assert_eq!([a.lan.len(), a.wan.len()], [b.lan.len(), b.wan.len()]);
+        }
+        for &event in Event::ALL {
+            let [a, b] = [&self.fast, &self.closer].map(|r| r.event(event));
+            // The fast lanes find out last that there is no way for a frame; then it was moved and
+            // clamped already.
+            let same = a == b || a > b && matches!(event, Event::Shifted | Event::MssLowered);
+            prop_assert!(same, "{}: {} {} after {:02x?} into {:?}", event.name(), a, b, frames, side);
+        }
+        for router in [&self.fast, &self.closer] {
+            while router.punted().is_some() {}
+        }
+        Ok(())
+    }
+
+    fn compare(&self) -> Result<(), TestCaseError> {
+        let sessions = |router: &Router| {
+            let mut all = Vec::new();
+            if let Some(napt) = &router.napt {
+                napt.for_each(|s| all.push((s.inside(), s.peer(), s.outside(), s.packets(), s.is_established())));
+            }
+            all.sort_by_key(|(a, b, c, ..)| (a.addr.0, a.port.0, b.addr.0, b.port.0, c.port.0));
+            all
+        };
+        prop_assert_eq!(sessions(&self.fast), sessions(&self.closer));
+        prop_assert_eq!(self.fast.held(), self.closer.held());
+        Ok(())
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        let napt = self.setup.napt;
+        match step {
+            Step::Captured(from, n, mutations) => {
+                let all = captured(napt);
+                let from = from.index(all.len());
+                for (i, (side, frame)) in all[from..].iter().take(*n).enumerate() {
+                    let frame = match mutations.iter().find(|(at, ..)| *at == i) {
+                        Some((_, mutations, repaired)) => mutate(*side, frame, mutations, *repaired),
+                        None => frame.clone(),
+                    };
+                    self.play(*side, &[frame])?;
+                }
+            }
+            Step::Made(wan, packets) => {
+                let frames: Vec<_> = packets
+                    .iter()
+                    .map(|(packet, mutations, repaired, class)| match wan {
+                        false => mutate(LAN, &from_lan(packet), mutations, *repaired),
+                        true => {
+                            let frame = from_wan_class(&answer(packet, napt), *class);
+                            mutate(WAN, &frame, mutations, *repaired)
+                        }
+                    })
+                    .collect();
+                self.play(if *wan { WAN } else { LAN }, &frames)?;
+            }
+            Step::IcmpError(about, kind) => {
+                let mut about = about.clone();
+                if napt {
+                    about.header.source = OUTSIDE;
+                }
+                let to = about.header.source;
+                let error =
+                    icmp_raw([198, 51, 100, 254], to, *kind, 1, 0, &about.bytes()[..28.min(about.bytes().len())]);
+                self.play(WAN, &[from_wan(&error)])?;
+            }
+            Step::Wait(milliseconds) => {
+                let time = Duration::from_millis((*milliseconds).into());
+                self.fast.advance(time);
+                self.closer.advance(time);
+                self.play(LAN, &[])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn config() -> ProptestConfig {
+    // More with PROPTEST_CASES.
+    ProptestConfig { failure_persistence: None, max_shrink_iters: 20_000, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn the_fast_lanes_do_what_the_closer_look_does(setup in setup(), steps in prop::collection::vec(step(), 1..20)) {
+        let mut twins = Twins::new(&setup);
+        for step in &steps {
+            twins.step(step)?;
+        }
+        twins.compare()?;
+        for router in [&mut twins.fast, &mut twins.closer] {
+            router.drain();
+        }
+        twins.compare()?;
+    }
+}
+
+#[test]
+fn all_captures_at_once() {
+    for setup in Setup::all() {
+        let mut twins = Twins::new(&setup);
+        for (side, frame) in captured(setup.napt) {
+            twins.play(*side, std::slice::from_ref(frame)).unwrap();
+        }
+        twins.compare().unwrap();
+    }
+}
