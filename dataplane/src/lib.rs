@@ -1,6 +1,7 @@
 //! The packet path of hikyaku: netmap rings, IPv4-in-IPv6 tunnels, NAPT, pinned workers.
 
 pub mod counters;
+pub mod cpu;
 pub mod icmp;
 pub mod napt;
 pub mod packet;

@@ -1,9 +1,11 @@
 //! A worker: one thread on one core that owns one queue of each link and runs the path over them.
 
+use std::hash::RandomState;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
 use crossbeam_queue::ArrayQueue;
@@ -13,7 +15,7 @@ use hdrhistogram::sync::Recorder;
 
 use crate::counters::{Counters, Event};
 use crate::path::{Burst, MAX_BATCH, Path};
-use crate::ring::{Provider, Queue, RxRing, Traffic, TxRing};
+use crate::ring::{self, Provider, Queue, RxRing, Traffic, TxRing};
 use crate::snapshot::{LinkId, Snapshot};
 use crate::time::Time;
 
@@ -81,7 +83,16 @@ pub struct Shared {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// Frames for the control thread.
     pub punt: ArrayQueue<Message>,
+    /// The secret behind fragment ids. One for all workers: each has ids of its own, and together
+    /// they repeat none.
+    pub(crate) fragment_ids: RandomState,
 }
+
+/// Most workers that a router has.
+pub const MAX_WORKERS: usize = 64;
+
+/// The longest sleep of [`Idle::Sleep`]: timers and the control thread's frames wait no longer.
+const SLEEP: Duration = Duration::from_millis(1);
 
 /// Frames that wait for the control thread, at most.
 const PUNT_QUEUE: usize = 256;
@@ -92,7 +103,11 @@ const INJECT_QUEUE: usize = 64;
 impl Shared {
     /// With a first snapshot.
     pub fn new(snapshot: Snapshot) -> Arc<Self> {
-        Arc::new(Self { snapshot: Arc::new(ArcSwap::from_pointee(snapshot)), punt: ArrayQueue::new(PUNT_QUEUE) })
+        Arc::new(Self {
+            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+            punt: ArrayQueue::new(PUNT_QUEUE),
+            fragment_ids: RandomState::new(),
+        })
     }
 }
 
@@ -124,7 +139,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Worker number `id` (its reader number in every session table) with these queues.
+    /// Worker number `id` (below [`MAX_WORKERS`]; its reader number in every session table) with
+    /// these queues.
     pub fn new(
         id: usize,
         queues: impl IntoIterator<Item = (LinkId, Queue)>,
@@ -143,7 +159,7 @@ impl Worker {
             config: Config { batch: config.batch.clamp(1, MAX_BATCH), ..config },
             inputs,
             tx,
-            path: Path::new(counters.clone(), shared.clone()),
+            path: Path::new(id, counters.clone(), shared.clone()),
             snapshot: Cache::new(shared.snapshot.clone()),
             handle: Handle { counters, inject: Arc::new(ArrayQueue::new(INJECT_QUEUE)) },
         }
@@ -237,14 +253,7 @@ impl Worker {
             Idle::Yield => thread::yield_now(),
             Idle::Sleep => {
                 self.offline();
-                let mut fds: Vec<libc::pollfd> = self
-                    .inputs
-                    .iter()
-                    .filter_map(|i| i.provider.descriptor())
-                    .map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 })
-                    .collect();
-                // SAFETY: `fds` is an array of that many descriptors, which the providers keep open.
-                unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, 1) };
+                ring::wait(self.inputs.iter().filter_map(|i| i.provider.descriptor()), SLEEP);
             }
         }
     }

@@ -13,7 +13,6 @@ mod outbound;
 mod translate;
 mod tunnel_errors;
 
-use std::hash::RandomState;
 use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
@@ -29,7 +28,7 @@ use crate::tunnel::fragment::FragmentIds;
 use crate::tunnel::mss;
 use crate::tunnel::reassembly::{Limits, Reassembler};
 use crate::verdict::{Reason, Verdict};
-use crate::worker::Shared;
+use crate::worker::{MAX_WORKERS, Shared};
 
 use gate::Tunnelled;
 
@@ -143,15 +142,15 @@ pub struct Burst<'a> {
 }
 
 impl Path {
-    /// A path that counts on `counters`.
-    pub fn new(counters: Arc<CachePadded<Counters>>, shared: Arc<Shared>) -> Self {
+    /// The path of worker number `worker`, which counts on `counters`.
+    pub fn new(worker: usize, counters: Arc<CachePadded<Counters>>, shared: Arc<Shared>) -> Self {
         let core = Core {
             counters,
-            shared,
             flows: FlowLabels::random(),
             reassembler: Reassembler::new(Limits::default()),
             fragments: Fragments::default(),
-            ids: FragmentIds::new(RandomState::new(), 0, 1),
+            ids: FragmentIds::new(shared.fragment_ids.clone(), worker as u32, MAX_WORKERS as u32),
+            shared,
             limiter: Limiter::new(ICMP_RATE, ICMP_BURST),
             scratch: Vec::with_capacity(1 << 16),
         };

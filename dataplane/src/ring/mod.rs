@@ -46,3 +46,13 @@ pub struct Queue {
     /// Who moves them.
     pub provider: Box<dyn Provider>,
 }
+
+/// Sleeps until one of `descriptors` has input, or for `timeout`.
+pub fn wait(descriptors: impl Iterator<Item = std::os::fd::RawFd>, timeout: std::time::Duration) {
+    let poll = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let mut polled: Vec<_> = descriptors.map(poll).collect();
+    let milliseconds = timeout.as_millis().min(i32::MAX as u128) as i32;
+    // SAFETY: `polled` is an array of that many entries. A descriptor that was closed meanwhile is
+    // answered in its entry; an error or a signal ends the sleep early, which is harmless.
+    unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, milliseconds) };
+}

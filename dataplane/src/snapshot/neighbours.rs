@@ -2,11 +2,15 @@
 
 use crate::packet::{Addr4, Mac};
 
-/// A fixed hash table, at most half full, made anew when it changes: lookups touch one line.
+/// A fixed hash table, at most a quarter full, made anew when it changes: lookups touch one line,
+/// and rarely guess wrong where they end. The hash is keyed, so that nobody on the LAN can choose
+/// addresses that make them long.
 #[derive(Clone, Debug, Default)]
 pub struct Neighbours {
     slots: Box<[(Addr4, Option<Mac>)]>,
     default: Option<Mac>,
+    /// Odd and random.
+    factor: u32,
 }
 
 impl Neighbours {
@@ -14,8 +18,9 @@ impl Neighbours {
     /// point-to-point link, or of a replayed capture.
     pub fn new(hosts: impl IntoIterator<Item = (Addr4, Mac)>, default: Option<Mac>) -> Self {
         let hosts: Vec<_> = hosts.into_iter().collect();
-        let len = (hosts.len() * 2).next_power_of_two().max(2);
-        let mut table = Self { slots: vec![(Addr4::default(), None); len].into(), default };
+        let len = (hosts.len() * 4).next_power_of_two().max(4);
+        let mut table =
+            Self { slots: vec![(Addr4::default(), None); len].into(), default, factor: rand::random::<u32>() | 1 };
         for (addr, mac) in hosts {
             let at = table.find(addr);
             table.slots[at] = (addr, Some(mac));
@@ -36,7 +41,7 @@ impl Neighbours {
     #[inline(always)]
     fn find(&self, addr: Addr4) -> usize {
         let mask = self.slots.len() - 1;
-        let mut at = (u32::from_be_bytes(addr.0).wrapping_mul(0x9e37_79b1) >> 15) as usize & mask;
+        let mut at = (addr.word().wrapping_mul(self.factor) >> 12) as usize & mask;
         while self.slots[at].1.is_some() && self.slots[at].0 != addr {
             at = (at + 1) & mask;
         }
