@@ -112,7 +112,7 @@ impl Translator<'_> {
             }
         };
         let session = self.napt.session(id);
-        if ip.protocol == protocol::TCP && !opened {
+        if ip.protocol == protocol::TCP {
             self.napt.track(session, direction, flags);
         }
         Ok((hash, opened, session))
