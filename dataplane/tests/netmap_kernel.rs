@@ -92,10 +92,10 @@ fn forward(from: &mut Queue, to: &mut Queue, change: Change, moved: &mut Moved) 
                     frame = from.rx.shift(frame, OUTER).unwrap();
                     made_room += 1;
                 }
-                frame = frame.push(OUTER as u16);
+                frame = frame.push(OUTER);
                 from.rx.bytes(frame)[14..14 + OUTER].fill(0x60);
             }
-            Change::Pop => frame = frame.pop(OUTER as u16),
+            Change::Pop => frame = frame.pop(OUTER),
         }
         from.rx.bytes(frame)[..14].copy_from_slice(&ethernet);
         to.tx.send(&mut from.rx, frame).unwrap();

@@ -61,7 +61,7 @@ impl Bucket {
     fn matching(&self, tag: u16) -> Lanes {
         let find = |word: &AtomicU64| {
             // Acquire: the session and its number were written before the tag.
-            let x = word.load(Ordering::Acquire) ^ LANES * u64::from(tag);
+            let x = word.load(Ordering::Acquire) ^ (LANES * u64::from(tag));
             x.wrapping_sub(LANES) & !x & HIGH
         };
         Lanes::of(find(&self.tags[0]), find(&self.tags[1]))

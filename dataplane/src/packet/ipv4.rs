@@ -61,6 +61,7 @@ impl Ipv4 {
 
     /// Total length, bytes.
     #[inline(always)]
+    #[allow(clippy::len_without_is_empty, reason = "it has at least a header")]
     pub fn len(&self) -> usize {
         self.total_len.get() as usize
     }

@@ -72,10 +72,8 @@ fn originate_all<'a>(
 impl Core {
     /// Gives a frame to the control thread.
     pub(super) fn punt(&self, link: LinkId, frame: &[u8]) -> Verdict {
-        match Message::new(link, frame).map(|message| self.shared.punt.push(message)) {
-            Some(Ok(())) => Verdict::Punted,
-            _ => Reason::PuntFull.into(),
-        }
+        let queued = Message::new(link, frame).is_some_and(|message| self.shared.punt.push(message).is_ok());
+        if queued { Verdict::Punted } else { Reason::PuntFull.into() }
     }
 
     /// Sends the ICMP error that a drop asks for to the LAN host that sent `frame`.
@@ -124,7 +122,7 @@ impl Core {
         if !self.may_answer(burst) {
             return;
         }
-        if self.into_tunnel(burst, rings, softwire, Packet::Bytes(&bytes[..len]), Hash::NONE) == Verdict::Outbound {
+        if self.send_tunnel(burst, rings, softwire, Packet::Bytes(&bytes[..len]), Hash::NONE) == Verdict::Outbound {
             self.counters.note(Event::IcmpSent, 1);
         }
     }
@@ -159,7 +157,7 @@ impl Core {
 
     /// Encapsulates a translated packet and sends it, in pieces if it must be (RFC 2473 7.2,
     /// RFC 6333 5.3).
-    pub(super) fn into_tunnel(
+    pub(super) fn send_tunnel(
         &mut self,
         burst: Burst,
         rings: &mut Rings,
@@ -197,7 +195,7 @@ impl Core {
 
     /// Sends a translated packet to a LAN host, in pieces if the link is too narrow and the sender
     /// allows it (RFC 791).
-    pub(super) fn to_lan(
+    pub(super) fn send_lan(
         &mut self,
         burst: Burst,
         rings: &mut Rings,

@@ -324,7 +324,7 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
     fn to_host(&self, core: &mut Core, rings: &mut Rings, softwire: &Softwire, packet: Packet) -> Verdict {
         let Ok((ip, _)) = Ipv4::read_from_prefix(packet.bytes(rings.rx)) else { return Reason::Ipv4Truncated.into() };
         match softwire.host_link(self.burst.snapshot, ip.dst) {
-            Some(link) => core.to_lan(self.burst, rings, link, packet, Verdict::Inbound),
+            Some(link) => core.send_lan(self.burst, rings, link, packet, Verdict::Inbound),
             None => Reason::NoRoute.into(),
         }
     }

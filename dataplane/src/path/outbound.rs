@@ -316,11 +316,11 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
         hairpin: bool,
     ) -> Verdict {
         if !hairpin {
-            return core.into_tunnel(self.burst, rings, softwire, packet, hash);
+            return core.send_tunnel(self.burst, rings, softwire, packet, hash);
         }
         let inside = Ipv4::read_from_prefix(packet.bytes(rings.rx)).map(|(ip, _)| ip.dst);
         match inside.map(|dst| self.burst.snapshot.routes.lookup(dst)) {
-            Ok(Route::Link(link)) => core.to_lan(self.burst, rings, link, packet, Verdict::Hairpin),
+            Ok(Route::Link(link)) => core.send_lan(self.burst, rings, link, packet, Verdict::Hairpin),
             _ => Reason::NoRoute.into(),
         }
     }

@@ -85,7 +85,7 @@ impl Core {
         }
         if relay.is_some()
             && self.may_answer(burst)
-            && self.to_lan(burst, rings, lan, Packet::Bytes(packet), Verdict::Inbound) == Verdict::Inbound
+            && self.send_lan(burst, rings, lan, Packet::Bytes(packet), Verdict::Inbound) == Verdict::Inbound
         {
             self.counters.note(Event::IcmpSent, 1);
         }

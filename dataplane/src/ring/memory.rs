@@ -269,7 +269,7 @@ mod tests {
             assert!(a_wire.deliver(&[i; 60]));
         }
         assert!(!a_wire.deliver(&[9; 60]), "one slot stays empty");
-        for i in 0..3 {
+        for _ in 0..3 {
             let f = a.rx.take().unwrap();
             b.tx.send(&mut a.rx, f).unwrap();
         }
