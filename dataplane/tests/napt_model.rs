@@ -97,12 +97,12 @@ impl Model {
         assert!(same_range(got) || !free.iter().any(|&p| p != 0 && same_range(p)), "{got} for {wanted} of {free:?}");
     }
 
-    fn insert(&mut self, flow: Flow, outside: u16, direction: Direction, now: u64) {
+    fn insert(&mut self, flow: Flow, outside: u16, direction: Direction, last: u64) {
         let out = direction == Direction::Outbound;
         let tcp = flow.0 == protocol::TCP;
         let session = Session {
             outside,
-            last: now,
+            last,
             packets: [0, 0],
             seen: [tcp && out, tcp && !out],
             fin: [false; 2],
@@ -309,7 +309,7 @@ impl Pair {
         self.napt.quiescent(0);
     }
 
-    /// Asks again if the table is full of records that this worker may still hold.
+    /// Asks again if the table seems full because this worker may still hold records.
     fn create(&mut self, create: impl Fn(&Napt) -> Result<SessionId, Reason>) -> Result<SessionId, Reason> {
         let mut result = create(&self.napt);
         for _ in 0..2 {
@@ -366,11 +366,22 @@ impl Pair {
         if self.model.filtering == Filtering::AddressAndPortDependent || protocol == protocol::TCP && !opening {
             return assert_eq!(result, Err(Reason::NaptFiltered));
         }
-        if self.model.sessions.len() == self.model.capacity {
+        // Strangers get three quarters of the table.
+        if self.model.sessions.len() >= self.model.capacity - self.model.capacity / 4 {
             return assert_eq!(result, Err(Reason::NaptTableFull));
         }
-        self.held.push((result.expect("anybody may send"), Self::key_in(protocol, peer, port)));
-        self.model.insert(flow, port, Direction::Inbound, self.now);
+        let id = result.expect("anybody may send");
+        self.held.push((id, Self::key_in(protocol, peer, port)));
+        let last = u64::from(self.napt.session(id).last());
+        if self.model.inbound_refresh {
+            assert_eq!(last, self.now);
+        } else {
+            let siblings = self.model.sessions.iter().filter(|(f, _)| (f.0, f.1, f.2) == (protocol, a, n));
+            assert!(siblings.map(|(_, s)| s.last).any(|of_sibling| of_sibling == last));
+        }
+        self.model.insert(flow, port, Direction::Inbound, last);
+        // It may be overdue from the start; then it leaves with the next second.
+        self.model.sessions.get_mut(&flow).unwrap().changed = self.now;
     }
 
     fn pick(&self, which: usize) -> Option<Flow> {
@@ -513,7 +524,7 @@ impl Pair {
             assert_eq!(self.find(&Self::key_in(protocol, (b, m), s.outside)), Some(id), "both ways, one session");
             let session = self.napt.session(id);
             assert_eq!((session.inside(), session.peer(), session.outside()), (inside, peer, outside));
-            assert_eq!(session.packets(), s.packets);
+            assert_eq!((session.packets(), u64::from(session.last())), (s.packets, s.last));
             assert_eq!(session.is_established(), s.established, "{flow:?}");
             let (out, back) = (session.rewrite(Direction::Outbound), session.rewrite(Direction::Inbound));
             assert_eq!(out.addrs, pair_addrs(outside.addr, peer.addr));

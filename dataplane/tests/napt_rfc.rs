@@ -233,6 +233,30 @@ fn rfc4787_req8_filtering_by_nothing() {
 }
 
 #[test]
+fn rfc4787_req6_strangers_keep_no_mapping_alive_and_leave_room() {
+    let mut nat = Nat::with(|config| {
+        config.filtering = Filtering::EndpointIndependent;
+        config.inbound_refresh = false;
+    });
+    nat.out(UDP, host(1, 4000), peer(1, 80));
+    let start = nat.now;
+    let mut strangers = 0;
+    while nat.is_mapped(UDP, 4000) {
+        nat.wait(1);
+        strangers += 1;
+        let _ = nat.packet(Inbound, UDP, peer(2, strangers), outside(4000), 0);
+    }
+    assert!((300..=301).contains(&(nat.now - start)));
+    nat.wait(0);
+    // However many come, a quarter of the table is left to the hosts of ours.
+    nat.out(UDP, host(1, 4000), peer(1, 80));
+    let admitted = (0..2000).filter(|&n| nat.packet(Inbound, UDP, peer(3, n), outside(4000), 0).is_ok()).count();
+    assert_eq!(admitted, 767);
+    let opened = (0..2000).filter(|&n| nat.packet(Outbound, UDP, host(2, n), peer(1, 80), 0).is_ok()).count();
+    assert_eq!(opened, 256);
+}
+
+#[test]
 fn rfc5382_req1_tcp_mapping_is_endpoint_independent() {
     let nat = Nat::new();
     let ports = [(1, 80), (1, 443), (2, 80)].map(|(n, p)| nat.out(TCP, host(1, 5000), peer(n, p)));

@@ -69,6 +69,19 @@ fn sizes_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn the_record_that_means_none_belongs_to_no_packet() {
+    let napt = Napt::new(&config(1 << 10)).unwrap();
+    let nowhere = Endpoint::default();
+    for kind in [Kind::Outbound, Kind::Inbound] {
+        for protocol in 0..=255 {
+            let key = Key::flow(kind, protocol, nowhere, nowhere);
+            let hash = napt.hash(&key);
+            assert!(napt.confirm(napt.candidate(hash), &key, hash).is_none());
+        }
+    }
+}
+
+#[test]
 fn memory_does_not_grow_with_use() {
     let napt = Napt::new(&config(1 << 10)).unwrap();
     let before = napt.bytes();

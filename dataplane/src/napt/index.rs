@@ -76,7 +76,6 @@ impl Bucket {
         Lanes::of(find(&self.tags[0]), find(&self.tags[1]))
     }
 
-    /// For the writer.
     fn tag(&self, lane: usize) -> u16 {
         (self.tags[lane / 4].load(Ordering::Relaxed) >> (lane % 4 * 16)) as u16
     }
@@ -134,7 +133,8 @@ impl Index {
     pub fn find(&self, hash: Hash, mut is: impl FnMut(SessionId) -> bool) -> Option<SessionId> {
         [hash.primary(self.mask), hash.secondary(self.mask)].into_iter().find_map(|b| {
             let bucket = &self.buckets[b];
-            bucket.matching(hash.tag()).map(|lane| bucket.ids[lane].load(Ordering::Acquire)).find(|&id| is(id))
+            let tagged = bucket.matching(hash.tag()).filter(|&lane| bucket.tag(lane) == hash.tag());
+            tagged.map(|lane| bucket.ids[lane].load(Ordering::Acquire)).find(|&id| is(id))
         })
     }
 
@@ -178,24 +178,26 @@ impl Index {
 
     /// Takes `id` out. Needs the table's lock.
     pub fn remove(&self, hash: Hash, id: SessionId) {
-        self.entry(hash, id, |bucket, lane| bucket.set_tag(lane, 0));
+        let removed = self.entry(hash, id, |bucket, lane| bucket.set_tag(lane, 0));
+        debug_assert!(removed, "session {id} is not in the index");
     }
 
-    /// Puts `new` where `old` was. Needs the table's lock.
+    /// Puts `new` where `old` was, if it was there. Needs the table's lock.
     pub fn replace(&self, hash: Hash, old: SessionId, new: SessionId) {
         self.entry(hash, old, |bucket, lane| bucket.ids[lane].store(new, Ordering::Release));
     }
 
-    fn entry(&self, hash: Hash, id: SessionId, act: impl FnOnce(&Bucket, usize)) {
+    fn entry(&self, hash: Hash, id: SessionId, act: impl FnOnce(&Bucket, usize)) -> bool {
         for b in [hash.primary(self.mask), hash.secondary(self.mask)] {
             let bucket = &self.buckets[b];
             let tagged =
                 |&lane: &usize| bucket.tag(lane) == hash.tag() && bucket.ids[lane].load(Ordering::Relaxed) == id;
             if let Some(lane) = (0..8).find(tagged) {
-                return act(bucket, lane);
+                act(bucket, lane);
+                return true;
             }
         }
-        debug_assert!(false, "session {id} is not in the index");
+        false
     }
 }
 

@@ -205,7 +205,8 @@ impl Session {
         self.state.load(Relaxed)
     }
 
-    pub(super) fn last(&self) -> u32 {
+    /// Second of the last packet that kept it alive.
+    pub fn last(&self) -> u32 {
         self.last.load(Relaxed)
     }
 

@@ -158,7 +158,7 @@ impl Napt {
             Some(seed) => (Hasher::with_seed(seed), StdRng::seed_from_u64(seed[0])),
             None => (Hasher::random(), StdRng::from_rng(&mut rand::rng())),
         };
-        Ok(Self {
+        let napt = Self {
             outside: config.outside,
             filtering: config.filtering,
             timeouts: config.timeouts,
@@ -181,7 +181,11 @@ impl Napt {
                 created: 0,
                 expired: 0,
             }),
-        })
+        };
+        // No packet is of protocol 0 and has ports, so none is ever taken for record 0's.
+        let nobody = Endpoint::new(Ipv4Addr::UNSPECIFIED, 1);
+        napt.session(0).write(0, nobody, nobody, nobody, 0, 0);
+        Ok(napt)
     }
 
     /// The address that the Internet sees.
@@ -314,7 +318,7 @@ impl Napt {
                 }
             },
         };
-        self.open(w, id, protocol, [inside, peer, outside], Direction::Outbound, sibling, now)
+        self.open(w, id, protocol, [inside, peer, outside], Direction::Outbound, sibling, now.seconds())
     }
 
     /// Opens a session for an inbound packet to a mapped port from a new peer, if the filtering
@@ -338,10 +342,18 @@ impl Napt {
         {
             return Err(Reason::NaptFiltered);
         }
+        // Strangers do not get the last quarter of the table: it is for our own hosts.
+        let capacity = self.capacity();
+        if self.live.load(Relaxed) >= capacity - capacity / 4 {
+            return Err(Reason::NaptTableFull);
+        }
         let w = &mut *writer;
         let id = w.allocate(self).ok_or(Reason::NaptTableFull)?;
-        let inside = self.session(sibling).inside();
-        self.open(w, id, protocol, [inside, peer, outside], Direction::Inbound, Some(sibling), now)
+        let sibling_session = self.session(sibling);
+        // Nor does a new peer keep a mapping alive where a known one would not.
+        let last = if self.inbound_refresh { now.seconds() } else { sibling_session.last() };
+        let ends = [sibling_session.inside(), peer, outside];
+        self.open(w, id, protocol, ends, Direction::Inbound, Some(sibling), last)
     }
 
     /// Fills record `id` in and makes it findable.
@@ -354,7 +366,7 @@ impl Napt {
         [inside, peer, outside]: [Endpoint; 3],
         first: Direction,
         sibling: Option<SessionId>,
-        now: Time,
+        last: u32,
     ) -> Result<SessionId, Reason> {
         let session = self.session(id);
         let state = match (protocol, first) {
@@ -362,7 +374,7 @@ impl Napt {
             (protocol::TCP, Direction::Inbound) => state::SEEN_IN,
             _ => state::ESTABLISHED,
         };
-        session.write(protocol, inside, peer, outside, state, now.seconds());
+        session.write(protocol, inside, peer, outside, state, last);
         let hash = |kind| self.hash(&session.key(kind));
         let kinds = [Kind::Outbound, Kind::Inbound, Kind::MappingInside, Kind::MappingOutside];
         let kinds = if sibling.is_some() { &kinds[..2] } else { &kinds };
@@ -402,7 +414,8 @@ impl Napt {
             let hash = hash(kind);
             if next == id {
                 self.index.remove(hash, id);
-            } else if self.index.find(hash, |found| found == id).is_some() {
+            } else {
+                // Only one of the siblings stands for the mapping.
                 self.index.replace(hash, id, next);
             }
         }
@@ -434,12 +447,16 @@ impl Napt {
         self.readers.offline(reader);
     }
 
+    fn capacity(&self) -> u32 {
+        self.sessions.len() as u32 - 1
+    }
+
     /// How full it is.
     pub fn stats(&self) -> Stats {
         let writer = self.lock();
         Stats {
             live: self.live.load(Relaxed),
-            capacity: self.sessions.len() as u32 - 1,
+            capacity: self.capacity(),
             created: writer.created,
             expired: writer.expired,
         }
