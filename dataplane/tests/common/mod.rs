@@ -1,5 +1,6 @@
 //! What the tests of the packet path share: a router on memory rings ([`router`]), packets made and
-//! judged by etherparse ([`packets`]), captures ([`capture`]).
+//! judged by etherparse ([`packets`]), captures ([`capture`]), two routers that must not differ
+//! ([`twins`]).
 
 // Every test program uses another part of it.
 #![allow(dead_code, unused_imports, missing_docs)]
@@ -7,6 +8,8 @@
 pub mod capture;
 pub mod packets;
 pub mod router;
+pub mod twins;
 
 pub use packets::*;
 pub use router::*;
+pub use twins::*;

@@ -6,6 +6,7 @@ use etherparse::{
 };
 
 use super::router::{BR, CE, CLIENT_MAC, GATEWAY_MAC, OTHER_CLIENT, OTHER_CLIENT_MAC, ROUTER_MAC, WAN_MAC};
+use super::twins::internet_sum;
 
 /// An address and a port.
 pub type End = ([u8; 4], u16);
@@ -75,15 +76,6 @@ pub fn echo_request(src: [u8; 4], dst: [u8; 4], id: u16, payload: &[u8]) -> Pack
 
 pub fn echo_reply(src: [u8; 4], dst: [u8; 4], id: u16, payload: &[u8]) -> Packet {
     icmp_raw(src, dst, 0, 0, u32::from(id) << 16 | 1, payload)
-}
-
-/// RFC 1071, word by word.
-pub fn internet_sum(bytes: &[u8]) -> u16 {
-    let mut sum: u32 = bytes.chunks(2).map(|c| u32::from(c[0]) << 8 | u32::from(*c.get(1).unwrap_or(&0))).sum();
-    while sum >> 16 != 0 {
-        sum = (sum >> 16) + (sum & 0xffff);
-    }
-    sum as u16
 }
 
 impl Packet {
