@@ -122,6 +122,29 @@ fn inbound_lookup_while_a_record_is_used_again() {
     lookup_while_a_record_is_used_again(Direction::Inbound);
 }
 
+/// Two readers, one of them still in its first burst when the record is wanted again.
+#[test]
+fn the_slowest_reader_decides_when_a_record_is_used_again() {
+    check(2, || {
+        let napt = Arc::new(table(1, 2));
+        assert!(open(&napt, 1));
+        (0..2).for_each(|reader| napt.quiescent(reader));
+        let reader = {
+            let napt = napt.clone();
+            thread::spawn(move || {
+                burst(&napt, 1, Direction::Inbound);
+                napt.offline(1);
+            })
+        };
+        // A worker who is reader 0 and turns the table over.
+        napt.age(LATE, 8);
+        napt.quiescent(0);
+        open(&napt, 2);
+        burst(&napt, 2, Direction::Outbound);
+        reader.join().unwrap();
+    });
+}
+
 /// A reader who wakes while the record changes hands.
 #[test]
 fn a_reader_that_comes_online_is_seen_in_time() {
