@@ -1,33 +1,28 @@
-//! Tunnel to LAN.
+//! Tunnel to LAN, the fast lane: what happens to almost every packet, in order.
+//!
+//! Whatever is not ordinary goes to [`super::inbound_closer`].
 
-use zerocopy::FromBytes;
-
-use super::closer::{ETHERNET, Packet, native6, pad, refused_option};
-use super::gate::{self, Pattern, Plain, Tunnelled};
-use super::translate::{Not, Translator};
+use super::emit::{ETHERNET, pad};
+use super::gate::{Pattern, Plain, Tunnelled};
 use super::{Burst, Core, Lane, Meta, Rings, Way, ports_of, rewrite};
-use crate::counters::Event;
 use crate::napt::{Direction, Hash, Key, Kind, Napt};
 use crate::packet::checksum::header_is_right;
-use crate::packet::ipv4;
-use crate::packet::ipv6;
-use crate::packet::{Addr4, Delta, Ethernet, Ipv4, Ipv6, ethertype, protocol};
-use crate::ring::{Frame, HEAD, RxRing};
+use crate::packet::{Addr4, ethertype, protocol};
+use crate::ring::{Frame, HEAD};
 use crate::snapshot::{Route, Side, Softwire};
-use crate::tunnel::reassembly::Push;
-use crate::tunnel::{OUTER_LEN, ecn};
+use crate::tunnel::OUTER_LEN;
 use crate::verdict::{Reason, Verdict};
 
 /// Inbound from one softwire, with NAPT or without.
 pub(super) struct Inbound<'a, const NAPT: bool> {
-    burst: Burst<'a>,
+    pub(super) burst: Burst<'a>,
     pattern: Pattern,
     napt: Option<&'a Napt>,
     softwire: Option<&'a Softwire>,
     /// Outer source and destination of ordinary frames.
     ends: [u128; 2],
     /// The largest inner packet that every LAN link takes.
-    whole: usize,
+    pub(super) whole: usize,
     refresh: bool,
     /// The outside address, memory order: nobody else may claim to be it. 0 without NAPT.
     outside: u32,
@@ -65,13 +60,11 @@ impl<const NAPT: bool> Way for Inbound<'_, NAPT> {
             protocol: view.inner.protocol,
             kind: Kind::Inbound,
         };
-        let hash = match self.napt {
-            Some(napt) => napt.hash(&key),
-            None => Hash::NONE,
-        };
-        if let Some(napt) = self.napt {
+        let hash = self.napt.map_or(Hash::NONE, |napt| {
+            let hash = napt.hash(&key);
             napt.prefetch(hash);
-        }
+            hash
+        });
         let lane = if self.is_ordinary(head, view, frame) { Lane::Ordinary } else { Lane::Closer };
         Meta { frame, lane, candidate: 0, hash, key }
     }
@@ -97,13 +90,13 @@ impl<const NAPT: bool> Way for Inbound<'_, NAPT> {
                 };
                 session.note(Direction::Inbound, self.burst.now.seconds(), self.refresh);
                 if tcp {
-                    core.tcp(view, 0, Some((napt, session, Direction::Inbound)), softwire.mss);
+                    core.tcp(view, Some((napt, session, Direction::Inbound)), softwire.mss);
                 }
-                rewrite(view, 0, &session.rewrite(Direction::Inbound));
+                rewrite(view, &session.rewrite(Direction::Inbound));
             }
             None => {
                 if tcp {
-                    core.tcp(view, 0, None, softwire.mss);
+                    core.tcp(view, None, softwire.mss);
                 }
                 view.inner.decrement_ttl();
             }
@@ -154,243 +147,9 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
 
     /// An address of our side, which no packet from outside may claim to come from.
     #[inline(always)]
-    fn is_ours(&self, src: Addr4) -> bool {
+    pub(super) fn is_ours(&self, src: Addr4) -> bool {
         src.word() == self.outside
             || src.is_link_local()
             || matches!(self.burst.snapshot.routes.lookup(src), Route::Link(_) | Route::Local)
     }
-
-    /// Everything again from the start, with a reason for each thing that is wrong.
-    #[cold]
-    #[inline(never)]
-    fn look_closer(&self, core: &mut Core, rings: &mut Rings, frame: Frame) -> Option<Verdict> {
-        self.outer(core, rings, frame).unwrap_or_else(|reason| Some(reason.into()))
-    }
-
-    /// Ethernet and the outer header.
-    fn outer(&self, core: &mut Core, rings: &mut Rings, frame: Frame) -> Result<Option<Verdict>, Reason> {
-        let Burst { snapshot, link, now, .. } = self.burst;
-        let (ethernet, bytes) = Ethernet::read_from_prefix(rings.rx.bytes(frame)).map_err(|_| Reason::Runt)?;
-        let accepted = gate::accepts(&snapshot.links[link.index()], ethernet.dst) || ethernet.dst.is_group();
-        if !accepted || ethernet.src.is_group() {
-            return Err(Reason::OtherStation);
-        }
-        match ethernet.ethertype.get() {
-            ethertype::IPV6 => {}
-            ethertype::IPV4 | ethertype::ARP => return Err(Reason::Ipv4OnWan),
-            ethertype::VLAN => return Err(Reason::Vlan),
-            _ => return Err(Reason::EtherType),
-        }
-        let walked = ipv6::walk(bytes)?;
-        let (outer, _) = Ipv6::read_from_prefix(bytes).map_err(|_| Reason::Ipv6Truncated)?;
-        // RFC 1812 5.3.4 for the other protocol: what came to all is not forwarded to one.
-        if ethernet.dst.is_group() && outer.dst.0[0] != 0xff {
-            return Err(Reason::OtherStation);
-        }
-        let is_local = |s: &&Softwire| s.link == link && s.local == outer.dst;
-        let Some(softwire) = snapshot.softwires.iter().find(is_local) else {
-            return Ok(Some(native6(core, self.burst, rings.rx.bytes(frame))));
-        };
-        // RFC 8200 4.5: what a later fragment says of its payload does not count.
-        let later = walked.fragment.is_some_and(|at| (bytes[at + 2], bytes[at + 3] & 0xf8) != (0, 0));
-        let tunnelled = matches!(walked.protocol, protocol::IPV4 | protocol::DESTINATION);
-        if !tunnelled && !later {
-            return match walked.protocol {
-                protocol::ICMPV6 if walked.fragment.is_none() => {
-                    let message = &bytes[walked.offset..walked.end];
-                    let Some(&kind) = message.first() else { return Err(Reason::TransportHeader) };
-                    if kind >= 128 {
-                        return Ok(Some(core.punt(link, rings.rx.bytes(frame))));
-                    }
-                    // The answer is made while the frame lies in its buffer: a copy of the little
-                    // that is quoted costs less than to prove that they never meet.
-                    // RFC 4443 2.4 (c): no error is longer than 1280 bytes.
-                    let mut copy = [0; 1280];
-                    let message = message.get(..message.len().min(1280)).unwrap_or_default();
-                    copy[..message.len()].copy_from_slice(message);
-                    let copy = &copy[..message.len()];
-                    Err(core.tunnel_error(self.burst, rings, softwire, outer.src, copy))
-                }
-                protocol::TCP | protocol::UDP => Ok(Some(core.punt(link, rings.rx.bytes(frame)))),
-                _ => Err(Reason::TunnelProtocol),
-            };
-        }
-        let from = |s: &&Softwire| s.link == link && (s.local, s.remote) == (outer.dst, outer.src);
-        let softwire = snapshot.softwires.iter().find(from).ok_or(Reason::TunnelSource)?;
-        let in_pieces = walked.fragment.is_some_and(|at| bytes[at + 2..at + 4] != [0, 0]);
-        if !in_pieces {
-            if walked.protocol != protocol::IPV4 {
-                return Err(Reason::TunnelProtocol);
-            }
-            // The inner packet stays where it is; what will be its Ethernet header ends where it begins.
-            let frame = frame.with_len(ETHERNET + walked.end).pop(walked.offset);
-            return Ok(self.deliver(core, rings, softwire, Inner::Frame(frame), outer.traffic_class()));
-        }
-        let Core { counters, reassembler, scratch, .. } = core;
-        let released = |reason: Reason, frames: u32| counters.end(reason.into(), frames.into());
-        let whole = match reassembler.push(now, &rings.rx.bytes(frame)[ETHERNET..], &walked, released) {
-            Push::Held => return Ok(None),
-            Push::Bad(reason) => return Err(reason),
-            Push::Whole(whole) => whole,
-        };
-        counters.note(Event::Reassembled, 1);
-        counters.end(Verdict::Reassembled, u64::from(whole.fragments) - 1);
-        let class = whole.class;
-        scratch.clear();
-        scratch.extend_from_slice(whole.packet);
-        let mut packet = std::mem::take(scratch);
-        let verdict = self.deliver(core, rings, softwire, Inner::Bytes(&mut packet), class);
-        core.scratch = packet;
-        Ok(verdict)
-    }
-
-    /// The inner packet, wherever it is.
-    fn deliver(
-        &self,
-        core: &mut Core,
-        rings: &mut Rings,
-        softwire: &Softwire,
-        mut inner: Inner,
-        class: u8,
-    ) -> Option<Verdict> {
-        let (reason, mtu) = match self.examine(core, rings, softwire, &mut inner, class) {
-            Ok(verdict) => return verdict,
-            Err(failed) => failed,
-        };
-        core.answer_tunnel(self.burst, rings, softwire, inner.packet(), reason, mtu);
-        Some(reason.into())
-    }
-
-    /// `Err` is a drop that may be answered, with the MTU for "fragmentation needed". The packet is
-    /// then still as it came.
-    fn examine(
-        &self,
-        core: &mut Core,
-        rings: &mut Rings,
-        softwire: &Softwire,
-        inner: &mut Inner,
-        class: u8,
-    ) -> Result<Option<Verdict>, (Reason, u16)> {
-        let drop = |reason| (reason, 0);
-        let bytes = inner.bytes(rings.rx);
-        let checked = ipv4::check(bytes).map_err(drop)?;
-        let (ip, _) = Ipv4::read_from_prefix(bytes).map_err(|_| drop(Reason::Ipv4Truncated))?;
-        // RFC 6040 4.2.
-        let tos = ecn::decapsulated_tos(ip.tos, class).map_err(drop)?;
-        // Nothing of ours comes from outside.
-        if !ip.src.is_host() || self.is_ours(ip.src) || ip.src == ip.dst {
-            return Err(drop(Reason::Ipv4Source));
-        }
-        if !ip.dst.is_host() {
-            return Err(drop(Reason::Ipv4Destination));
-        }
-        // Without NAPT it is known at once who would get it. Not answered: whoever sends here what is
-        // nobody's knows no better with an answer.
-        if softwire.napt.is_none() && softwire.host_link(self.burst.snapshot, ip.dst).is_none() {
-            return Ok(Some(Reason::NoRoute.into()));
-        }
-        if refused_option(&bytes[20..checked.header_len]) {
-            return Err(drop(Reason::Ipv4Option));
-        }
-        if ip.ttl <= 1 {
-            return Err(drop(Reason::TtlExceeded));
-        }
-        if checked.len > self.whole && ip.dont_fragment() {
-            return Err((Reason::TooBig, self.whole as u16));
-        }
-        let packet = &mut bytes[..checked.len];
-        if let Some(napt) = softwire.napt.as_deref() {
-            let mut translator = Translator { napt, fragments: &mut core.fragments, now: self.burst.now };
-            match translator.translate(Direction::Inbound, packet, checked) {
-                Ok(done) => core.counters.note(Event::SessionOpened, done.opened.into()),
-                Err(Not::Possible(reason)) => return Err(drop(reason)),
-                Err(Not::Yet) => {
-                    set_tos(packet, tos);
-                    return match core.fragments.wait(Direction::Inbound, &ip, self.burst.link, packet, self.burst.now) {
-                        true => Ok(None),
-                        false => Err(drop(Reason::NaptFragment)),
-                    };
-                }
-            }
-        }
-        set_tos(packet, tos);
-        core.pass(softwire, packet, checked);
-        inner.truncate(checked.len);
-        let verdict = self.to_host(core, rings, softwire, inner.packet());
-        self.release_waiting(core, rings, softwire, &ip);
-        Ok(Some(verdict))
-    }
-
-    fn to_host(&self, core: &mut Core, rings: &mut Rings, softwire: &Softwire, packet: Packet) -> Verdict {
-        let Ok((ip, _)) = Ipv4::read_from_prefix(packet.bytes(rings.rx)) else { return Reason::Ipv4Truncated.into() };
-        match softwire.host_link(self.burst.snapshot, ip.dst) {
-            Some(link) => core.send_lan(self.burst, rings, link, packet, Verdict::Inbound),
-            None => Reason::NoRoute.into(),
-        }
-    }
-
-    /// A first fragment has come: those that waited for it go after it.
-    fn release_waiting(&self, core: &mut Core, rings: &mut Rings, softwire: &Softwire, first: &Ipv4) {
-        let Some(napt) = softwire.napt.as_deref() else { return };
-        if first.fragment_offset() != 0 || !first.more_fragments() {
-            return;
-        }
-        while let Some(mut waiting) = core.fragments.ready(Direction::Inbound, first) {
-            let verdict = match ipv4::check(&waiting.bytes) {
-                Ok(checked) => {
-                    let mut translator = Translator { napt, fragments: &mut core.fragments, now: self.burst.now };
-                    match translator.translate(Direction::Inbound, &mut waiting.bytes, checked) {
-                        Ok(_) => {
-                            core.pass(softwire, &mut waiting.bytes, checked);
-                            self.to_host(core, rings, softwire, Packet::Bytes(&waiting.bytes))
-                        }
-                        Err(_) => Reason::NaptFragment.into(),
-                    }
-                }
-                Err(reason) => reason.into(),
-            };
-            core.counters.end(verdict, 1);
-            core.fragments.done(waiting);
-        }
-    }
-}
-
-/// A decapsulated packet while it is worked on.
-enum Inner<'a> {
-    /// Behind the first 14 bytes of the frame.
-    Frame(Frame),
-    /// Put together from pieces.
-    Bytes(&'a mut [u8]),
-}
-
-impl Inner<'_> {
-    fn bytes<'b>(&'b mut self, rx: &'b mut RxRing) -> &'b mut [u8] {
-        match self {
-            Self::Frame(frame) => &mut rx.bytes(*frame)[ETHERNET..],
-            Self::Bytes(bytes) => bytes,
-        }
-    }
-
-    fn packet(&self) -> Packet<'_> {
-        match self {
-            Self::Frame(frame) => Packet::Frame(*frame),
-            Self::Bytes(bytes) => Packet::Bytes(bytes),
-        }
-    }
-
-    /// Cuts off what the outer packet carried behind the inner one.
-    fn truncate(&mut self, len: usize) {
-        match self {
-            Self::Frame(frame) => *frame = frame.with_len(ETHERNET + len),
-            Self::Bytes(bytes) => *bytes = &mut std::mem::take(bytes)[..len],
-        }
-    }
-}
-
-/// Writes DSCP and ECN, checksum included.
-fn set_tos(packet: &mut [u8], tos: u8) {
-    let Ok((ip, _)) = Ipv4::mut_from_prefix(packet) else { return };
-    let delta = Delta::word(u16::from_ne_bytes([ip.version_ihl, ip.tos]), u16::from_ne_bytes([ip.version_ihl, tos]));
-    ip.tos = tos;
-    ip.checksum = ip.checksum.updated(delta);
 }

@@ -6,10 +6,12 @@
 //! staggered, so that the session asked for arrives while a dozen other packets are finished
 //! (docs/performance.md). Frames are finished in the order in which they came, ordinary or not.
 
-mod closer;
+mod emit;
 mod gate;
 mod inbound;
+mod inbound_closer;
 mod outbound;
+mod outbound_closer;
 mod translate;
 mod tunnel_errors;
 
@@ -274,17 +276,11 @@ impl Core {
 
     /// Follows a TCP connection and lowers its MSS, where the flags or the session's youth ask for it.
     #[inline(always)]
-    fn tcp(
-        &self,
-        view: &mut Tunnelled,
-        options: usize,
-        napt: Option<(&crate::napt::Napt, &Session, Direction)>,
-        limit: Option<u16>,
-    ) {
-        let flags = view.rest[options + 13];
+    fn tcp(&self, view: &mut Tunnelled, napt: Option<(&crate::napt::Napt, &Session, Direction)>, limit: Option<u16>) {
+        let flags = view.rest[13];
         let special = flags & (Tcp::SYN | Tcp::FIN | Tcp::RST) != 0;
         if special || napt.is_some_and(|(_, session, _)| !session.is_established()) {
-            self.tcp_special(view, options, napt, limit);
+            self.tcp_special(view, napt, limit);
         }
     }
 
@@ -293,16 +289,15 @@ impl Core {
     fn tcp_special(
         &self,
         view: &mut Tunnelled,
-        options: usize,
         napt: Option<(&crate::napt::Napt, &Session, Direction)>,
         limit: Option<u16>,
     ) {
         if let Some((napt, session, direction)) = napt {
-            napt.track(session, direction, view.rest[options + 13]);
+            napt.track(session, direction, view.rest[13]);
         }
         if let Some(limit) = limit {
-            let len = view.inner.len().saturating_sub(20 + options).min(view.rest.len() - options);
-            if mss::clamp(&mut view.rest[options..][..len], limit) {
+            let len = view.inner.len().saturating_sub(20).min(view.rest.len());
+            if mss::clamp(&mut view.rest[..len], limit) {
                 self.counters.note(Event::MssLowered, 1);
             }
         }
@@ -332,17 +327,17 @@ fn ports_of(ip: &Ipv4, transport: [u8; 4]) -> u32 {
     u32::from_ne_bytes(transport) & (has_ports as u32).wrapping_neg()
 }
 
-/// Writes new addresses and ports into a TCP or UDP packet, takes one from its TTL, and mends
-/// both checksums. `options` is the length of the IPv4 options.
+/// Writes new addresses and ports into a TCP or UDP packet without IPv4 options, takes one from its
+/// TTL, and mends both checksums.
 #[inline(always)]
-fn rewrite(view: &mut Tunnelled, options: usize, new: &Rewrite) {
+fn rewrite(view: &mut Tunnelled, new: &Rewrite) {
     let ttl_protocol = u16::from_ne_bytes([view.inner.ttl, view.inner.protocol]);
     view.inner.ttl -= 1;
     let delta = crate::packet::Delta::word(ttl_protocol, u16::from_ne_bytes([view.inner.ttl, view.inner.protocol]));
     view.inner.checksum = view.inner.checksum.updated(new.ip.and(delta));
     view.inner.set_addrs(new.addrs);
     let tcp = view.inner.protocol == protocol::TCP;
-    let transport = &mut view.rest[options..];
+    let transport = &mut view.rest;
     transport[..4].copy_from_slice(&new.ports.to_ne_bytes());
     let at = if tcp { 16 } else { 6 };
     let checksum: &mut [u8; 2] = (&mut transport[at..at + 2]).try_into().expect("two bytes");

@@ -2,7 +2,7 @@
 
 use zerocopy::FromBytes;
 
-use super::closer::Packet;
+use super::emit::Packet;
 use super::translate::Translator;
 use super::{Burst, Core, Rings};
 use crate::counters::Event;

@@ -1,4 +1,5 @@
-//! What the closer look of both directions shares: punting, answering, sending whole or in pieces.
+//! The ways out that both directions share: to the control thread, as an answer, into the tunnel or
+//! to the LAN, whole or in pieces.
 
 use zerocopy::{FromBytes, IntoBytes};
 

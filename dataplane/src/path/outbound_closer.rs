@@ -1,0 +1,181 @@
+//! LAN to tunnel, the closer look: every check again from the start, with a reason for each thing
+//! that is wrong, and a way for everything that is merely rare.
+
+use zerocopy::FromBytes;
+
+use super::emit::{ETHERNET, Packet, flow_hash, native6, refused_option};
+use super::gate;
+use super::outbound::Outbound;
+use super::translate::{Not, Translator};
+use super::{Core, Rings};
+use crate::counters::Event;
+use crate::napt::{Direction, Hash};
+use crate::packet::ipv4::{self, Checked};
+use crate::packet::{Addr4, Ethernet, Ipv4, ethertype, protocol};
+use crate::ring::Frame;
+use crate::snapshot::{Prefix4, Route, Softwire};
+use crate::tunnel::mtu::Fit;
+use crate::verdict::{Reason, Verdict};
+
+impl<const NAPT: bool> Outbound<'_, NAPT> {
+    /// `None`: the frame is held and gets its verdict later.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn look_closer(&self, core: &mut Core, rings: &mut Rings, frame: Frame) -> Option<Verdict> {
+        match self.examine(core, rings, frame) {
+            Ok(verdict) => verdict,
+            Err((reason, mtu)) => {
+                core.answer_lan(self.burst, rings, frame, reason, mtu);
+                Some(reason.into())
+            }
+        }
+    }
+
+    /// `Err` is a drop that may be answered, with the MTU for "fragmentation needed". The packet is
+    /// then still as it came.
+    fn examine(&self, core: &mut Core, rings: &mut Rings, frame: Frame) -> Result<Option<Verdict>, (Reason, u16)> {
+        let (ethernet, bytes) = Ethernet::mut_from_prefix(rings.rx.bytes(frame)).map_err(|_| drop(Reason::Runt))?;
+        let (dst, ethertype) = (ethernet.dst, ethernet.ethertype.get());
+        if ethernet.src.is_group() || !gate::accepts(self.link, dst) && !dst.is_group() {
+            return Err(drop(Reason::OtherStation));
+        }
+        match ethertype {
+            ethertype::IPV4 => {}
+            ethertype::ARP => return Ok(Some(core.punt(self.burst.link, rings.rx.bytes(frame)))),
+            ethertype::IPV6 => return Ok(Some(native6(core, self.burst, rings.rx.bytes(frame)))),
+            ethertype::VLAN => return Err(drop(Reason::Vlan)),
+            _ => return Err(drop(Reason::EtherType)),
+        }
+        let checked = ipv4::check(bytes).map_err(drop)?;
+        let (ip, _) = Ipv4::read_from_prefix(bytes).map_err(|_| drop(Reason::Ipv4Truncated))?;
+        // To us: DHCP and the like to the control thread; nothing else that is not unicast goes on.
+        let route = self.burst.snapshot.routes.lookup(ip.dst);
+        let broadcast = ip.dst == BROADCAST || self.link.sources4.iter().any(|p| p.len() > 0 && p.is_broadcast(ip.dst));
+        if broadcast && is_dhcp(&ip, &bytes[checked.header_len..checked.len]) {
+            return Ok(Some(core.punt(self.burst.link, rings.rx.bytes(frame))));
+        }
+        if dst.is_group() || broadcast || !ip.dst.is_host() || ip.dst.is_link_local() {
+            return Err(drop(Reason::Ipv4Destination));
+        }
+        self.source(&ip).map_err(drop)?;
+        if route == Route::Local {
+            return Ok(Some(core.punt(self.burst.link, rings.rx.bytes(frame))));
+        }
+        if refused_option(&bytes[20..checked.header_len]) {
+            return Err(drop(Reason::Ipv4Option));
+        }
+        if ip.ttl <= 1 {
+            return Err(drop(Reason::TtlExceeded));
+        }
+        let Route::Softwire(id) = route else { return Err(drop(Reason::NoRoute)) };
+        let softwire = &self.burst.snapshot.softwires[id.0 as usize];
+        let hairpin = softwire.napt.as_deref().is_some_and(|napt| Addr4::from(napt.outside()) == ip.dst);
+        if !hairpin && let Fit::TooBig { mtu } = core.fit(self.burst, softwire, checked.len, ip.dont_fragment()) {
+            return Err((Reason::TooBig, mtu));
+        }
+        let frame = frame.with_len(ETHERNET + checked.len);
+        match self.translate(core, softwire, &mut bytes[..checked.len], checked, hairpin) {
+            Ok(hash) => {
+                let verdict = self.forward(core, rings, softwire, Packet::Frame(frame), hash, hairpin);
+                self.release_waiting(core, rings, softwire, &ip, hairpin);
+                Ok(Some(verdict))
+            }
+            Err(Not::Possible(reason)) => Err(drop(reason)),
+            Err(Not::Yet) => {
+                let bytes = &rings.rx.bytes(frame)[ETHERNET..];
+                match core.fragments.wait(Direction::Outbound, &ip, self.burst.link, bytes, self.burst.now) {
+                    true => Ok(None),
+                    false => Err(drop(Reason::NaptFragment)),
+                }
+            }
+        }
+    }
+
+    /// RFC 2827, RFC 1812 5.3.7: who may send from here.
+    pub(super) fn source(&self, ip: &Ipv4) -> Result<(), Reason> {
+        let ours = |p: &Prefix4| p.contains(ip.src) && (p.len() == 0 || !p.is_broadcast(ip.src));
+        let local = self.link.addresses4.iter().any(|&a| Addr4::from(a) == ip.src);
+        let good = ip.src.is_host() && ip.src != ip.dst && !local && self.link.sources4.iter().any(ours);
+        if good { Ok(()) } else { Err(Reason::Ipv4Source) }
+    }
+
+    /// Translates and takes one from the TTL. Answers the flow's hash.
+    fn translate(
+        &self,
+        core: &mut Core,
+        softwire: &Softwire,
+        packet: &mut [u8],
+        checked: Checked,
+        hairpin: bool,
+    ) -> Result<Hash, Not> {
+        let hash = match softwire.napt.as_deref() {
+            None => flow_hash(&core.flows, packet, checked),
+            Some(napt) => {
+                let mut translator = Translator { napt, fragments: &mut core.fragments, now: self.burst.now };
+                // RFC 4787 REQ-9: only towards a mapping that exists is a way out opened for the way back in.
+                if hairpin {
+                    translator.may_hairpin(packet, checked)?;
+                }
+                let done = translator.translate(Direction::Outbound, packet, checked)?;
+                core.counters.note(Event::SessionOpened, done.opened.into());
+                if hairpin {
+                    let back = translator.translate(Direction::Inbound, packet, checked)?;
+                    core.counters.note(Event::SessionOpened, back.opened.into());
+                }
+                done.hash
+            }
+        };
+        core.pass(softwire, packet, checked);
+        Ok(hash)
+    }
+
+    /// Sends a translated packet: into the tunnel, or back to where it came from.
+    fn forward(
+        &self,
+        core: &mut Core,
+        rings: &mut Rings,
+        softwire: &Softwire,
+        packet: Packet,
+        hash: Hash,
+        hairpin: bool,
+    ) -> Verdict {
+        if !hairpin {
+            return core.send_tunnel(self.burst, rings, softwire, packet, hash);
+        }
+        let inside = Ipv4::read_from_prefix(packet.bytes(rings.rx)).map(|(ip, _)| ip.dst);
+        match inside.map(|dst| self.burst.snapshot.routes.lookup(dst)) {
+            Ok(Route::Link(link)) => core.send_lan(self.burst, rings, link, packet, Verdict::Hairpin),
+            _ => Reason::NoRoute.into(),
+        }
+    }
+
+    /// A first fragment has come: those that waited for it go after it.
+    fn release_waiting(&self, core: &mut Core, rings: &mut Rings, softwire: &Softwire, first: &Ipv4, hairpin: bool) {
+        if softwire.napt.is_none() || first.fragment_offset() != 0 || !first.more_fragments() {
+            return;
+        }
+        while let Some(mut waiting) = core.fragments.ready(Direction::Outbound, first) {
+            let verdict = match ipv4::check(&waiting.bytes) {
+                Ok(checked) => match self.translate(core, softwire, &mut waiting.bytes, checked, hairpin) {
+                    Ok(hash) => self.forward(core, rings, softwire, Packet::Bytes(&waiting.bytes), hash, hairpin),
+                    Err(_) => Reason::NaptFragment.into(),
+                },
+                Err(reason) => reason.into(),
+            };
+            core.counters.end(verdict, 1);
+            core.fragments.done(waiting);
+        }
+    }
+}
+
+/// A drop without an MTU.
+fn drop(reason: Reason) -> (Reason, u16) {
+    (reason, 0)
+}
+
+const BROADCAST: Addr4 = Addr4([255; 4]);
+
+/// A DHCPv4 client's message (RFC 2131 4.1).
+fn is_dhcp(ip: &Ipv4, transport: &[u8]) -> bool {
+    ip.protocol == protocol::UDP && !ip.is_fragment() && transport.get(2..4) == Some(&[0, 67])
+}
