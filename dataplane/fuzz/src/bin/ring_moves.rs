@@ -69,7 +69,7 @@ fuzz_target!(|input: Input| {
                 Move::Pop(n) => {
                     let n = usize::from(n).min(expected.len());
                     expected.drain(..n);
-                    frame = frame.pop(n as u16);
+                    frame = frame.pop(n);
                 }
                 Move::Push(n) => {
                     let room = usize::from(n);
