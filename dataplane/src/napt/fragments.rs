@@ -148,3 +148,81 @@ impl Fragments {
         self.waiting.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::Addr4;
+    use zerocopy::FromZeros;
+
+    fn packet(id: u16) -> Ipv4 {
+        let mut ip = Ipv4::new_zeroed();
+        (ip.src, ip.dst, ip.protocol, ip.id) = (Addr4([10, 0, 0, 1]), Addr4([198, 51, 100, 1]), 17, id.into());
+        ip
+    }
+
+    fn learned(n: u64) -> Learned {
+        Learned { addrs: n, ..Learned::default() }
+    }
+
+    #[test]
+    fn rfc4787_req14_a_translation_is_remembered_for_its_packet_and_direction_only() {
+        let mut fragments = Fragments::default();
+        let start = Time(5_000_000_000);
+        fragments.learn(Direction::Outbound, &packet(1), learned(1), start);
+        fragments.learn(Direction::Outbound, &packet(2), learned(2), start);
+        let find =
+            |fragments: &Fragments, direction, id, now| fragments.find(direction, &packet(id), now).map(|l| l.addrs);
+        let nearly = Time(start.0 + AGE.as_nanos() as u64 - 1);
+        assert_eq!(find(&fragments, Direction::Outbound, 1, nearly), Some(1));
+        assert_eq!(find(&fragments, Direction::Outbound, 2, nearly), Some(2));
+        assert_eq!(find(&fragments, Direction::Inbound, 1, nearly), None);
+        assert_eq!(find(&fragments, Direction::Outbound, 3, nearly), None);
+        assert_eq!(find(&fragments, Direction::Outbound, 1, start + AGE), None);
+        // An identification that comes again is another packet's.
+        fragments.learn(Direction::Outbound, &packet(1), learned(7), start + AGE);
+        assert_eq!(find(&fragments, Direction::Outbound, 1, start + AGE), Some(7));
+    }
+
+    #[test]
+    fn the_oldest_of_a_set_makes_room() {
+        let mut fragments = Fragments::default();
+        for id in 0..=u16::MAX {
+            fragments.learn(Direction::Outbound, &packet(id), learned(id.into()), Time(u64::from(id)));
+        }
+        let now = Time(1 << 16);
+        let known =
+            |id: &u16| fragments.find(Direction::Outbound, &packet(*id), now).map(|l| l.addrs) == Some((*id).into());
+        assert_eq!((0..=u16::MAX).filter(known).count(), KNOWN, "every place is in use");
+        assert!((u16::MAX - 30..=u16::MAX).all(|id| known(&id)), "the latest are remembered");
+    }
+
+    #[test]
+    fn few_fragments_wait_in_order_and_not_for_long() {
+        let mut fragments = Fragments::default();
+        let wait = |fragments: &mut Fragments, id, byte| {
+            let now = Time(u64::from(byte));
+            fragments.wait(Direction::Inbound, &packet(id), LinkId(3), &[byte; 3000], now)
+        };
+        for round in 0..3 {
+            for n in 0..MAX_WAITING as u8 {
+                assert!(wait(&mut fragments, u16::from(n % 2), n));
+            }
+            assert!(!wait(&mut fragments, 5, 200), "no more than that, round {round}");
+            assert!(fragments.ready(Direction::Outbound, &packet(0)).is_none());
+            for n in (0..MAX_WAITING as u8).step_by(2) {
+                let waiting = fragments.ready(Direction::Inbound, &packet(0)).unwrap();
+                assert_eq!((waiting.link, &waiting.bytes[..]), (LinkId(3), &[n; 3000][..]));
+                fragments.done(waiting);
+            }
+            assert!(fragments.ready(Direction::Inbound, &packet(0)).is_none());
+            assert!(fragments.overdue(Time(AGE.as_nanos() as u64)).is_none());
+            for n in (1..MAX_WAITING as u8).step_by(2) {
+                let waiting = fragments.overdue(Time(1 << 40)).unwrap();
+                assert_eq!(waiting.bytes[0], n);
+                fragments.done(waiting);
+            }
+            assert_eq!(fragments.waiting(), 0);
+        }
+    }
+}

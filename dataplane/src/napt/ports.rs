@@ -39,7 +39,7 @@ pub(super) struct Ports {
     left: [u32; 3],
 }
 
-/// Ports below this are kept below it (RFC 4787 REQ-3a, RFC 7857 5).
+/// Ports below this are kept below it (RFC 4787 REQ-3a).
 const PRIVILEGED: u16 = 1024;
 
 fn plane(protocol: u8) -> usize {
