@@ -498,3 +498,54 @@ fn rfc2827_sources_that_are_not_the_lans() {
         }
     }
 }
+
+#[test]
+fn rfc4787_req9_req14_hairpinned_fragments_in_any_order() {
+    for order in ORDERS {
+        let mut router = Router::new(&Setup { filtering: Filtering::EndpointIndependent, ..Setup::ipip() });
+        let c = outbound(&mut router, &udp(C, S, b"x")).src();
+        let pieces = udp(D, c, &bytes(2500)).id(7).fragments(1000);
+        let frames: Vec<_> = order.map(|n| from_lan(&pieces[n])).into();
+        let out = router.play(LAN, &frames);
+        assert_eq!((out.count(Verdict::Hairpin), out.wan.len(), router.held()), (3, 0, 0), "order {order:?}");
+        let whole = joined4(&out.lan.iter().map(|f| plain(f)).collect::<Vec<_>>());
+        whole.check_transport();
+        assert_eq!((whole.dst(), whole.header.source, &whole.payload[8..]), (C, OUTSIDE, &bytes(2500)[..]));
+    }
+}
+
+#[test]
+fn rfc3022_4_1_an_absent_udp_checksum_stays_absent_and_a_wrong_one_wrong() {
+    for mut router in routers() {
+        outbound(&mut router, &udp(D, S, b"takes the port"));
+        let mut absent = udp(C, S, b"x");
+        absent.payload[6..8].fill(0);
+        let sent = outbound(&mut router, &absent);
+        assert_eq!(sent.payload[6..8], [0, 0]);
+        let mut back = udp(S, sent.src(), b"x");
+        back.payload[6..8].fill(0);
+        assert_eq!(inbound(&mut router, &back).payload[6..8], [0, 0]);
+        // Every checksum that an even payload can have, 0xffff for zero included.
+        let checksum = |p: &Packet| u16::from_be_bytes([p.payload[6], p.payload[7]]);
+        for word in 0..=u16::MAX {
+            let packet = udp(C, S, &word.to_be_bytes());
+            if word % 97 == 0 || checksum(&packet) >= 0xfffe || checksum(&packet) <= 1 {
+                assert_ne!(checksum(&outbound(&mut router, &packet)), 0);
+            }
+            // What leaves may have the sum that is written as 0xffff, too.
+            let sent = udp(sent.src(), S, &word.to_be_bytes());
+            if checksum(&sent) == 0xffff {
+                assert_eq!(checksum(&outbound(&mut router, &packet)), 0xffff);
+            }
+        }
+        let mut wrong = tcp(C, S, ACK, b"data");
+        wrong.payload[16] ^= 0x55;
+        let out = router.lan(from_lan(&wrong));
+        let mut sent = inner(out.to_wan());
+        sent.payload[16] ^= 0x55;
+        let is = u16::from_be_bytes([sent.payload[16], sent.payload[17]]);
+        let right = tcp(sent.src(), S, ACK, b"data");
+        let should = u16::from_be_bytes([right.payload[16], right.payload[17]]);
+        assert_ne!(inner(out.to_wan()).payload[16..18], should.to_be_bytes(), "repaired: {is:04x}");
+    }
+}

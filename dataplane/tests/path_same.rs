@@ -19,7 +19,8 @@ use proptest::sample::{Index, select};
 /// All captures one after the other, as frames of a side. What the router of the captures sent to
 /// the LAN comes through the tunnel here.
 fn captured(napt: bool) -> &'static [(LinkId, Vec<u8>)] {
-    static FRAMES: [OnceLock<Vec<(LinkId, Vec<u8>)>>; 2] = [OnceLock::new(), OnceLock::new()];
+    type Frames = Vec<(LinkId, Vec<u8>)>;
+    static FRAMES: [OnceLock<Frames>; 2] = [OnceLock::new(), OnceLock::new()];
     FRAMES[usize::from(napt)].get_or_init(|| {
         let mut frames = Vec::new();
         for (name, _) in capture::files() {
