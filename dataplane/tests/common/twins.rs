@@ -50,8 +50,12 @@ pub fn may_leave(frame: &[u8]) -> bool {
 /// What may differ: identifications are random, and so is the flow label without NAPT.
 fn masked(mut out: Out, napt: bool) -> Out {
     fn mask4(packet: &mut [u8]) {
-        // An ICMP error; ours among them.
-        if packet.len() >= 21 && packet[9] == 1 && matches!(packet[20], 3 | 11 | 12) {
+        if packet.len() < 20 {
+            return; // the last outer fragment may be short
+        }
+        // An ICMP error or what may be a later piece of one; ours among them.
+        let later = [packet[6] & 0x1f, packet[7]] != [0, 0];
+        if packet.len() >= 21 && packet[9] == 1 && (later || matches!(packet[20], 3 | 11 | 12)) {
             packet[4..6].fill(0);
             packet[10..12].fill(0);
         }
