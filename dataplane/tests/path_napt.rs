@@ -549,3 +549,21 @@ fn rfc3022_4_1_an_absent_udp_checksum_stays_absent_and_a_wrong_one_wrong() {
         assert_ne!(inner(out.to_wan()).payload[16..18], should.to_be_bytes(), "repaired: {is:04x}");
     }
 }
+
+#[test]
+fn rfc5508_req7_hairpinned_icmp_errors() {
+    for fast in [true, false] {
+        let setup = Setup { filtering: Filtering::EndpointIndependent, fast, ..Setup::ipip() };
+        let mut router = Router::new(&setup);
+        let c = outbound(&mut router, &udp(C, S, b"x")).src();
+        let sent = udp(D, c, b"anybody?");
+        let got = plain(router.lan(from_lan(&sent)).to_lan());
+        let error = icmp_raw(CLIENT, OUTSIDE, 3, 3, 0, &got.bytes());
+        let out = router.lan(from_lan(&error));
+        assert_eq!(out.verdict(), Verdict::Hairpin);
+        let back = plain(out.to_lan());
+        back.check_transport();
+        assert_eq!((back.header.source, back.header.destination), (OUTSIDE, OTHER_CLIENT));
+        assert_eq!(back.icmp_parts().3, sent.ttl(63).bytes(), "about the packet as its sender knows it");
+    }
+}
