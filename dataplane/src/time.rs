@@ -21,6 +21,29 @@ impl Time {
     }
 }
 
+/// The machine's monotonic clock, from one start. All workers of a router have clones of one clock:
+/// they share session tables, and so must share time.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    clock: quanta::Clock,
+    start: u64,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        let clock = quanta::Clock::new();
+        Self { start: clock.raw(), clock }
+    }
+}
+
+impl Clock {
+    /// Now. Asked once or twice per burst.
+    #[inline]
+    pub fn now(&self) -> Time {
+        Time(self.clock.delta_as_nanos(self.start, self.clock.raw()))
+    }
+}
+
 impl Add<Duration> for Time {
     type Output = Self;
     fn add(self, d: Duration) -> Self {

@@ -17,7 +17,7 @@ use crate::counters::{Counters, Event};
 use crate::path::{Burst, MAX_BATCH, Path};
 use crate::ring::{self, Provider, Queue, RxRing, Traffic, TxRing};
 use crate::snapshot::{LinkId, Snapshot};
-use crate::time::Time;
+use crate::time::{Clock, Time};
 
 /// What a worker does when no frame waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Config {
     pub batch: usize,
     /// What to do when there is nothing to do.
     pub idle: Idle,
-    /// Most sessions looked at for expiry per turn.
+    /// Sessions looked at for expiry per turn, at most, besides one for every four frames.
     pub ageing: usize,
     /// Whether ordinary frames take the fast lanes; see [`Burst::fast`].
     pub fast: bool,
@@ -83,6 +83,8 @@ pub struct Shared {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// Frames for the control thread.
     pub punt: ArrayQueue<Message>,
+    /// The time.
+    pub clock: Clock,
     /// The secret behind fragment ids. One for all workers: each has ids of its own, and together
     /// they repeat none.
     pub(crate) fragment_ids: RandomState,
@@ -106,6 +108,7 @@ impl Shared {
         Arc::new(Self {
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             punt: ArrayQueue::new(PUNT_QUEUE),
+            clock: Clock::default(),
             fragment_ids: RandomState::new(),
         })
     }
@@ -134,6 +137,7 @@ pub struct Worker {
     /// By [`LinkId`].
     tx: Vec<Option<TxRing>>,
     path: Path,
+    clock: Clock,
     snapshot: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
     handle: Handle,
 }
@@ -160,6 +164,7 @@ impl Worker {
             inputs,
             tx,
             path: Path::new(id, counters.clone(), shared.clone()),
+            clock: shared.clock.clone(),
             snapshot: Cache::new(shared.snapshot.clone()),
             handle: Handle { counters, inject: Arc::new(ArrayQueue::new(INJECT_QUEUE)) },
         }
@@ -191,7 +196,9 @@ impl Worker {
             self.handle.counters.note(if sent { Event::Injected } else { Event::InjectLost }, 1);
         }
         for napt in snapshot.softwires.iter().filter_map(|s| s.napt.as_deref()) {
-            napt.age(now, self.config.ageing);
+            // Sessions end as fast as they are opened: under a flood of new ones a fixed number
+            // would fall behind.
+            napt.age(now, self.config.ageing + frames / 4);
         }
         self.path.expire(now);
         for input in &mut self.inputs {
@@ -228,19 +235,18 @@ impl Worker {
             if let Some(id) = core {
                 core_affinity::set_for_current(core_affinity::CoreId { id });
             }
-            let clock = quanta::Clock::new();
-            let start = clock.raw();
             let mut bursts = bursts;
-            let mut before = start;
+            let mut now = self.clock.now();
             while !stop.load(Ordering::Relaxed) {
-                let frames = self.turn(Time(clock.delta_as_nanos(start, before)));
-                let after = clock.raw();
+                let frames = self.turn(now);
+                let after = self.clock.now();
                 if frames > 0 {
-                    bursts.record(clock.delta_as_nanos(before, after), frames as u64);
+                    bursts.record(after.since(now).as_nanos() as u64, frames as u64);
+                    now = after;
                 } else {
                     self.idle();
+                    now = self.clock.now();
                 }
-                before = if frames > 0 { after } else { clock.raw() };
             }
             self.offline();
             self

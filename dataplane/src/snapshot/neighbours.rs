@@ -10,7 +10,7 @@ pub struct Neighbours {
     slots: Box<[(Addr4, Option<Mac>)]>,
     default: Option<Mac>,
     /// Odd and random.
-    factor: u32,
+    factor: u64,
 }
 
 impl Neighbours {
@@ -20,7 +20,7 @@ impl Neighbours {
         let hosts: Vec<_> = hosts.into_iter().collect();
         let len = (hosts.len() * 4).next_power_of_two().max(4);
         let mut table =
-            Self { slots: vec![(Addr4::default(), None); len].into(), default, factor: rand::random::<u32>() | 1 };
+            Self { slots: vec![(Addr4::default(), None); len].into(), default, factor: rand::random::<u64>() | 1 };
         for (addr, mac) in hosts {
             let at = table.find(addr);
             table.slots[at] = (addr, Some(mac));
@@ -41,7 +41,7 @@ impl Neighbours {
     #[inline(always)]
     fn find(&self, addr: Addr4) -> usize {
         let mask = self.slots.len() - 1;
-        let mut at = (addr.word().wrapping_mul(self.factor) >> 12) as usize & mask;
+        let mut at = (u64::from(addr.word()).wrapping_mul(self.factor) >> 32) as usize & mask;
         while self.slots[at].1.is_some() && self.slots[at].0 != addr {
             at = (at + 1) & mask;
         }
@@ -65,5 +65,13 @@ mod tests {
             let with_default = Neighbours::new((0..n).map(host), Some(Mac::BROADCAST));
             assert_eq!(with_default.get(host(n).0), Some(Mac::BROADCAST));
         }
+    }
+
+    #[test]
+    fn hosts_of_one_network_do_not_pile_up() {
+        let hosts = (1..255u8).map(|i| (Addr4([192, 168, 1, i]), Mac([2, 0, 0, 0, 0, i])));
+        let table = Neighbours::new(hosts, None);
+        let longest = table.slots.split(|(_, mac)| mac.is_none()).map(<[_]>::len).max();
+        assert!(longest < Some(24), "{longest:?} slots in a row are taken of {}", table.slots.len());
     }
 }
