@@ -228,3 +228,33 @@ fn sent_and_received_are_counted() {
         assert_eq!(router.event(Event::Received), 7 * 3 + 1);
     }
 }
+
+#[test]
+fn frames_leave_in_the_order_in_which_they_came() {
+    for setup in Setup::all() {
+        let mut router = Router::new(&setup);
+        let at = inner(router.lan(from_lan(&udp(C, S, b"x"))).to_wan()).src();
+        // Ordinary ones, such as need the closer look, and new sessions.
+        let shape = |packet: Packet, i: u16| match i % 3 {
+            0 => packet.options(&[1, 1, 1, 0]),
+            _ => packet,
+        };
+        let numbers = |packets: Vec<Packet>| packets.iter().map(|p| p.header.identification).collect::<Vec<_>>();
+        let outwards = (0..100).map(|i| from_lan(&shape(udp((CLIENT, 40000 + i % 5), S, b"x").id(i), i)));
+        let out = router.play(LAN, outwards);
+        assert_eq!(numbers(out.wan.iter().map(|f| inner(f)).collect()), (0..100).collect::<Vec<_>>());
+        let inwards = (0..100).map(|i| from_wan(&shape(udp(S, at, b"x").id(i), i)));
+        let out = router.play(WAN, inwards);
+        assert_eq!(numbers(out.lan.iter().map(|f| plain(f)).collect()), (0..100).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn bytes_and_sessions_are_counted() {
+    let mut router = Router::new(&Setup::ipip());
+    let frame = from_lan(&udp(C, S, &bytes(100)));
+    let sent = router.play(LAN, [&frame, &frame]).wan;
+    assert_eq!(router.event(Event::SessionOpened), 1);
+    assert_eq!(router.event(Event::ReceivedBytes), 2 * frame.len() as u64);
+    assert_eq!(router.event(Event::SentBytes), 2 * sent[0].len() as u64);
+}

@@ -261,6 +261,7 @@ fn rfc2473_7_2_strict_mtu_df_set_is_answered_and_df_clear_is_fragmented_outside(
                 got.check_transport();
                 assert_eq!((got.header.time_to_live, &got.payload[8..]), (63, &bytes(len)[..]));
             }
+            assert_eq!(router.event(Event::Fragmented), 3);
         }
     }
 }
@@ -318,6 +319,7 @@ fn rfc8200_4_5_outer_fragments_are_put_together() {
                 assert_eq!(&got.payload[8..], bytes(1400));
             }
         }
+        assert_eq!(router.event(Event::Reassembled), 6, "packets, not pieces");
     }
 }
 
@@ -461,6 +463,7 @@ fn rfc791_a_narrow_lan_link() {
         let whole = joined4(&out.lan.iter().map(|f| plain(f)).collect::<Vec<_>>());
         whole.check_transport();
         assert_eq!((whole.dst(), &whole.payload[8..]), (C, &bytes(1400)[..]));
+        assert_eq!(router.event(Event::Fragmented), 1);
     }
 }
 
