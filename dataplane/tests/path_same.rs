@@ -196,22 +196,34 @@ fn setup() -> impl Strategy<Value = Setup> {
     let links = (select(vec![1500, 1500, 1400, 1000]), select(vec![1500, 1540]), select(vec![16, 128, 512]));
     let odd =
         (select(vec![Headroom::NONE, Headroom::new(64, 8)]), prop::bool::weighted(0.1), prop::bool::weighted(0.95));
-    (any::<bool>(), any::<bool>(), mtu, class, links, odd, select(vec![None, Some(1420), Some(536)])).prop_map(
-        |(napt, open, mtu, class, (lan_mtu, wan_mtu, slots), (headroom, two_regions, next_hop), mss)| Setup {
-            napt,
-            filtering: if open { Filtering::EndpointIndependent } else { Filtering::AddressAndPortDependent },
-            mtu,
-            class,
-            mss,
-            lan_mtu,
-            wan_mtu,
-            slots,
-            headroom,
-            two_regions,
-            next_hop,
-            ..Setup::ipip()
-        },
+    (
+        any::<bool>(),
+        (any::<bool>(), select(vec![1, 5, 256])),
+        mtu,
+        class,
+        links,
+        odd,
+        select(vec![None, Some(1420), Some(536)]),
     )
+        .prop_map(
+            |(napt, (open, batch), mtu, class, (lan_mtu, wan_mtu, slots), (headroom, two_regions, next_hop), mss)| {
+                Setup {
+                    napt,
+                    filtering: if open { Filtering::EndpointIndependent } else { Filtering::AddressAndPortDependent },
+                    mtu,
+                    class,
+                    mss,
+                    lan_mtu,
+                    wan_mtu,
+                    slots,
+                    headroom,
+                    two_regions,
+                    next_hop,
+                    batch,
+                    ..Setup::ipip()
+                }
+            },
+        )
 }
 
 /// One step of both.
@@ -283,4 +295,21 @@ fn all_captures_at_once() {
         }
         twins.finish().unwrap();
     }
+}
+
+#[test]
+fn a_table_that_fills_up_is_full_for_both() {
+    let mut twins = Twins::new(&Setup { slots: 512, ..Setup::ipip() });
+    for round in 0..6u16 {
+        for port in (0..400u16).step_by(100) {
+            let packet = |i: u16| {
+                let src = (if i % 2 == 0 { CLIENT } else { OTHER_CLIENT }, 20000 + (round * 250 + port + i) % 1400);
+                if i % 3 == 0 { tcp(src, (SERVER, 443), SYN, b"") } else { udp(src, (SERVER, 443), b"x") }
+            };
+            twins.play(LAN, &(0..100).map(|i| from_lan(&packet(i))).collect::<Vec<_>>()).unwrap();
+        }
+        twins.wait(Duration::from_secs(61)).unwrap();
+    }
+    assert!(twins.fast.totals().verdict(hikyaku_dataplane::verdict::Reason::NaptTableFull.into()) > 0);
+    twins.finish().unwrap();
 }
