@@ -198,7 +198,7 @@ fn setup() -> impl Strategy<Value = Setup> {
         (select(vec![Headroom::NONE, Headroom::new(64, 8)]), prop::bool::weighted(0.1), prop::bool::weighted(0.95));
     (
         any::<bool>(),
-        (any::<bool>(), select(vec![1, 5, 256])),
+        (any::<bool>(), select(vec![1, 5, 256]), prop::bool::weighted(0.2)),
         mtu,
         class,
         links,
@@ -206,7 +206,15 @@ fn setup() -> impl Strategy<Value = Setup> {
         select(vec![None, Some(1420), Some(536)]),
     )
         .prop_map(
-            |(napt, (open, batch), mtu, class, (lan_mtu, wan_mtu, slots), (headroom, two_regions, next_hop), mss)| {
+            |(
+                napt,
+                (open, batch, replay),
+                mtu,
+                class,
+                (lan_mtu, wan_mtu, slots),
+                (headroom, two_regions, next_hop),
+                mss,
+            )| {
                 Setup {
                     napt,
                     filtering: if open { Filtering::EndpointIndependent } else { Filtering::AddressAndPortDependent },
@@ -220,6 +228,7 @@ fn setup() -> impl Strategy<Value = Setup> {
                     two_regions,
                     next_hop,
                     batch,
+                    replay,
                     ..Setup::ipip()
                 }
             },

@@ -58,6 +58,9 @@ pub struct Setup {
     pub buf_size: u32,
     pub batch: usize,
     pub fast: bool,
+    /// As in a replay: frames for any station are taken, from any source, and what comes in goes to
+    /// the LAN whatever its address.
+    pub replay: bool,
 }
 
 impl Setup {
@@ -79,6 +82,7 @@ impl Setup {
             buf_size: 2048,
             batch: 256,
             fast: true,
+            replay: false,
         }
     }
 
@@ -97,7 +101,7 @@ impl Setup {
             name: name.into(),
             side,
             mac: Mac(mac),
-            any_station: false,
+            any_station: self.replay,
             mtu,
             addresses4: Vec::new(),
             addresses6: Vec::new(),
@@ -111,9 +115,9 @@ impl Setup {
         Snapshot {
             links: vec![
                 Link {
-                    sources4: vec![lan],
+                    sources4: vec![if self.replay { Prefix4::ALL } else { lan }],
                     addresses4: vec![ROUTER.into()],
-                    neighbours: Neighbours::new(hosts, None),
+                    neighbours: Neighbours::new(hosts, self.replay.then_some(Mac(CLIENT_MAC))),
                     ..link("lan", Side::Lan, ROUTER_MAC, self.lan_mtu)
                 },
                 link("wan", Side::Wan, WAN_MAC, self.wan_mtu),
@@ -127,7 +131,7 @@ impl Setup {
                 class: self.class,
                 mss: self.mss,
                 napt,
-                deliver: Deliver::Routed,
+                deliver: if self.replay { Deliver::Link(LAN) } else { Deliver::Routed },
                 state: Default::default(),
             }],
             routes: Routes::new([

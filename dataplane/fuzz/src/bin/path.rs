@@ -29,6 +29,7 @@ struct Input {
     headroom: bool,
     two_regions: bool,
     narrow: bool,
+    replay: bool,
     slots: u8,
     bursts: Vec<Burst>,
 }
@@ -169,6 +170,7 @@ fuzz_target!(|input: Input| {
         headroom: if input.headroom { Headroom::new(64, 8) } else { Headroom::NONE },
         two_regions: input.two_regions,
         lan_mtu: if input.narrow { 200 } else { 1500 },
+        replay: input.replay,
         slots: 4 + u32::from(input.slots % 29),
         ..Setup::ipip()
     };
