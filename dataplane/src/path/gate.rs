@@ -41,6 +41,17 @@ pub struct Tunnelled {
     pub rest: [u8; HEAD - 74],
 }
 
+impl Tunnelled {
+    /// The Ethernet header of the inner packet's frame, once the outer header is popped: over the
+    /// end of the outer header.
+    #[inline(always)]
+    pub fn lan_ethernet(&mut self) -> &mut Ethernet {
+        let bytes: &mut [u8; HEAD] = zerocopy::transmute_mut!(self);
+        let place: &mut [u8; 14] = (&mut bytes[40..54]).try_into().expect("fourteen bytes");
+        zerocopy::transmute_mut!(place)
+    }
+}
+
 /// Sixteen bytes of which some are known.
 #[derive(Clone, Copy, Debug)]
 pub struct Pattern {

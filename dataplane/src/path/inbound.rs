@@ -3,7 +3,7 @@
 //! Whatever is not ordinary goes to [`super::inbound_closer`].
 
 use super::emit::{ETHERNET, pad};
-use super::gate::{Pattern, Plain, Tunnelled};
+use super::gate::{Pattern, Tunnelled};
 use super::{Burst, Core, Lane, Meta, Rings, Way, ports_of, rewrite};
 use crate::napt::{Direction, Hash, Key, Kind, Napt};
 use crate::packet::checksum::header_is_right;
@@ -106,11 +106,11 @@ impl<const NAPT: bool> Way for Inbound<'_, NAPT> {
         let link = softwire.host_link(self.burst.snapshot, view.inner.dst).ok_or(Verdict::Dropped(Reason::NoRoute))?;
         let lan = &self.burst.snapshot.links[link.index()];
         let station = lan.neighbours.get(view.inner.dst).ok_or(Verdict::Dropped(Reason::NoNeighbour))?;
+        let ethernet = view.lan_ethernet();
+        ethernet.dst = station;
+        ethernet.src = lan.mac;
+        ethernet.ethertype.set(ethertype::IPV4);
         let frame = meta.frame.pop(OUTER_LEN).with_len(ETHERNET + len);
-        let view: &mut Plain = zerocopy::transmute_mut!(rings.rx.head(frame));
-        view.ethernet.dst = station;
-        view.ethernet.src = lan.mac;
-        view.ethernet.ethertype.set(ethertype::IPV4);
         let frame = pad(rings.rx, frame);
         Ok(core.send(rings, link, frame).map_err(Verdict::from)?)
     }
