@@ -312,8 +312,9 @@ fn a_table_that_fills_up_is_full_for_both() {
     for round in 0..6u16 {
         for port in (0..400u16).step_by(100) {
             let packet = |i: u16| {
-                let src = (if i % 2 == 0 { CLIENT } else { OTHER_CLIENT }, 20000 + (round * 250 + port + i) % 1400);
-                if i % 3 == 0 { tcp(src, (SERVER, 443), SYN, b"") } else { udp(src, (SERVER, 443), b"x") }
+                let src =
+                    (if i.is_multiple_of(2) { CLIENT } else { OTHER_CLIENT }, 20000 + (round * 250 + port + i) % 1400);
+                if i.is_multiple_of(3) { tcp(src, (SERVER, 443), SYN, b"") } else { udp(src, (SERVER, 443), b"x") }
             };
             twins.play(LAN, &(0..100).map(|i| from_lan(&packet(i))).collect::<Vec<_>>()).unwrap();
         }
