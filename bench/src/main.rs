@@ -1,17 +1,21 @@
 //! `hikyaku-bench`: how fast is the packet path, here and now?
 
-mod path;
-mod traffic;
-
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use hikyaku::exit;
+use hikyaku_bench::path::{self, PathArgs};
 
 /// Measures hikyaku's packet path in clocks per packet.
-///
-/// Machines drift: compare figures of one sitting, and quote ratios.
 #[derive(Parser, Debug)]
-#[command(version, after_help = "Example:\n  hikyaku-bench path --mode ipip --direction both --flows 65536")]
+#[command(
+    name = "hikyaku-bench",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Start here:\n  hikyaku-bench path          small packets of 65536 flows, outbound, with NAPT\n  \
+                  hikyaku-bench path --help   everything else that can be asked"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -19,23 +23,21 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    Path(path::PathArgs),
+    /// Measure the complete packet path on memory rings; needs no network card and no root
+    Path(PathArgs),
 }
 
 fn main() -> ExitCode {
-    let Command::Path(args) = Cli::parse().command;
-    match path::run(&args) {
-        Ok(report) if args.json => {
-            println!("{}", serde_json::to_string(&report).expect("a report is plain data"));
-            ExitCode::SUCCESS
-        }
-        Ok(report) => {
-            path::print(&report);
-            ExitCode::SUCCESS
-        }
-        Err(message) => {
-            eprintln!("hikyaku-bench: {message}");
-            ExitCode::from(2)
+    let cli: Cli = match exit::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let Command::Path(args) = &cli.command;
+    match path::run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("hikyaku-bench: {e:#}");
+            exit::code(&e)
         }
     }
 }

@@ -16,8 +16,12 @@ pub const OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 pub const OURS: [Mac; 2] = [Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2])];
 /// The line's next hop.
 pub const GATEWAY: Mac = Mac([2, 0, 0, 0, 0, 3]);
+/// The hop limit of what comes from the border router.
+pub const HOP_LIMIT: u8 = 60;
 /// Inside hosts.
 pub const HOSTS: u32 = 254;
+/// The most flows that are all different.
+pub const MAX_FLOWS: u32 = 1 << 23;
 
 /// Inside ports per host and protocol. A mapping takes one of 65536 outside ports, so a million
 /// flows are few mappings with many peers each, as on any line with one address.
@@ -48,6 +52,11 @@ pub struct Flow {
 /// An inside host's address.
 pub fn host(n: u32) -> Addr4 {
     Addr4([192, 168, 1, 1 + (n % HOSTS) as u8])
+}
+
+/// The station of a flow's inside host.
+pub fn station_of(flow: &Flow) -> Mac {
+    station(u32::from(flow.inside.0[3]) - 1)
 }
 
 /// An inside host's station.
@@ -113,7 +122,7 @@ fn packet(to: &mut [u8], protocol: u8, [src, dst]: [Addr4; 2], [from, into]: [Po
 
 /// A frame of `flow` as a LAN host sends it.
 pub fn outbound(to: &mut [u8], flow: &Flow, flags: u8) {
-    let ethernet = Ethernet { dst: OURS[0], src: station(0), ethertype: ethertype::IPV4.into() };
+    let ethernet = Ethernet { dst: OURS[0], src: station_of(flow), ethertype: ethertype::IPV4.into() };
     to[..14].copy_from_slice(ethernet.as_bytes());
     packet(&mut to[14..], flow.protocol, [flow.inside, flow.peer], [flow.inside_port, flow.peer_port], flags);
 }
@@ -125,11 +134,52 @@ pub fn inbound(to: &mut [u8], flow: &Flow, (dst, port): (Addr4, Port), flags: u8
         version_class_flow: Ipv6::version_class_flow(0, 0),
         payload_len: (to.len() as u16 - 54).into(),
         next_header: protocol::IPV4,
-        hop_limit: 60,
+        hop_limit: HOP_LIMIT,
         src: BR.into(),
         dst: CE.into(),
     };
     to[..14].copy_from_slice(ethernet.as_bytes());
     to[14..54].copy_from_slice(outer.as_bytes());
     packet(&mut to[54..], flow.protocol, [flow.peer, dst], [flow.peer_port, port], flags);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flows_are_all_different() {
+        let mut seen: Vec<u128> = (0..MAX_FLOWS)
+            .map(|n| {
+                let Flow { protocol, inside, inside_port, peer, peer_port } = Flow::new(n);
+                let word = |addr: Addr4| u128::from(u32::from_be_bytes(addr.0));
+                let ports = u128::from(inside_port.number()) << 16 | u128::from(peer_port.number());
+                u128::from(protocol) << 96 | word(inside) << 64 | word(peer) << 32 | ports
+            })
+            .collect();
+        seen.sort_unstable();
+        assert!(seen.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+
+    #[test]
+    fn one_address_has_ports_for_all_mappings() {
+        for protocol in [protocol::TCP, protocol::UDP] {
+            let flows = (0..4 * ENDPOINTS).map(Flow::new).filter(|flow| flow.protocol == protocol);
+            let mut inside: Vec<_> = flows.map(|flow| (flow.inside.0, flow.inside_port.number())).collect();
+            // As many flows of either protocol.
+            assert!(inside.len().abs_diff(2 * ENDPOINTS as usize) < ENDPOINTS as usize / 16, "{}", inside.len());
+            inside.sort_unstable();
+            inside.dedup();
+            assert!((15_000..64_512).contains(&inside.len()), "{} mappings", inside.len());
+            assert!(inside.iter().all(|(_, port)| *port >= 1024));
+        }
+    }
+
+    #[test]
+    fn hosts_have_stations() {
+        for n in 0..1000 {
+            let flow = Flow::new(n);
+            assert_eq!((host(n), station(n)), (flow.inside, station_of(&flow)));
+        }
+    }
 }

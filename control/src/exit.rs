@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::CommandFactory;
+use clap::Parser;
+use clap::error::ErrorKind;
 
 use crate::capture::CaptureError;
-use crate::cli::Cli;
 use crate::memory_router::SetupError;
 use crate::tuning::NoSuchCore;
 
@@ -21,15 +21,31 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(if is_usage || wrong_file { 2 } else { 1 })
 }
 
+/// The command line; where it is wrong, after one line about it, the code to end with.
+pub fn parse<P: Parser>() -> Result<P, ExitCode> {
+    let error = match P::try_parse() {
+        Ok(parsed) => return Ok(parsed),
+        Err(error) => error,
+    };
+    // Help and version are not errors.
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        error.exit();
+    }
+    let program = P::command();
+    eprintln!("{}: {}", program.get_name(), usage_line(&error, &program, std::env::args().nth(1).as_deref()));
+    Err(ExitCode::from(2))
+}
+
 /// A complaint of the argument parser in one line. `subcommand` is the first word after the program.
-pub fn usage_line(error: &clap::Error, subcommand: Option<&str>) -> String {
+fn usage_line(error: &clap::Error, program: &clap::Command, subcommand: Option<&str>) -> String {
     let text = error.render().to_string();
     let lines = text.lines().map(str::trim).take_while(|l| !l.starts_with("Usage:"));
     let useful: Vec<&str> = lines.filter(|l| !l.is_empty() && !l.starts_with("For more information")).collect();
     let line = useful.join(" ");
     let line = line.strip_prefix("error: ").unwrap_or(&line);
-    match subcommand.filter(|s| Cli::command().find_subcommand(s).is_some()) {
-        Some(subcommand) => format!("{subcommand}: {line}; see `hikyaku {subcommand} --help`"),
-        None => format!("{line}; see `hikyaku --help`"),
+    let name = program.get_name();
+    match subcommand.filter(|s| program.find_subcommand(s).is_some()) {
+        Some(subcommand) => format!("{subcommand}: {line}; see `{name} {subcommand} --help`"),
+        None => format!("{line}; see `{name} --help`"),
     }
 }

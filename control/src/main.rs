@@ -2,20 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use clap::error::ErrorKind;
 use hikyaku::cli::{Cli, Command};
 use hikyaku::{demo, exit, replay};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli: Cli = match exit::parse() {
         Ok(cli) => cli,
-        // Help and version are not errors.
-        Err(e) if !e.use_stderr() || e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => e.exit(),
-        Err(e) => {
-            eprintln!("hikyaku: {}", exit::usage_line(&e, std::env::args().nth(1).as_deref()));
-            return ExitCode::from(2);
-        }
+        Err(code) => return code,
     };
     let done = match &cli.command {
         Command::Replay(args) => replay::run(args),

@@ -17,7 +17,7 @@ use hikyaku_dataplane::tunnel::mss;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::worker::{self, Shared, Worker};
 
-use crate::tuning::TuningArgs;
+use crate::tuning::{DEFAULT_TABLE, TuningArgs};
 
 /// The LAN link.
 const LAN: LinkId = LinkId(0);
@@ -111,7 +111,7 @@ impl MemoryRouter {
         let napt = match setup.outside {
             None => None,
             Some(outside) => Some(Arc::new(Napt::new(&napt::Config {
-                sessions: tuning.session_capacity(),
+                sessions: tuning.table_size(DEFAULT_TABLE),
                 filtering: setup.filtering,
                 huge_pages: tuning.huge_pages,
                 ..napt::Config::new(outside)

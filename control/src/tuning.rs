@@ -10,13 +10,16 @@ use hikyaku_dataplane::ring::Headroom;
 use hikyaku_dataplane::ring::memory::MemoryConfig;
 use hikyaku_dataplane::worker::{self, Idle};
 
+/// The session table's size where none was asked for: more than a busy home has.
+pub const DEFAULT_TABLE: u32 = 1 << 18;
+
 /// How workers use the machine. The defaults suit a whole core per worker.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Tuning")]
 pub struct TuningArgs {
     /// Cores to pin workers to, such as 2 or 2,3 or 4-7; one worker each. Unset: one worker,
     /// where the system puts it.
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, visible_alias = "cpu", value_name = "LIST")]
     pub cores: Option<Cores>,
 
     /// Most frames that a worker takes from a link in one go.
@@ -28,10 +31,10 @@ pub struct TuningArgs {
     #[arg(long, value_name = "N", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(64..=65536))]
     pub ring_slots: u32,
 
-    /// Sessions that the NAPT table has room for, rounded up to a power of two.
-    #[arg(long, value_name = "N", default_value_t = 1 << 18,
+    /// Sessions that the NAPT table has room for, rounded up to a power of two [default: 262144]
+    #[arg(long, visible_alias = "sessions", value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=napt::Config::MAX_SESSIONS as i64))]
-    pub sessions: u32,
+    pub table: Option<u32>,
 
     /// What a worker does when no frame waits: `spin` answers soonest, `sleep` leaves the core to others.
     #[arg(long, value_name = "POLICY", value_enum, default_value_t = IdlePolicy::Spin)]
@@ -77,9 +80,9 @@ impl TuningArgs {
         MemoryConfig { slots: self.ring_slots, buf_size, headroom, huge_pages: self.huge_pages }
     }
 
-    /// The session table's size.
-    pub fn session_capacity(&self) -> u32 {
-        self.sessions.next_power_of_two().max(napt::Config::MIN_SESSIONS)
+    /// The session table's size; `default` where none was asked for.
+    pub fn table_size(&self, default: u32) -> u32 {
+        self.table.unwrap_or(default).next_power_of_two().max(napt::Config::MIN_SESSIONS)
     }
 
     /// Puts the calling thread on the first core given.
@@ -146,5 +149,31 @@ mod tests {
         for bad in ["", "x", "2,", "5-3", "1,1", "1-3,2", "-1", "99999"] {
             assert!(bad.parse::<Cores>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn tables_are_as_asked_for_or_what_suits() {
+        #[derive(clap::Parser)]
+        struct Program {
+            #[command(flatten)]
+            tuning: TuningArgs,
+        }
+        let table = |args: &str| {
+            let args = std::iter::once("program").chain(args.split_whitespace());
+            <Program as clap::Parser>::try_parse_from(args).map(|program| program.tuning.table_size(5000)).ok()
+        };
+        for (args, size) in [
+            ("", Some(8192)),
+            ("--table 1", Some(1024)),
+            ("--table 1025 --cpu 3", Some(2048)),
+            ("--sessions 8388608", Some(1 << 23)),
+            ("--table 8388609", None),
+            ("--table 0", None),
+        ] {
+            assert_eq!(table(args), size, "{args}");
+        }
+        let command = <Program as clap::CommandFactory>::command();
+        let help = command.get_arguments().find(|arg| arg.get_id() == "table").unwrap().get_help().unwrap().to_string();
+        assert!(help.contains(&format!("[default: {DEFAULT_TABLE}]")), "{help}");
     }
 }

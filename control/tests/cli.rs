@@ -70,7 +70,7 @@ fn reply(to: [u8; 4], dport: u16) -> Vec<u8> {
 }
 
 fn replay_json(mode: &[&str], more: &[&str]) -> (serde_json::Value, Output) {
-    let run = hikyaku(["replay", "--json", "--sessions", "1024"].iter().chain(mode).chain(&ENDS).chain(more));
+    let run = hikyaku(["replay", "--json", "--table", "1024"].iter().chain(mode).chain(&ENDS).chain(more));
     (serde_json::from_slice(&run.stdout).unwrap_or_default(), run)
 }
 

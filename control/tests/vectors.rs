@@ -45,7 +45,7 @@ fn replay(name: &str, ce: Ipv6Addr, br: Ipv6Addr, side: &str, input: &Path) -> V
     let out = std::env::temp_dir().join(format!("hikyaku-vector-{}-{name}.pcap", std::process::id()));
     let out_flag = if side == "--lan" { "--wan-out" } else { "--lan-out" };
     let run = Command::new(env!("CARGO_BIN_EXE_hikyaku"))
-        .args(["replay", "--mode", "dslite", "--ce", &ce.to_string(), "--br", &br.to_string(), "--sessions", "1024"])
+        .args(["replay", "--mode", "dslite", "--ce", &ce.to_string(), "--br", &br.to_string(), "--table", "1024"])
         .args([side.as_ref(), input.as_os_str(), out_flag.as_ref(), out.as_os_str()])
         .output()
         .unwrap();

@@ -1,0 +1,449 @@
+//! A router on memory rings with both its wires in hand, and made-up flows through it.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hikyaku::memory_router::{Mode, SetupError};
+use hikyaku_dataplane::counters::Totals;
+use hikyaku_dataplane::napt::{self, Direction, Key, Kind, Napt};
+use hikyaku_dataplane::packet::{Addr4, Port, Tcp};
+use hikyaku_dataplane::ring::memory::{self, MemoryConfig, Wire};
+use hikyaku_dataplane::snapshot::{
+    Deliver, Link, LinkId, Neighbours, Prefix4, Route, Routes, Side, Snapshot, Softwire, SoftwireId,
+};
+use hikyaku_dataplane::time::Time;
+use hikyaku_dataplane::tunnel::mtu::MtuMode;
+use hikyaku_dataplane::worker::{self, Shared, Worker};
+
+use crate::traffic::{self, Flow, GATEWAY, OURS};
+use crate::wanted::{self, Packet};
+
+const LAN: LinkId = LinkId(0);
+const WAN: LinkId = LinkId(1);
+
+/// Longer than any session lives.
+const SESSIONS_ARE_OVER: Duration = Duration::from_secs(3 * 3600);
+
+/// What a rig is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// What the router does.
+    pub mode: Mode,
+    /// Length of the LAN's frame.
+    pub frame: usize,
+    /// How many flows there are.
+    pub flows: u32,
+    /// Size of the session table.
+    pub table: u32,
+    /// The rings.
+    pub memory: MemoryConfig,
+    /// The worker.
+    pub worker: worker::Config,
+}
+
+/// The path did something else than forward what it got.
+#[derive(Debug, thiserror::Error)]
+#[error("the path is wrong: {0}")]
+pub struct Wrong(String);
+
+/// The router under test and both its wires.
+pub struct Rig {
+    worker: Worker,
+    /// The LAN's and the line's.
+    wires: [Wire; 2],
+    napt: Option<Arc<Napt>>,
+    shape: Shape,
+    clock: quanta::Clock,
+    /// The outside port of each flow.
+    outside: Vec<Port>,
+    /// How many flows have been visited: where the random walk is.
+    visited: u64,
+    delivered: u64,
+    now: Time,
+}
+
+impl Rig {
+    /// A router that has seen nothing.
+    pub fn new(shape: Shape) -> Result<Self, SetupError> {
+        let mut links = memory::links(2, 1, shape.memory)?.into_iter().flatten();
+        let [(lan, lan_wire), (wan, wan_wire)] = [links.next().expect("two links"), links.next().expect("two links")];
+        let napt = match shape.mode {
+            Mode::Dslite => None,
+            Mode::Ipip => Some(Arc::new(Napt::new(&napt::Config {
+                sessions: shape.table,
+                huge_pages: shape.memory.huge_pages,
+                seed: Some([1, 2, 3, 4]),
+                ..napt::Config::new(traffic::OUTSIDE)
+            })?)),
+        };
+        let shared = Shared::new(snapshot(napt.clone()));
+        Ok(Self {
+            worker: Worker::new(0, [(LAN, lan), (WAN, wan)], &shared, shape.worker),
+            wires: [lan_wire, wan_wire],
+            outside: vec![Port::default(); if napt.is_some() { shape.flows as usize } else { 0 }],
+            napt,
+            shape,
+            clock: quanta::Clock::new(),
+            visited: 0,
+            delivered: 0,
+            now: Time(1 << 40),
+        })
+    }
+
+    /// The time stamp counter.
+    pub fn clock(&self) -> &quanta::Clock {
+        &self.clock
+    }
+
+    /// What the router counted.
+    pub fn totals(&self) -> Totals {
+        self.worker.handle().counters.totals()
+    }
+
+    /// Frames that fill a ring.
+    pub fn lap_len(&self) -> u32 {
+        self.shape.memory.slots - 1
+    }
+
+    /// Puts frames of flow numbers into receive rings, as cards would: the first goes the first way
+    /// of `ways`, and so on, round and round.
+    pub fn deliver(&mut self, ways: &[Direction], flags: u8, flows: impl Iterator<Item = u32>) {
+        for (n, way) in flows.zip(ways.iter().cycle()) {
+            let (flow, len) = (Flow::new(n), self.shape.frame);
+            let delivered = match way {
+                Direction::Outbound => self.wires[0].deliver_with(len, |b| traffic::outbound(b, &flow, flags)),
+                Direction::Inbound => {
+                    let to = self.outside_of(n, &flow);
+                    self.wires[1].deliver_with(len + 40, |b| traffic::inbound(b, &flow, to, flags))
+                }
+            };
+            assert!(delivered, "a lap fits the ring, and its frames the buffers");
+            self.delivered += 1;
+        }
+    }
+
+    /// Whom the peer of a flow talks to.
+    fn outside_of(&self, n: u32, flow: &Flow) -> (Addr4, Port) {
+        match self.outside.get(n as usize) {
+            Some(&port) => (traffic::OUTSIDE.into(), port),
+            None => (flow.inside, flow.inside_port),
+        }
+    }
+
+    /// One turn of the worker.
+    #[inline]
+    pub fn turn(&mut self) -> usize {
+        self.worker.turn(self.now)
+    }
+
+    /// Turns until nothing waits; answers clocks.
+    fn run(&mut self) -> u64 {
+        let start = self.clock.raw();
+        while self.worker.turn(self.now) > 0 {}
+        self.clock.raw() - start
+    }
+
+    /// Takes out what left: as many frames as were delivered since the rings were empty.
+    pub fn collect(&mut self, outbound: usize, inbound: usize) -> Result<(), Wrong> {
+        for (wire, (name, want)) in self.wires.iter_mut().zip([("lan", inbound), ("wan", outbound)]) {
+            let left = wire.collect(|_| ());
+            if left != want {
+                let verdicts = self.worker.handle().counters.totals().verdicts().collect::<Vec<_>>();
+                return Err(Wrong(format!("{left} of {want} frames left to the {name}: {verdicts:?}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Delivers a lap, runs it through and takes it out; answers clocks.
+    fn pass(&mut self, ways: &[Direction], flags: u8, flows: impl ExactSizeIterator<Item = u32>) -> Result<u64, Wrong> {
+        let (frames, ways_n) = (flows.len(), ways.len());
+        self.deliver(ways, flags, flows);
+        let clocks = self.run();
+        let of = |way| (0..frames).filter(|i| ways[i % ways_n] == way).count();
+        self.collect(of(Direction::Outbound), of(Direction::Inbound))?;
+        Ok(clocks)
+    }
+
+    /// The flows, a lap at a time.
+    fn laps(&self) -> impl Iterator<Item = Range<u32>> + use<> {
+        let (flows, lap) = (self.shape.flows, self.lap_len());
+        (0..flows).step_by(lap as usize).map(move |first| first..flows.min(first.saturating_add(lap)))
+    }
+
+    /// Opens all flows, by a TCP handshake or a packet to, fro and to again. `progress` is told
+    /// what part is done. Without NAPT there is nothing to open.
+    pub fn open(&mut self, mut progress: impl FnMut(f64)) -> Result<(), Wrong> {
+        if self.napt.is_none() {
+            return Ok(());
+        }
+        let steps = [
+            (Direction::Outbound, Tcp::SYN),
+            (Direction::Inbound, Tcp::SYN | Tcp::ACK),
+            (Direction::Outbound, Tcp::ACK),
+        ];
+        for (step, (way, flags)) in steps.into_iter().enumerate() {
+            for flows in self.laps() {
+                progress((step as f64 + f64::from(flows.start) / f64::from(self.shape.flows)) / steps.len() as f64);
+                self.pass(&[way], flags, flows.clone())?;
+                if step == 0 {
+                    self.learn(flows)?;
+                }
+            }
+        }
+        self.live(self.shape.flows)
+    }
+
+    /// The table has so many sessions.
+    fn live(&self, want: u32) -> Result<(), Wrong> {
+        match self.napt.as_ref().map(|napt| napt.stats().live) {
+            Some(live) if live != want => Err(Wrong(format!("there are {live} sessions, not {want}"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets time pass until there is no session.
+    pub fn expire(&mut self) -> Result<(), Wrong> {
+        let Some(napt) = self.napt.clone() else { return Ok(()) };
+        self.now = self.now + SESSIONS_ARE_OVER;
+        for _ in 0..(1 << 20) + self.shape.flows {
+            if napt.stats().live == 0 {
+                return Ok(());
+            }
+            self.worker.turn(self.now);
+        }
+        Err(Wrong(format!("{} sessions do not expire", napt.stats().live)))
+    }
+
+    /// Opens all flows in an empty table by one packet each; answers clocks.
+    pub fn reopen(&mut self) -> Result<u64, Wrong> {
+        self.expire()?;
+        let mut clocks = 0;
+        for flows in self.laps() {
+            clocks += self.pass(&[Direction::Outbound], Tcp::SYN, flows)?;
+        }
+        self.live(self.shape.flows)?;
+        Ok(clocks)
+    }
+
+    /// Asks the table which outside ports flows got.
+    fn learn(&mut self, flows: impl Iterator<Item = u32>) -> Result<(), Wrong> {
+        let Some(napt) = &self.napt else { return Ok(()) };
+        for n in flows {
+            let flow = Flow::new(n);
+            let key = Key {
+                addrs: napt::pair_addrs(flow.inside, flow.peer),
+                ports: napt::pair_ports(flow.inside_port, flow.peer_port),
+                protocol: flow.protocol,
+                kind: Kind::Outbound,
+            };
+            let id = napt.find(&key, napt.hash(&key));
+            let id = id.ok_or_else(|| Wrong(format!("{flow:?} left and has no session")))?;
+            self.outside[n as usize] = napt.session(id).outside().port;
+        }
+        Ok(())
+    }
+
+    /// The next flows of the random walk.
+    pub fn walk(&mut self, frames: u32) -> impl ExactSizeIterator<Item = u32> + use<> {
+        let (start, flows) = (self.visited, u64::from(self.shape.flows));
+        self.visited += u64::from(frames);
+        (0..frames).map(move |i| (traffic::mix(start + u64::from(i)) % flows) as u32)
+    }
+
+    /// One lap: a ring full of frames of randomly chosen flows; answers clocks.
+    pub fn lap(&mut self, ways: &[Direction]) -> Result<u64, Wrong> {
+        let flows = self.walk(self.lap_len());
+        self.pass(ways, Tcp::ACK, flows)
+    }
+
+    /// One lap that is not timed: whatever leaves must be, byte by byte, what should leave, and
+    /// packets of a flow must leave in the order they came. Answers the number of frames.
+    ///
+    /// With `opening` the table is emptied first and every packet is the first of its flow.
+    pub fn check(&mut self, ways: &[Direction], opening: bool) -> Result<u32, Wrong> {
+        let lap = self.lap_len();
+        let (flows, flags): (Vec<u32>, u8) = if opening {
+            self.expire()?;
+            ((0..lap.min(self.shape.flows)).collect(), Tcp::SYN)
+        } else {
+            (self.walk(lap).collect(), Tcp::ACK)
+        };
+        let sent: Vec<(u32, Direction)> = flows.iter().copied().zip(ways.iter().copied().cycle()).collect();
+        for (number, &(n, way)) in sent.iter().enumerate() {
+            let packet = self.packet(n, way, Side::Lan, flags, number);
+            let delivered = match way {
+                Direction::Outbound => {
+                    self.wires[0].deliver(&packet.on_lan([traffic::station_of(&Flow::new(n)), OURS[0]]))
+                }
+                Direction::Inbound => {
+                    let packet = self.packet(n, way, Side::Wan, flags, number);
+                    self.wires[1].deliver(&packet.in_tunnel([GATEWAY, OURS[1]], false, traffic::HOP_LIMIT, 0))
+                }
+            };
+            assert!(delivered, "a lap fits the ring, and its frames the buffers");
+            self.delivered += 1;
+        }
+        self.run();
+        if opening {
+            self.learn(flows.iter().copied())?;
+            self.live(flows.len() as u32)?;
+        }
+        let mut left: [Vec<Vec<u8>>; 2] = Default::default();
+        for (wire, left) in self.wires.iter_mut().zip(&mut left) {
+            wire.collect(|frame| left.push(frame.to_vec()));
+        }
+        let [to_lan, to_wan] = &left;
+        let mut seen = vec![false; sent.len()];
+        let mut last = HashMap::new();
+        for (frame, in_tunnel) in to_lan.iter().map(|f| (f, false)).chain(to_wan.iter().map(|f| (f, true))) {
+            let number = wanted::number(frame, in_tunnel).map(|number| number as usize);
+            let Some((number, &(n, way))) = number.and_then(|number| Some((number, sent.get(number)?))) else {
+                return Err(Wrong(format!("nobody sent {frame:02x?}")));
+            };
+            let (flow, what) = (Flow::new(n), format!("{way:?} frame {number} of {:?}", Flow::new(n)));
+            let want = if in_tunnel {
+                let (hop_limit, label) = wanted::senders_choice(frame).unwrap_or_default();
+                if hop_limit < 64 {
+                    return Err(Wrong(format!("{what}: a hop limit of {hop_limit}")));
+                }
+                let packet = self.packet(n, way, Side::Wan, flags, number).forwarded();
+                packet.in_tunnel([OURS[1], GATEWAY], true, hop_limit, label)
+            } else {
+                let packet = self.packet(n, way, Side::Lan, flags, number).forwarded();
+                packet.on_lan([OURS[0], traffic::station_of(&flow)])
+            };
+            if let Some(difference) = wanted::difference(frame, &want) {
+                return Err(Wrong(format!("{what}: {difference}")));
+            }
+            if std::mem::replace(&mut seen[number], true) {
+                return Err(Wrong(format!("{what} left twice")));
+            }
+            if last.insert((n, in_tunnel), number).is_some_and(|before| before > number) {
+                return Err(Wrong(format!("{what} was overtaken by its successor")));
+            }
+        }
+        match seen.iter().position(|seen| !seen) {
+            Some(number) => Err(Wrong(format!("frame {number} of {} did not leave", sent.len()))),
+            None => Ok(sent.len() as u32),
+        }
+    }
+
+    /// A packet of flow `n` as the side sees it.
+    fn packet(&self, n: u32, way: Direction, side: Side, flags: u8, number: usize) -> Packet {
+        let flow = Flow::new(n);
+        let inside = match side {
+            Side::Wan => self.outside_of(n, &flow),
+            Side::Lan => (flow.inside, flow.inside_port),
+        };
+        let packet = match way {
+            Direction::Outbound => Packet::outbound(&flow, inside),
+            Direction::Inbound => Packet::inbound(&flow, inside),
+        };
+        Packet { flags, number: number as u32, len: self.shape.frame - 14, ..packet }
+    }
+
+    /// Every frame that was delivered was received, none was dropped, and the counters add up.
+    pub fn check_counters(&self) -> Result<(), Wrong> {
+        let totals = self.totals();
+        let (received, dropped) = (totals.received(), totals.dropped());
+        if dropped > 0 || !totals.add_up() || totals.held > 0 || received != self.delivered {
+            let verdicts: Vec<_> = totals.verdicts().collect();
+            return Err(Wrong(format!(
+                "of {} frames {received} were received, {dropped} dropped, {} are held: {verdicts:?}",
+                self.delivered, totals.held
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn snapshot(napt: Option<Arc<Napt>>) -> Snapshot {
+    let link = |name: &str, side, n: usize| Link {
+        name: name.into(),
+        side,
+        mac: OURS[n],
+        any_station: false,
+        mtu: if n == 0 { 1500 } else { 1540 },
+        addresses4: Vec::new(),
+        addresses6: Vec::new(),
+        sources4: Vec::new(),
+        neighbours: Neighbours::default(),
+    };
+    let lan: Prefix4 = "192.168.1.0/24".parse().expect("a prefix");
+    let hosts = (0..traffic::HOSTS).map(|n| (traffic::host(n), traffic::station(n)));
+    Snapshot {
+        links: vec![
+            Link { sources4: vec![lan], neighbours: Neighbours::new(hosts, None), ..link("lan", Side::Lan, 0) },
+            link("wan", Side::Wan, 1),
+        ],
+        softwires: vec![Softwire {
+            local: traffic::CE.into(),
+            remote: traffic::BR.into(),
+            link: WAN,
+            next_hop: Some(GATEWAY),
+            mtu: MtuMode::Strict { mtu: 1500 },
+            class: Default::default(),
+            mss: Some(1420),
+            napt,
+            deliver: Deliver::Routed,
+            state: Default::default(),
+        }],
+        routes: Routes::new([(lan, Route::Link(LAN)), (Prefix4::ALL, Route::Softwire(SoftwireId(0)))]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WAYS: [&[Direction]; 3] =
+        [&[Direction::Outbound], &[Direction::Inbound], &[Direction::Outbound, Direction::Inbound]];
+
+    fn rig(mode: Mode, frame: usize) -> Rig {
+        let memory = MemoryConfig { slots: 256, huge_pages: false, ..Default::default() };
+        let mut rig =
+            Rig::new(Shape { mode, frame, flows: 1000, table: 1024, memory, worker: Default::default() }).unwrap();
+        rig.open(|done| assert!((0.0..1.0).contains(&done))).unwrap();
+        rig
+    }
+
+    #[test]
+    fn what_leaves_is_right() {
+        for mode in [Mode::Ipip, Mode::Dslite] {
+            for frame in [60, 61, 590, 1474] {
+                let mut rig = rig(mode, frame);
+                for ways in WAYS {
+                    rig.lap(ways).unwrap();
+                    assert_eq!(rig.check(ways, false).unwrap(), 255);
+                }
+                rig.check_counters().unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn opening_opens_every_time() {
+        let mut rig = rig(Mode::Ipip, 60);
+        for _ in 0..3 {
+            rig.reopen().unwrap();
+        }
+        assert_eq!(rig.check(WAYS[0], true).unwrap(), 255);
+        rig.check_counters().unwrap();
+    }
+
+    /// A path that is wrong is found.
+    #[test]
+    fn what_is_wrong_is_found() {
+        let mut rig = rig(Mode::Ipip, 60);
+        rig.outside.iter_mut().for_each(|port| *port = (port.number() ^ 1).into());
+        let wrong = rig.check(WAYS[0], false).unwrap_err().to_string();
+        assert!(wrong.contains("Outbound frame 0 of ") && wrong.contains("byte 7"), "{wrong}");
+        let wrong = rig.lap(WAYS[1]).unwrap_err().to_string();
+        assert!(wrong.contains("of 255 frames left to the lan"), "{wrong}");
+        assert!(rig.check_counters().unwrap_err().to_string().contains(" dropped"));
+        rig.collect(1, 0).unwrap_err();
+    }
+}

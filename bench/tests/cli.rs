@@ -1,0 +1,116 @@
+//! `hikyaku-bench` from outside: JSON keys, one-line errors, exit codes. No test asserts a speed.
+
+use std::process::{Command, Output};
+
+fn bench(args: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hikyaku-bench")).args(args.split_whitespace()).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Runs shortly.
+fn measure(args: &str) -> serde_json::Value {
+    let run = bench(&format!("path --runs 1 --seconds 0 --json --huge-pages false {args}"));
+    assert_eq!(text(&run.stderr), "", "{args}");
+    assert_eq!(run.status.code(), Some(0), "{args}");
+    assert_eq!(text(&run.stdout).lines().count(), 1, "{args}");
+    serde_json::from_slice(&run.stdout).unwrap()
+}
+
+#[test]
+fn every_mode_and_direction_is_measured_and_right() {
+    for mode in ["ipip", "dslite"] {
+        for direction in ["outbound", "inbound", "both"] {
+            let report = measure(&format!("--mode {mode} --direction {direction} --frame 60 --flows 1000 --batch 32"));
+            assert_eq!((&report["mode"], &report["direction"]), (&mode.into(), &direction.into()));
+            assert_eq!((&report["frame"], &report["flows"], &report["batch"]), (&60.into(), &1000.into(), &32.into()));
+            let number = |key: &str| report.pointer(key).and_then(serde_json::Value::as_f64).unwrap_or(0.0);
+            for key in ["/clocks_per_packet/best", "/clocks_per_packet/median", "/mpps", "/tsc_hz"] {
+                assert!(number(key) > 0.0, "{key}: {report}");
+            }
+            assert!(number("/clocks_per_packet/best") <= number("/clocks_per_packet/median"));
+            assert_eq!(number("/checked"), 2047.0);
+            assert_eq!(report["table"].as_u64(), (mode == "ipip").then_some(1024));
+            assert!(report.get("sessions_per_second").is_none());
+        }
+    }
+    let report = measure("--direction open --flows 1000");
+    assert!(report["sessions_per_second"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn unusual_shapes_are_measured_and_right() {
+    for shape in [
+        "--flows 100 --frame 1474",
+        "--flows 100 --ring-slots 64",
+        "--flows 100 --ring-slots 65536",
+        "--flows 100 --headroom 0",
+        "--flows 100 --headroom 24",
+        "--flows 100 --headroom 1024 --frame 1474",
+        "--flows 100 --batch 1",
+        "--flows 100 --table 3000",
+        "--flows 100 --sessions 4096",
+        "--flows 100 --idle sleep",
+        "--flows 1",
+    ] {
+        for mode in ["ipip", "dslite"] {
+            measure(&format!("--mode {mode} --direction both {shape}"));
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_asked_gets_one_line_and_exit_2() {
+    let table = "--table 1024 has no room for 1025 flows; leave it out, or give --flows 1024";
+    for (args, says) in [
+        ("fly", "unrecognized subcommand 'fly'; see `hikyaku-bench --help`"),
+        ("path --speed 9", "path: unexpected argument '--speed' found"),
+        ("path --mode map-e", "invalid value 'map-e' for '--mode <MODE>' [possible values: dslite, ipip]"),
+        ("path --direction up", "[possible values: outbound, inbound, both, open]"),
+        ("path --flows 0", "invalid value '0' for '--flows <N>': 0 is not in 1..=8388608"),
+        ("path --flows 8388609", "8388609 is not in 1..=8388608"),
+        ("path --frame 59", "59 is not in 60..=1474"),
+        ("path --frame 1475", "1475 is not in 60..=1474"),
+        ("path --frame many", "invalid value 'many' for '--frame <N>'"),
+        ("path --batch 0", "0 is not in 1..=256"),
+        ("path --batch 257", "257 is not in 1..=256"),
+        ("path --ring-slots 63", "63 is not in 64..=65536"),
+        ("path --headroom 1025", "1025 is not in 0..=1024"),
+        ("path --huge-pages perhaps", "[possible values: true, false]"),
+        ("path --seconds -1", "give seconds from 0 to 86400"),
+        ("path --seconds nan", "give seconds from 0 to 86400"),
+        ("path --seconds inf", "give seconds from 0 to 86400"),
+        ("path --runs 0", "0 is not in 1..=1000000"),
+        ("path --table 0", "0 is not in 1..=8388608"),
+        ("path --table 1000 --flows 1025", table),
+        ("path --cpu 1,0", "--cpu 1,0: one worker is measured on one core; give --cpu 1"),
+        ("path --cpu one", "'one' is no core"),
+        ("path --cpu 999", "--cores 999: there is no such core"),
+        ("path --cpu 99999", "'99999' is no core"),
+        ("path --mode dslite --direction open", "--mode dslite has no sessions to open; use --mode ipip"),
+    ] {
+        for json in ["", " --json"] {
+            let args = format!("{args}{json}");
+            let run = bench(&args);
+            let error = text(&run.stderr);
+            assert_eq!(run.status.code(), Some(2), "{args}: {error}");
+            assert!(error.starts_with("hikyaku-bench: ") && error.contains(says), "{args}: {error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+            assert!(run.stdout.is_empty());
+        }
+    }
+}
+
+#[test]
+fn help_teaches() {
+    assert!(text(&bench("--help").stdout).contains("hikyaku-bench path --help"));
+    let help = text(&bench("path --help").stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    for what in ["Examples:", "Exit code:", "--cores", "--cpu]", "--table", "the smallest that holds the flows"] {
+        assert!(help.contains(what), "{what}: {help}");
+    }
+    for args in ["path -h", "--version"] {
+        assert!(bench(args).status.success(), "{args}");
+    }
+}
