@@ -289,8 +289,9 @@ impl Report {
         writeln!(to, "  clocks per packet    best {best:.1}   median {median:.1}   of {} runs", self.runs)?;
         writeln!(
             to,
-            "  packets per second   {:.2} million (best run; {:.0} MHz time stamp counter)",
+            "  packets per second   {:.2} million{} (best run; {:.0} MHz time stamp counter)",
             self.mpps,
+            if self.direction == name(Direction::Both) { ", both ways together" } else { "" },
             self.tsc_hz / 1e6
         )?;
         if let Some(sessions) = self.sessions_per_second {
