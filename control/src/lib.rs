@@ -1,5 +1,6 @@
 //! The `hikyaku` program: what is around the packet path.
 
+pub mod behaviour;
 pub mod capture;
 pub mod cli;
 pub mod demo;

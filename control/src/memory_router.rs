@@ -17,6 +17,7 @@ use hikyaku_dataplane::tunnel::mss;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::worker::{self, Shared, Worker};
 
+use crate::behaviour::{BehaviourArgs, Mss};
 use crate::tuning::{DEFAULT_TABLE, TuningArgs};
 
 /// The LAN link.
@@ -58,6 +59,8 @@ pub struct Setup {
     pub mtu: MtuMode,
     /// Who may send to a mapping.
     pub filtering: napt::Filtering,
+    /// What else is done to packets.
+    pub behaviour: BehaviourArgs,
     /// The LAN, where it is known; `None` takes IPv4 of any address from any station (a capture's
     /// addresses are what they are).
     pub lan: Option<Lan>,
@@ -113,6 +116,7 @@ impl MemoryRouter {
             Some(outside) => Some(Arc::new(Napt::new(&napt::Config {
                 sessions: tuning.table_size(DEFAULT_TABLE),
                 filtering: setup.filtering,
+                timeouts: setup.behaviour.timeouts.0,
                 huge_pages: tuning.huge_pages,
                 ..napt::Config::new(outside)
             })?)),
@@ -196,8 +200,12 @@ fn snapshot(setup: &Setup, napt: Option<Arc<Napt>>) -> Snapshot {
         link: WAN,
         next_hop: Some(NEXT_HOP),
         mtu: setup.mtu,
-        class: Default::default(),
-        mss: Some(mss::limit(setup.mtu.inner_mtu(LINK_MTU))),
+        class: setup.behaviour.class(),
+        mss: match setup.behaviour.mss {
+            Mss::Auto => Some(mss::limit(setup.mtu.inner_mtu(LINK_MTU))),
+            Mss::Off => None,
+            Mss::Bytes(bytes) => Some(bytes),
+        },
         napt,
         deliver: if setup.lan.is_some() { Deliver::Routed } else { Deliver::Link(LAN) },
         state: Default::default(),

@@ -62,7 +62,15 @@ pub fn play(fixture: &Fixture, mode: Mode, tuning: &TuningArgs) -> anyhow::Resul
     // DS-Lite hides the tunnel from hosts (RFC 6333 5.3), the other line tells them of it.
     let mtu = Setup::mtu_mode(if mode == Mode::Dslite { 1500 } else { 1460 });
     let lan = Lan { router: ROUTER, prefix: "192.168.1.0/24".parse()? };
-    let setup = Setup { ce: CE, br: BR, outside, mtu, filtering: Filtering::default(), lan: Some(lan) };
+    let setup = Setup {
+        ce: CE,
+        br: BR,
+        outside,
+        mtu,
+        filtering: Filtering::default(),
+        behaviour: Default::default(),
+        lan: Some(lan),
+    };
     let inner_mtu = match mtu {
         MtuMode::Strict { mtu } | MtuMode::Fragment { mtu } => mtu,
     };

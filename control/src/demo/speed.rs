@@ -36,6 +36,7 @@ pub fn measure(tuning: &TuningArgs) -> anyhow::Result<Speed> {
         outside: Some(OUTSIDE),
         mtu: Setup::mtu_mode(1460),
         filtering: Filtering::default(),
+        behaviour: Default::default(),
         lan: None,
     };
     let mut router = MemoryRouter::new(&setup, tuning)?;

@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum};
 use hikyaku_dataplane::napt;
 use hikyaku_dataplane::packet::Mac;
 
+use crate::behaviour::BehaviourArgs;
 use crate::capture::{Precision, Reader, Writer};
 use crate::exit::Usage;
 use crate::memory_router::{LINK_MTU, MemoryRouter, Mode, Setup};
@@ -83,7 +84,8 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "N", default_value_t = 1460, value_parser = clap::value_parser!(u16).range(576..=1500))]
     pub tunnel_mtu: u16,
 
-    /// With `--mode ipip`, whose packets a mapping lets in.
+    /// With `--mode ipip`, whose packets a mapping lets in (RFC 4787 5) [default:
+    /// address-and-port-dependent].
     #[arg(long, value_name = "MODE", value_enum)]
     pub filtering: Option<FilteringMode>,
 
@@ -101,6 +103,10 @@ pub struct ReplayArgs {
     #[arg(long)]
     pub json: bool,
 
+    /// See [`BehaviourArgs`].
+    #[command(flatten)]
+    pub behaviour: BehaviourArgs,
+
     /// See [`TuningArgs`].
     #[command(flatten)]
     pub tuning: TuningArgs,
@@ -110,9 +116,11 @@ pub struct ReplayArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FilteringMode {
     /// Only of the address and port that were sent to.
-    AddressAndPort,
+    #[value(alias = "address-and-port", alias = "apdf")]
+    AddressAndPortDependent,
     /// Anybody's.
-    Endpoint,
+    #[value(alias = "endpoint", alias = "eif")]
+    EndpointIndependent,
 }
 
 /// Reads an Ethernet address.
@@ -160,9 +168,10 @@ impl ReplayArgs {
             outside: self.ipv4,
             mtu: Setup::mtu_mode(self.tunnel_mtu),
             filtering: match self.filtering {
-                Some(FilteringMode::Endpoint) => napt::Filtering::EndpointIndependent,
-                Some(FilteringMode::AddressAndPort) | None => napt::Filtering::AddressAndPortDependent,
+                Some(FilteringMode::EndpointIndependent) => napt::Filtering::EndpointIndependent,
+                Some(FilteringMode::AddressAndPortDependent) | None => napt::Filtering::AddressAndPortDependent,
             },
+            behaviour: self.behaviour.clone(),
             lan: None,
         })
     }
