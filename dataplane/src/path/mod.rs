@@ -1,10 +1,11 @@
 //! The packet path: from a receive slot to a transmit slot, or to a verdict.
 //!
-//! A burst of one link goes through three phases. *Classify*: look at the headers, say whether the
-//! frame is ordinary, hash its flow, ask the cache for the bucket. *Probe*: find the likely
-//! session, ask the cache for it. *Finish*: rewrite and send, or look closer. The last two run
-//! staggered, so that the session asked for arrives while a dozen other packets are finished
-//! (docs/performance.md). Frames are finished in the order in which they came, ordinary or not.
+//! A frame goes through three phases. *Classify*: look at the headers, say whether it is ordinary,
+//! hash its flow, ask the cache for the bucket. *Probe*: find the likely session, ask the cache for
+//! it. *Finish*: rewrite and send, or look closer. The phases roll: while one frame is classified,
+//! the eighth before it is probed and the sixteenth finished, so that what was asked for arrives
+//! while there is other work (docs/performance.md). Frames are finished in the order in which they
+//! came, ordinary or not.
 
 mod emit;
 mod gate;
@@ -40,8 +41,8 @@ pub const MAX_BATCH: usize = 256;
 /// While a frame is classified, the headers of the frame this many places behind are on their way.
 const FRAMES_AHEAD: u32 = 8;
 
-/// While a frame is finished, the session of the frame this many places behind is on its way.
-const SESSIONS_AHEAD: usize = 12;
+/// A frame is probed so many frames after it is classified, and finished so many after that.
+const AHEAD: usize = 8;
 
 /// What classify found out, for the phases after it.
 #[derive(Clone, Copy, Debug)]
@@ -222,6 +223,13 @@ impl Path {
                     if W::LOOKS_UP {
                         batch[taken & (MAX_BATCH - 1)] = meta;
                         taken += 1;
+                        if taken > AHEAD {
+                            way.probe(&mut batch[(taken - 1 - AHEAD) & (MAX_BATCH - 1)]);
+                        }
+                        if taken > 2 * AHEAD {
+                            forwarded +=
+                                finish(way, core, &mut rings, &batch[(taken - 1 - 2 * AHEAD) & (MAX_BATCH - 1)]);
+                        }
                     } else {
                         forwarded += finish(way, core, &mut rings, &meta);
                     }
@@ -230,12 +238,9 @@ impl Path {
             }
         }
         let batch = &mut batch[..taken];
-        batch.iter_mut().take(SESSIONS_AHEAD).for_each(|meta| way.probe(meta));
-        for i in 0..taken {
-            if let Some(meta) = batch.get_mut(i + SESSIONS_AHEAD) {
-                way.probe(meta);
-            }
-            forwarded += finish(way, core, &mut rings, &batch[i]);
+        batch.iter_mut().skip(taken.saturating_sub(AHEAD)).for_each(|meta| way.probe(meta));
+        for meta in batch.iter().skip(taken.saturating_sub(2 * AHEAD)) {
+            forwarded += finish(way, core, &mut rings, meta);
         }
         core.counters.end(W::FORWARDED, forwarded);
         rings.rx.release();
