@@ -1,6 +1,7 @@
 //! The session table: lookups without a lock by any worker, changes by one at a time.
 
-use std::collections::VecDeque;
+mod writer;
+
 use std::io;
 use std::net::Ipv4Addr;
 
@@ -18,6 +19,7 @@ use crate::packet::{Tcp, protocol};
 use crate::ring::prefetch;
 use crate::time::Time;
 use crate::verdict::Reason;
+use writer::{WHEEL, Writer};
 
 /// Whose packets a mapping lets in (RFC 4787 5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,34 +98,6 @@ pub struct Stats {
     pub created: u64,
     /// Ever expired.
     pub expired: u64,
-}
-
-/// Seconds that one turn of the timing wheel takes. Longer waits come round again.
-const WHEEL: usize = 256;
-
-/// Sessions that the ageing unlinks at a time, so that it can ask the cache ahead.
-const EXPIRY_BATCH: usize = 16;
-
-/// While a record is taken, the one so many places behind it is on its way.
-const FREE_AHEAD: usize = 4;
-
-/// What only the holder of the lock touches.
-#[derive(Debug)]
-struct Writer {
-    /// Records nobody uses. The front is the longest unused.
-    free: VecDeque<SessionId>,
-    /// How many at the front of `free` no reader can still hold.
-    ready: usize,
-    /// How many behind those wait for all readers to reach an epoch.
-    sealed: (usize, u64),
-    ports: Ports,
-    /// First session of each slot's list.
-    wheel: [SessionId; WHEEL],
-    /// The second whose slot is worked on.
-    wheel_now: u32,
-    rng: StdRng,
-    created: u64,
-    expired: u64,
 }
 
 /// One outside address and its sessions.
@@ -488,123 +462,5 @@ impl Napt {
     fn lock(&self) -> MutexGuard<'_, Writer> {
         // Nothing under the lock panics half way; a poisoned table is as good as any.
         self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-}
-
-impl Writer {
-    /// A record that no reader can still hold.
-    fn allocate(&mut self, napt: &Napt) -> Option<SessionId> {
-        if self.ready == 0 {
-            self.reclaim(&napt.readers);
-        }
-        // In a burst of new flows there soon follows another.
-        if let Some(&soon) = self.free.get(FREE_AHEAD) {
-            prefetch(napt.session(soon));
-        }
-        (self.ready > 0).then(|| {
-            self.ready -= 1;
-            self.free.pop_front().expect("ready counts the front of free")
-        })
-    }
-
-    /// Puts back a record that was never findable.
-    fn unallocate(&mut self, id: SessionId) {
-        self.free.push_front(id);
-        self.ready += 1;
-    }
-
-    /// Moves removed records on: sealed ones become ready when all readers have passed their
-    /// epoch, and those removed since are sealed with a new one.
-    fn reclaim(&mut self, readers: &Readers) {
-        let (sealed, epoch) = self.sealed;
-        if sealed > 0 {
-            if !readers.all_reached(epoch) {
-                return;
-            }
-            self.ready += sealed;
-            self.sealed = (0, 0);
-        }
-        let removed = self.free.len() - self.ready;
-        if removed > 0 {
-            self.sealed = (removed, readers.advance());
-        }
-    }
-
-    fn is_linked(&self, napt: &Napt, id: SessionId) -> bool {
-        let session = napt.session(id);
-        let slot = session.wheel_slot.load(Relaxed) as usize;
-        self.wheel[slot] == id || session.wheel_prev.load(Relaxed) != 0
-    }
-
-    /// Hangs a session into the slot of the second in which it may expire, or of the last one
-    /// before the wheel comes round.
-    fn schedule(&mut self, napt: &Napt, id: SessionId) {
-        let session = napt.session(id);
-        let now = self.wheel_now;
-        let due = self.due(napt, id).clamp(now.saturating_add(1), now.saturating_add(WHEEL as u32 - 1));
-        let slot = due as usize % WHEEL;
-        let next = self.wheel[slot];
-        session.wheel_slot.store(slot as u8, Relaxed);
-        session.wheel_prev.store(0, Relaxed);
-        session.wheel_next.store(next, Relaxed);
-        napt.session(next).wheel_prev.store(id, Relaxed);
-        self.wheel[slot] = id;
-    }
-
-    fn unschedule(&mut self, napt: &Napt, id: SessionId) {
-        let session = napt.session(id);
-        let (prev, next) = (session.wheel_prev.load(Relaxed), session.wheel_next.load(Relaxed));
-        if prev == 0 {
-            self.wheel[session.wheel_slot.load(Relaxed) as usize] = next;
-        } else {
-            napt.session(prev).wheel_next.store(next, Relaxed);
-        }
-        // Record 0 takes the write when there is no next: nobody reads it.
-        napt.session(next).wheel_prev.store(prev, Relaxed);
-        session.wheel_prev.store(0, Relaxed);
-    }
-
-    /// The first second in which a session has been idle for longer than its timeout.
-    fn due(&self, napt: &Napt, id: SessionId) -> u32 {
-        let session = napt.session(id);
-        let timeout = napt.timeouts.of(session.protocol(), session.peer().port, session.state());
-        session.last().saturating_add(timeout).saturating_add(1)
-    }
-
-    fn age(&mut self, napt: &Napt, now: u32, budget: usize) {
-        // After a jump in time one round of the wheel sees every session.
-        self.wheel_now = self.wheel_now.max(now.saturating_sub(WHEEL as u32 - 1));
-        let mut left = budget;
-        loop {
-            let slot = self.wheel_now as usize % WHEEL;
-            // Two passes over a few sessions: the second finds in the cache what the first asked for.
-            let mut due = [0; EXPIRY_BATCH];
-            let mut n = 0;
-            while n < EXPIRY_BATCH && left > 0 && self.wheel[slot] != 0 {
-                let id = self.wheel[slot];
-                prefetch(napt.session(napt.session(id).wheel_next.load(Relaxed)));
-                self.unschedule(napt, id);
-                left -= 1;
-                if self.due(napt, id) > now {
-                    self.schedule(napt, id);
-                    continue;
-                }
-                for kind in [Kind::Outbound, Kind::Inbound] {
-                    napt.index.prefetch(napt.hash(&napt.session(id).key(kind)));
-                }
-                due[n] = id;
-                n += 1;
-            }
-            due[..n].iter().for_each(|&id| napt.close(self, id));
-            if self.wheel[slot] == 0 && n < EXPIRY_BATCH {
-                if self.wheel_now >= now {
-                    break;
-                }
-                self.wheel_now += 1;
-            } else if left == 0 {
-                break;
-            }
-        }
-        self.reclaim(&napt.readers);
     }
 }

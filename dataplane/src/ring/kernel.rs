@@ -16,10 +16,11 @@ use netmap_sys::netmap::netmap_ring;
 use super::Queue;
 use super::abi::{self, flag, mode};
 use super::device::{self, Device};
+use super::frame::Headroom;
 use super::link::{LinkInfo, Offsets};
 use super::name::{LinkKind, LinkName, Rings};
 use super::platform::{self, Adapter, Interface};
-use super::queue::{BadRing, Headroom, RxRing, TxRing};
+use super::queue::{BadRing, RxRing, TxRing};
 use super::region::{Region, RegionId};
 
 /// How to open a link.

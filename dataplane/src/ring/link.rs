@@ -3,9 +3,9 @@
 use std::fmt;
 use std::io;
 
+use super::frame::Headroom;
 use super::name::{LinkKind, LinkName};
 use super::platform::{Adapter, BUFFER_SIZE_HINT};
-use super::queue::Headroom;
 use super::region::RegionId;
 
 /// What is known of an open link. `Display` is one line for a status page or a log.

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use netmap_sys::netmap::{netmap_if, netmap_ring, netmap_slot};
 
-use super::queue::{BadRing, Headroom, RxRing, TxRing};
+use super::frame::Headroom;
+use super::queue::{BadRing, RxRing, TxRing};
 use super::region::{Region, RegionId};
 use super::{Provider, Queue};
 

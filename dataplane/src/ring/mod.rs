@@ -7,6 +7,7 @@
 
 pub mod abi;
 mod device;
+mod frame;
 pub mod kernel;
 mod link;
 pub mod memory;
@@ -17,10 +18,11 @@ mod region;
 
 use std::io;
 
+pub use frame::{Frame, HEAD, Headroom};
 pub use link::{LinkInfo, Offsets};
 pub use name::{LinkKind, LinkName, NameError, Rings};
 pub use platform::Adapter;
-pub use queue::{BadRing, BadSlot, Frame, Full, HEAD, Headroom, RxRing, Traffic, TxRing, prefetch};
+pub use queue::{BadRing, BadSlot, Full, RxRing, Traffic, TxRing, prefetch};
 pub use region::{Region, RegionId, Zeroed};
 
 /// What moves slots between a queue and the world: one call per burst, never one per packet.
