@@ -1,5 +1,5 @@
 //! ICMP that the packet path writes or changes itself: errors of our own ([`error`]), errors from
-//! inside the tunnel ([`about_tunnel`]), and errors that pass through the NAPT ([`translate`]).
+//! inside the tunnel ([`mod@about_tunnel`]), and errors that pass through the NAPT ([`translate`]).
 
 pub mod about_tunnel;
 pub mod error;

@@ -60,7 +60,7 @@ impl Headroom {
 }
 
 /// A received frame: which buffer, where in it, how long. Not the bytes; those are reached
-/// through the [`RxRing`] it came from.
+/// through the [`RxRing`](super::RxRing) it came from.
 ///
 /// Two words, so that it travels in registers: four fields would be written to the stack one by
 /// one and read back before they have left the store buffer, 14 clocks a frame.
