@@ -23,6 +23,11 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
 
 /// The command line; where it is wrong, after one line about it, the code to end with.
 pub fn parse<P: Parser>() -> Result<P, ExitCode> {
+    // Before anything runs that the machine may not know.
+    if let Err(missing) = hikyaku_dataplane::cpu::check() {
+        eprintln!("{}: {missing}", P::command().get_name());
+        return Err(ExitCode::from(1));
+    }
     let error = match P::try_parse() {
         Ok(parsed) => return Ok(parsed),
         Err(error) => error,
