@@ -336,7 +336,7 @@ impl Rig {
         let flow = Flow::new(n);
         let inside = match side {
             Side::Wan => self.outside_of(n, &flow),
-            Side::Lan => (flow.inside, flow.inside_port),
+            Side::Lan | Side::Host => (flow.inside, flow.inside_port),
         };
         let packet = match way {
             Direction::Outbound => Packet::outbound(&flow, inside),
@@ -364,6 +364,7 @@ fn snapshot(napt: Option<Arc<Napt>>) -> Snapshot {
     let link = |name: &str, side, n: usize| Link {
         name: name.into(),
         side,
+        peer: None,
         mac: OURS[n],
         any_station: false,
         mtu: if n == 0 { 1500 } else { 1540 },

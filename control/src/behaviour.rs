@@ -5,6 +5,8 @@ use std::str::FromStr;
 use clap::Args;
 use hikyaku_dataplane::napt::Timeouts;
 use hikyaku_dataplane::tunnel::ecn::{ClassMode, Dscp, EcnMode};
+use hikyaku_dataplane::tunnel::mss;
+use hikyaku_dataplane::tunnel::mtu::MtuMode;
 
 /// What is done to packets on their way. The defaults suit the lines we know of.
 #[derive(Args, Clone, Debug, Default)]
@@ -88,6 +90,15 @@ impl FromStr for TimeoutList {
 }
 
 impl BehaviourArgs {
+    /// The largest TCP MSS that is let through a tunnel of this MTU over a link of that one.
+    pub fn mss_limit(&self, mtu: MtuMode, link_mtu: u16) -> Option<u16> {
+        match self.mss {
+            Mss::Auto => Some(mss::limit(mtu.inner_mtu(link_mtu))),
+            Mss::Off => None,
+            Mss::Bytes(bytes) => Some(bytes),
+        }
+    }
+
     /// DSCP and ECN of the outer header.
     pub fn class(&self) -> ClassMode {
         ClassMode {

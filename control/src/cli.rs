@@ -2,8 +2,10 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::config::{CheckArgs, RunArgs};
 use crate::demo::DemoArgs;
 use crate::replay::ReplayArgs;
+use crate::show::ShowArgs;
 
 /// A software router for lines where IPv4 travels inside IPv6: DS-Lite (B4) and fixed-address IPIP.
 #[derive(Parser, Debug)]
@@ -13,6 +15,7 @@ use crate::replay::ReplayArgs;
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "Start here:\n  hikyaku demo              see it work; needs no root, no network card, no network\n  \
+                  hikyaku run --help        bring up a line\n  \
                   hikyaku replay --help     play captures of your own through it"
 )]
 pub struct Cli {
@@ -24,6 +27,12 @@ pub struct Cli {
 /// What to do.
 #[derive(Subcommand, Debug)]
 pub enum Command {
+    /// Bring up the line and route
+    Run(RunArgs),
+    /// Check a configuration file and say what it would do
+    Check(CheckArgs),
+    /// Show what a running router is doing
+    Show(ShowArgs),
     /// Play captures through the router and write down what leaves it
     Replay(ReplayArgs),
     /// Show the router at work on captures it brings along, and check every packet

@@ -6,6 +6,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::capture::CaptureError;
+use crate::config::Problems;
 use crate::memory_router::SetupError;
 use crate::tuning::NoSuchCore;
 
@@ -16,7 +17,8 @@ pub struct Usage(pub String);
 
 /// The exit code of an error.
 pub fn code(error: &anyhow::Error) -> ExitCode {
-    let is_usage = error.is::<Usage>() || error.is::<NoSuchCore>() || error.is::<SetupError>();
+    let is_usage =
+        error.is::<Usage>() || error.is::<Problems>() || error.is::<NoSuchCore>() || error.is::<SetupError>();
     let wrong_file = error.downcast_ref::<CaptureError>().is_some_and(CaptureError::is_wrong_file);
     ExitCode::from(if is_usage || wrong_file { 2 } else { 1 })
 }

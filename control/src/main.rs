@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use hikyaku::cli::{Cli, Command};
-use hikyaku::{demo, exit, replay};
+use hikyaku::config::{self, Config};
+use hikyaku::{demo, exit, replay, run, show};
 
 fn main() -> ExitCode {
     let cli: Cli = match exit::parse() {
@@ -11,13 +12,19 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let done = match &cli.command {
+        Command::Run(args) => Config::load(args).map_err(Into::into).and_then(|config| run::run(&config)),
+        Command::Check(args) => config::check(args),
+        Command::Show(args) => show::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Demo(args) => demo::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("hikyaku: {e:#}");
+            // What is wrong with a configuration is several lines.
+            for line in format!("{e:#}").lines() {
+                eprintln!("hikyaku: {line}");
+            }
             exit::code(&e)
         }
     }

@@ -13,11 +13,10 @@ use hikyaku_dataplane::snapshot::{
     Deliver, Link, LinkId, Neighbours, Prefix4, Route, Routes, Side, Snapshot, Softwire, SoftwireId,
 };
 use hikyaku_dataplane::time::Time;
-use hikyaku_dataplane::tunnel::mss;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::worker::{self, Shared, Worker};
 
-use crate::behaviour::{BehaviourArgs, Mss};
+use crate::behaviour::BehaviourArgs;
 use crate::tuning::{DEFAULT_TABLE, TuningArgs};
 
 /// The LAN link.
@@ -178,6 +177,7 @@ fn snapshot(setup: &Setup, napt: Option<Arc<Napt>>) -> Snapshot {
     let link = |name: &str, side, mac| Link {
         name: name.to_string(),
         side,
+        peer: None,
         mac,
         any_station: setup.lan.is_none(),
         mtu: LINK_MTU,
@@ -201,11 +201,7 @@ fn snapshot(setup: &Setup, napt: Option<Arc<Napt>>) -> Snapshot {
         next_hop: Some(NEXT_HOP),
         mtu: setup.mtu,
         class: setup.behaviour.class(),
-        mss: match setup.behaviour.mss {
-            Mss::Auto => Some(mss::limit(setup.mtu.inner_mtu(LINK_MTU))),
-            Mss::Off => None,
-            Mss::Bytes(bytes) => Some(bytes),
-        },
+        mss: setup.behaviour.mss_limit(setup.mtu, LINK_MTU),
         napt,
         deliver: if setup.lan.is_some() { Deliver::Routed } else { Deliver::Link(LAN) },
         state: Default::default(),

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use clap::{ArgAction, Args, ValueEnum};
 use hikyaku_dataplane::napt;
 use hikyaku_dataplane::path::MAX_BATCH;
-use hikyaku_dataplane::ring::Headroom;
 use hikyaku_dataplane::ring::memory::MemoryConfig;
+use hikyaku_dataplane::ring::{Headroom, LinkOptions, kernel, xdp};
 use hikyaku_dataplane::worker::{self, Idle};
 
 /// The session table's size where none was asked for: more than a busy home has.
@@ -74,10 +74,24 @@ impl TuningArgs {
 
     /// What memory rings are made from.
     pub fn memory(&self) -> MemoryConfig {
-        let headroom = if self.headroom == 0 { Headroom::NONE } else { Headroom::new(self.headroom, 8) };
+        let headroom = self.headroom();
         // A full-size frame with a tag fits behind the largest offset, and buffers start on lines.
         let buf_size = (u32::from(headroom.max()) + 1536).next_multiple_of(64).max(2048);
         MemoryConfig { slots: self.ring_slots, buf_size, headroom, huge_pages: self.huge_pages }
+    }
+
+    /// How links of the kernel are opened.
+    pub fn links(&self) -> LinkOptions {
+        let headroom = self.headroom();
+        let netmap = kernel::OpenOptions { headroom, slots: Some(self.ring_slots), ..Default::default() };
+        // Rings of AF_XDP have a power of two of slots, and headroom of their own.
+        let slots = self.ring_slots.next_power_of_two().min(32768);
+        let xdp = xdp::OpenOptions { slots, huge_pages: self.huge_pages, ..Default::default() };
+        LinkOptions { netmap, xdp }
+    }
+
+    fn headroom(&self) -> Headroom {
+        if self.headroom == 0 { Headroom::NONE } else { Headroom::new(self.headroom, 8) }
     }
 
     /// The session table's size; `default` where none was asked for.

@@ -50,6 +50,8 @@ events! {
     PathMtuLearned = "path-mtu-learned",
     /// A session was opened.
     SessionOpened = "session-opened",
+    /// What the control thread got, the host's own network stack got too.
+    HostCopied = "host-copied",
     /// A frame of the control thread was sent.
     Injected = "injected",
     /// A frame of the control thread found the transmit ring full.

@@ -36,6 +36,8 @@ pub enum Side {
     Lan,
     /// IPv6 of the line, with the tunnel in it. Nothing gets in that was not asked for.
     Wan,
+    /// What the host's own network stack sends by the interface it is behind ([`Link::peer`]).
+    Host,
 }
 
 /// An attached interface.
@@ -45,6 +47,9 @@ pub struct Link {
     pub name: String,
     /// Which way its frames go.
     pub side: Side,
+    /// Behind an interface: the host's own network stack, which gets what is not the router's
+    /// (netmap's host rings). For the host: the interface.
+    pub peer: Option<LinkId>,
     /// Our Ethernet address there.
     pub mac: Mac,
     /// Take frames for any station: replay, where a capture's addresses are what they are.
@@ -99,6 +104,7 @@ impl Snapshot {
         match self.link(id)?.side {
             Side::Lan => of_default.filter(|s| (s.0 as usize) < self.softwires.len()),
             Side::Wan => self.softwires.iter().position(|s| s.link == id).map(|i| SoftwireId(i as u8)),
+            Side::Host => None,
         }
     }
 }

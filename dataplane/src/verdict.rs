@@ -127,13 +127,15 @@ pub enum Verdict {
     Punted,
     /// Given to the host's own network stack.
     Host,
+    /// Came from the host's own network stack and was sent.
+    FromHost,
     /// Dropped.
     Dropped(Reason),
 }
 
 impl Verdict {
-    const FORWARDED: [Self; 6] =
-        [Self::Outbound, Self::Inbound, Self::Hairpin, Self::Reassembled, Self::Punted, Self::Host];
+    const FORWARDED: [Self; 7] =
+        [Self::Outbound, Self::Inbound, Self::Hairpin, Self::Reassembled, Self::Punted, Self::Host, Self::FromHost];
 
     /// How many different verdicts there are.
     pub const COUNT: usize = Self::FORWARDED.len() + Reason::ALL.len();
@@ -156,6 +158,7 @@ impl Verdict {
             Self::Reassembled => DROPS + 3,
             Self::Punted => DROPS + 4,
             Self::Host => DROPS + 5,
+            Self::FromHost => DROPS + 6,
         }
     }
 
@@ -168,6 +171,7 @@ impl Verdict {
             Self::Reassembled => "reassembled",
             Self::Punted => "punted",
             Self::Host => "host",
+            Self::FromHost => "from-host",
             Self::Dropped(reason) => reason.name(),
         }
     }

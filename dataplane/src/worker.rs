@@ -1,9 +1,11 @@
 //! A worker: one thread on one core that owns one queue of each link and runs the path over them.
 
+use std::fmt;
 use std::hash::RandomState;
 use std::io;
+use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -55,6 +57,9 @@ impl Default for Config {
 pub struct Message {
     /// Where it came in, or shall go out.
     pub link: LinkId,
+    /// A packet that is ready to leave by `link`, but for its Ethernet destination: that is all
+    /// zeroes, because nobody knows yet whose it is.
+    pub unresolved: bool,
     len: u16,
     bytes: [u8; Self::MAX],
 }
@@ -65,9 +70,14 @@ impl Message {
 
     /// A copy of `frame`; `None` if it is too long.
     pub fn new(link: LinkId, frame: &[u8]) -> Option<Self> {
+        Self::compose(link, frame.len(), |bytes| bytes.copy_from_slice(frame))
+    }
+
+    /// A frame of `len` bytes that `fill` writes; `None` if it is too long.
+    pub fn compose(link: LinkId, len: usize, fill: impl FnOnce(&mut [u8])) -> Option<Self> {
         let mut bytes = [0; Self::MAX];
-        bytes.get_mut(..frame.len())?.copy_from_slice(frame);
-        Some(Self { link, len: frame.len() as u16, bytes })
+        fill(bytes.get_mut(..len)?);
+        Some(Self { link, unresolved: false, len: len as u16, bytes })
     }
 
     /// The frame, Ethernet header first.
@@ -102,6 +112,9 @@ const PUNT_QUEUE: usize = 256;
 /// Frames of the control thread that wait for a worker, at most.
 const INJECT_QUEUE: usize = 64;
 
+/// Links opened anew that wait for a worker, at most.
+const ADOPT_QUEUE: usize = 4;
+
 impl Shared {
     /// With a first snapshot.
     pub fn new(snapshot: Snapshot) -> Arc<Self> {
@@ -115,18 +128,44 @@ impl Shared {
 }
 
 /// What a running worker shows of itself.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Handle {
     /// Verdicts and events.
     pub counters: Arc<CachePadded<Counters>>,
     /// Frames that the control thread wants sent.
     pub inject: Arc<ArrayQueue<Message>>,
+    /// Links that failed at their last sync, a bit for each [`LinkId`]: the interface is down or gone.
+    pub failing: Arc<AtomicU64>,
+    /// A link that was opened anew, in place of the queue that the worker has.
+    pub adopt: Arc<ArrayQueue<(LinkId, Queue)>>,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("failing", &self.failing).finish_non_exhaustive()
+    }
 }
 
 struct Input {
     link: LinkId,
     rx: RxRing,
     provider: Box<dyn Provider>,
+    failing: bool,
+}
+
+impl Input {
+    /// Whether a sync worked; the first one that does not, and the first that does again, are told.
+    fn note(&mut self, synced: io::Result<()>, failing: &AtomicU64) {
+        if self.failing == synced.is_err() {
+            return;
+        }
+        self.failing = synced.is_err();
+        let bit = 1 << self.link.0;
+        match self.failing {
+            true => failing.fetch_or(bit, Ordering::Relaxed),
+            false => failing.fetch_and(!bit, Ordering::Relaxed),
+        };
+    }
 }
 
 /// One thread's share of the router.
@@ -156,7 +195,7 @@ impl Worker {
         for (link, queue) in queues {
             tx.resize_with(tx.len().max(link.index() + 1), || None);
             tx[link.index()] = Some(queue.tx);
-            inputs.push(Input { link, rx: queue.rx, provider: queue.provider });
+            inputs.push(Input { link, rx: queue.rx, provider: queue.provider, failing: false });
         }
         Self {
             id,
@@ -166,7 +205,12 @@ impl Worker {
             path: Path::new(id, counters.clone(), shared.clone()),
             clock: shared.clock.clone(),
             snapshot: Cache::new(shared.snapshot.clone()),
-            handle: Handle { counters, inject: Arc::new(ArrayQueue::new(INJECT_QUEUE)) },
+            handle: Handle {
+                counters,
+                inject: Arc::new(ArrayQueue::new(INJECT_QUEUE)),
+                failing: Arc::default(),
+                adopt: Arc::new(ArrayQueue::new(ADOPT_QUEUE)),
+            },
         }
     }
 
@@ -178,14 +222,18 @@ impl Worker {
     /// One turn: a burst of every link, then one sync of every ring that got something to send.
     /// Returns how many frames were handled.
     pub fn turn(&mut self, now: Time) -> usize {
+        while let Some((link, queue)) = self.handle.adopt.pop() {
+            self.adopt(link, queue);
+        }
         let snapshot = &**self.snapshot.load();
         for napt in snapshot.softwires.iter().filter_map(|s| s.napt.as_deref()) {
             napt.quiescent(self.id);
         }
         let mut frames = 0;
         for input in &mut self.inputs {
-            // A link that cannot sync shows no new frames; the control thread sees it go down.
-            let _ = input.provider.sync_rx();
+            // A link that cannot sync shows no new frames; the control thread sees to it.
+            let synced = input.provider.sync_rx();
+            input.note(synced, &self.handle.failing);
             let burst = Burst { snapshot, link: input.link, now, max: self.config.batch, fast: self.config.fast };
             frames += self.path.burst(burst, &mut input.rx, &mut self.tx);
         }
@@ -217,6 +265,14 @@ impl Worker {
             }
         }
         frames
+    }
+
+    /// Goes on with a link that was opened anew. What waited in its old rings is lost.
+    #[cold]
+    fn adopt(&mut self, link: LinkId, queue: Queue) {
+        let Some(input) = self.inputs.iter_mut().find(|input| input.link == link) else { return };
+        self.tx[link.index()] = Some(queue.tx);
+        (input.rx, input.provider) = (queue.rx, queue.provider);
     }
 
     /// Gives all frames that are held a verdict, as if their time had run out: the end of a replay.
@@ -259,9 +315,15 @@ impl Worker {
             Idle::Yield => thread::yield_now(),
             Idle::Sleep => {
                 self.offline();
-                ring::wait(self.inputs.iter().filter_map(|i| i.provider.descriptor()), SLEEP);
+                ring::wait(self.wakers(), SLEEP);
             }
         }
+    }
+
+    /// Whom to sleep for. Not for a link that fails: poll(2) says so at once, again and again, for as
+    /// long as the interface is down.
+    fn wakers(&self) -> impl Iterator<Item = RawFd> {
+        self.inputs.iter().filter(|input| !input.failing).filter_map(|input| input.provider.descriptor())
     }
 
     /// Sleeping or ending: removed sessions need not wait for this worker.
@@ -299,6 +361,13 @@ impl BurstReport {
         (report, bursts)
     }
 
+    /// Takes in what the recorders handed over since the last call, and asks them for what they have by
+    /// now. They hand it over with their next burst, so nobody is waited for: call it now and then.
+    pub fn refresh(&mut self) {
+        self.nanoseconds.refresh_timeout(Duration::ZERO);
+        self.frames.refresh_timeout(Duration::ZERO);
+    }
+
     /// A recorder for another worker.
     pub fn recorder(&self) -> Bursts {
         Bursts { nanoseconds: self.nanoseconds.recorder(), frames: self.frames.recorder() }
@@ -309,5 +378,48 @@ impl Bursts {
     fn record(&mut self, nanoseconds: u64, frames: u64) {
         self.nanoseconds.saturating_record(nanoseconds);
         self.frames.saturating_record(frames);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+    use crate::ring::memory::{MemoryConfig, links};
+
+    /// An interface that is down, or up: netmap's sync fails with EIO, and poll(2) has an event at once.
+    struct Interface {
+        up: Arc<AtomicBool>,
+        file: std::fs::File,
+    }
+
+    impl Provider for Interface {
+        fn sync_tx(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn sync_rx(&mut self) -> io::Result<()> {
+            if self.up.load(Ordering::Relaxed) { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EIO)) }
+        }
+
+        fn descriptor(&self) -> Option<RawFd> {
+            Some(self.file.as_raw_fd())
+        }
+    }
+
+    #[test]
+    fn a_link_that_is_down_does_not_keep_the_worker_awake() {
+        let (mut queue, _wire) = links(1, 1, MemoryConfig::default()).unwrap().remove(0).remove(0);
+        let up = Arc::new(AtomicBool::new(false));
+        queue.provider = Box::new(Interface { up: up.clone(), file: std::fs::File::open("/dev/null").unwrap() });
+        let shared = Shared::new(Snapshot::default());
+        let mut worker = Worker::new(0, [(LinkId(0), queue)], &shared, Config::default());
+        for is_up in [true, false, true] {
+            up.store(is_up, Ordering::Relaxed);
+            worker.turn(shared.clock.now());
+            assert_eq!(worker.handle.failing.load(Ordering::Relaxed), u64::from(!is_up));
+            assert_eq!(worker.wakers().count(), usize::from(is_up));
+        }
     }
 }

@@ -499,12 +499,34 @@ fn rfc4861_unknown_stations() {
     for setup in Setup::all() {
         for fast in [true, false] {
             let mut router = Router::new(&Setup { next_hop: false, fast, ..setup.clone() });
-            router.lan(from_lan(&udp(C, S, b"x"))).dropped(Reason::NoNeighbour);
+            assert_eq!(router.lan(from_lan(&udp(C, S, b"x"))).verdict(), Verdict::Punted);
+            let waiting = router.punted().expect("a packet for a next hop to be found out");
+            assert!(waiting.unresolved && waiting.link == WAN);
+            let mut known = Router::new(&Setup { fast, ..setup.clone() });
+            let sent = known.lan(from_lan(&udp(C, S, b"x"))).to_wan().to_vec();
+            assert_eq!(waiting.frame()[..6], [0; 6]);
+            assert_eq!(without_label(&waiting.frame()[6..]), without_label(&sent[6..]));
+            // Nothing waits in pieces.
             router.lan(from_lan(&udp(C, S, &bytes(1472)))).dropped(Reason::NoNeighbour);
             let stranger = ([192, 168, 1, 99], 5000);
             let mut router = Router::new(&Setup { fast, ..setup.clone() });
             let sent = inner(router.lan(from_lan(&udp(stranger, S, b"x"))).to_wan());
-            router.wan(from_wan(&udp(S, sent.src(), b"x"))).dropped(Reason::NoNeighbour);
+            assert_eq!(router.wan(from_wan(&udp(S, sent.src(), b"x"))).verdict(), Verdict::Punted);
+            let waiting = router.punted().expect("a packet for a host to be found out");
+            assert!(waiting.unresolved && waiting.link == LAN);
+            assert_eq!(waiting.frame()[..6], [0; 6]);
+            assert_eq!(waiting.frame()[30..34], stranger.0);
+            // A scan of the LAN leaves room for what is the control thread's own.
+            let scan = (0..200).map(|_| router.wan(from_wan(&udp(S, sent.src(), b"x"))).verdict());
+            let verdicts: Vec<_> = scan.collect();
+            assert!(verdicts.contains(&Verdict::Punted) && verdicts.contains(&Reason::NoNeighbour.into()));
         }
     }
+}
+
+/// A frame from its sixth byte on, its flow label and what it is made from (ports of a NAPT) zero.
+fn without_label(frame: &[u8]) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    frame[8..12].fill(0);
+    frame
 }

@@ -20,6 +20,7 @@ fn snapshot(hop: u8) -> Snapshot {
     let link = |name: &str, side| Link {
         name: name.into(),
         side,
+        peer: None,
         mac: Mac([2, 0, 0, 0, 0, 1]),
         any_station: false,
         mtu: 1500,

@@ -124,7 +124,7 @@ pub enum FilteringMode {
 }
 
 /// Reads an Ethernet address.
-fn mac(text: &str) -> Result<Mac, String> {
+pub(crate) fn mac(text: &str) -> Result<Mac, String> {
     let bytes: Option<Vec<u8>> =
         text.split([':', '-']).map(|byte| u8::from_str_radix(byte, 16).ok().filter(|_| byte.len() <= 2)).collect();
     let mac = bytes.and_then(|bytes| bytes.try_into().ok());

@@ -38,7 +38,8 @@ pub struct Session {
     state: AtomicU8,
     /// Slot of the timing wheel it hangs in.
     pub(super) wheel_slot: AtomicU8,
-    _reserved: AtomicU8,
+    /// 1 from its opening to its end.
+    pub(super) live: AtomicU8,
     /// Second of the last packet.
     last: AtomicU32,
     /// Ring of sessions that share the mapping.
@@ -203,6 +204,15 @@ impl Session {
 
     pub(super) fn state(&self) -> u8 {
         self.state.load(Relaxed)
+    }
+
+    /// What it is doing, for people: `established`, `opening`, `closing`.
+    pub fn standing(&self) -> &'static str {
+        match self.state() {
+            s if state::is_closed(s) => "closing",
+            s if s & state::ESTABLISHED != 0 => "established",
+            _ => "opening",
+        }
     }
 
     /// Second of the last packet that kept it alive.

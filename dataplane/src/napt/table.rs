@@ -371,6 +371,7 @@ impl Napt {
         session.sibling_next.store(next, Relaxed);
         self.session(prev).sibling_next.store(id, Relaxed);
         self.session(next).sibling_prev.store(id, Relaxed);
+        session.live.store(1, Relaxed);
         w.schedule(self, id);
         w.created += 1;
         self.live.store(self.live.load(Relaxed) + 1, Relaxed);
@@ -398,6 +399,7 @@ impl Napt {
         }
         self.session(prev).sibling_next.store(next, Relaxed);
         self.session(next).sibling_prev.store(prev, Relaxed);
+        session.live.store(0, Relaxed);
         w.free.push_back(id);
         w.expired += 1;
         self.live.store(self.live.load(Relaxed) - 1, Relaxed);
@@ -436,16 +438,15 @@ impl Napt {
         }
     }
 
-    /// All sessions as they are now, for people to look at. Holds up changes, not lookups.
-    pub fn for_each(&self, mut each: impl FnMut(&Session)) {
-        let writer = self.lock();
-        for &first in &writer.wheel {
-            let mut id = first;
-            while id != 0 {
-                each(self.session(id));
-                id = self.session(id).wheel_next.load(Relaxed);
-            }
-        }
+    /// Sessions as they are now, for people to look at: those among the `most` records from number `from`
+    /// on (0 to begin with). Answers where to go on, `None` at the end. Holds up changes, not lookups,
+    /// for as long as it takes to look at that many.
+    pub fn slice(&self, from: SessionId, most: u32, mut each: impl FnMut(&Session)) -> Option<SessionId> {
+        let _writer = self.lock();
+        let records = self.sessions.len() as u32;
+        let end = records.min(from.saturating_add(most));
+        (from..end).map(|id| self.session(id)).filter(|session| session.live.load(Relaxed) != 0).for_each(&mut each);
+        (end < records).then_some(end)
     }
 
     /// Bytes of memory, all included.

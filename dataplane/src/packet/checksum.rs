@@ -42,6 +42,9 @@ impl Checksum {
 pub struct Delta(pub u16);
 
 impl Delta {
+    /// The word of TTL and protocol after one hop, whatever both are: `!old + (old - 1)`.
+    pub const TTL_DECREMENT: Self = Self(!u16::from_ne_bytes([1, 0]));
+
     /// One word became another.
     #[inline(always)]
     pub fn word(old: u16, new: u16) -> Self {

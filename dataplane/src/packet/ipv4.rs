@@ -93,10 +93,8 @@ impl Ipv4 {
     /// Takes one from the TTL, checksum included (RFC 1141 for the common case of one word).
     #[inline(always)]
     pub fn decrement_ttl(&mut self) {
-        let old = u16::from_ne_bytes([self.ttl, self.protocol]);
         self.ttl -= 1;
-        let new = u16::from_ne_bytes([self.ttl, self.protocol]);
-        self.checksum = self.checksum.updated(super::Delta::word(old, new));
+        self.checksum = self.checksum.updated(super::Delta::TTL_DECREMENT);
     }
 }
 

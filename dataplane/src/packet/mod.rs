@@ -114,14 +114,6 @@ impl fmt::Debug for Addr4 {
 #[repr(transparent)]
 pub struct Addr6(pub [u8; 16]);
 
-impl Addr6 {
-    /// The sixteen bytes as one word in memory order: for comparing.
-    #[inline(always)]
-    pub fn word(self) -> u128 {
-        u128::from_ne_bytes(self.0)
-    }
-}
-
 impl From<Ipv6Addr> for Addr6 {
     fn from(a: Ipv6Addr) -> Self {
         Self(a.octets())

@@ -56,6 +56,14 @@ fn originate(tx: &mut Tx, link: LinkId, ethernet: Ethernet, packet: &Composed) -
     })
 }
 
+/// A packet that is not sent yet.
+fn framed(ethernet: Ethernet, packet: &Composed) -> Vec<u8> {
+    let mut frame = vec![0; ETHERNET + packet.len()];
+    frame[..ETHERNET].copy_from_slice(ethernet.as_bytes());
+    packet.write(&mut frame[ETHERNET..]);
+    frame
+}
+
 /// Sends the pieces of one packet: all of them, or none.
 fn originate_all<'a>(
     tx: &mut Tx,
@@ -72,9 +80,26 @@ fn originate_all<'a>(
 
 impl Core {
     /// Gives a frame to the control thread.
-    pub(super) fn punt(&self, link: LinkId, frame: &[u8]) -> Verdict {
-        let queued = Message::new(link, frame).is_some_and(|message| self.shared.punt.push(message).is_ok());
+    pub(super) fn punt(&self, burst: Burst, rings: &mut Rings, frame: Frame) -> Verdict {
+        self.copy_to_host(burst, rings, frame);
+        let message = Message::new(burst.link, rings.rx.bytes(frame));
+        let queued = message.is_some_and(|message| self.shared.punt.push(message).is_ok());
         if queued { Verdict::Punted } else { Reason::PuntFull.into() }
+    }
+
+    /// Gives a frame that lacks only its Ethernet destination to the control thread, which finds it
+    /// out. So many a second: what is for the control thread itself must not wait behind a scan.
+    #[cold]
+    pub(super) fn unresolved(&mut self, burst: Burst, link: LinkId, frame: &[u8]) -> Verdict {
+        if !self.unresolved.take(burst.now) {
+            return Reason::NoNeighbour.into();
+        }
+        let Some(mut message) = Message::new(link, frame) else { return Reason::NoNeighbour.into() };
+        message.unresolved = true;
+        match self.shared.punt.push(message) {
+            Ok(()) => Verdict::Punted,
+            Err(_) => Reason::PuntFull.into(),
+        }
     }
 
     /// Sends the ICMP error that a drop asks for to the LAN host that sent `frame`.
@@ -166,8 +191,8 @@ impl Core {
         packet: Packet,
         flow: Hash,
     ) -> Verdict {
-        let headers = burst.snapshot.link(softwire.link).and_then(|wan| softwire.headers(wan.mac));
-        let Some(headers) = headers else { return Reason::NoNeighbour.into() };
+        let Some(wan) = burst.snapshot.link(softwire.link) else { return Reason::NoRoute.into() };
+        let headers = softwire.headers(wan.mac, softwire.next_hop.unwrap_or_default());
         let Rings { rx, tx } = rings;
         let bytes = packet.bytes(rx);
         let Ok((ip, _)) = Ipv4::read_from_prefix(bytes) else { return Reason::Ipv4Truncated.into() };
@@ -175,6 +200,14 @@ impl Core {
         let header = outer.header(bytes.len() as u16, protocol::IPV4);
         let sent = match (self.fit(burst, softwire, bytes.len(), ip.dont_fragment()), packet) {
             (Fit::TooBig { .. }, _) => return Reason::TooBig.into(),
+            (fit, _) if softwire.next_hop.is_none() => {
+                // Of a packet that has to go in pieces, no piece waits.
+                let whole = Composed::new([header.as_bytes(), &[]], bytes);
+                return match fit {
+                    Fit::Whole => self.unresolved(burst, softwire.link, &framed(headers.ethernet, &whole)),
+                    _ => Reason::NoNeighbour.into(),
+                };
+            }
             (Fit::FragmentOuter { mtu }, _) => {
                 self.counters.note(Event::Fragmented, 1);
                 let pieces = fragment::outer(outer, bytes, mtu, self.ids.next_id());
@@ -208,9 +241,14 @@ impl Core {
         let Rings { rx, tx } = rings;
         let bytes = packet.bytes(rx);
         let Ok((ip, _)) = Ipv4::read_from_prefix(bytes) else { return Reason::Ipv4Truncated.into() };
-        let Some(station) = lan.neighbours.get(ip.dst) else { return Reason::NoNeighbour.into() };
-        let ethernet = Ethernet { dst: station, src: lan.mac, ethertype: ethertype::IPV4.into() };
+        let station = lan.neighbours.get(ip.dst);
+        let ethernet = Ethernet { dst: station.unwrap_or_default(), src: lan.mac, ethertype: ethertype::IPV4.into() };
         let sent = match packet {
+            _ if station.is_none() && bytes.len() > lan.mtu as usize => return Reason::NoNeighbour.into(),
+            _ if station.is_none() => {
+                let whole = Composed::new([&[], &[]], bytes);
+                return self.unresolved(burst, link, &framed(ethernet, &whole));
+            }
             Packet::Frame(frame) if bytes.len() <= lan.mtu as usize => {
                 rx.bytes(frame)[..ETHERNET].copy_from_slice(ethernet.as_bytes());
                 let frame = pad(rx, frame);
@@ -245,8 +283,9 @@ pub(super) fn pad(rx: &mut RxRing, frame: Frame) -> Frame {
 
 /// What to do with IPv6 that is not the tunnel's: neighbour discovery, router advertisements and
 /// packets to us are the control thread's. There is no way for the rest yet.
-pub(super) fn native6(core: &Core, burst: Burst, frame: &[u8]) -> Verdict {
-    let Ok((ip, _)) = Ipv6::ref_from_prefix(frame.get(ETHERNET..).unwrap_or_default()) else {
+pub(super) fn native6(core: &Core, burst: Burst, rings: &mut Rings, frame: Frame) -> Verdict {
+    let packet = rings.rx.bytes(frame).get(ETHERNET..).unwrap_or_default();
+    let Ok((ip, _)) = Ipv6::ref_from_prefix(packet) else {
         return Reason::Ipv6Truncated.into();
     };
     let link = &burst.snapshot.links[burst.link.index()];
@@ -255,12 +294,15 @@ pub(super) fn native6(core: &Core, burst: Burst, frame: &[u8]) -> Verdict {
         [0xfe, second, ..] if second & 0xc0 == 0x80 => true,
         _ => link.addresses6.contains(&ip.dst),
     };
-    match ipv6::walk(&frame[ETHERNET..]) {
+    match ipv6::walk(packet) {
         Err(reason) => reason.into(),
         Ok(walked) if to_us && matches!(walked.protocol, protocol::ICMPV6 | protocol::UDP | protocol::TCP) => {
-            core.punt(burst.link, frame)
+            core.punt(burst, rings, frame)
         }
-        Ok(_) => Reason::Ipv6NoRoute.into(),
+        Ok(_) => {
+            let reason = Reason::Ipv6NoRoute;
+            core.to_host(burst, rings, frame, reason).unwrap_or(reason.into())
+        }
     }
 }
 
@@ -282,7 +324,7 @@ pub(super) fn refused_option(mut options: &[u8]) -> bool {
 /// packet are one flow.
 pub(super) fn flow_hash(flows: &FlowLabels, packet: &[u8], checked: Checked) -> Hash {
     let Ok((ip, _)) = Ipv4::ref_from_prefix(packet) else { return Hash::NONE };
-    let transport = packet[checked.header_len..checked.len].first_chunk().copied().unwrap_or_default();
-    let ports = if ip.is_fragment() { 0 } else { ports_of(ip, transport) };
+    let transport: [u8; 4] = packet[checked.header_len..checked.len].first_chunk().copied().unwrap_or_default();
+    let ports = if ip.is_fragment() { 0 } else { ports_of(ip, &transport) };
     flows.of(&Key { addrs: ip.addrs(), ports, protocol: ip.protocol, kind: Kind::Outbound })
 }

@@ -4,12 +4,12 @@
 
 use super::emit::{ETHERNET, pad};
 use super::gate::{Pattern, Tunnelled};
-use super::{Burst, Core, Lane, Meta, Rings, Way, ports_of, rewrite};
-use crate::napt::{Direction, Hash, Key, Kind, Napt};
+use super::{Burst, Core, Lane, Meta, Rings, Way, first_word, rewrite};
+use crate::napt::{Direction, Key, Kind, Napt};
 use crate::packet::checksum::header_is_right;
-use crate::packet::{Addr4, ethertype, protocol};
+use crate::packet::{Addr4, Ethernet, Mac, ethertype, protocol};
 use crate::ring::{Frame, HEAD};
-use crate::snapshot::{Route, Side, Softwire};
+use crate::snapshot::{LinkId, Route, Side, Softwire};
 use crate::tunnel::OUTER_LEN;
 use crate::verdict::{Reason, Verdict};
 
@@ -19,8 +19,8 @@ pub(super) struct Inbound<'a, const NAPT: bool> {
     pattern: Pattern,
     napt: Option<&'a Napt>,
     softwire: Option<&'a Softwire>,
-    /// Outer source and destination of ordinary frames.
-    ends: [u128; 2],
+    /// Outer source and destination of ordinary frames, as they stand in the header.
+    ends: [u8; 32],
     /// The largest inner packet that every LAN link takes.
     pub(super) whole: usize,
     refresh: bool,
@@ -38,7 +38,7 @@ impl<'a, const NAPT: bool> Inbound<'a, NAPT> {
             pattern: Pattern::ipv6(&snapshot.links[link.index()]),
             napt,
             softwire,
-            ends: softwire.map_or([0; 2], |s| [s.remote.word(), s.local.word()]),
+            ends: softwire.map_or([0; 32], |s| zerocopy::transmute!([s.remote.0, s.local.0])),
             whole: lans.map(|l| l.mtu as usize).min().unwrap_or(0),
             outside: napt.map_or(0, |napt| Addr4::from(napt.outside()).word()),
             refresh: napt.is_some_and(|n| n.refreshes(Direction::Inbound)),
@@ -54,19 +54,21 @@ impl<const NAPT: bool> Way for Inbound<'_, NAPT> {
     #[inline(always)]
     fn classify(&self, head: &[u8; HEAD], frame: Frame) -> Meta {
         let view: &Tunnelled = zerocopy::transmute_ref!(head);
-        let key = Key {
-            addrs: view.inner.addrs(),
-            ports: ports_of(&view.inner, *view.rest.first_chunk().expect("longer than four")),
-            protocol: view.inner.protocol,
-            kind: Kind::Inbound,
-        };
-        let hash = self.napt.map_or(Hash::NONE, |napt| {
-            let hash = napt.hash(&key);
-            napt.prefetch(hash);
-            hash
-        });
-        let lane = if self.is_ordinary(head, view, frame) { Lane::Ordinary } else { Lane::Closer };
-        Meta { frame, lane, candidate: 0, hash, key }
+        let mut meta = Meta { frame, ..Meta::NONE };
+        if let Some(napt) = self.napt {
+            meta.key = Key {
+                addrs: view.inner.addrs(),
+                ports: first_word(&view.rest),
+                protocol: view.inner.protocol,
+                kind: Kind::Inbound,
+            };
+            meta.hash = napt.hash(&meta.key);
+            napt.prefetch(meta.hash);
+        }
+        if self.is_ordinary(head, view, frame) {
+            meta.lane = Lane::Ordinary;
+        }
+        meta
     }
 
     #[inline(always)]
@@ -105,7 +107,9 @@ impl<const NAPT: bool> Way for Inbound<'_, NAPT> {
         let len = view.inner.len();
         let link = softwire.host_link(self.burst.snapshot, view.inner.dst).ok_or(Verdict::Dropped(Reason::NoRoute))?;
         let lan = &self.burst.snapshot.links[link.index()];
-        let station = lan.neighbours.get(view.inner.dst).ok_or(Verdict::Dropped(Reason::NoNeighbour))?;
+        let Some(station) = lan.neighbours.get(view.inner.dst) else {
+            return Err(Some(self.unresolved(core, rings, meta.frame, link)));
+        };
         let ethernet = view.lan_ethernet();
         ethernet.dst = station;
         ethernet.src = lan.mac;
@@ -117,6 +121,17 @@ impl<const NAPT: bool> Way for Inbound<'_, NAPT> {
 }
 
 impl<const NAPT: bool> Inbound<'_, NAPT> {
+    /// A packet that is ready for a host of `link`, but nobody knows where that is.
+    #[cold]
+    #[inline(never)]
+    fn unresolved(&self, core: &mut Core, rings: &mut Rings, frame: Frame, link: LinkId) -> Verdict {
+        let view: &mut Tunnelled = zerocopy::transmute_mut!(rings.rx.head(frame));
+        let len = ETHERNET + view.inner.len();
+        let src = self.burst.snapshot.links[link.index()].mac;
+        *view.lan_ethernet() = Ethernet { dst: Mac::default(), src, ethertype: ethertype::IPV4.into() };
+        core.unresolved(self.burst, link, rings.rx.bytes(frame.pop(OUTER_LEN).with_len(len)))
+    }
+
     /// A tunnel packet that needs nothing special.
     #[inline(always)]
     fn is_ordinary(&self, head: &[u8; HEAD], view: &Tunnelled, frame: Frame) -> bool {
@@ -128,7 +143,7 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
         self.softwire.is_some()
             && self.pattern.fits(head)
             && (view.outer.next_header == protocol::IPV4)
-            && (view.outer.src.word() ^ self.ends[0] | view.outer.dst.word() ^ self.ends[1] == 0)
+            && (head[22..54] == self.ends)
             && (ip.version_ihl == 0x45)
             && (payload + 54 <= frame.len())
             && (total <= payload)
@@ -138,8 +153,8 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
             && header_is_right(header)
             && !ip.is_fragment()
             && (!NAPT || tcp || udp)
-            && ip.src.is_host()
-            && ip.dst.is_host()
+            // With NAPT the session is proof of both ends.
+            && (NAPT || ip.src.is_host() && ip.dst.is_host())
             && (ip.src.word() != self.outside)
             && self.burst.fast
             && (NAPT || (self.burst.snapshot.routes.is_default(ip.src) || !self.is_ours(ip.src)) && ip.src != ip.dst)

@@ -22,7 +22,10 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
     #[cold]
     #[inline(never)]
     pub(super) fn look_closer(&self, core: &mut Core, rings: &mut Rings, frame: Frame) -> Option<Verdict> {
-        self.outer(core, rings, frame).unwrap_or_else(|reason| Some(reason.into()))
+        match self.outer(core, rings, frame) {
+            Ok(verdict) => verdict,
+            Err(reason) => Some(core.to_host(self.burst, rings, frame, reason).unwrap_or(reason.into())),
+        }
     }
 
     /// Ethernet and the outer header.
@@ -47,7 +50,7 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
         }
         let is_local = |s: &&Softwire| s.link == link && s.local == outer.dst;
         let Some(softwire) = snapshot.softwires.iter().find(is_local) else {
-            return Ok(Some(native6(core, self.burst, rings.rx.bytes(frame))));
+            return Ok(Some(native6(core, self.burst, rings, frame)));
         };
         // RFC 8200 4.5: what a later fragment says of its payload does not count.
         let later = walked.fragment.is_some_and(|at| (bytes[at + 2], bytes[at + 3] & 0xf8) != (0, 0));
@@ -58,7 +61,7 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
                     let message = &bytes[walked.offset..walked.end];
                     let Some(&kind) = message.first() else { return Err(Reason::TransportHeader) };
                     if kind >= 128 {
-                        return Ok(Some(core.punt(link, rings.rx.bytes(frame))));
+                        return Ok(Some(core.punt(self.burst, rings, frame)));
                     }
                     // The answer is made while the frame lies in its buffer: a copy of the little
                     // that is quoted costs less than to prove that they never meet.
@@ -69,7 +72,7 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
                     let copy = &copy[..message.len()];
                     Err(core.tunnel_error(self.burst, rings, softwire, outer.src, copy))
                 }
-                protocol::TCP | protocol::UDP => Ok(Some(core.punt(link, rings.rx.bytes(frame)))),
+                protocol::TCP | protocol::UDP => Ok(Some(core.punt(self.burst, rings, frame))),
                 _ => Err(Reason::TunnelProtocol),
             };
         }

@@ -9,6 +9,7 @@
 
 mod emit;
 mod gate;
+mod host;
 mod inbound;
 mod inbound_closer;
 mod outbound;
@@ -23,7 +24,7 @@ use crossbeam_utils::CachePadded;
 use crate::counters::{Counters, Event};
 use crate::icmp::Limiter;
 use crate::napt::{Direction, Fragments, Hash, Key, Kind, Rewrite, Session, SessionId};
-use crate::packet::{Ipv4, Tcp, protocol};
+use crate::packet::{Delta, Ipv4, Tcp, protocol};
 use crate::ring::{BadSlot, Frame, Full, HEAD, RxRing, TxRing};
 use crate::snapshot::{LinkId, Side, Snapshot};
 use crate::time::Time;
@@ -114,6 +115,8 @@ struct Core {
     ids: FragmentIds,
     /// ICMP errors of ours.
     limiter: Limiter,
+    /// Packets whose next hop the control thread is to find out.
+    unresolved: Limiter,
     /// A packet that is not in a receive buffer while it is worked on.
     scratch: Vec<u8>,
 }
@@ -121,6 +124,11 @@ struct Core {
 /// ICMP errors of ours per second and at once, per worker (RFC 1812 4.3.2.8 leaves the numbers open).
 const ICMP_RATE: u32 = 1000;
 const ICMP_BURST: u32 = 50;
+
+/// Packets with an unknown next hop that are handed to the control thread per second and at once,
+/// per worker. It keeps one for each neighbour.
+const UNRESOLVED_RATE: u32 = 1000;
+const UNRESOLVED_BURST: u32 = 64;
 
 /// One worker's packet path.
 pub struct Path {
@@ -155,6 +163,7 @@ impl Path {
             ids: FragmentIds::new(shared.fragment_ids.clone(), worker as u32, MAX_WORKERS as u32),
             shared,
             limiter: Limiter::new(ICMP_RATE, ICMP_BURST),
+            unresolved: Limiter::new(UNRESOLVED_RATE, UNRESOLVED_BURST),
             scratch: Vec::with_capacity(1 << 16),
         };
         Self { batch: Box::new([Meta::NONE; MAX_BATCH]), core }
@@ -191,6 +200,7 @@ impl Path {
             (Side::Lan, None) => self.run(n, rings, &outbound::Outbound::<false>::new(burst, None)),
             (Side::Wan, Some(napt)) => self.run(n, rings, &inbound::Inbound::<true>::new(burst, Some(napt))),
             (Side::Wan, None) => self.run(n, rings, &inbound::Inbound::<false>::new(burst, None)),
+            (Side::Host, _) => self.core.host_sends(n, rings, link.peer),
         }
         n
     }
@@ -325,21 +335,26 @@ impl FlowLabels {
     }
 }
 
+/// The first four bytes behind the IPv4 header: the ports, where the packet is ordinary. Where it is
+/// not, they are not used.
+#[inline(always)]
+fn first_word<const N: usize>(transport: &[u8; N]) -> u32 {
+    u32::from_ne_bytes(*transport.first_chunk().expect("longer than four"))
+}
+
 /// The ports of a TCP or UDP packet as one word; 0 for what has none.
 #[inline(always)]
-fn ports_of(ip: &Ipv4, transport: [u8; 4]) -> u32 {
+fn ports_of<const N: usize>(ip: &Ipv4, transport: &[u8; N]) -> u32 {
     let has_ports = (ip.protocol == protocol::TCP) | (ip.protocol == protocol::UDP);
-    u32::from_ne_bytes(transport) & (has_ports as u32).wrapping_neg()
+    first_word(transport) & (has_ports as u32).wrapping_neg()
 }
 
 /// Writes new addresses and ports into a TCP or UDP packet without IPv4 options, takes one from its
 /// TTL, and mends both checksums.
 #[inline(always)]
 fn rewrite(view: &mut Tunnelled, new: &Rewrite) {
-    let ttl_protocol = u16::from_ne_bytes([view.inner.ttl, view.inner.protocol]);
     view.inner.ttl -= 1;
-    let delta = crate::packet::Delta::word(ttl_protocol, u16::from_ne_bytes([view.inner.ttl, view.inner.protocol]));
-    view.inner.checksum = view.inner.checksum.updated(new.ip.and(delta));
+    view.inner.checksum = view.inner.checksum.updated(new.ip.and(Delta::TTL_DECREMENT));
     view.inner.set_addrs(new.addrs);
     let tcp = view.inner.protocol == protocol::TCP;
     let transport = &mut view.rest;

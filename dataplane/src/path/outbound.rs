@@ -5,9 +5,9 @@
 use super::emit::ETHERNET;
 use super::gate::{Pattern, Plain, Tunnelled};
 use super::translate::is_sound;
-use super::{Burst, Core, Lane, Meta, Rings, Way, ports_of, rewrite};
+use super::{Burst, Core, Lane, Meta, Rings, Way, first_word, ports_of, rewrite};
 use crate::counters::Event;
-use crate::napt::{Direction, Endpoint, Hash, Key, Kind, Napt, Session, split_addrs, split_ports};
+use crate::napt::{Direction, Endpoint, Key, Kind, Napt, Session, split_addrs, split_ports};
 use crate::packet::checksum::header_is_right;
 use crate::packet::{Addr4, Ipv6, protocol};
 use crate::ring::{Frame, HEAD};
@@ -58,7 +58,7 @@ impl<'a> Wire<'a> {
         Some(Self {
             route: Route::Softwire(id),
             softwire,
-            headers: softwire.headers(wan.mac)?,
+            headers: softwire.headers(wan.mac, softwire.next_hop?),
             class: softwire.class.copied_and_fixed(),
             whole: softwire.mtu.inner_mtu(path_mtu).min(path_mtu.saturating_sub(OUTER_LEN as u16)) as usize,
         })
@@ -76,17 +76,19 @@ impl<const NAPT: bool> Way for Outbound<'_, NAPT> {
         let ip = &view.ip;
         let key = Key {
             addrs: ip.addrs(),
-            ports: ports_of(ip, *view.rest.first_chunk().expect("longer than four")),
+            ports: if NAPT { first_word(&view.rest) } else { ports_of(ip, &view.rest) },
             protocol: ip.protocol,
             kind: Kind::Outbound,
         };
-        let hash = self.napt.map_or(Hash::NONE, |napt| {
-            let hash = napt.hash(&key);
-            napt.prefetch(hash);
-            hash
-        });
-        let lane = if self.is_ordinary(head, view, frame) { Lane::Ordinary } else { Lane::Closer };
-        Meta { frame, lane, candidate: 0, hash, key }
+        let mut meta = Meta { frame, key, ..Meta::NONE };
+        if let Some(napt) = self.napt {
+            meta.hash = napt.hash(&meta.key);
+            napt.prefetch(meta.hash);
+        }
+        if self.is_ordinary(head, view, frame) {
+            meta.lane = Lane::Ordinary;
+        }
+        meta
     }
 
     #[inline(always)]
@@ -164,7 +166,8 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
             && header_is_right(header)
             && !ip.is_fragment()
             && (!NAPT || tcp || udp)
-            && ip.src.is_host()
+            // With NAPT the session is proof that the source is a host.
+            && (NAPT || ip.src.is_host())
             && (ip.dst.word() != self.outside)
             && self.burst.fast
             && (NAPT && self.sources.contains(ip.src) || self.source(ip).is_ok())

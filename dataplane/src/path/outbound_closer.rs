@@ -25,6 +25,9 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
         match self.examine(core, rings, frame) {
             Ok(verdict) => verdict,
             Err((reason, mtu)) => {
+                if let Some(verdict) = core.to_host(self.burst, rings, frame, reason) {
+                    return Some(verdict);
+                }
                 core.answer_lan(self.burst, rings, frame, reason, mtu);
                 Some(reason.into())
             }
@@ -41,8 +44,8 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
         }
         match ethertype {
             ethertype::IPV4 => {}
-            ethertype::ARP => return Ok(Some(core.punt(self.burst.link, rings.rx.bytes(frame)))),
-            ethertype::IPV6 => return Ok(Some(native6(core, self.burst, rings.rx.bytes(frame)))),
+            ethertype::ARP => return Ok(Some(core.punt(self.burst, rings, frame))),
+            ethertype::IPV6 => return Ok(Some(native6(core, self.burst, rings, frame))),
             ethertype::VLAN => return Err(drop(Reason::Vlan)),
             _ => return Err(drop(Reason::EtherType)),
         }
@@ -52,14 +55,14 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
         let route = self.burst.snapshot.routes.lookup(ip.dst);
         let broadcast = ip.dst == BROADCAST || self.link.sources4.iter().any(|p| p.len() > 0 && p.is_broadcast(ip.dst));
         if broadcast && is_dhcp(&ip, &bytes[checked.header_len..checked.len]) {
-            return Ok(Some(core.punt(self.burst.link, rings.rx.bytes(frame))));
+            return Ok(Some(core.punt(self.burst, rings, frame)));
         }
         if dst.is_group() || broadcast || !ip.dst.is_host() || ip.dst.is_link_local() {
             return Err(drop(Reason::Ipv4Destination));
         }
         self.source(&ip).map_err(drop)?;
         if route == Route::Local {
-            return Ok(Some(core.punt(self.burst.link, rings.rx.bytes(frame))));
+            return Ok(Some(core.punt(self.burst, rings, frame)));
         }
         if refused_option(&bytes[20..checked.header_len]) {
             return Err(drop(Reason::Ipv4Option));

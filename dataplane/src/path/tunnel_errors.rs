@@ -81,6 +81,7 @@ impl Core {
                 self.counters.note(Event::PathMtuLearned, 1);
             }
             Kind::SOURCE_POLICY => softwire.state.note_refused(),
+            Kind::Unreachable(_) => softwire.state.note_unreachable(),
             _ => {}
         }
         if relay.is_some()

@@ -66,6 +66,12 @@ pub struct KernelLink {
 /// Why a link could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// A link of another provider.
+    #[error("link {link}: not a link of netmap's")]
+    NotNetmap {
+        /// The link.
+        link: LinkName,
+    },
     /// No `/dev/netmap`.
     #[error("/dev/netmap: not found: is the netmap module loaded? ({})", platform::LOAD_HINT)]
     NoDevice,
@@ -168,6 +174,7 @@ pub fn open(name: &LinkName, options: &OpenOptions) -> Result<KernelLink, OpenEr
     let interface = match name.kind() {
         LinkKind::Interface => Some(find_interface(name)?),
         LinkKind::Vale | LinkKind::Pipe => None,
+        LinkKind::Xdp => return Err(OpenError::NotNetmap { link: name.clone() }),
     };
     let wants_host = options.host || name.rings() == Rings::Host;
     if wants_host && interface.is_none() {
@@ -227,6 +234,8 @@ pub fn open(name: &LinkName, options: &OpenOptions) -> Result<KernelLink, OpenEr
         mac: interface.as_ref().and_then(|i| i.mac),
         mtu: interface.as_ref().and_then(|i| i.mtu),
         adapter: interface.as_ref().map(|i| i.adapter),
+        xdp: None,
+        notes: Vec::new(),
     };
     Ok(KernelLink { queues, host, info })
 }
@@ -261,7 +270,7 @@ fn plan_headroom(
         // moving a byte: safe only where both ends start at 0, which is what no headroom is.
         LinkKind::Pipe => return Ok((Headroom::NONE, Offsets::Peers)),
         LinkKind::Vale if !options.peers_know_offsets => return Ok((Headroom::NONE, Offsets::Peers)),
-        LinkKind::Vale | LinkKind::Interface => {}
+        LinkKind::Vale | LinkKind::Interface | LinkKind::Xdp => {}
     }
     let mut pools = abi::PoolsInfo { mem_id: options.region.map_or(0, mem_id), ..Default::default() };
     let port = if interface.is_some() { name.port() } else { "" };

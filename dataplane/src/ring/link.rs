@@ -7,6 +7,7 @@ use super::frame::Headroom;
 use super::name::{LinkKind, LinkName};
 use super::platform::{Adapter, BUFFER_SIZE_HINT};
 use super::region::RegionId;
+use super::xdp::XdpMode;
 
 /// What is known of an open link. `Display` is one line for a status page or a log.
 #[derive(Debug)]
@@ -34,8 +35,12 @@ pub struct LinkInfo {
     pub mac: Option<[u8; 6]>,
     /// The interface's MTU when it was opened.
     pub mtu: Option<u32>,
-    /// Who fills the rings; `None` for VALE ports and pipes, which netmap itself does.
+    /// Who fills the rings; `None` for VALE ports and pipes, which netmap itself does, and AF_XDP.
     pub adapter: Option<Adapter>,
+    /// How AF_XDP moves frames; `None` for netmap.
+    pub xdp: Option<XdpMode>,
+    /// What else was found at the interface that its owner should know, a line each.
+    pub notes: Vec<String>,
 }
 
 /// Whether netmap's OFFSETS option is in use, and if not, why.
@@ -74,6 +79,17 @@ impl fmt::Display for Offsets {
 }
 
 impl LinkInfo {
+    /// How frames get in and out, in a word or two: `native`, `emulated`, `AF_XDP …`.
+    pub fn mode(&self) -> String {
+        match (self.adapter, self.xdp) {
+            (_, Some(mode)) => mode.to_string(),
+            (Some(Adapter::Native), _) => "netmap native".into(),
+            (Some(Adapter::Emulated), _) => "netmap emulated".into(),
+            (Some(Adapter::Unknown), _) => "netmap".into(),
+            (None, None) => "netmap VALE".into(),
+        }
+    }
+
     /// Everything that makes this link slower than it could be, a line each.
     pub fn warnings(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -90,12 +106,14 @@ impl LinkInfo {
             Offsets::Refused(_) => lines.push(format!("{name}: {}", self.offsets)),
             Offsets::InUse | Offsets::NotAsked | Offsets::Peers => {}
         }
-        if self.name.kind() == LinkKind::Interface && self.rx_rings > self.tx_rings {
+        let is_interface = matches!(self.name.kind(), LinkKind::Interface | LinkKind::Xdp);
+        if is_interface && self.rx_rings > self.tx_rings {
             lines.push(format!(
                 "{name}: {} receive rings but {} transmit rings: what arrives on the others is not seen, make them equal",
                 self.rx_rings, self.tx_rings
             ));
         }
+        lines.extend(self.notes.iter().map(|note| format!("{name}: {note}")));
         lines
     }
 
@@ -103,7 +121,7 @@ impl LinkInfo {
     pub fn copy_warning(&self, other: &Self) -> Option<String> {
         (self.region != other.region).then(|| {
             format!(
-                "{} and {} are in netmap memory regions {} and {}: every frame between them is copied",
+                "{} and {} are in memory regions {} and {}: every frame between them is copied",
                 self.name, other.name, self.region.0, other.region.0
             )
         })
@@ -118,6 +136,9 @@ impl fmt::Display for LinkInfo {
             Some(Adapter::Emulated) => f.write_str("emulated, ")?,
             Some(Adapter::Unknown) => f.write_str("native or emulated is not known, ")?,
             None => {}
+        }
+        if let Some(mode) = self.xdp {
+            write!(f, "{mode}, ")?;
         }
         write!(
             f,
@@ -152,6 +173,8 @@ mod tests {
             mac: Some([2, 0, 0, 0, 0, 0xa]),
             mtu: Some(1500),
             adapter: Some(Adapter::Native),
+            xdp: None,
+            notes: Vec::new(),
         }
     }
 

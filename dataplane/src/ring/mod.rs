@@ -1,9 +1,9 @@
 //! Links and their rings, in netmap's memory layout.
 //!
 //! A *link* is an attached interface. It has queues; a [`Queue`] is one receive and one transmit
-//! ring that one worker owns. Three providers fill rings: the kernel's netmap ([`kernel`]), memory
-//! of our own ([`memory`]: replay, tests, benchmarks) and later AF_XDP. The packet path cannot tell
-//! them apart: it sees [`RxRing`], [`TxRing`] and [`Frame`].
+//! ring that one worker owns. Three providers fill rings: the kernel's netmap ([`kernel`]), Linux's
+//! AF_XDP ([`xdp`]) and memory of our own ([`memory`]: replay, tests, benchmarks). The packet path
+//! cannot tell them apart: it sees [`RxRing`], [`TxRing`] and [`Frame`].
 
 pub mod abi;
 mod device;
@@ -12,15 +12,18 @@ pub mod kernel;
 mod link;
 pub mod memory;
 mod name;
+mod open;
 mod platform;
 mod queue;
 mod region;
+pub mod xdp;
 
 use std::io;
 
 pub use frame::{Frame, HEAD, Headroom};
 pub use link::{LinkInfo, Offsets};
 pub use name::{LinkKind, LinkName, NameError, Rings};
+pub use open::{Link, LinkError, LinkOptions, open};
 pub use platform::Adapter;
 pub use queue::{BadRing, BadSlot, Full, RxRing, Traffic, TxRing, prefetch};
 pub use region::{Region, RegionId, Zeroed};
@@ -47,6 +50,16 @@ pub struct Queue {
     pub tx: TxRing,
     /// Who moves them.
     pub provider: Box<dyn Provider>,
+}
+
+/// Whether these links have a carrier. Those that are no interfaces, VALE ports and pipes, always do;
+/// an interface that is gone does not.
+pub fn carriers<const N: usize>(links: [&LinkName; N]) -> io::Result<[bool; N]> {
+    let interfaces = platform::interfaces()?;
+    Ok(links.map(|link| match link.kind() {
+        LinkKind::Vale | LinkKind::Pipe => true,
+        _ => interfaces.iter().any(|interface| interface.name == link.port() && interface.carrier),
+    }))
 }
 
 /// Sleeps until one of `descriptors` has input, or for `timeout`.

@@ -4,9 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Which link to open, and which of its rings: `netmap:ix0`, `netmap:ix0-2`, `netmap:ix0^`,
-/// `netmap:x{1`, `vale0:a`.
+/// `netmap:x{1`, `vale0:a`; or `xdp:eth0`, `xdp:eth0-2`.
 ///
-/// The forms are those of netmap's own programs. A trailing `-NUMBER` is always a queue, so an
+/// The first forms are those of netmap's own programs; AF_XDP follows them. A trailing `-NUMBER` is always a queue, so an
 /// interface called `lan-0` cannot be named; rename it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LinkName {
@@ -20,6 +20,8 @@ pub struct LinkName {
 pub enum LinkKind {
     /// A network interface, native or emulated.
     Interface,
+    /// A network interface of Linux, by AF_XDP.
+    Xdp,
     /// A port of a VALE switch.
     Vale,
     /// One end of a netmap pipe: `{` and `}` name its two ends.
@@ -38,14 +40,14 @@ pub enum Rings {
 }
 
 /// What a link name may look like.
-const FORMS: &str =
-    "netmap:IF, netmap:IF-QUEUE, netmap:IF^ (the host's rings), netmap:NAME{ID, netmap:NAME}ID, valeN:NAME";
+const FORMS: &str = "netmap:IF, netmap:IF-QUEUE, netmap:IF^ (the host's rings), netmap:NAME{ID, netmap:NAME}ID, \
+                     valeN:NAME, xdp:IF, xdp:IF-QUEUE";
 
 /// A link name that cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// No `netmap:` or `vale…:` in front.
-    #[error("link name \"{0}\" does not say how to reach it: write netmap:{0} (known: {FORMS})")]
+    /// No `netmap:`, `vale…:` or `xdp:` in front.
+    #[error("link name \"{0}\" does not say how to reach it: write netmap:{0} or xdp:{0} (known: {FORMS})")]
     NoScheme(String),
     /// Something else in front.
     #[error("link name \"{name}\": unknown kind of link \"{scheme}:\" (known: {FORMS})")]
@@ -102,7 +104,8 @@ impl FromStr for LinkName {
             return Err(NameError::NoScheme(name.into()));
         };
         let vale = scheme.starts_with("vale") && is_plain_name(scheme);
-        if scheme != "netmap" && !vale {
+        let xdp = scheme == "xdp";
+        if scheme != "netmap" && !vale && !xdp {
             return Err(NameError::UnknownScheme { name: name.into(), scheme: scheme.into() });
         }
         let (rest, rings) = if let Some(rest) = rest.strip_suffix('^') {
@@ -125,13 +128,15 @@ impl FromStr for LinkName {
         if pipe.is_some_and(|id| !is_plain_name(id)) {
             return Err(malformed("a pipe needs an id of 1 to 15 letters behind { or }"));
         }
-        let kind = match (pipe, vale) {
-            (Some(_), _) => LinkKind::Pipe,
-            (None, true) => LinkKind::Vale,
-            (None, false) => LinkKind::Interface,
+        let kind = match pipe {
+            Some(_) if xdp => return Err(malformed("only netmap has pipes ({ and })")),
+            Some(_) => LinkKind::Pipe,
+            None if vale => LinkKind::Vale,
+            None if xdp => LinkKind::Xdp,
+            None => LinkKind::Interface,
         };
         if rings == Rings::Host && kind != LinkKind::Interface {
-            return Err(malformed("only an interface has host rings (^)"));
+            return Err(malformed("only an interface of netmap's has host rings (^)"));
         }
         let port = if vale { format!("{scheme}:{rest}") } else { rest.into() };
         Ok(Self { port, kind, rings })
@@ -140,7 +145,9 @@ impl FromStr for LinkName {
 
 impl fmt::Display for LinkName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.port.contains(':') {
+        if self.kind == LinkKind::Xdp {
+            f.write_str("xdp:")?;
+        } else if !self.port.contains(':') {
             f.write_str("netmap:")?;
         }
         f.write_str(&self.port)?;
@@ -172,6 +179,9 @@ mod tests {
             ("vale0:a", "vale0:a", Vale, Rings::All),
             ("vale0:a-1", "vale0:a", Vale, Rings::One(1)),
             ("vale-lab:a{1", "vale-lab:a{1", Pipe, Rings::All),
+            ("xdp:eth0", "eth0", Xdp, Rings::All),
+            ("xdp:eth0-1", "eth0", Xdp, Rings::One(1)),
+            ("xdp:br-lan", "br-lan", Xdp, Rings::All),
         ] {
             let name: LinkName = text.parse().unwrap();
             assert_eq!((name.port(), name.kind(), name.rings()), (port, kind, rings), "{text}");
@@ -184,7 +194,12 @@ mod tests {
         for (text, what) in [
             ("ix0", "write netmap:ix0"),
             ("", "does not say how"),
-            ("xdp:eth0", "unknown kind of link \"xdp:\""),
+            ("ix0", "or xdp:ix0"),
+            ("dpdk:eth0", "unknown kind of link \"dpdk:\""),
+            ("xdp:", "1 to 15 letters"),
+            ("xdp:eth0^", "host rings"),
+            ("xdp:eth0{1", "only netmap has pipes"),
+            ("xdp:eth0-70000", "65535"),
             ("netmap:", "1 to 15 letters"),
             ("netmap:-2", "1 to 15 letters"),
             ("netmap:ix0-70000", "65535"),

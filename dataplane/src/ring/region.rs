@@ -18,6 +18,8 @@ pub struct Region {
     len: usize,
     id: RegionId,
     huge: bool,
+    /// The mapping that this is another handle to; it unmaps.
+    whole: Option<Arc<Region>>,
 }
 
 // SAFETY: the region is plain memory whose lifetime is that of the `Arc` around it. Who may touch
@@ -35,7 +37,7 @@ impl Region {
     /// # Safety
     /// `base..base + len` is a live mapping, readable and writable, that nobody else unmaps.
     pub unsafe fn from_mapping(base: NonNull<u8>, len: usize, id: RegionId) -> Arc<Self> {
-        Arc::new(Self { base, len, id, huge: false })
+        Arc::new(Self { base, len, id, huge: false, whole: None })
     }
 
     /// Anonymous zeroed memory of at least `len` bytes, on huge pages if asked for and possible.
@@ -77,7 +79,15 @@ impl Region {
             unsafe { libc::madvise(start as *mut _, len, advice) };
         }
         let base = NonNull::new(start as *mut u8).expect("mmap returned a non-null mapping");
-        Ok(Arc::new(Self { base, len, id, huge }))
+        Ok(Arc::new(Self { base, len, id, huge, whole: None }))
+    }
+
+    /// Another handle to the same memory. Rings made with it keep it, so once nobody else does they
+    /// are gone: whoever hands out parts of a region knows then that a part is free again.
+    #[cfg(target_os = "linux")]
+    pub(super) fn handle(self: &Arc<Self>) -> Arc<Self> {
+        let Self { base, len, id, huge, .. } = **self;
+        Arc::new(Self { base, len, id, huge, whole: Some(self.clone()) })
     }
 
     /// First byte of the region.
@@ -104,9 +114,11 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        // SAFETY: `from_mapping` and `anonymous` both hand over a mapping of exactly this range,
-        // and every ring that points into it keeps the `Arc`.
-        unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
+        if self.whole.is_none() {
+            // SAFETY: `from_mapping` and `anonymous` both hand over a mapping of exactly this range,
+            // and every ring that points into it keeps the `Arc`, its own or that of a handle.
+            unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
+        }
     }
 }
 

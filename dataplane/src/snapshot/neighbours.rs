@@ -37,6 +37,15 @@ impl Neighbours {
     /// The station of `addr`.
     #[inline(always)]
     pub fn get(&self, addr: Addr4) -> Option<Mac> {
+        match self.slots[self.place(addr)] {
+            (first, Some(mac)) if first == addr => Some(mac),
+            _ => self.search(addr),
+        }
+    }
+
+    /// As [`Self::get`], wherever it is.
+    #[inline(never)]
+    fn search(&self, addr: Addr4) -> Option<Mac> {
         self.slots[self.find(addr)].1.or(self.default)
     }
 
@@ -49,7 +58,6 @@ impl Neighbours {
     }
 
     /// The slot of `addr`, or the free one where it would be. There always is a free one.
-    #[inline(always)]
     fn find(&self, addr: Addr4) -> usize {
         let mask = self.slots.len() - 1;
         let mut at = self.place(addr);

@@ -62,12 +62,11 @@ pub struct OuterHeaders {
 
 impl Softwire {
     /// The headers of every packet of this tunnel, but for payload length, class and flow label.
-    /// `None` while the next hop is unknown.
-    pub fn headers(&self, our_mac: Mac) -> Option<OuterHeaders> {
-        Some(OuterHeaders {
-            ethernet: Ethernet { dst: self.next_hop?, src: our_mac, ethertype: ethertype::IPV6.into() },
+    pub fn headers(&self, our_mac: Mac, next_hop: Mac) -> OuterHeaders {
+        OuterHeaders {
+            ethernet: Ethernet { dst: next_hop, src: our_mac, ethertype: ethertype::IPV6.into() },
             ipv6: self.outer(0, 0).header(0, protocol::IPV4),
-        })
+        }
     }
 
     /// The link of an inside host, if it is one.
@@ -94,6 +93,8 @@ pub struct SoftwireState {
     path_mtu: Mutex<PathMtu>,
     /// ICMPv6 "source address failed ingress policy" (type 1 code 5): the far end does not know us.
     source_refused: AtomicU64,
+    /// ICMPv6 "destination unreachable" with any other code.
+    unreachable: AtomicU64,
 }
 
 impl SoftwireState {
@@ -110,6 +111,16 @@ impl SoftwireState {
     /// The border router refused our source address.
     pub fn note_refused(&self) {
         self.source_refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A router on the way said that the far end cannot be reached.
+    pub fn note_unreachable(&self) {
+        self.unreachable.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often one did.
+    pub fn unreachable(&self) -> u64 {
+        self.unreachable.load(Ordering::Relaxed)
     }
 
     /// How often it did.

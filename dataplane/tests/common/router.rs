@@ -100,6 +100,7 @@ impl Setup {
         let link = |name: &str, side, mac, mtu| Link {
             name: name.into(),
             side,
+            peer: None,
             mac: Mac(mac),
             any_station: self.replay,
             mtu,

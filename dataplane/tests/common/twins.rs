@@ -136,7 +136,9 @@ impl Twins {
         let [a, b] = [&self.fast, &self.closer].map(|router| {
             let mut all = Vec::new();
             if let Some(napt) = &router.napt {
-                napt.for_each(|s| all.push((s.inside(), s.peer(), s.outside(), s.packets(), s.is_established())));
+                napt.slice(0, u32::MAX, |s| {
+                    all.push((s.inside(), s.peer(), s.outside(), s.packets(), s.is_established()))
+                });
             }
             all.sort_by_key(|(a, b, c, ..)| (a.addr.0, a.port.0, b.addr.0, b.port.0, c.port.0));
             all

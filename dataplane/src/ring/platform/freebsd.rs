@@ -33,6 +33,15 @@ pub(super) fn mtu(_: &str, entry: &libc::ifaddrs) -> Option<u32> {
     Some(data.ifi_mtu)
 }
 
+/// Drivers that cannot tell say "unknown": such a link is taken for up.
+pub(super) fn carrier(_: &str, entry: &libc::ifaddrs) -> bool {
+    const LINK_STATE_DOWN: u8 = 1;
+    let up = entry.ifa_flags & libc::IFF_UP as libc::c_uint != 0;
+    // SAFETY: getifaddrs(3) makes `ifa_data` of an AF_LINK entry point at an if_data, or null.
+    let data = unsafe { entry.ifa_data.cast::<libc::if_data>().as_ref() };
+    up && data.is_none_or(|data| data.ifi_link_state != LINK_STATE_DOWN)
+}
+
 /// Every iflib driver (ix, ixl, ice, igb, em, …) speaks netmap and has a sysctl subtree of that
 /// name; of the few others that do, nothing can be asked.
 pub(super) fn adapter(name: &str) -> Adapter {

@@ -1,4 +1,7 @@
-//! Linux: `AF_PACKET` addresses, sysfs, and the ethtool ioctl for a driver's name.
+//! Linux: `AF_PACKET` addresses, the interface ioctls, ethtool's, and sysfs.
+//!
+//! sysfs shows the network namespace it was mounted in, ioctls the one that asks, so whatever an
+//! ioctl answers is asked there.
 
 use std::fs;
 use std::mem;
@@ -23,7 +26,27 @@ pub(super) fn mac(entry: &libc::ifaddrs) -> Option<[u8; 6]> {
 }
 
 pub(super) fn mtu(name: &str, _: &libc::ifaddrs) -> Option<u32> {
-    fs::read_to_string(format!("/sys/class/net/{name}/mtu")).ok()?.trim().parse().ok()
+    let request = control(request(name)?, libc::SIOCGIFMTU)?;
+    // SAFETY: SIOCGIFMTU answers in this field.
+    u32::try_from(unsafe { request.ifr_ifru.ifru_mtu }).ok()
+}
+
+/// The interface's number, if there is one of that name.
+pub fn index(name: &str) -> Option<u32> {
+    let request = control(request(name)?, libc::SIOCGIFINDEX)?;
+    // SAFETY: SIOCGIFINDEX answers in this field.
+    u32::try_from(unsafe { request.ifr_ifru.ifru_ifindex }).ok()
+}
+
+/// Whether its owner has set the interface up (`IFF_UP`), with a cable in it or not.
+pub fn is_up(name: &str) -> bool {
+    let flags = request(name).and_then(|request| control(request, libc::SIOCGIFFLAGS));
+    // SAFETY: SIOCGIFFLAGS answers in this field.
+    flags.is_some_and(|request| i32::from(unsafe { request.ifr_ifru.ifru_flags }) & libc::IFF_UP != 0)
+}
+
+pub(super) fn carrier(name: &str, _: &libc::ifaddrs) -> bool {
+    fs::read_to_string(format!("/sys/class/net/{name}/carrier")).is_ok_and(|carrier| carrier.trim() == "1")
 }
 
 /// A driver that speaks netmap itself uses the netmap module's symbols, so the kernel lists it
@@ -43,7 +66,7 @@ pub(super) fn adapter(name: &str) -> Adapter {
 }
 
 /// The name of the driver's module (`ETHTOOL_GDRVINFO`).
-fn driver(name: &str) -> Option<String> {
+pub fn driver(name: &str) -> Option<String> {
     const ETHTOOL_GDRVINFO: u32 = 3;
     /// `struct ethtool_drvinfo` of linux/ethtool.h.
     #[repr(C)]
@@ -54,14 +77,48 @@ fn driver(name: &str) -> Option<String> {
     }
     const _: () = assert!(size_of::<DriverInfo>() == 196);
 
-    // SAFETY: a plain system call; the result is checked before it is owned.
-    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
-    if fd < 0 {
-        return None;
-    }
-    // SAFETY: a descriptor just made, that nobody else owns.
-    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
     let mut info = DriverInfo { cmd: ETHTOOL_GDRVINFO, driver: [0; 32], rest: [0; 160] };
+    // SAFETY: an ethtool_drvinfo, which is what this command is answered in.
+    unsafe { ethtool(name, &mut info) }?;
+    let len = info.driver.iter().position(|&b| b == 0)?;
+    String::from_utf8(info.driver[..len].to_vec()).ok()
+}
+
+/// Receive and transmit queues in use (`ETHTOOL_GCHANNELS`). A driver that cannot be asked has
+/// one of each, or a number of its own that `/sys` shows.
+pub fn queues(name: &str) -> (u16, u16) {
+    const ETHTOOL_GCHANNELS: u32 = 0x3c;
+    /// `struct ethtool_channels` of linux/ethtool.h.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Channels {
+        cmd: u32,
+        max: [u32; 4],
+        rx: u32,
+        tx: u32,
+        other: u32,
+        combined: u32,
+    }
+    const _: () = assert!(size_of::<Channels>() == 36);
+
+    let mut channels = Channels { cmd: ETHTOOL_GCHANNELS, ..Default::default() };
+    // SAFETY: an ethtool_channels, which is what this command is answered in.
+    let (rx, tx) = match unsafe { ethtool(name, &mut channels) } {
+        Some(()) => (channels.rx + channels.combined, channels.tx + channels.combined),
+        None => {
+            let queues = |prefix| {
+                let entries = fs::read_dir(format!("/sys/class/net/{name}/queues")).into_iter().flatten().flatten();
+                entries.filter(|e| e.file_name().to_str().is_some_and(|e| e.starts_with(prefix))).count() as u32
+            };
+            (queues("rx-"), queues("tx-"))
+        }
+    };
+    let count = |n: u32| n.clamp(1, u16::MAX.into()) as u16;
+    (count(rx), count(tx))
+}
+
+/// A request about the interface; `None` for a name that none can have.
+fn request(name: &str) -> Option<libc::ifreq> {
     // SAFETY: all bytes zero is a value of this C struct.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
     if name.len() >= request.ifr_name.len() {
@@ -70,11 +127,31 @@ fn driver(name: &str) -> Option<String> {
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
         *to = from as libc::c_char;
     }
-    request.ifr_ifru.ifru_data = (&raw mut info).cast();
-    // SAFETY: the request names an `ethtool_drvinfo` that lives past the call, as SIOCETHTOOL asks.
-    if unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL as _, &raw mut request) } != 0 {
+    Some(request)
+}
+
+/// Asks the kernel; its answer is in the request.
+fn control(request: libc::ifreq, what: libc::c_ulong) -> Option<libc::ifreq> {
+    // SAFETY: a plain system call; the result is checked before it is owned.
+    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    if fd < 0 {
         return None;
     }
-    let len = info.driver.iter().position(|&b| b == 0)?;
-    String::from_utf8(info.driver[..len].to_vec()).ok()
+    // SAFETY: a descriptor just made, that nobody else owns.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    let mut request = request;
+    // SAFETY: all that is asked here takes an ifreq; what SIOCETHTOOL writes to beside it is
+    // `ethtool`'s to see to.
+    let answered = unsafe { libc::ioctl(socket.as_raw_fd(), what as _, &raw mut request) } == 0;
+    answered.then_some(request)
+}
+
+/// Asks the interface's driver. The answer is in `command`.
+///
+/// # Safety
+/// `T` is the struct of linux/ethtool.h that belongs to the command in its first word.
+unsafe fn ethtool<T>(name: &str, command: &mut T) -> Option<()> {
+    let mut request = request(name)?;
+    request.ifr_ifru.ifru_data = std::ptr::from_mut(command).cast();
+    control(request, libc::SIOCETHTOOL).map(|_| ())
 }

@@ -13,6 +13,8 @@ mod system;
 mod system;
 
 pub(super) use system::{BUFFER_SIZE_HINT, LOAD_HINT, MEMORY_HINT};
+#[cfg(target_os = "linux")]
+pub(super) use system::{driver, index, is_up, queues};
 
 /// Who moves frames between the card and netmap's rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub(super) struct Interface {
     pub mac: Option<[u8; 6]>,
     pub mtu: Option<u32>,
     pub adapter: Adapter,
+    /// It is up and somebody is at the other end.
+    pub carrier: bool,
 }
 
 /// The interfaces that a link could be opened on: all but loopback.
@@ -61,6 +65,7 @@ pub(super) fn interfaces() -> io::Result<Vec<Interface>> {
                 mac: system::mac(entry),
                 mtu: system::mtu(name, entry),
                 adapter: system::adapter(name),
+                carrier: system::carrier(name, entry),
             });
         }
     }

@@ -1,0 +1,218 @@
+//! A configuration before it means anything: sections, keys and values, each with its place.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use toml::de::{DeTable, DeValue};
+
+use super::problem::{Place, Problems};
+
+/// What stands behind a key, as text: one definition reads it, wherever it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A string, a number, true or false.
+    One(String),
+    /// An array of such.
+    Many(Vec<String>),
+}
+
+/// A value and where it was set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// What.
+    pub value: Value,
+    /// Where.
+    pub place: Place,
+}
+
+/// A table of the file, or the whole of it, with what flags put in.
+#[derive(Clone, Debug)]
+pub struct Section {
+    /// As in the file's heads: `lan.dhcpv4`; empty for the whole.
+    pub name: String,
+    /// Where it begins.
+    pub place: Place,
+    /// Its keys.
+    pub settings: BTreeMap<String, Setting>,
+    /// Tables in it: `[name]` once, `[[name]]` any number of times.
+    pub tables: BTreeMap<String, Vec<Section>>,
+}
+
+/// Deeper than any section is.
+const MAX_DEPTH: usize = 8;
+
+impl Section {
+    /// An empty one.
+    pub fn new(name: &str, place: Place) -> Self {
+        Self { name: name.into(), place, settings: BTreeMap::new(), tables: BTreeMap::new() }
+    }
+
+    /// Reads TOML. What cannot be read is a problem; the rest is read all the same.
+    pub fn parse(file: &str, text: &str, problems: &mut Problems) -> Self {
+        let file: Arc<str> = file.into();
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let reader = Reader { file: file.clone(), text };
+        for error in errors {
+            let place = error.span().map_or(Place::File(file.clone()), |span| reader.place(span.start));
+            problems.add(place, error.message().replace('\n', " "));
+        }
+        reader.section("", Place::File(file), table.get_ref(), 0, problems)
+    }
+
+    /// Takes the one table of that name out. `[[name]]` with one entry is the same as `[name]`; the
+    /// others, if there are more, are a problem: `only` says why there is one.
+    pub fn take(&mut self, name: &str, only: &str, problems: &mut Problems) -> Self {
+        let mut tables = self.take_all(name).into_iter();
+        let Some(first) = tables.next() else {
+            return Self::new(&self.child_name(name), self.place.clone());
+        };
+        for more in tables {
+            problems.add(more.place, format!("a second [[{}]]: {only}", more.name));
+        }
+        first
+    }
+
+    /// Takes every table of that name out.
+    pub fn take_all(&mut self, name: &str) -> Vec<Self> {
+        self.tables.remove(name).unwrap_or_default()
+    }
+
+    /// Puts a flag's value in, over the file's.
+    pub fn set(&mut self, path: &str, key: &str, flag: &'static str, value: Value) {
+        let mut section = self;
+        for name in path.split('.') {
+            let full = section.child_name(name);
+            let tables = section.tables.entry(name.into()).or_default();
+            if tables.is_empty() {
+                tables.push(Self::new(&full, section.place.clone()));
+            }
+            section = &mut tables[0];
+        }
+        section.settings.insert(key.into(), Setting { value, place: Place::Flag(flag) });
+    }
+
+    fn child_name(&self, name: &str) -> String {
+        if self.name.is_empty() { name.into() } else { format!("{}.{name}", self.name) }
+    }
+}
+
+struct Reader<'a> {
+    file: Arc<str>,
+    text: &'a str,
+}
+
+impl Reader<'_> {
+    fn place(&self, byte: usize) -> Place {
+        let before = &self.text.as_bytes()[..byte.min(self.text.len())];
+        Place::Line { file: self.file.clone(), line: 1 + before.iter().filter(|&&b| b == b'\n').count() }
+    }
+
+    fn section(&self, name: &str, place: Place, table: &DeTable<'_>, depth: usize, problems: &mut Problems) -> Section {
+        let mut section = Section::new(name, place);
+        if depth > MAX_DEPTH {
+            problems.add(section.place.clone(), "tables are nested too deeply");
+            return section;
+        }
+        for (key, value) in table {
+            let place = self.place(key.span().start);
+            let full = section.child_name(key.get_ref());
+            let key = key.get_ref().to_string();
+            match value.get_ref() {
+                DeValue::Table(inner) => {
+                    let table = self.section(&full, self.place(value.span().start), inner, depth + 1, problems);
+                    section.tables.insert(key, vec![Section { place, ..table }]);
+                }
+                DeValue::Array(items) if items.iter().any(|item| item.get_ref().is_table()) => {
+                    let tables = items.iter().filter_map(|item| {
+                        let inner = item.get_ref().as_table()?;
+                        Some(self.section(&full, self.place(item.span().start), inner, depth + 1, problems))
+                    });
+                    let tables: Vec<Section> = tables.collect();
+                    if tables.len() < items.len() {
+                        problems.add(place, format!("{full}: tables and values in one array"));
+                    }
+                    section.tables.insert(key, tables);
+                }
+                DeValue::Array(items) => {
+                    let values: Option<Vec<String>> = items.iter().map(|item| scalar(item.get_ref())).collect();
+                    match values {
+                        Some(values) => _ = section.settings.insert(key, Setting { value: Value::Many(values), place }),
+                        None => problems.add(place, format!("{full}: arrays in an array")),
+                    }
+                }
+                plain => {
+                    let value = Value::One(scalar(plain).unwrap_or_default());
+                    section.settings.insert(key, Setting { value, place });
+                }
+            }
+        }
+        section
+    }
+}
+
+/// A value as it would stand behind a flag; numbers of another base keep their prefix.
+fn scalar(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(n) => Some(n.to_string()),
+        DeValue::Float(n) => Some(n.to_string()),
+        DeValue::Boolean(b) => Some(b.to_string()),
+        DeValue::Datetime(time) => Some(time.to_string()),
+        DeValue::Array(_) | DeValue::Table(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> (Section, Vec<String>) {
+        let mut problems = Problems::default();
+        let section = Section::parse("r.toml", text, &mut problems);
+        (section, problems.0.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn keys_and_tables_have_their_lines() {
+        let (root, problems) =
+            parse("# head\n[lan]\nmtu = 1_400\n[lan.dhcpv4]\ndns = [\n 'a', 'b']\n[[x]]\n[[x]]\nn=0o660");
+        assert_eq!(problems, [""; 0]);
+        let place = |line| Place::Line { file: "r.toml".into(), line };
+        let lan = &root.tables["lan"][0];
+        assert_eq!((lan.name.as_str(), &lan.place), ("lan", &place(2)));
+        assert_eq!(lan.settings["mtu"], Setting { value: Value::One("1400".into()), place: place(3) });
+        let dhcp = &lan.tables["dhcpv4"][0];
+        assert_eq!((dhcp.name.as_str(), &dhcp.place), ("lan.dhcpv4", &place(4)));
+        assert_eq!(dhcp.settings["dns"].value, Value::Many(vec!["a".into(), "b".into()]));
+        assert_eq!(root.tables["x"].iter().map(|x| &x.place).collect::<Vec<_>>(), [&place(7), &place(8)]);
+        assert_eq!(root.tables["x"][1].settings["n"].value, Value::One("0o660".into()));
+    }
+
+    #[test]
+    fn what_is_no_toml_is_named_and_the_rest_is_read() {
+        let (root, problems) = parse("[wan]\nlink = netmap:ix0\nmtu = 1500\nmtu = 1400\n");
+        assert!(problems[0].starts_with("r.toml:2: "), "{problems:?}");
+        assert!(problems.iter().any(|p| p.starts_with("r.toml:4: duplicate key")), "{problems:?}");
+        assert_eq!(root.tables["wan"][0].settings["mtu"].value, Value::One("1500".into()));
+        let (_, problems) = parse("x = [[1]]\ny = [1, {a = 1}]");
+        assert_eq!(problems, ["r.toml:1: x: arrays in an array", "r.toml:2: y: tables and values in one array"]);
+    }
+
+    #[test]
+    fn flags_go_over_the_file() {
+        let (mut root, _) = parse("[lan]\nipv4 = 'a'");
+        root.set("lan", "ipv4", "--lan-ipv4", Value::One("b".into()));
+        root.set("wan.dhcpv6", "mode", "--x", Value::One("c".into()));
+        let lan = root.take("lan", "", &mut Problems::default());
+        assert_eq!(lan.settings["ipv4"], Setting { value: Value::One("b".into()), place: Place::Flag("--lan-ipv4") });
+        assert_eq!(root.tables["wan"][0].tables["dhcpv6"][0].name, "wan.dhcpv6");
+    }
+
+    #[test]
+    fn nesting_has_an_end() {
+        let deep = format!("{}a=1", "[x.x.x.x.x.x.x.x.x.x.x.x]\n");
+        assert!(parse(&deep).1[0].contains("too deeply"));
+        let inline = format!("a = {}1{}", "{a=".repeat(5000), "}".repeat(5000));
+        assert!(!parse(&inline).1.is_empty());
+    }
+}

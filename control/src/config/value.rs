@@ -1,0 +1,382 @@
+//! The values that keys have, each with one way to write it.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use hikyaku_dataplane::packet::Mac;
+use hikyaku_dataplane::snapshot::Prefix4;
+
+use crate::line::Token;
+
+/// A number of a range, with an error that names the range.
+pub fn number<N>(range: RangeInclusive<N>) -> impl Fn(&str) -> Result<N, String> + Clone + Send + Sync + 'static
+where
+    N: FromStr + PartialOrd + fmt::Display + Clone + Send + Sync + 'static,
+{
+    move |text| match text.parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!("give a number from {} to {}", range.start(), range.end())),
+    }
+}
+
+/// An Ethernet address of one station.
+pub fn station(text: &str) -> Result<Mac, String> {
+    let mac = crate::replay::mac(text)?;
+    if mac.is_group() || mac == Mac::default() {
+        return Err("it is no single station's: the lowest bit of the first byte is 0, and not all are".into());
+    }
+    Ok(mac)
+}
+
+/// An IPv4 address that a host may have.
+pub fn host4(text: &str) -> Result<Ipv4Addr, String> {
+    let addr: Ipv4Addr = text.parse().map_err(|_| "an IPv4 address is written as 192.0.2.1")?;
+    if addr.is_unspecified() || addr.is_loopback() || addr.octets()[0] >= 224 || addr.octets()[0] == 0 {
+        return Err("it is no address of a host".into());
+    }
+    Ok(addr)
+}
+
+/// An IPv6 address that is one host's everywhere: not link-local, not multicast.
+pub fn host6(text: &str) -> Result<Ipv6Addr, String> {
+    let addr: Ipv6Addr = text.parse().map_err(|_| "an IPv6 address is written as 2001:db8::1")?;
+    let is_mapped = addr.to_ipv4_mapped().is_some();
+    if addr.is_unspecified() || addr.is_loopback() || addr.is_multicast() || is_mapped || addr.is_unicast_link_local() {
+        return Err("it is no global unicast address".into());
+    }
+    Ok(addr)
+}
+
+/// A domain name that names a host: letters, digits and hyphens (RFC 1123 2.1), without the last dot.
+pub fn host_name(text: &str) -> Result<String, String> {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    // A last label of digits alone is an address that went wrong.
+    let is_name = name.len() <= 253
+        && name.split('.').all(is_label)
+        && !name.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    if is_name { Ok(name.to_ascii_lowercase()) } else { Err("a name is written as gw.example.net".into()) }
+}
+
+/// The lower half of an IPv6 address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum InterfaceId {
+    /// From a secret, the prefix and the link, the same as long as these are (RFC 7217).
+    #[default]
+    Stable,
+    /// From the Ethernet address (RFC 4291 appendix A).
+    Eui64,
+    /// As it was issued.
+    Token(Token),
+}
+
+impl FromStr for InterfaceId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "stable" => Ok(Self::Stable),
+            "eui64" => Ok(Self::Eui64),
+            _ => text.parse().map(Self::Token).map_err(|error| format!("{error}; or give `stable` or `eui64`")),
+        }
+    }
+}
+
+impl fmt::Display for InterfaceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stable => f.write_str("stable"),
+            Self::Eui64 => f.write_str("eui64"),
+            Self::Token(token) => token.fmt(f),
+        }
+    }
+}
+
+/// Our end of the tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ce {
+    /// The prefix of the line, and this lower half.
+    Token(Token),
+    /// The prefix of the line, and the lower half that MAP-E's draft 03 makes from the IPv4 address.
+    FromIpv4,
+    /// A whole address.
+    Address(Ipv6Addr),
+}
+
+impl Ce {
+    /// The lower half that draft-ietf-softwire-map-03 6 makes from an address without port set:
+    /// one zero byte, the address, two bytes of PSID 0, one zero byte.
+    pub fn token_of(ipv4: Ipv4Addr) -> Option<Token> {
+        Token::new(u64::from(u32::from(ipv4)) << 24)
+    }
+}
+
+impl FromStr for Ce {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "from-ipv4" {
+            return Ok(Self::FromIpv4);
+        }
+        if let Ok(token) = text.parse() {
+            return Ok(Self::Token(token));
+        }
+        let says = |why| format!("{why}; give an interface id such as ::feed, a whole address, or `from-ipv4`");
+        host6(text).map(Self::Address).map_err(says)
+    }
+}
+
+/// Who is at the far end of the tunnel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// An address.
+    Address(Ipv6Addr),
+    /// A name, which the line's own resolvers know.
+    Name(String),
+}
+
+impl FromStr for Endpoint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains(':') {
+            return host6(text).map(Self::Address);
+        }
+        host_name(text).map(Self::Name).map_err(|_| "give an IPv6 address or a name such as gw.example.net".into())
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// An address of ours and the network around it: `192.168.1.1/24`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network4 {
+    /// Ours.
+    pub address: Ipv4Addr,
+    /// Bits that all addresses of the network share, 8 to 30.
+    pub len: u8,
+}
+
+impl Network4 {
+    fn mask(self) -> u32 {
+        u32::MAX << (32 - self.len)
+    }
+
+    /// The network.
+    pub fn prefix(self) -> Prefix4 {
+        Prefix4::new(self.first(), self.len).expect("checked when it was read")
+    }
+
+    /// All host bits 0.
+    pub fn first(self) -> Ipv4Addr {
+        (u32::from(self.address) & self.mask()).into()
+    }
+
+    /// All host bits 1: the broadcast address.
+    pub fn last(self) -> Ipv4Addr {
+        (u32::from(self.address) | !self.mask()).into()
+    }
+
+    /// Whether `address` may be a host's there: of the network, neither its first nor its last.
+    pub fn is_host(self, address: Ipv4Addr) -> bool {
+        self.first() < address && address < self.last()
+    }
+}
+
+impl FromStr for Network4 {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const FORM: &str = "an address with its network is written as 192.168.1.1/24";
+        let (address, len) = text.split_once('/').ok_or(FORM)?;
+        let len = len.parse().ok().filter(|len| (8..=30).contains(len)).ok_or("the length is a number from 8 to 30")?;
+        let network = Self { address: host4(address)?, len };
+        if !network.is_host(network.address) {
+            return Err(format!(
+                "the first and the last address of a network are nobody's; give {}",
+                Self { address: (u32::from(network.first()) + 1).into(), len }
+            ));
+        }
+        Ok(network)
+    }
+}
+
+impl fmt::Display for Network4 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.len)
+    }
+}
+
+/// Addresses for hosts: `192.168.1.100-192.168.1.199`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// The lowest.
+    pub first: Ipv4Addr,
+    /// The highest; not below.
+    pub last: Ipv4Addr,
+}
+
+impl Pool {
+    /// The most addresses that a pool may have.
+    pub const MAX: u32 = 65536;
+
+    /// The upper half of a network, 1024 addresses at most, without `ours` where that is in it.
+    pub fn upper_half(network: Network4) -> Self {
+        let (first, last) = (u32::from(network.first()), u32::from(network.last()));
+        let ours = u32::from(network.address);
+        let mut low = first + (last - first).div_ceil(2);
+        let mut high = (last - 1).min(low + 1023);
+        if (low..=high).contains(&ours) {
+            // The longer side of it; a network of four has one address left.
+            if ours - low >= high - ours && ours > low {
+                high = ours - 1;
+            } else if high > ours {
+                low = ours + 1;
+            } else {
+                (low, high) = (first + 1, ours - 1);
+            }
+        }
+        Self { first: low.into(), last: high.into() }
+    }
+
+    /// How many.
+    pub fn size(self) -> u32 {
+        u32::from(self.last) - u32::from(self.first) + 1
+    }
+
+    /// Whether it is one of them.
+    pub fn contains(self, address: Ipv4Addr) -> bool {
+        (self.first..=self.last).contains(&address)
+    }
+}
+
+impl FromStr for Pool {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const FORM: &str = "a pool is written as 192.168.1.100-192.168.1.199";
+        let (first, last) = text.split_once('-').ok_or(FORM)?;
+        let pool = Self { first: host4(first.trim())?, last: host4(last.trim())? };
+        if pool.last < pool.first {
+            return Err(format!("it runs backwards; give {}-{}", pool.last, pool.first));
+        }
+        if u32::from(pool.last) - u32::from(pool.first) >= Self::MAX {
+            return Err(format!("a pool has at most {} addresses", Self::MAX));
+        }
+        Ok(pool)
+    }
+}
+
+impl fmt::Display for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.first, self.last)
+    }
+}
+
+/// The permission bits of a file, in octal: `0660`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileMode(pub u32);
+
+impl FromStr for FileMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.strip_prefix("0o").unwrap_or(text);
+        match u32::from_str_radix(digits, 8) {
+            Ok(mode) if mode <= 0o777 && digits.len() >= 3 => Ok(Self(mode)),
+            _ => Err("a mode is written in octal, as \"0660\"".into()),
+        }
+    }
+}
+
+impl fmt::Display for FileMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn interface_ids_and_ends() {
+        let token = |bits| Token::new(bits).unwrap();
+        assert_eq!("::feed".parse(), Ok(InterfaceId::Token(token(0xfeed))));
+        assert_eq!("::1:2:3:4".parse(), Ok(InterfaceId::Token(token(0x1_0002_0003_0004))));
+        assert_eq!(InterfaceId::Token(token(0xfeed)).to_string(), "::feed");
+        for bad in ["::", "feed", "2001:db8::feed", "", "EUI64", "::ffff:ffff:1:2:3"] {
+            assert!(bad.parse::<InterfaceId>().is_err(), "{bad}");
+        }
+        assert_eq!("::feed".parse(), Ok(Ce::Token(token(0xfeed))));
+        assert_eq!("2001:db8::1".parse(), Ok(Ce::Address("2001:db8::1".parse().unwrap())));
+        assert!(["::", "fe80::1", "ff02::1", "x"].iter().all(|bad| bad.parse::<Ce>().is_err()));
+        assert_eq!("GW.Example.net.".parse(), Ok(Endpoint::Name("gw.example.net".into())));
+        assert_eq!("2001:db8::a".parse(), Ok(Endpoint::Address("2001:db8::a".parse().unwrap())));
+        for bad in ["192.0.2.1", "a..b", "-a.b", "a_b", "", "a b", "ff02::1", &"a".repeat(64)] {
+            assert!(bad.parse::<Endpoint>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn draft03_6_the_lower_half_from_the_address() {
+        let token = Ce::token_of(Ipv4Addr::new(192, 0, 2, 18)).unwrap();
+        assert_eq!(token.to_string(), "::c0:2:1200:0");
+    }
+
+    #[test]
+    fn networks_and_pools() {
+        let lan: Network4 = "192.168.1.1/24".parse().unwrap();
+        assert_eq!((lan.first(), lan.last()), ([192, 168, 1, 0].into(), [192, 168, 1, 255].into()));
+        assert_eq!(Pool::upper_half(lan).to_string(), "192.168.1.128-192.168.1.254");
+        assert_eq!("192.168.1.0/24".parse::<Network4>().unwrap_err().split("; ").nth(1), Some("give 192.168.1.1/24"));
+        for bad in
+            ["192.168.1.1", "192.168.1.1/31", "192.168.1.1/7", "192.168.1.255/24", "127.0.0.1/8", "x/24", "1.2/8"]
+        {
+            assert!(bad.parse::<Network4>().is_err(), "{bad}");
+        }
+        for bad in ["10.0.0.9-10.0.0.1", "10.0.0.1", "10.0.0.0-10.1.0.0", "10.0.0.1-", "224.0.0.1-224.0.0.2"] {
+            assert!(bad.parse::<Pool>().is_err(), "{bad}");
+        }
+        assert_eq!("10.0.0.0-10.0.255.255".parse::<Pool>().unwrap().size(), 65536);
+    }
+
+    proptest! {
+        #[test]
+        fn the_pool_that_suits_is_of_hosts_that_are_not_us(address: u32, len in 8u8..=30) {
+            let text = format!("{}/{len}", Ipv4Addr::from(address));
+            if let Ok(network) = text.parse::<Network4>() {
+                let pool = Pool::upper_half(network);
+                prop_assert!(network.is_host(pool.first) && network.is_host(pool.last) && pool.first <= pool.last);
+                prop_assert!(!pool.contains(network.address) && pool.size() <= 1024);
+            }
+        }
+    }
+
+    #[test]
+    fn modes_and_stations() {
+        assert_eq!("0660".parse(), Ok(FileMode(0o660)));
+        assert_eq!("0o600".parse(), Ok(FileMode(0o600)));
+        assert!(["660x", "0999", "01777", "", "7", "-660"].iter().all(|bad| bad.parse::<FileMode>().is_err()));
+        assert_eq!(FileMode(0o60).to_string(), "0060");
+        assert_eq!(station("02:00:00:00:00:01"), Ok(Mac([2, 0, 0, 0, 0, 1])));
+        assert!(
+            ["01:00:5e:00:00:01", "ff:ff:ff:ff:ff:ff", "00:00:00:00:00:00", "02"].iter().all(|m| station(m).is_err())
+        );
+    }
+}

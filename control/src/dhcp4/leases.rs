@@ -1,0 +1,119 @@
+//! Leases as they are shown, and as they are kept in a file.
+
+use std::net::Ipv4Addr;
+
+use hikyaku_dataplane::packet::Mac;
+use serde::{Deserialize, Serialize};
+
+/// A row of `show`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeaseView {
+    /// Which address.
+    pub address: Ipv4Addr,
+    /// Whose; absent for a conflict.
+    #[serde(serialize_with = "text::optional")]
+    pub mac: Option<Mac>,
+    /// As the station calls itself.
+    pub hostname: Option<String>,
+    /// What it is.
+    pub standing: Standing,
+    /// Seconds until that ends.
+    pub left: u64,
+}
+
+/// What an address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// About to be offered, if nobody has it.
+    Probing,
+    /// Offered, not taken yet.
+    Offered,
+    /// A station's.
+    Leased,
+    /// Set aside: somebody has it.
+    Conflict,
+}
+
+/// What a restart must not lose; times in seconds of Unix.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseFile {
+    /// When it was written.
+    pub saved: u64,
+    /// Leases, and who had an address before: it gets the same again.
+    pub leases: Vec<SavedLease>,
+}
+
+/// One of a [`LeaseFile`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedLease {
+    /// Which address.
+    pub address: Ipv4Addr,
+    /// Whose.
+    #[serde(with = "text")]
+    pub mac: Mac,
+    /// Option 61, hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// As the station calls itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// When it ends, or ended.
+    pub until: u64,
+}
+
+/// Bytes as pairs of hex digits, and back.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
+    let pairs = digits.chunks_exact(2);
+    pairs.remainder().is_empty().then(|| pairs.map(|pair| pair[0] << 4 | pair[1]).collect())
+}
+
+/// Ethernet addresses as people write them.
+mod text {
+    use super::*;
+
+    pub(super) fn serialize<S: serde::Serializer>(mac: &Mac, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(mac)
+    }
+
+    pub(super) fn optional<S: serde::Serializer>(mac: &Option<Mac>, to: S) -> Result<S::Ok, S::Error> {
+        mac.map(|mac| mac.to_string()).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Mac, D::Error> {
+        let text = String::deserialize(from)?;
+        let parts: Option<Vec<_>> = text.split(':').map(|part| u8::from_str_radix(part, 16).ok()).collect();
+        let octets = parts.and_then(|octets| octets.try_into().ok());
+        octets.map(Mac).ok_or_else(|| {
+            serde::de::Error::custom(format!("{text:?} is no Ethernet address: write it as 02:00:00:00:00:01"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_json() {
+        let lease = SavedLease {
+            address: Ipv4Addr::new(192, 0, 2, 9),
+            mac: Mac([2, 0, 0, 0, 0, 0xab]),
+            client_id: Some(hex(&[1, 0xfe])),
+            hostname: None,
+            until: 5,
+        };
+        let json = serde_json::to_string(&lease).unwrap();
+        assert_eq!(json, r#"{"address":"192.0.2.9","mac":"02:00:00:00:00:ab","client_id":"01fe","until":5}"#);
+        assert_eq!(serde_json::from_str::<SavedLease>(&json).unwrap(), lease);
+        let wrong = json.replace(":ab", "");
+        assert!(serde_json::from_str::<SavedLease>(&wrong).unwrap_err().to_string().contains("no Ethernet address"));
+        assert_eq!(unhex("01FE"), Some(vec![1, 0xfe]));
+        assert_eq!((unhex("1"), unhex("zz")), (None, None));
+    }
+}

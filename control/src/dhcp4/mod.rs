@@ -1,0 +1,270 @@
+//! The DHCPv4 server of the LAN (RFC 2131, 2132, 6842).
+//!
+//! One subnet, one server, no relays. What is not done: BOOTP clients without a message type, lease times that
+//! clients ask for (they get ours), FORCERENEW (RFC 3203: clients take it only with authentication).
+
+mod leases;
+mod limit;
+mod server;
+mod table;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use hikyaku_dataplane::packet::Mac;
+use serde::Serialize;
+use thiserror::Error;
+
+pub use leases::{LeaseFile, LeaseView, SavedLease, Standing};
+pub use server::Server;
+pub use wire::fuzz;
+
+/// How the server is to behave.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Our Ethernet address on the LAN.
+    pub mac: Mac,
+    /// Ours there: server identifier, and the clients' router.
+    pub address: Ipv4Addr,
+    /// Of the subnet, bits.
+    pub prefix_len: u8,
+    /// Addresses to give out. Ours and reserved ones may lie in it: they are left out.
+    pub pool: RangeInclusive<Ipv4Addr>,
+    /// Addresses that stations always get, in the pool or not.
+    pub reservations: Vec<Reservation>,
+    /// For which addresses are leased: a minute to a year, whole seconds.
+    pub lease_time: Duration,
+    /// Resolvers to tell; none is us.
+    pub dns: Vec<Ipv4Addr>,
+    /// Domain name to tell (option 15).
+    pub domain: Option<String>,
+    /// MTU to tell (option 26), where the tunnel's is smaller than the LAN's.
+    pub mtu: Option<u16>,
+}
+
+/// An address kept for a station.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// Who.
+    pub mac: Mac,
+    /// What.
+    pub address: Ipv4Addr,
+}
+
+/// Largest pool. More is no LAN.
+const LARGEST_POOL: u32 = 65_536;
+
+/// Why a [`Config`] cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// Of one subnet with room for a client.
+    #[error("a DHCP subnet of /{0}: use /8 to /30")]
+    PrefixLen(u8),
+    /// Network or broadcast address, or none that a host has.
+    #[error("{address} is no host's address in {subnet}: choose one that is")]
+    NotInSubnet {
+        /// Which.
+        address: Ipv4Addr,
+        /// Of ours.
+        subnet: String,
+    },
+    /// First after last.
+    #[error("the DHCP pool {0}-{1} is empty: write the lower address first")]
+    EmptyPool(Ipv4Addr, Ipv4Addr),
+    /// Over [`LARGEST_POOL`].
+    #[error("the DHCP pool has {0} addresses, more than {LARGEST_POOL}: make it smaller")]
+    LargePool(u32),
+    /// Two reservations, or a reservation and we.
+    #[error("{0} is reserved, and taken already: reserve each address once, and not the router's")]
+    ReservedTwice(Ipv4Addr),
+    /// One station, two reservations.
+    #[error("{0} has more than one reservation: keep one")]
+    StationTwice(Mac),
+    /// A group address.
+    #[error("{0} is no station's address")]
+    NoStation(Mac),
+    /// Out of range.
+    #[error("a lease time of {} s: use 60 s to 31536000 s", .0.as_secs())]
+    LeaseTime(Duration),
+    /// It must fit an option beside the others.
+    #[error("{0} resolvers: tell at most 8")]
+    Resolvers(usize),
+    /// RFC 1035 2.3.4, and printable.
+    #[error("{0:?} is no domain name")]
+    Domain(String),
+    /// RFC 2132 5.1.
+    #[error("an MTU of {0}: use 576 to 9216")]
+    Mtu(u16),
+}
+
+impl Config {
+    /// Whether `address` is a host's in our subnet.
+    fn is_host(&self, address: Ipv4Addr) -> bool {
+        let hosts = u32::MAX.checked_shr(self.prefix_len.into()).unwrap_or(0);
+        let host = address.to_bits() & hosts;
+        self.in_subnet(address) && host != 0 && host != hosts
+    }
+
+    fn in_subnet(&self, address: Ipv4Addr) -> bool {
+        (address.to_bits() ^ self.address.to_bits()) & self.mask().to_bits() == 0
+    }
+
+    fn mask(&self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(!u32::MAX.checked_shr(self.prefix_len.into()).unwrap_or(0))
+    }
+
+    /// The subnet's broadcast address.
+    fn broadcast(&self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.address.to_bits() | !self.mask().to_bits())
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        if !(8..=30).contains(&self.prefix_len) {
+            return Err(ConfigError::PrefixLen(self.prefix_len));
+        }
+        let (first, last) = (*self.pool.start(), *self.pool.end());
+        let reserved = self.reservations.iter().map(|reservation| reservation.address);
+        for address in [self.address, first, last].into_iter().chain(reserved) {
+            if !self.is_host(address) {
+                let network = Ipv4Addr::from_bits(self.address.to_bits() & self.mask().to_bits());
+                return Err(ConfigError::NotInSubnet { address, subnet: format!("{network}/{}", self.prefix_len) });
+            }
+        }
+        if first > last {
+            return Err(ConfigError::EmptyPool(first, last));
+        }
+        let size = last.to_bits() - first.to_bits() + 1;
+        if size > LARGEST_POOL {
+            return Err(ConfigError::LargePool(size));
+        }
+        let (mut addresses, mut stations) = (HashSet::from([self.address]), HashSet::new());
+        for &Reservation { mac, address } in &self.reservations {
+            if mac.is_group() || mac == Mac::default() {
+                return Err(ConfigError::NoStation(mac));
+            }
+            if !addresses.insert(address) {
+                return Err(ConfigError::ReservedTwice(address));
+            }
+            if !stations.insert(mac) {
+                return Err(ConfigError::StationTwice(mac));
+            }
+        }
+        if !(60..=31_536_000).contains(&self.lease_time.as_secs()) {
+            return Err(ConfigError::LeaseTime(self.lease_time));
+        }
+        if self.dns.len() > 8 {
+            return Err(ConfigError::Resolvers(self.dns.len()));
+        }
+        let plain = |name: &&String| (1..=253).contains(&name.len()) && name.bytes().all(|c| c.is_ascii_graphic());
+        if let Some(name) = self.domain.as_ref().filter(|name| !plain(name)) {
+            return Err(ConfigError::Domain(name.clone()));
+        }
+        if let Some(mtu) = self.mtu.filter(|mtu| !(576..=9216).contains(mtu)) {
+            return Err(ConfigError::Mtu(mtu));
+        }
+        Ok(())
+    }
+}
+
+/// What [`Server::poll`] gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// A whole Ethernet frame.
+    Send(Vec<u8>),
+    /// Ask by ARP whether somebody has this address. If so, say [`Server::in_use`]; silence for half a second is no.
+    Probe(Ipv4Addr),
+    /// The leases changed: write [`Server::file`]. At most once a second.
+    Save,
+    /// Something happened.
+    Event(Event),
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An address is a station's now.
+    Leased {
+        /// Which.
+        address: Ipv4Addr,
+        /// Whose.
+        mac: Mac,
+        /// As it calls itself, printable.
+        hostname: Option<String>,
+    },
+    /// It no longer is: released, declined, or its time is over.
+    Ended {
+        /// Which.
+        address: Ipv4Addr,
+        /// Whose.
+        mac: Mac,
+    },
+    /// Somebody has an address that was not leased to him. It is set aside for ten minutes.
+    Conflict {
+        /// Which.
+        address: Ipv4Addr,
+        /// Who; `None` if only the client that declined it knows.
+        by: Option<Mac>,
+    },
+    /// A station got nothing, because nothing is left. Said again only after something was.
+    Full,
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Leased { address, mac, hostname: Some(name) } => write!(f, "{address} is leased to {mac} ({name})"),
+            Self::Leased { address, mac, hostname: None } => write!(f, "{address} is leased to {mac}"),
+            Self::Ended { address, mac } => write!(f, "{address} is {mac}'s no longer"),
+            Self::Conflict { address, by: Some(by) } => {
+                write!(f, "{address} is set aside for ten minutes: {by} has it without a lease")
+            }
+            Self::Conflict { address, by: None } => {
+                write!(f, "{address} is set aside for ten minutes: the client says that somebody has it")
+            }
+            Self::Full => f.write_str("a station got no address: the pool is used up; make it larger"),
+        }
+    }
+}
+
+/// What was heard and done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Frames that are no DHCP message to a server: other protocols, other ports, fragments, other stations.
+    pub not_for_us: u64,
+    /// Wrong lengths, checksums, fields or options.
+    pub malformed: u64,
+    /// With a relay's address (giaddr): refused, relays are not served.
+    pub relayed: u64,
+    /// Over the limit of messages a second.
+    pub limited: u64,
+    /// Requests to another server.
+    pub foreign: u64,
+    /// DISCOVERs.
+    pub discovers: u64,
+    /// OFFERs sent.
+    pub offers: u64,
+    /// REQUESTs, of any kind.
+    pub requests: u64,
+    /// ACKs sent.
+    pub acks: u64,
+    /// NAKs sent.
+    pub naks: u64,
+    /// REQUESTs about leases that we know nothing of: RFC 2131 4.3.2 wants silence.
+    pub unknown: u64,
+    /// DECLINEs.
+    pub declines: u64,
+    /// RELEASEs.
+    pub releases: u64,
+    /// INFORMs.
+    pub informs: u64,
+    /// Addresses set aside because somebody has them.
+    pub conflicts: u64,
+    /// DISCOVERs that found nothing free.
+    pub full: u64,
+}

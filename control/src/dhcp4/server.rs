@@ -1,0 +1,426 @@
+//! The server: what it answers to whom (RFC 2131 4.3).
+
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use dhcproto::v4::MessageType;
+use hikyaku_dataplane::packet::Mac;
+use hikyaku_dataplane::time::Time;
+
+use super::leases::{LeaseFile, LeaseView, SavedLease, Standing, hex, unhex};
+use super::limit::Limit;
+use super::table::{Client, Holder, Table, Use};
+use super::wire::{Refused, Reply, Request, printable};
+use super::{Config, ConfigError, Counts, Event, Output};
+
+/// How long nobody may answer a probe.
+const PROBE: Duration = Duration::from_millis(500);
+
+/// How long an offer stands.
+const OFFER: Duration = Duration::from_secs(10);
+
+/// How long an address that somebody has is set aside.
+const CONFLICT: Duration = Duration::from_secs(600);
+
+/// Addresses that are probed or offered at the same time, at most: more clients wait, and leases are not touched.
+const MOST_OPEN: usize = 64;
+
+/// Between two times that the leases are written.
+const SAVE: Duration = Duration::from_secs(1);
+
+/// The longest lease time there is.
+const YEAR: Duration = Duration::from_secs(31_536_000);
+
+/// A DHCPv4 server on one link.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    table: Table,
+    out: VecDeque<Output>,
+    /// Those that look for an address, and INFORM: anybody can send thousands of them.
+    seekers: Limit,
+    /// Those that have one: a flood of the others must not keep them from renewing.
+    holders: Limit,
+    /// Leases changed since they were last written.
+    unsaved: bool,
+    save_at: Time,
+    /// It was said that nothing is left.
+    told_full: bool,
+    /// What was heard and done.
+    pub counts: Counts,
+}
+
+impl Server {
+    /// Without leases.
+    ///
+    /// # Errors
+    /// If the configuration contradicts itself or the RFCs.
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        config.check()?;
+        Ok(Self {
+            table: Table::new(&config),
+            config,
+            out: VecDeque::new(),
+            seekers: Limit::new(20),
+            holders: Limit::new(100),
+            unsaved: false,
+            save_at: Time(0),
+            told_full: false,
+            counts: Counts::default(),
+        })
+    }
+
+    /// A whole Ethernet frame from the LAN. Others than DHCP messages to us are counted and do nothing.
+    pub fn hear(&mut self, now: Time, frame: &[u8]) {
+        let request = match Request::read(frame, &self.config) {
+            Ok(request) => request,
+            Err(refused) => {
+                match refused {
+                    Refused::NotForUs => self.counts.not_for_us += 1,
+                    Refused::Malformed => self.counts.malformed += 1,
+                    Refused::Relayed => self.counts.relayed += 1,
+                }
+                return;
+            }
+        };
+        self.expire(now);
+        let limit = match request.kind {
+            MessageType::Discover | MessageType::Inform => &mut self.seekers,
+            _ => &mut self.holders,
+        };
+        if !limit.take(now) {
+            self.counts.limited += 1;
+            return;
+        }
+        match request.kind {
+            MessageType::Discover => {
+                self.counts.discovers += 1;
+                self.discover(now, request);
+            }
+            MessageType::Request => {
+                self.counts.requests += 1;
+                self.request(now, &request);
+            }
+            MessageType::Decline => {
+                self.counts.declines += 1;
+                self.decline(now, &request);
+            }
+            MessageType::Release => {
+                self.counts.releases += 1;
+                self.release(now, &request);
+            }
+            MessageType::Inform => {
+                self.counts.informs += 1;
+                self.inform(&request);
+            }
+            _ => self.counts.malformed += 1,
+        }
+    }
+
+    /// `by` says that it has `address`. Answers a probe; said of a lease or an offer it is as good.
+    pub fn in_use(&mut self, now: Time, address: Ipv4Addr, by: Mac) {
+        self.expire(now);
+        let station = match self.table.get(address) {
+            Some((Use::Probing(request, _), _)) => request.mac,
+            Some((Use::Offered(holder) | Use::Leased(holder), _)) => holder.mac,
+            Some((Use::Conflict, _)) | None => return,
+        };
+        if station == by {
+            // The client itself, which has it from before: no reason to offer another.
+            return;
+        }
+        let purpose = self.table.get(address).map(|(purpose, _)| purpose.clone());
+        if let Some(Use::Leased(_)) = purpose {
+            // What was promised is not taken back: the station notices (RFC 5227) and declines.
+            self.counts.conflicts += 1;
+            self.event(Event::Conflict { address, by: Some(by) });
+            return;
+        }
+        self.set_aside(now, address, Some(by));
+        if let Some(Use::Probing(request, _)) = purpose {
+            self.discover(now, *request);
+        }
+    }
+
+    /// When to call [`Self::poll`] again if nothing happens.
+    pub fn next(&self) -> Option<Time> {
+        if !self.out.is_empty() {
+            return Some(Time(0));
+        }
+        let end = self.table.next().map(|(end, _)| end);
+        let save = self.unsaved.then_some(self.save_at);
+        end.into_iter().chain(save).min()
+    }
+
+    /// What there is to do at `now`. Call until `None`.
+    pub fn poll(&mut self, now: Time) -> Option<Output> {
+        self.expire(now);
+        if self.unsaved && self.save_at <= now {
+            self.unsaved = false;
+            self.save_at = now + SAVE;
+            // Before the ACK that promises it goes out.
+            return Some(Output::Save);
+        }
+        self.out.pop_front()
+    }
+
+    /// For show: everything that is in use, by address.
+    pub fn leases(&self, now: Time) -> Vec<LeaseView> {
+        let view = |(address, purpose, end): (_, &Use, Time)| {
+            let (standing, mac, hostname) = match purpose {
+                Use::Probing(request, _) => (Standing::Probing, Some(request.mac), &request.hostname),
+                Use::Offered(holder) => (Standing::Offered, Some(holder.mac), &holder.hostname),
+                Use::Leased(holder) => (Standing::Leased, Some(holder.mac), &holder.hostname),
+                Use::Conflict => (Standing::Conflict, None, &None),
+            };
+            LeaseView { address, mac, hostname: hostname.clone(), standing, left: end.since(now).as_secs() }
+        };
+        self.table.uses().map(view).collect()
+    }
+
+    /// For the lease file; `wall` is seconds of Unix.
+    pub fn file(&self, now: Time, wall: u64) -> LeaseFile {
+        let saved = |address, holder: &Holder, until| {
+            let client_id = match &holder.client {
+                Client::Id(id) => Some(hex(id)),
+                Client::Station(_) => None,
+            };
+            SavedLease { address, mac: holder.mac, client_id, hostname: holder.hostname.clone(), until }
+        };
+        let leased = self.table.uses().filter_map(|(address, purpose, end)| match purpose {
+            // Rounded up: a promise is not shortened by writing it down.
+            Use::Leased(holder) => {
+                Some(saved(address, holder, wall + end.since(now).as_millis().div_ceil(1000) as u64))
+            }
+            _ => None,
+        });
+        let former = self.table.former();
+        let former =
+            former.map(|(address, holder, end)| saved(address, holder, wall.saturating_sub(now.since(end).as_secs())));
+        LeaseFile { saved: wall, leases: leased.chain(former).collect() }
+    }
+
+    /// Takes up the leases of before a restart; `wall` is seconds of Unix. Those that the configuration has no
+    /// place for any more are dropped. Gives how many are in force; [`Self::leases`] says which.
+    pub fn restore(&mut self, now: Time, wall: u64, file: &LeaseFile) -> usize {
+        // A wall clock before the moment of writing was not set yet: then it is taken to be that moment.
+        let wall = wall.max(file.saved);
+        let mut in_force = 0;
+        for lease in &file.leases {
+            let id = lease.client_id.as_deref().and_then(unhex);
+            let client = self.table.client(lease.mac, id.as_deref());
+            let hostname = lease.hostname.as_deref().and_then(printable);
+            let holder = Holder { client, mac: lease.mac, hostname };
+            let free = self.table.get(lease.address).is_none() && self.table.of(&holder.client).is_none();
+            if !free || !self.table.may_have(lease.mac, lease.address) {
+                continue;
+            }
+            match lease.until.checked_sub(wall) {
+                Some(left) if left > 0 => {
+                    // A file that was edited does not make a lease last for ever.
+                    let left = Duration::from_secs(left).min(YEAR);
+                    self.table.put(lease.address, Use::Leased(holder), now + left);
+                    in_force += 1;
+                }
+                // Time itself may be younger than that: the order among them is lost, and nothing else.
+                _ => self.table.remember(lease.address, holder, Time(0)),
+            }
+        }
+        in_force
+    }
+
+    fn event(&mut self, event: Event) {
+        self.out.push_back(Output::Event(event));
+    }
+
+    fn answer(&mut self, reply: Reply, request: &Request) {
+        match reply {
+            Reply::Offer(..) => self.counts.offers += 1,
+            Reply::Ack(..) | Reply::Parameters(_) => self.counts.acks += 1,
+            Reply::Nak(_) => self.counts.naks += 1,
+        }
+        self.out.push_back(Output::Send(reply.frame(request, &self.config)));
+    }
+
+    /// Uses whose time is over.
+    fn expire(&mut self, now: Time) {
+        while let Some((end, address)) = self.table.next().filter(|&(end, _)| end <= now) {
+            match self.table.remove(address) {
+                // Nobody answered the probe.
+                Some(Use::Probing(request, client)) => self.offer(end.max(now), address, client, &request),
+                Some(Use::Leased(holder)) => self.ended(address, holder, end),
+                Some(Use::Offered(_) | Use::Conflict) | None => (),
+            }
+        }
+    }
+
+    fn ended(&mut self, address: Ipv4Addr, holder: Holder, end: Time) {
+        self.event(Event::Ended { address, mac: holder.mac });
+        self.table.remember(address, holder, end);
+        self.unsaved = true;
+    }
+
+    fn set_aside(&mut self, now: Time, address: Ipv4Addr, by: Option<Mac>) {
+        self.counts.conflicts += 1;
+        self.table.put(address, Use::Conflict, now + CONFLICT);
+        self.event(Event::Conflict { address, by });
+    }
+
+    /// RFC 2131 4.3.1.
+    fn discover(&mut self, now: Time, request: Request) {
+        let client = self.table.client(request.mac, request.client_id.as_deref());
+        let Some(address) = self.table.choose(&client, request.mac, request.requested) else {
+            self.counts.full += 1;
+            if !std::mem::replace(&mut self.told_full, true) {
+                self.event(Event::Full);
+            }
+            return;
+        };
+        match self.table.get(address) {
+            Some((Use::Leased(_), _)) => {
+                self.answer(Reply::Offer(address, self.config.lease_time), &request);
+            }
+            Some((Use::Offered(_), _)) => {
+                self.table.remove(address);
+                self.offer(now, address, client, &request);
+            }
+            // Asked again before the answer: the probe goes on, the answer is to the later one.
+            Some(&(Use::Probing(..), end)) => {
+                self.table.remove(address);
+                self.table.put(address, Use::Probing(Box::new(request), client), end);
+            }
+            Some((Use::Conflict, _)) => (),
+            None if self.table.open >= MOST_OPEN => self.counts.limited += 1,
+            None => {
+                self.table.put(address, Use::Probing(Box::new(request), client), now + PROBE);
+                self.out.push_back(Output::Probe(address));
+            }
+        }
+    }
+
+    fn offer(&mut self, now: Time, address: Ipv4Addr, client: Client, request: &Request) {
+        let holder = Holder { client, mac: request.mac, hostname: request.hostname.clone() };
+        self.table.put(address, Use::Offered(holder), now + OFFER);
+        self.answer(Reply::Offer(address, self.config.lease_time), request);
+    }
+
+    /// RFC 2131 4.3.2: what a REQUEST is told by which of its fields are there.
+    fn request(&mut self, now: Time, request: &Request) {
+        let client = self.table.client(request.mac, request.client_id.as_deref());
+        let holds = self.table.of(&client);
+        match (request.ciaddr, request.server, request.requested) {
+            (None, Some(server), _) if server != self.config.address => {
+                self.counts.foreign += 1;
+                // It took another server's offer; ours is free again.
+                if let Some(address) = holds
+                    && let Some((Use::Offered(_), _)) = self.table.get(address)
+                {
+                    self.table.remove(address);
+                }
+            }
+            // SELECTING.
+            (None, Some(_), Some(wanted)) => {
+                let offered = matches!(self.table.get(wanted), Some((Use::Offered(_) | Use::Leased(_), _)));
+                if holds == Some(wanted) && offered {
+                    self.grant(now, wanted, client, request);
+                } else {
+                    self.answer(Reply::Nak("not offered, or no longer"), request);
+                }
+            }
+            // INIT-REBOOT.
+            (None, None, Some(wanted)) => self.known(now, wanted, client, false, request),
+            // RENEWING, straight to us; REBINDING, to everybody.
+            (Some(has), server, _) if server.is_none_or(|server| server == self.config.address) => {
+                self.known(now, has, client, request.to == self.config.address, request);
+            }
+            (Some(_), ..) => self.counts.foreign += 1,
+            (None, _, None) => self.counts.malformed += 1,
+        }
+    }
+
+    /// A client that has `address` already, it says. `trusted`: it was told by us, because it knows our address
+    /// (RFC 2131 4.3.2, RENEWING), even if we forgot.
+    fn known(&mut self, now: Time, address: Ipv4Addr, client: Client, trusted: bool, request: &Request) {
+        let leased = self.table.of(&client).filter(|&has| matches!(self.table.get(has), Some((Use::Leased(_), _))));
+        if leased == Some(address) {
+            self.grant(now, address, client, request);
+        } else if !self.config.in_subnet(address) {
+            self.answer(Reply::Nak("not an address of this network"), request);
+        } else if leased.is_some() {
+            self.answer(Reply::Nak("another address was leased"), request);
+        } else if self.table.taken(&client, address) {
+            self.answer(Reply::Nak("in use"), request);
+        } else if self.table.was(&client, request.mac, address) || trusted && self.table.may_have(request.mac, address)
+        {
+            self.grant(now, address, client, request);
+        } else if trusted {
+            self.answer(Reply::Nak("not an address of the pool"), request);
+        } else {
+            self.counts.unknown += 1;
+        }
+    }
+
+    fn grant(&mut self, now: Time, address: Ipv4Addr, client: Client, request: &Request) {
+        // An offer of another address, made since.
+        if let Some(other) = self.table.of(&client).filter(|&other| other != address) {
+            self.table.remove(other);
+        }
+        let (before, leased, promised) = match self.table.get(address) {
+            Some((Use::Leased(before), end)) => (Some(before.clone()), true, *end),
+            Some((Use::Offered(before), _)) => (Some(before.clone()), false, now),
+            _ => (None, false, now),
+        };
+        self.table.remove(address);
+        // Not every message has the name in it.
+        let hostname = request.hostname.clone().or_else(|| before.as_ref()?.hostname.clone());
+        let holder = Holder { client, mac: request.mac, hostname };
+        if let Some(before) = before.as_ref().filter(|before| leased && before.mac != holder.mac) {
+            self.event(Event::Ended { address, mac: before.mac });
+        }
+        if !leased || before.as_ref() != Some(&holder) {
+            self.event(Event::Leased { address, mac: holder.mac, hostname: holder.hostname.clone() });
+        }
+        // Never shorter than it was promised, if the lease time was made shorter since.
+        let end = (now + self.config.lease_time).max(promised);
+        self.table.put(address, Use::Leased(holder), end);
+        self.unsaved = true;
+        self.told_full = false;
+        self.answer(Reply::Ack(address, self.config.lease_time), request);
+    }
+
+    /// RFC 2131 4.3.3.
+    fn decline(&mut self, now: Time, request: &Request) {
+        let Some(holder) = self.leased_to(request, request.requested) else { return };
+        let Some(address) = request.requested else { return };
+        self.event(Event::Ended { address, mac: holder.mac });
+        self.unsaved = true;
+        self.set_aside(now, address, None);
+    }
+
+    /// RFC 2131 4.3.4.
+    fn release(&mut self, now: Time, request: &Request) {
+        let Some(holder) = self.leased_to(request, request.ciaddr) else { return };
+        let Some(address) = request.ciaddr else { return };
+        self.table.remove(address);
+        self.ended(address, holder, now);
+    }
+
+    /// Who holds it, if it is the client itself, and speaks to us.
+    fn leased_to(&self, request: &Request, address: Option<Ipv4Addr>) -> Option<Holder> {
+        let client = self.table.client(request.mac, request.client_id.as_deref());
+        let to_us = request.server.is_none_or(|server| server == self.config.address);
+        match self.table.get(address?) {
+            Some((Use::Leased(holder), _)) if to_us && holder.client == client => Some(holder.clone()),
+            _ => None,
+        }
+    }
+
+    /// RFC 2131 4.3.5: parameters, to an address of its own choice.
+    fn inform(&mut self, request: &Request) {
+        match request.ciaddr {
+            Some(address) if self.config.is_host(address) => self.answer(Reply::Parameters(address), request),
+            _ => self.counts.malformed += 1,
+        }
+    }
+}

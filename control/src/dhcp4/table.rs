@@ -1,0 +1,210 @@
+//! Which address is whose. Every look-up is by a tree or a hash: thousands of clients that do not exist cost little.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::Ipv4Addr;
+
+use hikyaku_dataplane::packet::Mac;
+use hikyaku_dataplane::time::Time;
+
+use super::Config;
+use super::wire::Request;
+
+/// By what a client is known again (RFC 2131 4.2): its identifier, or else its station.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Client {
+    Id(Vec<u8>),
+    Station(Mac),
+}
+
+/// Who has or had an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Holder {
+    pub client: Client,
+    pub mac: Mac,
+    pub hostname: Option<String>,
+}
+
+/// What an address is in use for.
+#[derive(Clone, Debug)]
+pub(super) enum Use {
+    /// Is somebody there? If not, the client is offered it.
+    Probing(Box<Request>, Client),
+    /// The client may ask for it.
+    Offered(Holder),
+    Leased(Holder),
+    /// Somebody has it that we know nothing of.
+    Conflict,
+}
+
+impl Use {
+    fn client(&self) -> Option<&Client> {
+        match self {
+            Self::Probing(_, client) => Some(client),
+            Self::Offered(holder) | Self::Leased(holder) => Some(&holder.client),
+            Self::Conflict => None,
+        }
+    }
+}
+
+/// All addresses that may be given out. A client has one at most.
+#[derive(Debug)]
+pub(super) struct Table {
+    reserved: HashMap<Mac, Ipv4Addr>,
+    uses: BTreeMap<Ipv4Addr, (Use, Time)>,
+    /// The `uses` by their ends.
+    ends: BTreeSet<(Time, Ipv4Addr)>,
+    by_client: HashMap<Client, Ipv4Addr>,
+    /// Who had an address last, and until when: it gets it again, and others only when nothing else is left.
+    former: BTreeMap<Ipv4Addr, (Holder, Time)>,
+    by_former_client: HashMap<Client, Ipv4Addr>,
+    /// The `former` by their ends.
+    oldest: BTreeSet<(Time, Ipv4Addr)>,
+    /// Of the pool, in no use and nobody's before.
+    unused: BTreeSet<Ipv4Addr>,
+    /// Of the pool, without ours and the reserved ones.
+    dynamic: BTreeSet<Ipv4Addr>,
+    /// How many are being probed or are offered.
+    pub open: usize,
+}
+
+impl Table {
+    pub(super) fn new(config: &Config) -> Self {
+        let reserved: HashMap<_, _> = config.reservations.iter().map(|r| (r.mac, r.address)).collect();
+        let (first, last) = (config.pool.start().to_bits(), config.pool.end().to_bits());
+        let mut dynamic: BTreeSet<_> = (first..=last).map(Ipv4Addr::from_bits).collect();
+        for taken in reserved.values().chain([&config.address]) {
+            dynamic.remove(taken);
+        }
+        Self {
+            reserved,
+            uses: BTreeMap::new(),
+            ends: BTreeSet::new(),
+            by_client: HashMap::new(),
+            former: BTreeMap::new(),
+            by_former_client: HashMap::new(),
+            oldest: BTreeSet::new(),
+            unused: dynamic.clone(),
+            dynamic,
+            open: 0,
+        }
+    }
+
+    /// A station with a reservation is itself, whatever it calls itself.
+    pub(super) fn client(&self, mac: Mac, id: Option<&[u8]>) -> Client {
+        match id {
+            Some(id) if !self.reserved.contains_key(&mac) => Client::Id(id.to_vec()),
+            _ => Client::Station(mac),
+        }
+    }
+
+    /// Whether `address` may be this station's at all.
+    pub(super) fn may_have(&self, mac: Mac, address: Ipv4Addr) -> bool {
+        self.dynamic.contains(&address) || self.reserved.get(&mac) == Some(&address)
+    }
+
+    pub(super) fn get(&self, address: Ipv4Addr) -> Option<&(Use, Time)> {
+        self.uses.get(&address)
+    }
+
+    /// The address in use for this client.
+    pub(super) fn of(&self, client: &Client) -> Option<Ipv4Addr> {
+        self.by_client.get(client).copied()
+    }
+
+    /// Whether somebody else uses `address`, or nobody can.
+    pub(super) fn taken(&self, client: &Client, address: Ipv4Addr) -> bool {
+        self.uses.get(&address).is_some_and(|(purpose, _)| purpose.client() != Some(client))
+    }
+
+    /// Whether `address` was this client's last, and still may be.
+    pub(super) fn was(&self, client: &Client, mac: Mac, address: Ipv4Addr) -> bool {
+        let had = self.by_former_client.get(client) == Some(&address);
+        had && !self.taken(client, address) && self.may_have(mac, address)
+    }
+
+    /// The address for a client (RFC 2131 4.3.1): the one that it has, the one that is reserved, the one that it had,
+    /// the one that it wants, one that nobody had, the one that was left the longest ago.
+    pub(super) fn choose(&self, client: &Client, mac: Mac, wanted: Option<Ipv4Addr>) -> Option<Ipv4Addr> {
+        let free = |address: &Ipv4Addr| !self.uses.contains_key(address);
+        let has = self.of(client);
+        let reserved = || self.reserved.get(&mac).copied().filter(free);
+        let had = || self.by_former_client.get(client).copied().filter(|&had| self.was(client, mac, had));
+        let wants = || wanted.filter(|address| self.unused.contains(address));
+        let new = || self.unused.first().copied();
+        let left = || self.oldest.iter().map(|&(_, address)| address).find(|a| free(a) && self.dynamic.contains(a));
+        has.or_else(reserved).or_else(had).or_else(wants).or_else(new).or_else(left)
+    }
+
+    /// Puts an address to this use until `end`. The caller has made sure that the client has no other.
+    pub(super) fn put(&mut self, address: Ipv4Addr, purpose: Use, end: Time) {
+        self.remove(address);
+        if let Some(client) = purpose.client() {
+            let before = self.by_client.insert(client.clone(), address);
+            debug_assert_eq!(before, None, "one address for a client");
+        }
+        if let Use::Leased(holder) = &purpose {
+            // Whose it was before does not matter any more, nor what this client had before.
+            self.forget(address);
+            if let Some(&had) = self.by_former_client.get(&holder.client) {
+                self.forget(had);
+            }
+        }
+        self.open += usize::from(matches!(purpose, Use::Probing(..) | Use::Offered(_)));
+        self.ends.insert((end, address));
+        self.uses.insert(address, (purpose, end));
+        self.unused.remove(&address);
+    }
+
+    /// In no use any more.
+    pub(super) fn remove(&mut self, address: Ipv4Addr) -> Option<Use> {
+        let (purpose, end) = self.uses.remove(&address)?;
+        self.ends.remove(&(end, address));
+        if let Some(client) = purpose.client() {
+            self.by_client.remove(client);
+        }
+        self.open -= usize::from(matches!(purpose, Use::Probing(..) | Use::Offered(_)));
+        self.unused_again(address);
+        Some(purpose)
+    }
+
+    fn forget(&mut self, address: Ipv4Addr) {
+        if let Some((holder, end)) = self.former.remove(&address) {
+            self.oldest.remove(&(end, address));
+            self.by_former_client.remove(&holder.client);
+            self.unused_again(address);
+        }
+    }
+
+    fn unused_again(&mut self, address: Ipv4Addr) {
+        let unused =
+            self.dynamic.contains(&address) && !self.uses.contains_key(&address) && !self.former.contains_key(&address);
+        if unused {
+            self.unused.insert(address);
+        }
+    }
+
+    /// `holder` had `address` until `end`.
+    pub(super) fn remember(&mut self, address: Ipv4Addr, holder: Holder, end: Time) {
+        self.forget(address);
+        if let Some(&other) = self.by_former_client.get(&holder.client) {
+            self.forget(other);
+        }
+        self.unused.remove(&address);
+        self.oldest.insert((end, address));
+        self.by_former_client.insert(holder.client.clone(), address);
+        self.former.insert(address, (holder, end));
+    }
+
+    /// The next use that ends.
+    pub(super) fn next(&self) -> Option<(Time, Ipv4Addr)> {
+        self.ends.first().copied()
+    }
+
+    pub(super) fn uses(&self) -> impl Iterator<Item = (Ipv4Addr, &Use, Time)> {
+        self.uses.iter().map(|(&address, (purpose, end))| (address, purpose, *end))
+    }
+
+    pub(super) fn former(&self) -> impl Iterator<Item = (Ipv4Addr, &Holder, Time)> {
+        self.former.iter().map(|(&address, (holder, end))| (address, holder, *end))
+    }
+}

@@ -1,0 +1,305 @@
+//! Frames in, frames out.
+//!
+//! dhcproto stops at the first option that it cannot read and says nothing, and trusts some lengths. So
+//! options are sifted first: those that the server reads, with lengths that hold.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use dhcproto::v4::{DhcpOption, Flags, HType, MAGIC, Message, MessageType, Opcode, OptionCode};
+use dhcproto::{Decodable, Decoder, Encodable};
+use etherparse::{LinkSlice, NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
+use hikyaku_dataplane::packet::Mac;
+
+use super::Config;
+
+const SERVER_PORT: u16 = dhcproto::v4::SERVER_PORT;
+const CLIENT_PORT: u16 = dhcproto::v4::CLIENT_PORT;
+
+/// The fixed fields and the magic cookie (RFC 2131 2, 3).
+const HEADER: usize = 240;
+
+/// What some clients drop a shorter message for (RFC 1542 2.1).
+const SHORTEST: usize = dhcproto::v4::MIN_PACKET_SIZE;
+
+/// The largest DHCP message that every client takes: 576 less IP and UDP headers (RFC 2131 2).
+const LARGEST: usize = 576 - 28;
+
+/// A client's message.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub kind: MessageType,
+    /// `chaddr`.
+    pub mac: Mac,
+    pub xid: u32,
+    pub flags: Flags,
+    /// Which the client says it has; `None` for 0.0.0.0.
+    pub ciaddr: Option<Ipv4Addr>,
+    /// Where the packet went to: our address, or everybody's.
+    pub to: Ipv4Addr,
+    /// Option 61.
+    pub client_id: Option<Vec<u8>>,
+    /// Option 50.
+    pub requested: Option<Ipv4Addr>,
+    /// Option 54.
+    pub server: Option<Ipv4Addr>,
+    /// Option 55; `None` is no wish.
+    pub wanted: Option<Vec<OptionCode>>,
+    /// Option 12, printable.
+    pub hostname: Option<String>,
+    /// Largest DHCP message that the client takes, bytes.
+    pub largest: usize,
+}
+
+/// Why a frame is no [`Request`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    NotForUs,
+    Malformed,
+    Relayed,
+}
+
+impl Request {
+    /// From a whole Ethernet frame.
+    pub(super) fn read(frame: &[u8], config: &Config) -> Result<Self, Refused> {
+        use Refused::{Malformed, NotForUs, Relayed};
+        let packet = SlicedPacket::from_ethernet(frame).map_err(|_| NotForUs)?;
+        let (Some(LinkSlice::Ethernet2(ethernet)), Some(NetSlice::Ipv4(ip))) = (&packet.link, &packet.net) else {
+            return Err(NotForUs);
+        };
+        let station = Mac(ethernet.destination());
+        let header = ip.header();
+        let to = header.destination_addr();
+        let addressed = [Mac::BROADCAST, config.mac].contains(&station)
+            && [Ipv4Addr::BROADCAST, config.broadcast(), config.address].contains(&to);
+        let Some(TransportSlice::Udp(udp)) = &packet.transport else { return Err(NotForUs) };
+        if !addressed
+            || !packet.link_exts.is_empty()
+            || ip.is_payload_fragmented()
+            || udp.destination_port() != SERVER_PORT
+        {
+            return Err(NotForUs);
+        }
+        if header.to_header().calc_header_checksum() != header.header_checksum() {
+            return Err(Malformed);
+        }
+        let computed = udp.to_header().calc_checksum_ipv4_raw(header.source(), header.destination(), udp.payload());
+        // RFC 768: zero is no checksum.
+        if udp.checksum() != 0 && computed != Ok(udp.checksum()) {
+            return Err(Malformed);
+        }
+        let message = message(udp.payload()).ok_or(Malformed)?;
+        if !message.giaddr().is_unspecified() {
+            return Err(Relayed);
+        }
+        let mac = Mac(message.chaddr().try_into().map_err(|_| Malformed)?);
+        if mac.is_group() || mac == Mac::default() || mac == config.mac {
+            return Err(Malformed);
+        }
+        let options = message.opts();
+        let address = |code| match options.get(code) {
+            Some(&(DhcpOption::RequestedIpAddress(address) | DhcpOption::ServerIdentifier(address))) => Some(address),
+            _ => None,
+        };
+        Ok(Self {
+            kind: options.msg_type().ok_or(Malformed)?,
+            mac,
+            xid: message.xid(),
+            flags: message.flags(),
+            ciaddr: Some(message.ciaddr()).filter(|address| !address.is_unspecified()),
+            to,
+            client_id: match options.get(OptionCode::ClientIdentifier) {
+                Some(DhcpOption::ClientIdentifier(id)) => Some(id.clone()),
+                _ => None,
+            },
+            requested: address(OptionCode::RequestedIpAddress),
+            server: address(OptionCode::ServerIdentifier),
+            wanted: match options.get(OptionCode::ParameterRequestList) {
+                Some(DhcpOption::ParameterRequestList(codes)) => Some(codes.clone()),
+                _ => None,
+            },
+            hostname: match options.get(OptionCode::Hostname) {
+                Some(DhcpOption::Hostname(name)) => printable(name),
+                _ => None,
+            },
+            largest: match options.get(OptionCode::MaxMessageSize) {
+                // RFC 2132 9.10: of the whole datagram, at least 576.
+                Some(&DhcpOption::MaxMessageSize(size)) => usize::from(size).saturating_sub(28).max(LARGEST),
+                _ => LARGEST,
+            },
+        })
+    }
+}
+
+/// For people: a name that a client made up.
+pub(super) fn printable(name: &str) -> Option<String> {
+    let name: String = name.chars().filter(|c| !c.is_control() && *c != '\u{fffd}').take(63).collect();
+    (!name.is_empty()).then_some(name)
+}
+
+/// A BOOTREQUEST from an Ethernet station, with the options that we read.
+fn message(bytes: &[u8]) -> Option<Message> {
+    let (header, options) = bytes.split_at_checked(HEADER)?;
+    if header[..3] != [Opcode::BootRequest.into(), HType::Eth.into(), 6] || header[236..] != MAGIC {
+        return None;
+    }
+    let mut sifted = Sifted { out: header.to_vec(), kept: Vec::new(), overload: 0 };
+    sifted.sift(options)?;
+    // RFC 2131 4.1: options may go on in the fields of boot file and server name, in that order.
+    if sifted.overload & 1 != 0 {
+        sifted.sift(&header[108..236])?;
+    }
+    if sifted.overload & 2 != 0 {
+        sifted.sift(&header[44..108])?;
+    }
+    sifted.out.push(OptionCode::End.into());
+    let message = Message::decode(&mut Decoder::new(&sifted.out)).ok()?;
+    (message.opts().len() == sifted.kept.len()).then_some(message)
+}
+
+struct Sifted {
+    out: Vec<u8>,
+    kept: Vec<u8>,
+    overload: u8,
+}
+
+impl Sifted {
+    fn sift(&mut self, mut bytes: &[u8]) -> Option<()> {
+        loop {
+            let (code, rest) = match *bytes {
+                // Some clients leave out the end.
+                [] | [255, ..] => return Some(()),
+                [0, ref rest @ ..] => {
+                    bytes = rest;
+                    continue;
+                }
+                [code, ref rest @ ..] => (code, rest),
+            };
+            let (&len, rest) = rest.split_first()?;
+            let (body, rest) = rest.split_at_checked(len.into())?;
+            bytes = rest;
+            // An option that comes twice counts as it came first.
+            let known = match code {
+                12 => !body.is_empty(),
+                50 | 54 => body.len() == 4,
+                53 => body.len() == 1,
+                55 => !body.is_empty(),
+                57 => body.len() == 2,
+                // RFC 2132 9.14: type and at least a byte.
+                61 => body.len() >= 2,
+                52 => {
+                    self.overload |= body.first().copied().unwrap_or(0);
+                    false
+                }
+                _ => false,
+            };
+            if !known || self.kept.contains(&code) {
+                continue;
+            }
+            // Names are for people; dhcproto wants them in UTF-8.
+            let name = String::from_utf8_lossy(body);
+            let body = if code == 12 { name.as_bytes() } else { body };
+            let body = if body.len() > 255 { continue } else { body };
+            self.kept.push(code);
+            self.out.extend([code, body.len() as u8]);
+            self.out.extend(body);
+        }
+    }
+}
+
+/// What we answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reply {
+    /// An address to take, for so long.
+    Offer(Ipv4Addr, Duration),
+    /// It is the client's, for so long.
+    Ack(Ipv4Addr, Duration),
+    /// To an INFORM: parameters without a lease.
+    Parameters(Ipv4Addr),
+    /// Not this address.
+    Nak(&'static str),
+}
+
+impl Reply {
+    /// The whole Ethernet frame.
+    pub(super) fn frame(&self, request: &Request, config: &Config) -> Vec<u8> {
+        let none = Ipv4Addr::UNSPECIFIED;
+        let (kind, ciaddr, yiaddr) = match *self {
+            Self::Offer(address, _) => (MessageType::Offer, none, address),
+            Self::Ack(address, _) => (MessageType::Ack, request.ciaddr.unwrap_or(none), address),
+            Self::Parameters(address) => (MessageType::Ack, address, none),
+            Self::Nak(_) => (MessageType::Nak, none, none),
+        };
+        let mut message = Message::new_with_id(request.xid, ciaddr, yiaddr, none, none, &request.mac.0);
+        message.set_opcode(Opcode::BootReply).set_flags(request.flags);
+        let options = message.opts_mut();
+        options.insert(DhcpOption::MessageType(kind));
+        options.insert(DhcpOption::ServerIdentifier(config.address));
+        // RFC 6842 3: always, if the client sent it.
+        if let Some(id) = &request.client_id {
+            options.insert(DhcpOption::ClientIdentifier(id.clone()));
+        }
+        match *self {
+            Self::Offer(_, time) | Self::Ack(_, time) => {
+                let seconds = time.as_secs() as u32;
+                options.insert(DhcpOption::AddressLeaseTime(seconds));
+                // RFC 2131 4.4.5.
+                options.insert(DhcpOption::Renewal(seconds / 2));
+                options.insert(DhcpOption::Rebinding((u64::from(seconds) * 7 / 8) as u32));
+            }
+            Self::Nak(why) => drop(options.insert(DhcpOption::Message(why.to_owned()))),
+            Self::Parameters(_) => (),
+        }
+        if !matches!(self, Self::Nak(_)) {
+            options.insert(DhcpOption::SubnetMask(config.mask()));
+            let dns = if config.dns.is_empty() { vec![config.address] } else { config.dns.clone() };
+            let parameters = [
+                Some(DhcpOption::Router(vec![config.address])),
+                Some(DhcpOption::DomainNameServer(dns)),
+                config.mtu.map(DhcpOption::InterfaceMtu),
+                config.domain.clone().map(DhcpOption::DomainName),
+            ];
+            for parameter in parameters.into_iter().flatten() {
+                let code = OptionCode::from(&parameter);
+                if request.wanted.as_ref().is_none_or(|wanted| wanted.contains(&code)) {
+                    options.insert(parameter);
+                }
+            }
+        }
+        let mut bytes = encoded(&message);
+        // What a client can do without, if it has no room: a long domain beside a long identifier.
+        for code in [OptionCode::DomainName, OptionCode::InterfaceMtu, OptionCode::Message] {
+            if bytes.len() > request.largest {
+                message.opts_mut().remove(code);
+                bytes = encoded(&message);
+            }
+        }
+        bytes.resize(bytes.len().max(SHORTEST), 0);
+
+        // RFC 2131 4.1.
+        let (station, to) = match *self {
+            Self::Nak(_) => (Mac::BROADCAST, Ipv4Addr::BROADCAST),
+            _ if !ciaddr.is_unspecified() => (request.mac, ciaddr),
+            _ if request.flags.broadcast() => (Mac::BROADCAST, Ipv4Addr::BROADCAST),
+            _ => (request.mac, yiaddr),
+        };
+        let builder = PacketBuilder::ethernet2(config.mac.0, station.0)
+            .ipv4(config.address.octets(), to.octets(), 64)
+            .udp(SERVER_PORT, CLIENT_PORT);
+        let mut frame = Vec::with_capacity(builder.size(bytes.len()));
+        builder.write(&mut frame, &bytes).expect("a DHCP message fits a datagram, and a vector has room");
+        frame
+    }
+}
+
+fn encoded(message: &Message) -> Vec<u8> {
+    message.to_vec().expect("options of at most 255 bytes")
+}
+
+/// Reads a frame as the server would: for fuzzing.
+pub fn fuzz(frame: &[u8], config: &Config) {
+    if let Ok(request) = Request::read(frame, config) {
+        Reply::Nak("").frame(&request, config);
+        Reply::Ack(Ipv4Addr::BROADCAST, Duration::from_secs(1)).frame(&request, config);
+    }
+}

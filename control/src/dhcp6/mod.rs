@@ -1,0 +1,325 @@
+//! The DHCPv6 client (RFC 8415): information-request, delegated prefixes, addresses.
+//!
+//! One binding, one exchange at a time. What is not done: unicast to servers (RFC 8415 18.2 lets a client
+//! do without it, and many lines have no route for it), temporary addresses, authentication other than that of Reconfigure.
+
+mod client;
+mod duid;
+mod exchange;
+mod information;
+mod lease;
+mod outgoing;
+mod reconfigure;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+use dhcproto::v6::Status;
+use hikyaku_dataplane::packet::Mac;
+use serde::Serialize;
+use thiserror::Error;
+
+pub use client::Client;
+pub use duid::{Duid, DuidError};
+pub use information::{Information, S46Container};
+pub use lease::{Lease, Leased, Prefix, PrefixError, SavedLease};
+pub use wire::{MAX_DATAGRAM, Malformed, fuzz};
+
+/// The port that the client hears.
+pub const CLIENT_PORT: u16 = dhcproto::v6::CLIENT_PORT;
+
+/// The port that servers and relays hear.
+pub const SERVER_PORT: u16 = dhcproto::v6::SERVER_PORT;
+
+/// All_DHCP_Relay_Agents_and_Servers (RFC 8415 7.1): where every message goes.
+pub const SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
+
+/// What is asked of a server, as the router advertisements say (RFC 4861 4.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Nothing.
+    #[default]
+    Off,
+    /// The O flag: resolvers and the like.
+    Stateless,
+    /// The M flag: leases too.
+    Stateful,
+}
+
+/// What leases a binding needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// A prefix; an address is not asked for.
+    Prefix,
+    /// A prefix, and an address if the server has one: it is not waited for.
+    PrefixAndAddress,
+    /// An address; a prefix is not asked for.
+    Address,
+}
+
+/// How the client is to behave.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Of the interface, permanently: the DUID is made of it.
+    pub mac: Mac,
+    /// The identity associations' id, the same after every restart (RFC 8415 12).
+    pub iaid: u32,
+    /// What a binding needs.
+    pub want: Want,
+    /// The prefix length to ask for, bits; a server may give another.
+    pub prefix_len: Option<u8>,
+    /// Do without Advertise and Request where the server can (RFC 8415 18.2.1).
+    pub rapid_commit: bool,
+    /// Accept Reconfigure messages that are signed with the server's key (RFC 8415 18.2.11).
+    pub reconfigure: bool,
+}
+
+impl Config {
+    /// A prefix of any length, no rapid commit, no Reconfigure; the IAID is the end of the address.
+    pub fn new(mac: Mac) -> Self {
+        let [_, _, iaid @ ..] = mac.0;
+        let iaid = u32::from_be_bytes(iaid);
+        Self { mac, iaid, want: Want::Prefix, prefix_len: None, rapid_commit: false, reconfigure: false }
+    }
+}
+
+/// What the client is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Nothing.
+    Off,
+    /// Looking for servers: Solicit.
+    Soliciting,
+    /// Asking one for what it offered: Request.
+    Requesting,
+    /// Having leases, T1 not reached.
+    Bound,
+    /// Past T1: Renew, to the server that gave the leases.
+    Renewing,
+    /// Past T2: Rebind, to any server.
+    Rebinding,
+    /// Asking whether the leases still hold, after a restart or when the link came up: Rebind or Confirm.
+    Verifying,
+    /// Telling that an address is in use by somebody else: Decline.
+    Declining,
+    /// Giving the leases back: Release.
+    Releasing,
+    /// Asking for everything but leases: Information-request.
+    Asking,
+    /// Having it, until it is to be refreshed.
+    Informed,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::Soliciting => "soliciting",
+            Self::Requesting => "requesting",
+            Self::Bound => "bound",
+            Self::Renewing => "renewing",
+            Self::Rebinding => "rebinding",
+            Self::Verifying => "verifying",
+            Self::Declining => "declining",
+            Self::Releasing => "releasing",
+            Self::Asking => "asking",
+            Self::Informed => "informed",
+        })
+    }
+}
+
+/// What [`Client::poll`] gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// A UDP payload from our link-local address and [`CLIENT_PORT`] to [`SERVER_PORT`].
+    Send {
+        /// Always [`SERVERS`].
+        to: Ipv6Addr,
+        /// The message.
+        payload: Vec<u8>,
+    },
+    /// Something changed: the getters say what is so now.
+    Event(Event),
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// First leases.
+    Bound {
+        /// Who gave them.
+        server: Duid,
+        /// The prefixes.
+        prefixes: Vec<Prefix>,
+        /// The addresses.
+        addresses: Vec<Ipv6Addr>,
+    },
+    /// Leases of before a restart, in use while a server is asked about them.
+    Resumed {
+        /// The prefixes.
+        prefixes: Vec<Prefix>,
+        /// The addresses.
+        addresses: Vec<Ipv6Addr>,
+    },
+    /// The same leases, with new lifetimes.
+    Renewed,
+    /// Other leases than before.
+    Changed {
+        /// The prefixes before.
+        old: Vec<Prefix>,
+        /// The prefixes now.
+        new: Vec<Prefix>,
+        /// The addresses now.
+        addresses: Vec<Ipv6Addr>,
+    },
+    /// No leases any more: they ended, or the server took them back.
+    Lost {
+        /// The prefixes that are gone.
+        prefixes: Vec<Prefix>,
+        /// The addresses that are gone.
+        addresses: Vec<Ipv6Addr>,
+    },
+    /// [`Information`] is not what it was.
+    Informed,
+    /// [`State::Releasing`] is over.
+    Released,
+    /// Something that a person may want to know of. Said once, not each time it happens again.
+    Failed(Failure),
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |f: &mut fmt::Formatter<'_>, prefixes: &[Prefix], addresses: &[Ipv6Addr]| {
+            let all = prefixes.iter().map(Prefix::to_string).chain(addresses.iter().map(Ipv6Addr::to_string));
+            f.write_str(&all.collect::<Vec<_>>().join(", "))
+        };
+        match self {
+            Self::Bound { server, prefixes, addresses } => {
+                list(f, prefixes, addresses)?;
+                write!(f, " leased by server {server}")
+            }
+            Self::Resumed { prefixes, addresses } => {
+                list(f, prefixes, addresses)?;
+                f.write_str(": leased before the restart, the server is asked whether they still are")
+            }
+            Self::Renewed => f.write_str("leases renewed"),
+            Self::Changed { old, new, addresses } => {
+                list(f, new, addresses)?;
+                f.write_str(" leased, instead of ")?;
+                list(f, old, &[])
+            }
+            Self::Lost { prefixes, addresses } => {
+                list(f, prefixes, addresses)?;
+                f.write_str(": leased no longer")
+            }
+            Self::Informed => f.write_str("the server's information is new"),
+            Self::Released => f.write_str("leases given back"),
+            Self::Failed(failure) => failure.fmt(f),
+        }
+    }
+}
+
+/// Why there are no leases, or no news of them.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Failure {
+    /// Solicit or Information-request without any answer so far.
+    #[error("no DHCPv6 server answered {0} messages; still asking: check the line, and that it offers DHCPv6")]
+    Silence(u32),
+    /// An Advertise or Reply without what we need.
+    #[error("DHCPv6 server {server} gives nothing: {status}{}{words}", if words.is_empty() { "" } else { ": " })]
+    Refused {
+        /// Who.
+        server: Duid,
+        /// Its status code.
+        status: StatusName,
+        /// Its words, printable, cut after 100 characters.
+        words: String,
+    },
+    /// The Request was sent as often as it may.
+    #[error("DHCPv6 server {0} offered a lease and did not answer the request for it")]
+    RequestUnanswered(Duid),
+    /// T2 was reached.
+    #[error("DHCPv6 server {0} does not renew the lease; now any server is asked")]
+    RenewUnanswered(Duid),
+}
+
+/// A status code, by its name in RFC 8415 21.13.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatusName(pub Status);
+
+impl fmt::Display for StatusName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Status::Success => f.write_str("it says nothing about it"),
+            Status::Unknown(code) => write!(f, "status {code}"),
+            status => write!(f, "{status:?}"),
+        }
+    }
+}
+
+/// What was sent and heard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Messages sent.
+    pub sent: u64,
+    /// Answers that were taken.
+    pub taken: u64,
+    /// Refused as a whole: [`Malformed`].
+    pub malformed: u64,
+    /// From a source that is not link-local.
+    pub not_link_local: u64,
+    /// Not an answer to our message: other transaction, other client, no server or not the one that was asked.
+    pub foreign: u64,
+    /// A message that a server does not send, or not now.
+    pub unexpected: u64,
+    /// Reconfigure messages that were not asked for or not signed.
+    pub reconfigure_refused: u64,
+    /// Answers that said no.
+    pub refused: u64,
+}
+
+/// Everything there is to know, for show and the lease file. Times are seconds from now; `None` is never.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Facts {
+    /// What it is doing.
+    pub state: State,
+    /// What it was told to do.
+    pub mode: Mode,
+    /// Ours.
+    pub client: Duid,
+    /// Who gave the leases, or the information.
+    pub server: Option<Duid>,
+    /// Delegated prefixes.
+    pub prefixes: Vec<Fact<Prefix>>,
+    /// Addresses.
+    pub addresses: Vec<Fact<Ipv6Addr>>,
+    /// When to renew.
+    pub t1: Option<u64>,
+    /// When to ask any server.
+    pub t2: Option<u64>,
+    /// When the last lease ends.
+    pub expires: Option<u64>,
+    /// When information is asked for again.
+    pub refresh: Option<u64>,
+    /// Everything but leases.
+    #[serde(flatten)]
+    pub information: Information,
+    /// What was sent and heard.
+    pub counts: Counts,
+}
+
+/// One lease in [`Facts`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fact<T> {
+    /// The prefix or address.
+    pub what: T,
+    /// Seconds of the preferred lifetime that are left.
+    pub preferred: Option<u64>,
+    /// Seconds of the valid lifetime that are left.
+    pub valid: Option<u64>,
+}

@@ -1,0 +1,420 @@
+//! The line's routers: router solicitation and advertisements, prefixes, SLAAC.
+//!
+//! The host side of RFC 4861 6.3, 4862 5.5, 8106, 4191 (a host of type C) and 7559. Duplicate address
+//! detection and neighbour unreachability detection are done elsewhere and told to [`Line`].
+//!
+//! [`Advertisement::parse`] takes any bytes and is what to fuzz; `Line::hear` on top of it holds state of
+//! bounded size.
+
+mod advertisement;
+mod event;
+mod facts;
+mod interface_id;
+mod kept;
+mod lifetime;
+mod prefixes;
+mod routers;
+mod solicit;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use hikyaku_dataplane::packet::Mac;
+use hikyaku_dataplane::time::Time;
+use serde::Serialize;
+
+pub use advertisement::{
+    Advertisement, MAX_DOMAINS, MAX_PREFIXES, MAX_RESOLVERS, MAX_ROUTES, Preference, PrefixOption, Refusal, RouteOption,
+};
+pub use event::Event;
+pub use facts::{Address, LineFacts, Prefix, Resolver, Route, Router, SearchDomain};
+pub use interface_id::{InterfaceId, Token, TokenError};
+pub use lifetime::Lifetime;
+pub use routers::MAX_ROUTERS;
+
+use kept::Kept;
+use prefixes::Prefixes;
+use routers::{Parameters, Routers};
+use solicit::Solicitor;
+
+/// RFC 8200 5: no link carries less.
+const MIN_MTU: u16 = 1280;
+/// RFC 4861 10, and what a router leaves open (RFC 1700's default TTL).
+const REACHABLE_TIME: Duration = Duration::from_secs(30);
+const RETRANS_TIMER: Duration = Duration::from_secs(1);
+const HOP_LIMIT: u8 = 64;
+
+/// How our end of the line is.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Our Ethernet address.
+    pub mac: Mac,
+    /// Largest IP packet of the link, bytes; routers may say less.
+    pub mtu: u16,
+    /// How addresses are made.
+    pub interface_id: InterfaceId,
+}
+
+/// What [`Line::poll`] returns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// An IPv6 packet.
+    Send(Vec<u8>),
+    /// Something in [`Line::facts`] is other than before, besides the seconds that are left. Lifetimes
+    /// that an advertisement renewed are no change.
+    Changed,
+    /// For the log.
+    Event(Event),
+}
+
+/// How often what happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Solicitations sent.
+    pub solicitations: u64,
+    /// Advertisements taken.
+    pub advertisements: u64,
+    /// Packets that were none, or not to be believed ([`Refusal`]).
+    pub refused: u64,
+    /// Options of advertisements left out: wrong length, senseless value, or too many.
+    pub options_ignored: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct RouteKey {
+    prefix: Ipv6Addr,
+    length: u8,
+    router: Ipv6Addr,
+    preference: Preference,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Line {
+    config: Config,
+    link_up: bool,
+    /// Ours, if duplicate address detection let it pass.
+    link_local: Option<Ipv6Addr>,
+    solicitor: Solicitor,
+    routers: Routers,
+    /// Of the last advertisement, for when no router is left.
+    last: Parameters,
+    prefixes: Prefixes,
+    routes: Kept<RouteKey>,
+    resolvers: Kept<Ipv6Addr>,
+    domains: Kept<String>,
+    /// No router, or none that answers: what [`Self::settle`] saw last.
+    lost: bool,
+    /// As last told by [`Output::Changed`].
+    told: LineFacts,
+    /// When [`Self::settle`] ran last.
+    settled: Time,
+    mtu_refused: Option<(Ipv6Addr, u32)>,
+    outputs: VecDeque<Output>,
+    /// How often what happened.
+    pub counts: Counts,
+    /// Why a packet was refused last.
+    pub last_refusal: Option<Refusal>,
+}
+
+impl Line {
+    /// Silent until [`Self::link_up`].
+    pub fn new(config: Config) -> Self {
+        let told = LineFacts {
+            routers: Vec::new(),
+            managed: false,
+            other: false,
+            prefixes: Vec::new(),
+            addresses: Vec::new(),
+            routes: Vec::new(),
+            mtu: config.mtu,
+            hop_limit: HOP_LIMIT,
+            reachable_time: REACHABLE_TIME,
+            retrans_timer: RETRANS_TIMER,
+            rdnss: Vec::new(),
+            dnssl: Vec::new(),
+        };
+        Self {
+            config,
+            link_up: false,
+            link_local: None,
+            solicitor: Solicitor::default(),
+            routers: Routers::default(),
+            last: Parameters::default(),
+            prefixes: Prefixes::default(),
+            routes: Kept::new(MAX_ROUTES),
+            resolvers: Kept::new(MAX_RESOLVERS),
+            domains: Kept::new(MAX_DOMAINS),
+            lost: true,
+            told,
+            settled: Time::default(),
+            mtu_refused: None,
+            outputs: VecDeque::new(),
+            counts: Counts::default(),
+            last_refusal: None,
+        }
+    }
+
+    /// The link carries packets (again). `link_local` is our address if it is known to be nobody else's;
+    /// without it solicitations come from `::`. Call it again when it is ready. What was known stays: a
+    /// cable that was out for a second ends nothing; routers are asked anew.
+    pub fn link_up(&mut self, now: Time, link_local: Option<Ipv6Addr>) {
+        let again = self.link_up;
+        (self.link_up, self.link_local) = (true, link_local);
+        // An address that became ready while the question waits or was answered needs no new question.
+        if !again {
+            self.solicitor.start(now);
+        }
+    }
+
+    /// Nothing can be sent; lifetimes go on.
+    pub fn link_down(&mut self) {
+        self.link_up = false;
+        self.solicitor.stop();
+    }
+
+    /// An IPv6 packet came in on the line.
+    pub fn hear(&mut self, now: Time, packet: &[u8]) {
+        match Advertisement::parse(packet) {
+            Ok(heard) => self.hear_advertisement(now, &heard),
+            Err(refusal) => {
+                self.counts.refused += 1;
+                self.last_refusal = Some(refusal);
+            }
+        }
+    }
+
+    fn hear_advertisement(&mut self, now: Time, heard: &Advertisement) {
+        self.settle(now);
+        self.counts.advertisements += 1;
+        self.counts.options_ignored += u64::from(heard.ignored);
+        let mut heard = heard.clone();
+        if let Some(mtu) = heard.mtu.take_if(|mtu| !self.mtu_range().contains(mtu)) {
+            self.counts.options_ignored += 1;
+            let router = heard.router;
+            if self.mtu_refused.replace((router, mtu)) != Some((router, mtu)) {
+                self.event(Event::MtuRefused { router, mtu, most: self.config.mtu });
+            }
+        }
+        self.hear_router(now, &heard);
+        self.last.hear(&heard);
+        let outputs = &mut self.outputs;
+        let mut event = |e| outputs.push_back(Output::Event(e));
+        self.prefixes.hear(now, heard.router, &heard.prefixes, &self.config.interface_id, &mut event);
+        let router = heard.router;
+        for &RouteOption { prefix, length, preference, lifetime } in heard.routes.iter().filter(|r| r.length > 0) {
+            let key = RouteKey { prefix, length, router, preference };
+            self.routes.hear(now, key, lifetime, |k| (k.prefix, k.length, k.router) == (prefix, length, router));
+        }
+        for &(address, lifetime) in &heard.resolvers {
+            self.resolvers.hear(now, address, lifetime, |&kept| kept == address);
+        }
+        for (domain, lifetime) in &heard.domains {
+            self.domains.hear(now, domain.clone(), *lifetime, |kept| kept.eq_ignore_ascii_case(domain));
+        }
+        self.settle(now);
+    }
+
+    fn hear_router(&mut self, now: Time, heard: &Advertisement) {
+        // RFC 4191 3.1: a route to ::/0 overrides lifetime and preference of the header.
+        let header = (heard.preference, Lifetime::Seconds(heard.lifetime.into()));
+        let default = heard.routes.iter().rfind(|r| r.length == 0).map(|r| (r.preference, r.lifetime));
+        let (preference, lifetime) = default.unwrap_or(header);
+        let address = heard.router;
+        let (is_new, gone) = self.routers.hear(now, heard, preference, lifetime.end(now));
+        match gone {
+            Some(address) if lifetime.is_zero() => self.event(Event::RouterWithdrawn { address }),
+            Some(address) => self.event(Event::RouterForgotten { address }),
+            None => {}
+        }
+        if is_new {
+            self.event(Event::RouterFound { address });
+        }
+        // RFC 7559 2: only an advertisement that gives a default router is an answer.
+        if !lifetime.is_zero() {
+            self.solicitor.stop();
+        }
+    }
+
+    /// Neighbour unreachability detection: `router` does not answer. Another one is used, if there is one.
+    pub fn unreachable(&mut self, now: Time, router: Ipv6Addr) {
+        self.routers.unreachable(now, router);
+        self.settle(now);
+    }
+
+    /// `router` does answer.
+    pub fn reachable(&mut self, now: Time, router: Ipv6Addr) {
+        self.routers.reachable(router);
+        self.settle(now);
+    }
+
+    /// A neighbour advertisement of `router` has no router flag any more (RFC 4861 7.2.5).
+    pub fn no_router(&mut self, now: Time, router: Ipv6Addr) {
+        if self.routers.remove(router) {
+            self.event(Event::RouterWithdrawn { address: router });
+        }
+        self.settle(now);
+    }
+
+    /// Duplicate address detection: somebody else has `address`.
+    pub fn duplicate(&mut self, now: Time, address: Ipv6Addr) {
+        let outputs = &mut self.outputs;
+        let mut event = |e| outputs.push_back(Output::Event(e));
+        self.prefixes.duplicate(now, address, &self.config.interface_id, &mut event);
+        self.settle(now);
+    }
+
+    /// What to do. Call until `None`.
+    pub fn poll(&mut self, now: Time) -> Option<Output> {
+        self.settle(now);
+        if self.solicitor.is_due(now) {
+            self.counts.solicitations += 1;
+            self.outputs.push_back(Output::Send(solicit::solicitation(self.link_local, self.config.mac)));
+        }
+        self.outputs.pop_front()
+    }
+
+    /// When to poll again if nothing happens.
+    pub fn next(&self) -> Option<Time> {
+        let now = self.settled;
+        let pending = (!self.outputs.is_empty()).then_some(now);
+        let kept = [self.routes.next(), self.resolvers.next(), self.domains.next()];
+        let machines = [pending, self.solicitor.next(), self.routers.next(now), self.prefixes.next(now)];
+        machines.into_iter().chain(kept).flatten().filter(|&t| t != lifetime::NEVER).min()
+    }
+
+    /// All that is known.
+    pub fn facts(&self, now: Time) -> LineFacts {
+        self.facts_with(now, |end| Lifetime::left(end, now))
+    }
+
+    /// Where a packet goes: its destination itself if that is on the link, else a router.
+    pub fn next_hop(&self, now: Time, destination: Ipv6Addr) -> Option<Ipv6Addr> {
+        if destination.is_unicast_link_local() || destination.is_multicast() || self.prefixes.is_on_link(destination) {
+            return Some(destination);
+        }
+        // RFC 4191 3.2: the longest prefix with a router that may be reachable, then preference.
+        let matching = self.routes.iter().map(|(route, _)| route);
+        let matching = matching.filter(|r| advertisement::masked(destination, r.length) == Some(r.prefix));
+        let usable = matching.filter(|r| !self.routers.is_held(now, r.router));
+        let special = usable.max_by_key(|r| (r.length, r.preference)).map(|r| r.router);
+        special.or_else(|| self.routers.best(now).map(|r| r.address))
+    }
+
+    fn mtu_range(&self) -> std::ops::RangeInclusive<u32> {
+        MIN_MTU.into()..=self.config.mtu.into()
+    }
+
+    fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    /// Ends what is over at `now`, asks for routers if the last one was lost, and says what changed.
+    fn settle(&mut self, now: Time) {
+        self.settled = now;
+        for address in self.routers.expire(now) {
+            self.event(Event::RouterExpired { address });
+        }
+        let outputs = &mut self.outputs;
+        self.prefixes.expire(now, &self.config.interface_id, &mut |e| outputs.push_back(Output::Event(e)));
+        self.routes.expire(now);
+        self.resolvers.expire(now);
+        self.domains.expire(now);
+
+        let lost = self.routers.best(now).is_none_or(|r| r.is_held(now));
+        // At the moment of the loss only: a dead router's advertisements must not make us ask again each time.
+        if lost && !self.lost && self.link_up {
+            self.solicitor.start(now);
+        }
+        self.lost = lost;
+
+        let facts = self.facts_with(now, |end| if end > now { Lifetime::Forever } else { Lifetime::Seconds(0) });
+        if facts == self.told {
+            return;
+        }
+        let old = std::mem::replace(&mut self.told, facts);
+        let new = &self.told;
+        let mut events = Vec::new();
+        if old.default_router() != new.default_router() {
+            events.push(Event::RouterInUse { address: new.default_router() });
+        }
+        if (old.managed, old.other) != (new.managed, new.other) {
+            events.push(Event::Flags { managed: new.managed, other: new.other });
+        }
+        if old.mtu != new.mtu {
+            events.push(Event::Mtu { old: old.mtu, new: new.mtu });
+        }
+        self.outputs.extend(events.into_iter().map(Output::Event));
+        // One is enough, however much happened before somebody asked.
+        if !self.outputs.contains(&Output::Changed) {
+            self.outputs.push_back(Output::Changed);
+        }
+    }
+
+    fn facts_with(&self, now: Time, left: impl Fn(Time) -> Lifetime) -> LineFacts {
+        let routers = self.routers.sorted(now);
+        let parameters = routers.first().map_or(self.last, |r| r.parameters);
+        let prefixes = self.prefixes.sorted(now);
+        let address = |e: &&prefixes::Entry| {
+            let autonomous = e.autonomous?;
+            Some(Address {
+                address: autonomous.address?,
+                deprecated: e.is_deprecated(now),
+                preferred: left(autonomous.preferred),
+                valid: left(autonomous.valid),
+            })
+        };
+        LineFacts {
+            addresses: prefixes.iter().filter_map(address).collect(),
+            routers: routers
+                .iter()
+                .map(|r| Router {
+                    address: r.address,
+                    mac: r.mac,
+                    preference: r.preference,
+                    lifetime: left(r.end),
+                    unreachable: r.is_held(now),
+                })
+                .collect(),
+            managed: parameters.managed,
+            other: parameters.other,
+            prefixes: prefixes
+                .iter()
+                .map(|e| Prefix {
+                    prefix: e.prefix,
+                    length: e.length,
+                    router: e.router,
+                    on_link: e.on_link.is_some(),
+                    autonomous: e.autonomous.is_some(),
+                    deprecated: e.is_deprecated(now),
+                    preferred: left(e.autonomous.map_or(e.end(), |a| a.preferred)),
+                    valid: left(e.end()),
+                })
+                .collect(),
+            routes: self
+                .routes
+                .iter()
+                .map(|(route, end)| Route {
+                    prefix: route.prefix,
+                    length: route.length,
+                    router: route.router,
+                    preference: route.preference,
+                    lifetime: left(end),
+                })
+                .collect(),
+            mtu: parameters.mtu.map_or(self.config.mtu, |mtu| mtu as u16),
+            hop_limit: parameters.hop_limit.unwrap_or(HOP_LIMIT),
+            reachable_time: parameters.reachable_time.unwrap_or(REACHABLE_TIME),
+            retrans_timer: parameters.retrans_timer.unwrap_or(RETRANS_TIMER),
+            rdnss: self.resolvers.iter().map(|(&address, end)| Resolver { address, lifetime: left(end) }).collect(),
+            dnssl: self
+                .domains
+                .iter()
+                .map(|(domain, end)| SearchDomain { domain: domain.clone(), lifetime: left(end) })
+                .collect(),
+        }
+    }
+}

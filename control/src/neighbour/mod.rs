@@ -1,0 +1,532 @@
+//! ARP and NDP on one link: resolution, unreachability, duplicate address detection, our addresses defended.
+//!
+//! RFC 826 and 5227 for IPv4; RFC 4861 and 4862 for IPv6, with RFC 7527 (looped detection), 7048 (patience with a
+//! router), 9131 (routers learn early), 6980 (no fragments), and the listener's side of RFC 3810.
+//!
+//! Two rules go beyond them, because a LAN has guests:
+//!
+//! - A known neighbour is not replaced by whoever says so. It is asked itself, three times in three seconds; if it
+//!   answers, the claim is refused ([`Output::Claimed`]), and if not, the claimant has the address
+//!   ([`Output::Moved`]). So a replaced card is in use after three seconds, and nobody takes an address
+//!   unnoticed from a host that is there.
+//! - Whatever strangers send, memory is bounded ([`Config::capacity`]) and so are our answers and questions.
+
+mod addresses;
+mod cache;
+pub(crate) mod limits;
+mod listener;
+mod message;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use hikyaku_dataplane::packet::Mac;
+use hikyaku_dataplane::snapshot::Prefix4;
+use hikyaku_dataplane::time::Time;
+use serde::Serialize;
+
+use addresses::Addresses;
+use cache::{Cache, Evidence};
+use limits::AnswerLimits;
+use listener::Listener;
+use message::{ALL_NODES, ALL_ROUTERS, Advertisement, Arp, ETHERNET, Flags, Heard, Solicitation, Unheard, group_mac};
+
+pub use addresses::Progress;
+pub use cache::{Neighbour, State};
+
+/// Frames and events that wait for [`Neighbours::poll`], at most: more than come of any one call.
+const OUTBOX: usize = 4096;
+
+/// What a link is.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Our Ethernet address.
+    pub mac: Mac,
+    /// We are a router there (RFC 4861 4.4, the R flag): on a LAN. Not on the line.
+    pub router: bool,
+    /// The link's IPv4 networks. ARP from addresses outside is neither answered nor believed. Empty: all are inside.
+    pub on_link4: Vec<Prefix4>,
+    /// How long a neighbour that answered is not asked again, on average (RFC 4861 6.3.2: BaseReachableTime).
+    /// 1 s to 1 h; what is outside is drawn to the nearer end.
+    pub reachable_time: Duration,
+    /// Between two questions (RFC 4861 6.3.2: RetransTimer). Half a second to 10 s.
+    pub retransmit: Duration,
+    /// How often to ask whether an IPv6 address is free (RFC 4862 5.1: DupAddrDetectTransmits); IPv4 is
+    /// asked three times as often (RFC 5227). 0: never.
+    pub dad_transmits: u8,
+    /// The first of these questions waits for up to this time (RFC 4862 5.4.2), with IPv6.
+    pub dad_delay: Duration,
+    /// Most neighbours, IPv4 and IPv6 together; a quarter of them may be unresolved. Pinned ones come on top.
+    pub capacity: usize,
+}
+
+impl Config {
+    /// The defaults of the RFCs, and 4096 neighbours.
+    pub fn new(mac: Mac, router: bool) -> Self {
+        Self {
+            mac,
+            router,
+            on_link4: Vec::new(),
+            reachable_time: Duration::from_secs(30),
+            retransmit: Duration::from_secs(1),
+            dad_transmits: 1,
+            dad_delay: Duration::from_secs(1),
+            capacity: 4096,
+        }
+    }
+}
+
+/// What [`Neighbours`] wants done, or has found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send this Ethernet frame.
+    Send(Vec<u8>),
+    /// A neighbour's Ethernet address is known, or a kept one answers again.
+    Resolved(IpAddr),
+    /// A neighbour does not answer, or gave way to others in a full table. It is forgotten, with the frame that
+    /// waited for it; but a kept one stays in use, and is asked on.
+    Lost(IpAddr),
+    /// A neighbour has another Ethernet address now.
+    Moved {
+        /// Whose.
+        addr: IpAddr,
+        /// Until now.
+        from: Mac,
+        /// From now on.
+        to: Mac,
+    },
+    /// A station wanted a neighbour's address, and was refused: the holder is there, or is pinned. Told of every ten
+    /// seconds at most.
+    Claimed {
+        /// Whose.
+        addr: IpAddr,
+        /// Who has it.
+        holder: Mac,
+        /// Who does not get it.
+        by: Mac,
+    },
+    /// A neighbour that was a router says that it is none any more (RFC 4861 7.2.5).
+    NotRouter(IpAddr),
+    /// An address of ours may be used.
+    Ready(IpAddr),
+    /// An address of ours is another station's: it must not be used. It is asked for again every minute or so.
+    Duplicate {
+        /// Ours.
+        addr: IpAddr,
+        /// Who has it.
+        mac: Mac,
+    },
+    /// A station uses an address of ours that is in use. It was contradicted. Told of every ten seconds at most.
+    Conflict {
+        /// Ours.
+        addr: IpAddr,
+        /// Who uses it.
+        mac: Mac,
+    },
+}
+
+/// How much of what happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// ARP packets heard.
+    pub arp: u64,
+    /// Neighbour solicitations heard.
+    pub solicitations: u64,
+    /// Neighbour advertisements heard.
+    pub advertisements: u64,
+    /// Multicast listener queries heard.
+    pub queries: u64,
+    /// ARP that breaks RFC 826 or RFC 5227.
+    pub malformed_arp: u64,
+    /// NDP that RFC 4861 7.1 discards, or a query that RFC 3810 6.2 does.
+    pub malformed_ndp: u64,
+    /// Our own, come back by a loop.
+    pub own: u64,
+    /// ARP from an address that is not of this link.
+    pub off_link: u64,
+    /// Questions about our addresses that were answered.
+    pub answered: u64,
+    /// Questions that were not, because of too many.
+    pub answers_limited: u64,
+    /// Questions of ours.
+    pub solicited: u64,
+    /// Questions of ours put off, because of too many.
+    pub solicits_limited: u64,
+    /// Neighbours whose Ethernet address became known.
+    pub resolved: u64,
+    /// Neighbours that did not answer.
+    pub lost: u64,
+    /// Neighbours that gave way to others in a full table.
+    pub displaced: u64,
+    /// Neighbours that found no place in a full table.
+    pub no_room: u64,
+    /// Frames that waited for a neighbour and gave way to a newer one, or that nobody came for.
+    pub frames_dropped: u64,
+    /// Neighbours that changed their Ethernet address.
+    pub moved: u64,
+    /// Claims to a neighbour's address that were refused.
+    pub claims_refused: u64,
+    /// Claims that came soon after one that was refused, and were not looked at.
+    pub claims_ignored: u64,
+    /// Uses of our addresses by other stations.
+    pub conflicts: u64,
+    /// Addresses of ours that another station had first.
+    pub duplicates: u64,
+    /// Frames and events that nobody took from us.
+    pub overflowed: u64,
+}
+
+/// An address of ours, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Ours {
+    /// The address.
+    pub address: IpAddr,
+    /// How far it has come.
+    pub progress: Progress,
+}
+
+/// What is to be sent and told.
+#[derive(Debug)]
+struct Outbox {
+    mac: Mac,
+    queue: VecDeque<Output>,
+    counts: Counts,
+}
+
+impl Outbox {
+    fn send(&mut self, frame: Vec<u8>) {
+        self.event(Output::Send(frame));
+    }
+
+    fn event(&mut self, event: Output) {
+        if self.queue.len() < OUTBOX {
+            self.queue.push_back(event);
+        } else {
+            self.counts.overflowed += 1;
+        }
+    }
+}
+
+/// The neighbours and the addresses of one link.
+#[derive(Debug)]
+pub struct Neighbours {
+    config: Config,
+    addresses: Addresses,
+    cache: Cache,
+    listener: Listener,
+    answers: AnswerLimits,
+    out: Outbox,
+}
+
+impl Neighbours {
+    /// A link without addresses, on which nobody is known.
+    pub fn new(config: Config) -> Self {
+        Self {
+            addresses: Addresses::new(&config),
+            cache: Cache::new(&config),
+            listener: Listener::default(),
+            answers: AnswerLimits::default(),
+            out: Outbox { mac: config.mac, queue: VecDeque::new(), counts: Counts::default() },
+            config,
+        }
+    }
+
+    /// Our addresses there are these from now on. New ones become ready in their time; those that stay keep
+    /// what they are. What is not an address of one host is passed over.
+    pub fn set_addresses(&mut self, now: Time, mut addrs: Vec<IpAddr>) {
+        addrs.retain(|&addr| is_host(addr));
+        let mut groups: Vec<_> = addrs.iter().filter_map(|&addr| v6(addr)).map(message::solicited_node).collect();
+        if self.config.router {
+            groups.push(ALL_ROUTERS);
+        }
+        groups.sort();
+        groups.dedup();
+        for &addr in &addrs {
+            self.cache.forget(addr, &mut self.out);
+        }
+        self.addresses.set(now, &addrs);
+        self.listener.set(now, groups);
+    }
+
+    /// Announces our addresses once more: the link was down.
+    pub fn announce(&mut self, now: Time) {
+        self.addresses.announce(now);
+    }
+
+    /// What a router advertisement says (RFC 4861 6.3.4): zero leaves it as it is. Kept within 1 s to 1 h and
+    /// half a second to 10 s, so that no router makes us flood or wait.
+    pub fn set_timers(&mut self, reachable_time: Duration, retransmit: Duration) {
+        let said = |new: Duration, old| if new.is_zero() { old } else { new };
+        self.cache.set_timers(said(reachable_time, self.cache.reachable_time), said(retransmit, self.cache.retransmit));
+    }
+
+    /// Hears an Ethernet frame. False if it is no ARP, solicitation, advertisement or listener query, and so
+    /// is for somebody else.
+    pub fn hear(&mut self, now: Time, frame: &[u8]) -> bool {
+        let counts = &mut self.out.counts;
+        match message::read(frame) {
+            Err(Unheard::Other) => return false,
+            Err(Unheard::Arp) => counts.malformed_arp += 1,
+            Err(Unheard::Ndp) => counts.malformed_ndp += 1,
+            Ok(Heard::Arp(arp)) => {
+                counts.arp += 1;
+                self.hear_arp(now, arp);
+            }
+            Ok(Heard::Solicitation(solicitation)) => {
+                counts.solicitations += 1;
+                self.hear_solicitation(now, solicitation);
+            }
+            Ok(Heard::Advertisement(advertisement)) => {
+                counts.advertisements += 1;
+                self.hear_advertisement(now, advertisement);
+            }
+            Ok(Heard::Query(query)) => {
+                counts.queries += 1;
+                self.listener.asked(now, query);
+            }
+        }
+        true
+    }
+
+    /// Sends `frame`, with its Ethernet destination filled in, to the neighbour `addr`: now if it is known,
+    /// later if it answers. Without a frame the neighbour is only looked for.
+    pub fn want(&mut self, now: Time, addr: IpAddr, frame: Option<Vec<u8>>) {
+        let short = frame.as_ref().is_some_and(|frame| frame.len() < ETHERNET);
+        if short || self.addresses.progress(addr).is_some() {
+            self.out.counts.frames_dropped += u64::from(frame.is_some());
+        } else if let Some(mac) = group(addr) {
+            frame.into_iter().for_each(|frame| self.out.send(address_frame(frame, mac)));
+        } else if is_host(addr) {
+            self.cache.want(now, addr, frame, &self.addresses, &mut self.out);
+        } else {
+            self.out.counts.frames_dropped += u64::from(frame.is_some());
+        }
+    }
+
+    /// A router solicitation or advertisement said that `addr` is at `mac` (RFC 4861 6.2.6, 6.3.4).
+    pub fn learn(&mut self, now: Time, addr: Ipv6Addr, mac: Mac, is_router: bool) {
+        let addr = IpAddr::V6(addr);
+        if !message::is_station(mac) || mac == self.config.mac || !is_host(addr) {
+            return;
+        }
+        if self.addresses.progress(addr).is_none() {
+            let router = Some(is_router);
+            self.heard(now, Evidence { addr, mac, answer: false, overrides: true, creates: true, router });
+        }
+    }
+
+    /// These neighbours are never forgotten, and looked for until they answer: the line's routers. One that
+    /// falls silent is used on, for want of a better one (RFC 7048). Replaces the last list.
+    pub fn keep(&mut self, now: Time, addrs: &[IpAddr]) {
+        let usable = |addr: &IpAddr| is_host(*addr) && self.addresses.progress(*addr).is_none();
+        let addrs: Vec<_> = addrs.iter().copied().filter(usable).collect();
+        self.cache.keep(now, &addrs, &self.addresses, &mut self.out);
+    }
+
+    /// Only the station `mac` has the neighbour address `addr`: a lease or a reservation. It is not asked any more.
+    /// An address of ours is not pinned, nor to a `mac` that is ours or of no station.
+    pub fn pin(&mut self, now: Time, addr: IpAddr, mac: Mac) {
+        let other = message::is_station(mac) && mac != self.config.mac;
+        if other && is_host(addr) && self.addresses.progress(addr).is_none() {
+            self.cache.pin(now, addr, mac, &mut self.out);
+        }
+    }
+
+    /// The lease ended.
+    pub fn unpin(&mut self, now: Time, addr: IpAddr) {
+        self.cache.unpin(now, addr);
+    }
+
+    /// Where frames to `addr` go, if that is known. A group's Ethernet address follows from its own
+    /// (RFC 2464 7, RFC 1112 6.4).
+    pub fn get(&self, addr: IpAddr) -> Option<Mac> {
+        group(addr).or_else(|| self.cache.get(addr))
+    }
+
+    /// All neighbours that frames can be sent to, in no order.
+    pub fn usable(&self) -> impl Iterator<Item = (IpAddr, Mac)> {
+        self.cache.usable()
+    }
+
+    /// Goes up whenever [`Self::usable`] changes.
+    pub fn generation(&self) -> u64 {
+        self.cache.generation()
+    }
+
+    /// How far an address of ours has come; `None` if it is not ours.
+    pub fn progress(&self, addr: IpAddr) -> Option<Progress> {
+        self.addresses.progress(addr)
+    }
+
+    /// Our addresses, for `hikyaku show`.
+    pub fn ours(&self) -> Vec<Ours> {
+        self.addresses.all().map(|(address, progress)| Ours { address, progress }).collect()
+    }
+
+    /// The neighbours, for `hikyaku show neighbours`, by address.
+    pub fn entries(&self, now: Time) -> Vec<Neighbour> {
+        self.cache.neighbours(now)
+    }
+
+    /// How much of what happened.
+    pub fn counts(&self) -> &Counts {
+        &self.out.counts
+    }
+
+    /// The next thing to do or to know. To be called until `None` after every other call, and at [`Self::next`].
+    pub fn poll(&mut self, now: Time) -> Option<Output> {
+        if self.out.queue.is_empty() {
+            // RFC 4862 5.4.2: a group is joined before its address is asked for.
+            self.listener.tick(now, self.addresses.link_local(), &mut self.out);
+            self.addresses.tick(now, self.cache.retransmit, &mut self.out);
+        }
+        while self.out.queue.is_empty() && self.cache.tick(now, &self.addresses, &mut self.out) {}
+        self.out.queue.pop_front()
+    }
+
+    /// When to poll next if nothing happens before.
+    pub fn next(&self) -> Option<Time> {
+        let at_once = (!self.out.queue.is_empty()).then_some(Time(0));
+        at_once
+            .into_iter()
+            .chain([self.addresses.next(), self.listener.next(), self.cache.next()].into_iter().flatten())
+            .min()
+    }
+
+    fn heard(&mut self, now: Time, evidence: Evidence) {
+        self.cache.heard(now, evidence, &self.addresses, &mut self.out);
+    }
+
+    /// RFC 826, with RFC 5227 2.1.1 and 2.4.
+    fn hear_arp(&mut self, now: Time, arp: Arp) {
+        let Arp { reply, mac, sender, target } = arp;
+        if mac == self.config.mac {
+            self.out.counts.own += 1;
+            return;
+        }
+        let asked = !reply && {
+            let (addr, probe) = (IpAddr::V4(target), sender.is_unspecified());
+            match probe {
+                true => self.addresses.asked_about(now, addr, mac, None, &mut self.out),
+                false => self.addresses.progress(addr) == Some(Progress::Ready),
+            }
+        };
+        if !sender.is_unspecified() {
+            let addr = IpAddr::V4(sender);
+            if self.addresses.claimed(now, addr, mac, &mut self.out) {
+                return;
+            }
+            let within = |net: &Prefix4| net.contains(sender.into()) && !net.is_broadcast(sender.into());
+            if !self.config.on_link4.is_empty() && !self.config.on_link4.iter().any(within) {
+                self.out.counts.off_link += 1;
+                return;
+            }
+            // RFC 826: who talks to us is remembered; others are only kept up to date.
+            let answer = reply || self.cache.get(addr) == Some(mac);
+            self.heard(now, Evidence { addr, mac, answer, overrides: true, creates: asked, router: None });
+        }
+        if asked && self.may_answer(now, mac) {
+            self.out.send(message::arp(true, self.config.mac, target, mac, sender));
+        }
+    }
+
+    /// RFC 4861 7.2.3 and 7.2.4, RFC 4862 5.4.3.
+    fn hear_solicitation(&mut self, now: Time, solicitation: Solicitation) {
+        let Solicitation { from, source, target, mac, nonce } = solicitation;
+        let addr = IpAddr::V6(target);
+        let Some(source) = source else {
+            if self.addresses.asked_about(now, addr, from, nonce, &mut self.out) && self.may_answer(now, from) {
+                self.advertise(target, ALL_NODES, group_mac(ALL_NODES));
+            }
+            return;
+        };
+        let station = mac.unwrap_or(from);
+        if from == self.config.mac || station == self.config.mac {
+            self.out.counts.own += 1;
+            return;
+        }
+        if self.addresses.claimed(now, source.into(), station, &mut self.out)
+            || self.addresses.progress(addr) != Some(Progress::Ready)
+        {
+            return;
+        }
+        if let Some(mac) = mac {
+            let (answer, overrides, creates) = (false, true, true);
+            self.heard(now, Evidence { addr: source.into(), mac, answer, overrides, creates, router: None });
+        }
+        // Without the option the answer goes where the question came from: to look for its sender first, as
+        // RFC 4861 7.2.4 allows, would have strangers make us send.
+        if self.may_answer(now, station) {
+            self.advertise(target, source, station);
+        }
+    }
+
+    /// RFC 4861 7.2.5, RFC 4862 5.4.4.
+    fn hear_advertisement(&mut self, now: Time, advertisement: Advertisement) {
+        let Advertisement { from, target, mac, router, solicited, overrides } = advertisement;
+        let addr = IpAddr::V6(target);
+        let station = mac.unwrap_or(from);
+        if station == self.config.mac {
+            self.out.counts.own += 1;
+            return;
+        }
+        if self.addresses.claimed(now, addr, station, &mut self.out) {
+            return;
+        }
+        // Without the option it is about the address that is known.
+        let Some(mac) = mac.or_else(|| self.cache.get(addr)) else { return };
+        // RFC 9131 6.1.2: a router remembers who tells it, and need not ask when the first packet comes.
+        let creates = self.config.router;
+        self.heard(now, Evidence { addr, mac, answer: solicited, overrides, creates, router: Some(router) });
+    }
+
+    fn may_answer(&mut self, now: Time, to: Mac) -> bool {
+        let may = self.answers.take(now, to);
+        *if may { &mut self.out.counts.answered } else { &mut self.out.counts.answers_limited } += 1;
+        may
+    }
+
+    /// Answers a solicitation of our address `target`.
+    fn advertise(&mut self, target: Ipv6Addr, to: Ipv6Addr, station: Mac) {
+        let flags = Flags { router: self.config.router, solicited: !to.is_multicast(), overrides: true };
+        self.out.send(message::advertisement(self.config.mac, target, to, station, flags));
+    }
+}
+
+/// An address that one host of a link can have.
+fn is_host(addr: IpAddr) -> bool {
+    match addr {
+        IpAddr::V4(addr) => message::is_host4(addr),
+        IpAddr::V6(addr) => message::is_host6(addr),
+    }
+}
+
+/// The Ethernet address of a group, or of all.
+fn group(addr: IpAddr) -> Option<Mac> {
+    match addr {
+        IpAddr::V4(addr) if addr.is_broadcast() => Some(Mac::BROADCAST),
+        IpAddr::V4(addr) => addr.is_multicast().then(|| message::group_mac4(addr)),
+        IpAddr::V6(addr) => addr.is_multicast().then(|| group_mac(addr)),
+    }
+}
+
+fn v6(addr: IpAddr) -> Option<Ipv6Addr> {
+    match addr {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(addr) => Some(addr),
+    }
+}
+
+/// `frame`, which has an Ethernet header, to the station `mac`.
+fn address_frame(mut frame: Vec<u8>, mac: Mac) -> Vec<u8> {
+    frame[..6].copy_from_slice(&mac.0);
+    frame
+}
+
+/// A random time from zero to `most`.
+fn up_to(most: Duration) -> Duration {
+    rand::random_range(Duration::ZERO..=most)
+}

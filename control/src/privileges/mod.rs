@@ -1,0 +1,210 @@
+//! What the process may do: asked before anything is opened, given up once everything is.
+//!
+//! The order is part of the matter. On Linux capabilities belong to threads, and a new thread has
+//! its maker's:
+//!
+//! 1. [`check`]: says in one line what is missing, before anything is touched.
+//! 2. Open links, bind the control socket, make directories.
+//! 3. [`give_up`], in the only thread there is yet.
+//! 4. Start workers and every other thread: they are born with what is left.
+//!
+//! What is left on Linux is nothing, or with [`Keep`] what a link needs to be opened again after its
+//! interface came back. That is not all it needs: `/dev/netmap` has an owner and a mode like any
+//! file, and a user that links are to be opened again by must be given it (`chgrp`, udev rule,
+//! devfs.rules).
+//!
+//! Other users' programs cannot look into the process (no core dumps, no ptrace), and nothing it
+//! starts gains rights by set-user-id bits. FreeBSD's Capsicum is not used: the netmap device and
+//! interfaces are opened by name whenever a link comes back, which capability mode forbids.
+
+#[cfg(target_os = "freebsd")]
+#[path = "freebsd.rs"]
+mod platform;
+#[cfg(target_os = "linux")]
+#[path = "linux.rs"]
+mod platform;
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, chown};
+use std::path::Path;
+
+use hikyaku_dataplane::ring::{LinkKind, LinkName};
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist, setgroups, setresgid, setresuid};
+
+/// A user to become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub uid: u32,
+    /// The number of its group.
+    pub gid: u32,
+    /// The numbers of all its groups.
+    pub groups: Vec<u32>,
+}
+
+/// Why there is no such user or group.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccountError {
+    /// Nobody of that name.
+    #[error("there is no such {0} on this machine; create it, or leave it out")]
+    Unknown(&'static str),
+    /// The one that everything is given up for cannot be who has everything.
+    #[error("that is the superuser; leave it out, or create a user for hikyaku")]
+    Superuser,
+    /// The system could not say.
+    #[error("the system cannot say who that is: {0}")]
+    System(String),
+}
+
+impl Account {
+    /// The user of that name.
+    pub fn named(name: &str) -> Result<Self, AccountError> {
+        let system = |error: nix::Error| AccountError::System(error.to_string());
+        let user = User::from_name(name).map_err(system)?.ok_or(AccountError::Unknown("user"))?;
+        if user.uid.is_root() {
+            return Err(AccountError::Superuser);
+        }
+        let c_name = std::ffi::CString::new(name).map_err(|_| AccountError::Unknown("user"))?;
+        let groups = getgrouplist(&c_name, user.gid).map_err(system)?;
+        Ok(Self {
+            name: name.into(),
+            uid: user.uid.as_raw(),
+            gid: user.gid.as_raw(),
+            groups: groups.into_iter().map(Gid::as_raw).collect(),
+        })
+    }
+}
+
+/// The number of a group.
+pub fn group(name: &str) -> Result<u32, AccountError> {
+    match Group::from_name(name) {
+        Ok(Some(group)) => Ok(group.gid.as_raw()),
+        Ok(None) => Err(AccountError::Unknown("group")),
+        Err(error) => Err(AccountError::System(error.to_string())),
+    }
+}
+
+/// What the process must be able to do later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Keep {
+    /// Nothing: a link that goes away is gone until a restart.
+    Nothing,
+    /// Open netmap links again: CAP_NET_ADMIN, for the interface's flags.
+    Netmap,
+    /// Open AF_XDP links again: CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, and CAP_IPC_LOCK for their memory.
+    Xdp,
+}
+
+impl Keep {
+    /// What it takes to open these links again.
+    pub fn links<'a>(links: impl IntoIterator<Item = &'a LinkName>) -> Self {
+        let of = |link: &LinkName| if link.kind() == LinkKind::Xdp { Self::Xdp } else { Self::Netmap };
+        links.into_iter().map(of).max().unwrap_or(Self::Nothing)
+    }
+}
+
+/// The process may not do what it is to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{needed_by} needs {}, which this process has not; {how}", names.join(", "), how = platform::HOW_TO_GIVE)]
+pub struct Missing {
+    needed_by: String,
+    names: Vec<String>,
+}
+
+/// Whether the process may do what it is to do: open `links`, and become `account`. Whether a device
+/// file may be opened, opening it says better.
+pub fn check<'a>(links: impl IntoIterator<Item = &'a LinkName>, account: Option<&Account>) -> Result<(), Missing> {
+    for link in links {
+        if Keep::links([link]) == Keep::Xdp {
+            platform::check_xdp().map_err(|names| Missing { needed_by: link.to_string(), names })?;
+        }
+    }
+    if let Some(account) = account {
+        let needed_by = || format!("becoming user {}", account.name);
+        platform::check_account().map_err(|names| Missing { needed_by: needed_by(), names })?;
+    }
+    Ok(())
+}
+
+/// Something could not be given up. The process has to end: it has more rights than it should.
+#[derive(Debug, thiserror::Error)]
+pub enum NotGivenUp {
+    /// A call failed.
+    #[error("cannot give up privileges: {call}: {error}")]
+    Call {
+        /// Which.
+        call: &'static str,
+        /// Why.
+        error: io::Error,
+    },
+    /// There are more threads, which would keep what they have.
+    #[error(
+        "cannot give up privileges: {0} threads run already, and each has its own; this is a bug, please report it"
+    )]
+    Threads(usize),
+    /// It is still another user.
+    #[error("cannot give up privileges: still user {0} after becoming another")]
+    StillUser(u32),
+}
+
+fn call<E: Into<io::Error>>(call: &'static str) -> impl Fn(E) -> NotGivenUp {
+    move |error| NotGivenUp::Call { call, error: error.into() }
+}
+
+/// Gives up everything but `keep`, and becomes `account` if there is one. For the calling thread and
+/// all that it starts from now on; to be called before it has started any.
+pub fn give_up(account: Option<&Account>, keep: Keep) -> Result<(), NotGivenUp> {
+    platform::before(account, keep)?;
+    if let Some(account) = account {
+        let groups: Vec<Gid> = account.groups.iter().copied().map(Gid::from_raw).collect();
+        let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
+        // The user last: whoever is no superuser any more cannot change groups.
+        setgroups(&groups).map_err(call("setgroups"))?;
+        setresgid(gid, gid, gid).map_err(call("setresgid"))?;
+        setresuid(uid, uid, uid).map_err(call("setresuid"))?;
+        if Uid::current() != uid || Uid::effective() != uid {
+            return Err(NotGivenUp::StillUser(Uid::effective().as_raw()));
+        }
+    }
+    platform::after(keep)
+}
+
+/// Makes a directory of ours, and those above it, where they are missing; a new one is given to
+/// `account`. One that exists is left as it is.
+pub fn directory(path: &Path, mode: u32, account: Option<&Account>) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o755).create(path.parent().unwrap_or(path))?;
+    DirBuilder::new().mode(mode).create(path)?;
+    match account {
+        Some(account) => chown(path, Some(account.uid), Some(account.gid)),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_and_groups() {
+        assert_eq!(Account::named("root"), Err(AccountError::Superuser));
+        assert_eq!(Account::named("no such user"), Err(AccountError::Unknown("user")));
+        let nobody = Account::named("nobody").unwrap();
+        assert!(nobody.uid != 0 && nobody.groups.contains(&nobody.gid));
+        assert_eq!(group("no such group"), Err(AccountError::Unknown("group")));
+        assert_eq!(group("daemon"), Ok(1));
+    }
+
+    #[test]
+    fn the_most_demanding_link_counts() {
+        let link = |name: &str| name.parse::<LinkName>().unwrap();
+        assert_eq!(Keep::links([]), Keep::Nothing);
+        assert_eq!(Keep::links([&link("netmap:ix0"), &link("vale0:a")]), Keep::Netmap);
+        assert_eq!(Keep::links([&link("netmap:ix0"), &link("xdp:eth0-1")]), Keep::Xdp);
+    }
+}

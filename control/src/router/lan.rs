@@ -1,0 +1,214 @@
+//! The side of the hosts: ARP, the DHCPv4 server, echo.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use hikyaku_dataplane::packet::{Mac, ethertype};
+use hikyaku_dataplane::snapshot::LinkId;
+use hikyaku_dataplane::time::Time;
+
+use super::Frames;
+use super::wan::LinkFacts;
+use super::wire::ETHERNET;
+use crate::config;
+use crate::dhcp4::{self, Standing};
+use crate::echo::Echo;
+use crate::neighbour::{self, Neighbours, Progress};
+
+/// A LAN.
+pub struct Lan {
+    pub(super) id: LinkId,
+    pub(super) link: LinkFacts,
+    pub(super) up: bool,
+    pub(super) config: config::Lan,
+    pub(super) neighbours: Neighbours,
+    pub(super) dhcp4: Option<dhcp4::Server>,
+    pub(super) echo: Echo,
+    /// Leased and reserved addresses, as `neighbours` knows them.
+    pinned: HashMap<Ipv4Addr, Mac>,
+    /// Neither read by anybody nor answered.
+    pub(super) unread: u64,
+    /// Leases are others than those that were saved.
+    pub(super) leases_changed: bool,
+}
+
+impl Lan {
+    pub(super) fn new(id: LinkId, link: LinkFacts, config: &config::Lan) -> Self {
+        let neighbours =
+            neighbour::Config { on_link4: vec![config.ipv4.prefix()], ..neighbour::Config::new(link.mac, true) };
+        Self {
+            id,
+            up: false,
+            neighbours: Neighbours::new(neighbours),
+            dhcp4: config.dhcpv4.as_ref().and_then(|server| dhcp4_server(config, server, link.mac)),
+            config: config.clone(),
+            echo: Echo::new(link.mac),
+            link,
+            pinned: HashMap::new(),
+            unread: 0,
+            leases_changed: false,
+        }
+    }
+
+    /// Our address there.
+    pub(super) fn address(&self) -> Ipv4Addr {
+        self.config.ipv4.address
+    }
+
+    /// Our address there may be used: nobody else has it.
+    pub(super) fn is_ready(&self) -> bool {
+        self.neighbours.progress(self.address().into()) == Some(Progress::Ready)
+    }
+
+    fn ours(&self) -> Vec<IpAddr> {
+        Some(self.address().into()).filter(|_| self.is_ready()).into_iter().collect()
+    }
+
+    /// Leases of before a restart. Their addresses belong to their stations from the first packet on.
+    pub(super) fn restore(&mut self, now: Time, wall: u64, saved: Option<&dhcp4::LeaseFile>) {
+        if let (Some(server), Some(file)) = (&mut self.dhcp4, saved) {
+            let restored = server.restore(now, wall, file);
+            tracing::info!("dhcpv4: {restored} leases of before the restart");
+        }
+        self.pin_leases(now);
+    }
+
+    /// An address that was leased, or is reserved, is its station's and no other's.
+    fn pin_leases(&mut self, now: Time) {
+        let Some(server) = &self.dhcp4 else { return };
+        let leases = server.leases(now).into_iter().filter(|lease| lease.standing == Standing::Leased);
+        let bound: HashMap<Ipv4Addr, Mac> = leases.filter_map(|lease| Some((lease.address, lease.mac?))).collect();
+        for gone in self.pinned.keys().filter(|address| !bound.contains_key(address)) {
+            self.neighbours.unpin(now, (*gone).into());
+        }
+        for (&address, &mac) in bound.iter().filter(|&(address, mac)| self.pinned.get(address) != Some(mac)) {
+            self.neighbours.pin(now, address.into(), mac);
+        }
+        self.pinned = bound;
+    }
+
+    /// The carrier came or went.
+    pub(super) fn set_up(&mut self, now: Time, up: bool) {
+        if up && !self.up {
+            self.neighbours.set_addresses(now, vec![self.address().into()]);
+            self.neighbours.announce(now);
+        }
+        self.up = up;
+    }
+
+    /// A frame came in.
+    pub(super) fn hear(&mut self, now: Time, frame: &[u8], frames: &mut Frames) {
+        if self.neighbours.hear(now, frame) {
+            return;
+        }
+        if let Some(server) = self.dhcp4.as_mut().filter(|_| is_to_dhcp_server(frame)) {
+            return server.hear(now, frame);
+        }
+        let ours = self.ours();
+        // Nobody listens here, but for DHCP: who asks is told so at once.
+        match self.echo.echo(now, frame, &ours).or_else(|| self.echo.refuse(now, frame, &ours)) {
+            Some(answer) => frames.send(self.id, answer),
+            None => self.unread += 1,
+        }
+    }
+
+    /// A packet that lacks its host's Ethernet address.
+    pub(super) fn resolve(&mut self, now: Time, frame: Vec<u8>) {
+        let destination = frame.get(ETHERNET + 16..ETHERNET + 20).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
+        if let Some(destination) = destination {
+            self.neighbours.want(now, Ipv4Addr::from(destination).into(), Some(frame));
+        }
+    }
+
+    /// Carries out what the machines want.
+    pub(super) fn step(&mut self, now: Time, frames: &mut Frames) {
+        while let Some(output) = self.neighbours.poll(now) {
+            self.neighbour_says(now, output, frames);
+        }
+        while let Some(output) = self.dhcp4.as_mut().and_then(|server| server.poll(now)) {
+            self.dhcp4_says(now, output, frames);
+            while let Some(output) = self.neighbours.poll(now) {
+                self.neighbour_says(now, output, frames);
+            }
+        }
+    }
+
+    fn neighbour_says(&mut self, now: Time, output: neighbour::Output, frames: &mut Frames) {
+        use neighbour::Output;
+        let link = &self.link.name;
+        match output {
+            Output::Send(frame) => frames.send(self.id, frame),
+            // A host that answers for an address that was about to be given away.
+            Output::Resolved(IpAddr::V4(address)) => {
+                if let (Some(server), Some(mac)) = (&mut self.dhcp4, self.neighbours.get(address.into())) {
+                    server.in_use(now, address, mac);
+                }
+            }
+            Output::Ready(address) => tracing::info!("{link}: {address} is ours"),
+            Output::Moved { addr, from, to } => tracing::info!("{link}: {addr} moved from {from} to {to}"),
+            Output::Claimed { addr, holder, by } => {
+                tracing::warn!("{link}: station {by} wanted {addr}, which is {holder}'s; it was refused");
+            }
+            Output::Conflict { addr, mac } => {
+                tracing::warn!("{link}: station {mac} uses our address {addr}; it was contradicted");
+            }
+            Output::Duplicate { addr, mac } => {
+                tracing::error!(
+                    "{link}: our address {addr} is not used: station {mac} has it; give one of them another"
+                );
+            }
+            Output::Resolved(_) | Output::Lost(_) | Output::NotRouter(_) => {}
+        }
+    }
+
+    fn dhcp4_says(&mut self, now: Time, output: dhcp4::Output, frames: &mut Frames) {
+        match output {
+            dhcp4::Output::Send(frame) => frames.send(self.id, frame),
+            dhcp4::Output::Probe(address) => match self.neighbours.get(address.into()) {
+                Some(mac) => {
+                    if let Some(server) = &mut self.dhcp4 {
+                        server.in_use(now, address, mac);
+                    }
+                }
+                None => self.neighbours.want(now, address.into(), None),
+            },
+            dhcp4::Output::Save => {
+                self.leases_changed = true;
+                self.pin_leases(now);
+            }
+            dhcp4::Output::Event(event) => tracing::info!("dhcpv4: {event}"),
+        }
+    }
+
+    /// When to come back.
+    pub(super) fn next(&self) -> Option<Time> {
+        [self.neighbours.next(), self.dhcp4.as_ref().and_then(dhcp4::Server::next)].into_iter().flatten().min()
+    }
+}
+
+/// UDP to port 67, as the dataplane saw it; the server looks closer.
+fn is_to_dhcp_server(frame: &[u8]) -> bool {
+    let Some((header, packet)) = frame.split_at_checked(ETHERNET) else { return false };
+    let Some(&version_ihl) = packet.first() else { return false };
+    let transport = usize::from(version_ihl & 0xf) * 4;
+    header[12..] == ethertype::IPV4.to_be_bytes()
+        && packet.get(9) == Some(&hikyaku_dataplane::packet::protocol::UDP)
+        && packet.get(transport + 2..transport + 4) == Some(&[0, 67])
+}
+
+fn dhcp4_server(lan: &config::Lan, server: &config::Dhcpv4, mac: Mac) -> Option<dhcp4::Server> {
+    let config = dhcp4::Config {
+        mac,
+        address: lan.ipv4.address,
+        prefix_len: lan.ipv4.len,
+        pool: server.pool.first..=server.pool.last,
+        reservations: server.reservations.iter().map(|r| dhcp4::Reservation { mac: r.mac, address: r.ip }).collect(),
+        lease_time: server.lease_time,
+        dns: server.dns.clone(),
+        domain: server.domain.clone(),
+        mtu: server.mtu,
+    };
+    // The configuration was checked as a whole before; what it let pass and the server does not take is
+    // our mistake, and no reason to leave the line down.
+    dhcp4::Server::new(config).map_err(|error| tracing::error!("the DHCPv4 server stays off: {error}")).ok()
+}

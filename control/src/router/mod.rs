@@ -1,0 +1,296 @@
+//! The control thread: owns every machine, carries facts between them, publishes snapshots.
+//!
+//! Nothing here reads a clock, a socket or a ring: [`Router::hear`] is given what workers punted,
+//! [`Router::turn`] the time, [`Router::next_frame`] gives what is to be sent. `run` is around it.
+
+mod lan;
+mod notice;
+mod publish;
+mod report;
+mod state_dir;
+mod tunnel;
+mod wan;
+mod wire;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hikyaku_dataplane::counters::Totals;
+use hikyaku_dataplane::snapshot::{LinkId, Snapshot};
+use hikyaku_dataplane::time::Time;
+use hikyaku_dataplane::worker::{Message, Shared};
+
+use crate::config::Config;
+use crate::line::LineFacts;
+use crate::names;
+use crate::notify;
+use crate::service::{self, State};
+use crate::stack::{Stack, Wake};
+
+pub use publish::{LAN, LAN_HOST, WAN, WAN_HOST};
+pub use report::Surroundings;
+pub use state_dir::StateDir;
+pub use wan::LinkFacts;
+
+use lan::Lan;
+use notice::Notice;
+use publish::Basis;
+use tunnel::Tunnel;
+use wan::Wan;
+
+/// Frames that wait to be sent, at most. Workers take them 64 at a time; more than this is a storm.
+const WAITING: usize = 1024;
+
+/// Frames to be sent.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    waiting: VecDeque<Message>,
+    /// Too many, or too long.
+    lost: u64,
+}
+
+impl Frames {
+    fn send(&mut self, link: LinkId, frame: Vec<u8>) {
+        match Message::new(link, &frame).filter(|_| self.waiting.len() < WAITING) {
+            Some(message) => self.waiting.push_back(message),
+            None => self.lost += 1,
+        }
+    }
+}
+
+/// The end of a question about a name.
+#[derive(Debug)]
+pub(crate) struct NameAnswer {
+    query: names::QueryId,
+    result: Result<names::Records, names::Failure>,
+}
+
+/// What a router is made from.
+pub struct Parts {
+    /// What the user wants.
+    pub config: Arc<Config>,
+    /// The LAN link as it was opened.
+    pub lan: LinkFacts,
+    /// The WAN link as it was opened.
+    pub wan: LinkFacts,
+    /// Whether the host's own stack is behind LAN and WAN.
+    pub hosts: [bool; 2],
+    /// What workers are told, and what outlives a control thread that had to start over.
+    pub shared: Arc<Shared>,
+    /// What outlives the program.
+    pub state: StateDir,
+    /// Whom to tell where we are.
+    pub notify: Option<notify::Config>,
+    /// Gets the control thread out of its sleep.
+    pub wake: Wake,
+}
+
+/// The control thread's mind.
+pub struct Router {
+    lan: Lan,
+    wan: Wan,
+    tunnel: Tunnel,
+    notice: Option<Notice>,
+    hosts: [bool; 2],
+    shared: Arc<Shared>,
+    state_dir: StateDir,
+    frames: Frames,
+    /// As published last.
+    published: Option<Basis>,
+    /// As logged last, and since when.
+    state: State,
+    since: Time,
+    started: Time,
+    look: Time,
+    /// The first snapshot of a control thread that had to start over waits until there is a tunnel in it.
+    hold: bool,
+}
+
+impl Router {
+    /// A router that knows nothing yet but its configuration and what was saved. `wall`: seconds since 1970.
+    ///
+    /// # Errors
+    /// There is no memory for the session table.
+    pub fn new(parts: Parts, now: Time, wall: u64) -> std::io::Result<Self> {
+        let Parts { config, lan, wan, hosts, shared, state: state_dir, notify, wake } = parts;
+        let before = shared.snapshot.load_full();
+        let mut tunnel = Tunnel::new(&config, before.softwires.first()).map_err(std::io::Error::other)?;
+        tunnel.configure(now);
+        let mut wan = Wan::new(WAN, wan, &config.wan, state_dir.secret(), Stack::new(wake.clone()));
+        let mut lan = Lan::new(LAN, lan, &config.lan);
+        if let Some(lease) = state_dir.load("dhcpv6") {
+            wan.dhcp6.resume(now, wall, &lease);
+        }
+        lan.restore(now, wall, state_dir.load("dhcpv4").as_ref());
+        let notice = notify.map(|config| Notice::new(config, &wan, wake)).transpose().map_err(std::io::Error::other)?;
+        let hold = !before.softwires.is_empty();
+        Ok(Self {
+            lan,
+            wan,
+            tunnel,
+            notice,
+            hosts,
+            shared,
+            state_dir,
+            frames: Frames::default(),
+            published: None,
+            state: State::LinkDown,
+            since: now,
+            started: now,
+            look: now,
+            hold,
+        })
+    }
+
+    /// A frame that a worker punted.
+    pub fn hear(&mut self, now: Time, message: &Message) {
+        let frame = message.frame();
+        match (message.link, message.unresolved) {
+            (LAN, false) => self.lan.hear(now, frame, &mut self.frames),
+            (LAN, true) => self.lan.resolve(now, frame.to_vec()),
+            (WAN, false) => self.wan.hear(now, frame, &mut self.frames),
+            (WAN, true) => self.wan.resolve(now, frame.to_vec()),
+            _ => {}
+        }
+    }
+
+    /// The carriers came or went.
+    pub fn set_links(&mut self, now: Time, lan: bool, wan: bool) {
+        for (name, was, is) in [(&self.lan.link.name, self.lan.up, lan), (&self.wan.link.name, self.wan.up, wan)] {
+            match (was, is) {
+                (false, true) => tracing::info!("{name}: up"),
+                (true, false) => tracing::warn!("{name}: down"),
+                _ => {}
+            }
+        }
+        self.lan.set_up(now, lan);
+        self.wan.set_up(now, wan);
+    }
+
+    /// Does what is due, and what follows from what was heard. `totals`: what all workers counted; `wall`:
+    /// seconds since 1970, for what is saved.
+    pub fn turn(&mut self, now: Time, wall: u64, totals: impl FnOnce() -> Totals) {
+        self.lan.step(now, &mut self.frames);
+        // What one machine learns may be news to another: until nothing is new.
+        for _ in 0..ROUNDS {
+            let mut news = self.wan.step(now, &mut self.frames);
+            while let Some(answer) = self.wan.next_answer() {
+                self.tunnel.answered(now, &answer);
+                self.notice.iter_mut().for_each(|notice| notice.answered(&answer));
+            }
+            let facts = self.wan.line.facts(now);
+            news |= self.tunnel.step(now, &mut self.wan, &facts);
+            let ends = self.tunnel.ends(&self.wan, &facts);
+            self.wan.settle(now, &facts, &ends, self.tunnel.border_router());
+            if let Some(notice) = &mut self.notice {
+                let place = notice::place(&self.tunnel, &self.wan, &facts);
+                notice.step(now, &mut self.wan, place);
+            }
+            if !news {
+                break;
+            }
+        }
+        if now >= self.look {
+            self.look = now + tunnel::LOOK;
+            self.tunnel.look(now, &totals());
+        }
+        let facts = self.wan.line.facts(now);
+        self.assess(now, &facts);
+        self.publish(&facts, now);
+        self.save(now, wall);
+    }
+
+    fn assess(&mut self, now: Time, facts: &LineFacts) {
+        let next_hop = self.next_hop(now);
+        let wanted = self.tunnel.wanted(&self.wan, facts);
+        let state = service::assess(&service::Facts {
+            link_up: self.wan.up,
+            link_local_ready: self.wan.link_local().is_some_and(|address| self.wan.is_ready(address)),
+            router: facts.default_router(),
+            prefix: self.wan.prefix(facts),
+            wanted,
+            in_use: self.tunnel.local,
+            taken_by: wanted.and_then(|address| self.wan.taken.get(&address).copied()),
+            border_router: self.tunnel.border_router(),
+            no_border_router: self.tunnel.why_no_border_router(),
+            next_hop: next_hop.map(|(address, _)| address),
+            next_hop_known: next_hop.is_some_and(|(_, mac)| mac.is_some()),
+        });
+        if state != self.state {
+            tracing::info!("{state}");
+            (self.state, self.since) = (state, now);
+        }
+    }
+
+    /// Whom packets to the border router go to, and its Ethernet address.
+    fn next_hop(&self, now: Time) -> Option<(std::net::Ipv6Addr, Option<hikyaku_dataplane::packet::Mac>)> {
+        let address = self.wan.line.next_hop(now, self.tunnel.border_router()?)?;
+        Some((address, self.wan.neighbours.get(address.into())))
+    }
+
+    /// Tells the workers, if what they have to know is other than before.
+    fn publish(&mut self, facts: &LineFacts, now: Time) {
+        let next_hop = self.next_hop(now).and_then(|(_, mac)| mac);
+        let basis = publish::basis(&self.lan, &self.wan, &self.tunnel, facts, next_hop);
+        if self.published.as_ref() == Some(&basis) {
+            return;
+        }
+        let snapshot: Snapshot = publish::snapshot(&basis, &self.lan, &self.wan, &self.tunnel, self.hosts);
+        let whole = snapshot.softwires.iter().any(|softwire| softwire.next_hop.is_some());
+        // After a crash of ours the workers go on with what they know until we know as much again.
+        if self.hold && !whole && now.since(self.started) < HOLD {
+            return;
+        }
+        self.hold = false;
+        self.shared.snapshot.store(Arc::new(snapshot));
+        self.published = Some(basis);
+    }
+
+    fn save(&mut self, now: Time, wall: u64) {
+        if std::mem::take(&mut self.wan.lease_changed) {
+            match self.wan.dhcp6.lease(now, wall) {
+                Some(lease) => self.state_dir.save("dhcpv6", &lease),
+                None => self.state_dir.remove("dhcpv6"),
+            }
+        }
+        if std::mem::take(&mut self.lan.leases_changed)
+            && let Some(server) = &self.lan.dhcp4
+        {
+            self.state_dir.save("dhcpv4", &server.file(now, wall));
+        }
+    }
+
+    /// The next frame to send.
+    pub fn next_frame(&mut self) -> Option<Message> {
+        self.frames.waiting.pop_front()
+    }
+
+    /// A frame that could not be handed over yet.
+    pub fn put_back(&mut self, message: Message) {
+        self.frames.waiting.push_front(message);
+    }
+
+    /// When to come back if nothing happens.
+    pub fn next(&self) -> Time {
+        let notice = self.notice.as_ref().and_then(Notice::next);
+        let machines = [self.lan.next(), self.wan.next(), self.tunnel.next(), notice];
+        machines.into_iter().flatten().fold(self.look, Time::min)
+    }
+
+    /// Gives the leases back: the end of the program.
+    pub fn release(&mut self, now: Time) {
+        self.wan.release(now);
+    }
+
+    /// Nothing is leased any more.
+    pub fn is_released(&self) -> bool {
+        self.wan.is_released()
+    }
+}
+
+/// Facts pass from machine to machine this often in one turn, at most; the rest waits for the next.
+const ROUNDS: usize = 8;
+
+/// How long workers go on with the snapshot of a control thread that crashed.
+const HOLD: Duration = Duration::from_secs(60);

@@ -1,0 +1,360 @@
+//! What `hikyaku show` is told.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddrV4};
+use std::sync::Arc;
+
+use hikyaku_dataplane::counters::{Event, Totals};
+use hikyaku_dataplane::napt::{Endpoint, Napt, Session, SessionId};
+use hikyaku_dataplane::packet::protocol;
+use hikyaku_dataplane::time::{Clock, Time};
+use hikyaku_dataplane::verdict::Verdict;
+use hikyaku_dataplane::worker::{BurstReport, Handle};
+use serde::Serialize;
+
+use super::Router;
+use crate::config::Kind;
+use crate::line::{Lifetime, LineFacts};
+use crate::neighbour::{Neighbours, Progress};
+use crate::show::report;
+use crate::show::{Query, Request, SessionFilter};
+
+/// What the control thread's loop knows and the router does not.
+pub struct Surroundings<'a> {
+    /// By worker.
+    pub handles: &'a [Handle],
+    /// By worker, where they are pinned.
+    pub cores: &'a [usize],
+    /// Of all workers.
+    pub bursts: &'a mut BurstReport,
+}
+
+impl Router {
+    /// Answers one question.
+    pub fn answer(&mut self, now: Time, query: Query, around: Surroundings) {
+        match query.request {
+            Request::Status => query.reply.answer(self.status(now, around)),
+            Request::Neighbours => query.reply.answer(self.neighbours(now)),
+            Request::Leases => query.reply.answer(self.leases(now)),
+            Request::Counters => query.reply.answer(self.counters(around.handles)),
+            Request::Sessions(filter) => match &self.tunnel.napt {
+                Some(napt) => query.reply.stream(Walk::new(napt.clone(), self.shared.clock.clone(), filter)),
+                None => query.reply.refuse("there are no sessions: with DS-Lite the far end translates"),
+            },
+        }
+    }
+
+    fn status(&self, now: Time, around: Surroundings) -> report::Status {
+        let facts = self.wan.line.facts(now);
+        let state = report::State {
+            name: name_of(&self.state),
+            text: self.state.to_string(),
+            since_seconds: now.since(self.since).as_secs(),
+        };
+        let tunnel = &self.tunnel;
+        let stats = tunnel.napt.as_ref().map(|napt| napt.stats());
+        report::Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            uptime_seconds: now.since(self.started).as_secs(),
+            line: state.clone(),
+            wan: self.wan_status(&facts),
+            service: report::Service {
+                kind: tunnel.config.kind.name().into(),
+                state: report::State { text: tunnel.aftr.state().to_string(), ..state },
+                local: tunnel.local,
+                remote: tunnel.border_router(),
+                aftr_name: self.wan.dhcp6.information().aftr_name.clone(),
+                ipv4: match tunnel.config.kind {
+                    Kind::Ipip { ipv4, .. } => Some(ipv4),
+                    Kind::Dslite { .. } => None,
+                },
+                tunnel_mtu: tunnel.config.mtu.inner_mtu(facts.mtu),
+                path_mtu: Some(tunnel.state.path_mtu(now, facts.mtu)),
+                last_packet_seconds: tunnel.aftr.heard().map(|heard| now.since(heard).as_secs()),
+                refused: tunnel.state.refused(),
+            },
+            notification: self.notice.as_ref().map(|notice| notification(&notice.status(now))),
+            lan: report::Lan {
+                link: self.lan.link.name.clone(),
+                mode: self.lan.link.mode.clone(),
+                mac: self.lan.link.mac.to_string(),
+                mtu: self.lan.config.mtu,
+                up: self.lan.up,
+                ipv4: self.lan.config.ipv4.to_string(),
+                leases: self.lan.dhcp4.as_ref().map(|server| server.leases(now).len()),
+            },
+            sessions: stats.map(|stats| report::SessionTotals {
+                live: stats.live.into(),
+                capacity: stats.capacity.into(),
+                opened: stats.created,
+                expired: stats.expired,
+            }),
+            workers: workers(around),
+            warnings: self.warnings(),
+        }
+    }
+
+    fn wan_status(&self, facts: &LineFacts) -> report::Wan {
+        let wan = &self.wan;
+        report::Wan {
+            link: wan.link.name.clone(),
+            mode: wan.link.mode.clone(),
+            mac: wan.link.mac.to_string(),
+            mtu: facts.mtu,
+            up: wan.up,
+            addresses: wan.neighbours.ours().into_iter().map(|ours| self.address(ours, facts)).collect(),
+            prefixes: self.prefixes(facts),
+            routers: facts.routers.iter().map(|router| self.router(router)).collect(),
+            resolvers: wan.resolvers(facts),
+        }
+    }
+
+    fn address(&self, ours: crate::neighbour::Ours, facts: &LineFacts) -> report::Address {
+        let advertised = facts.addresses.iter().find(|address| IpAddr::V6(address.address) == ours.address);
+        let state = match (ours.progress, advertised) {
+            (Progress::Ready, Some(address)) if address.deprecated => "deprecated",
+            (Progress::Ready, _) => "preferred",
+            (Progress::Duplicate, _) => "duplicate",
+            (Progress::Tentative, _) => "tentative",
+        };
+        let role = match ours.address {
+            address if self.tunnel.local.map(IpAddr::V6) == Some(address) => "tunnel",
+            IpAddr::V6(address) if address.is_unicast_link_local() => "link-local",
+            _ if advertised.is_some() => "slaac",
+            _ => "dhcpv6",
+        };
+        report::Address {
+            address: ours.address,
+            state: state.into(),
+            role: role.into(),
+            valid_seconds: advertised.and_then(|address| seconds(address.valid)),
+        }
+    }
+
+    fn prefixes(&self, facts: &LineFacts) -> Vec<report::Prefix> {
+        let advertised = facts.prefixes.iter().map(|prefix| report::Prefix {
+            prefix: format!("{}/{}", prefix.prefix, prefix.length),
+            source: "ra".into(),
+            preferred_seconds: seconds(prefix.preferred),
+            valid_seconds: seconds(prefix.valid),
+        });
+        let leased = self.wan.dhcp6.facts(self.shared.clock.now()).prefixes;
+        let delegated = leased.into_iter().map(|fact| report::Prefix {
+            prefix: fact.what.to_string(),
+            source: "dhcpv6-pd".into(),
+            preferred_seconds: fact.preferred,
+            valid_seconds: fact.valid,
+        });
+        advertised.chain(delegated).collect()
+    }
+
+    fn router(&self, router: &crate::line::Router) -> report::Router {
+        let known = self.wan.neighbours.get(router.address.into());
+        report::Router {
+            address: router.address,
+            mac: known.map(|mac| mac.to_string()),
+            state: if router.unreachable { "unreachable".into() } else { "reachable".into() },
+            lifetime_seconds: seconds(router.lifetime).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let refused = self.tunnel.state.refused();
+        if refused > 0 {
+            warnings.push(format!(
+                "the border router's side refused our address {refused} times (ICMPv6 unreachable, code 5): does it know \
+                 that we are at {}?",
+                self.tunnel.local.map_or("no address".into(), |local| local.to_string())
+            ));
+        }
+        warnings
+    }
+
+    fn neighbours(&self, now: Time) -> Vec<report::Neighbour> {
+        let of = |link: &str, neighbours: &Neighbours| -> Vec<report::Neighbour> {
+            let one = |n: crate::neighbour::Neighbour| report::Neighbour {
+                link: link.into(),
+                address: n.address,
+                mac: n.mac,
+                state: name_of(&n.state),
+                age_seconds: Some(n.age),
+            };
+            neighbours.entries(now).into_iter().map(one).collect()
+        };
+        let mut all = of(&self.lan.link.name, &self.lan.neighbours);
+        all.extend(of(&self.wan.link.name, &self.wan.neighbours));
+        all
+    }
+
+    fn leases(&self, now: Time) -> report::Leases {
+        let (Some(server), Some(config)) = (&self.lan.dhcp4, &self.lan.config.dhcpv4) else {
+            return report::Leases::default();
+        };
+        let one = |lease: crate::dhcp4::LeaseView| report::Lease {
+            address: lease.address,
+            mac: lease.mac.map_or(String::new(), |mac| mac.to_string()),
+            name: lease.hostname,
+            state: name_of(&lease.standing),
+            expires_seconds: Some(lease.left),
+        };
+        report::Leases {
+            pool: Some(config.pool.to_string()),
+            pool_size: config.pool.size(),
+            leases: server.leases(now).into_iter().map(one).collect(),
+        }
+    }
+
+    fn counters(&self, handles: &[Handle]) -> report::Counters {
+        let mut totals = Totals::default();
+        handles.iter().for_each(|handle| totals.add(&handle.counters.totals()));
+        let (lan, wan) = (&self.lan, &self.wan);
+        let mut control = BTreeMap::new();
+        let mut machine = |name: &str, counts: BTreeMap<String, u64>| control.insert(name.to_string(), counts);
+        machine("neighbour lan", counted(lan.neighbours.counts()));
+        machine("neighbour wan", counted(wan.neighbours.counts()));
+        machine("echo lan", counted(&lan.echo.counts));
+        machine("echo wan", counted(&wan.echo.counts));
+        machine("line", counted(&wan.line.counts));
+        machine("dhcpv6", counted(&wan.dhcp6.counts));
+        machine("names", counted(&wan.names.counts));
+        machine("stack", counted(&wan.stack.counts));
+        if let Some(server) = &lan.dhcp4 {
+            machine("dhcpv4", counted(&server.counts));
+        }
+        let unread = [("lan", lan.unread), ("wan", wan.unread), ("frames-lost", self.frames.lost)];
+        machine("unread", unread.into_iter().map(|(name, n)| (name.to_string(), n)).collect());
+        report::Counters {
+            received: totals.received(),
+            held: totals.held,
+            verdicts: Verdict::all()
+                .map(|v| (v.name().to_string(), totals.verdict(v)))
+                .filter(|&(_, n)| n > 0)
+                .collect(),
+            events: Event::ALL
+                .iter()
+                .map(|&e| (e.name().to_string(), totals.event(e)))
+                .filter(|&(_, n)| n > 0)
+                .collect(),
+            control,
+        }
+    }
+}
+
+fn notification(status: &crate::notify::Status) -> report::Notification {
+    report::Notification {
+        dialect: status.service.to_string(),
+        state: report::State { name: name_of(&status.state), text: status.to_string(), since_seconds: 0 },
+        last_success_seconds: status.last_success,
+        next_seconds: status.next_attempt,
+    }
+}
+
+fn workers(around: Surroundings) -> Vec<report::Worker> {
+    around.bursts.refresh();
+    let (frames, nanoseconds) = (&around.bursts.frames, &around.bursts.nanoseconds);
+    let one = |(id, handle): (usize, &Handle)| {
+        let totals = handle.counters.totals();
+        report::Worker {
+            id,
+            core: around.cores.get(id).copied(),
+            frames: totals.received(),
+            dropped: totals.dropped(),
+            // Of all workers together: they share one histogram.
+            burst_frames_p50: frames.value_at_quantile(0.5),
+            burst_frames_p99: frames.value_at_quantile(0.99),
+            burst_ns_p50: nanoseconds.value_at_quantile(0.5),
+            burst_ns_p99: nanoseconds.value_at_quantile(0.99),
+        }
+    };
+    around.handles.iter().enumerate().map(one).collect()
+}
+
+fn seconds(lifetime: Lifetime) -> Option<u64> {
+    match lifetime {
+        Lifetime::Seconds(seconds) => Some(seconds.into()),
+        Lifetime::Forever => None,
+    }
+}
+
+/// The word that stands for a state in JSON.
+fn name_of(state: &impl Serialize) -> String {
+    match serde_json::to_value(state) {
+        Ok(serde_json::Value::String(name)) => name,
+        Ok(serde_json::Value::Object(fields)) => {
+            fields.get("state").and_then(|name| name.as_str()).unwrap_or_default().to_string()
+        }
+        _ => String::new(),
+    }
+}
+
+/// A machine's counts by their names.
+fn counted(counts: &impl Serialize) -> BTreeMap<String, u64> {
+    let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(counts) else { return BTreeMap::new() };
+    fields
+        .into_iter()
+        .filter_map(|(name, n)| Some((name.replace('_', "-"), n.as_u64()?)))
+        .filter(|&(_, n)| n > 0)
+        .collect()
+}
+
+/// Sessions read per part of an answer: the table's lock is held that long.
+const SLICE: u32 = 4096;
+
+/// A walk through a session table, slice by slice, by the thread of whoever asked.
+struct Walk {
+    napt: Arc<Napt>,
+    clock: Clock,
+    filter: SessionFilter,
+    next: Option<SessionId>,
+    left: u64,
+}
+
+impl Walk {
+    fn new(napt: Arc<Napt>, clock: Clock, filter: SessionFilter) -> Self {
+        Self { napt, clock, filter, next: Some(0), left: filter.limit.unwrap_or(u64::MAX) }
+    }
+}
+
+impl Iterator for Walk {
+    type Item = Vec<report::Session>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let from = self.next.filter(|_| self.left > 0)?;
+            let now = self.clock.now().seconds();
+            let mut part = Vec::new();
+            let filter = self.filter;
+            self.next = self.napt.slice(from, SLICE, |session| {
+                let session = shown(session, now);
+                if filter.takes(&session) && (part.len() as u64) < self.left {
+                    part.push(session);
+                }
+            });
+            self.left -= part.len() as u64;
+            if !part.is_empty() || self.next.is_none() {
+                return Some(part);
+            }
+        }
+    }
+}
+
+fn shown(session: &Session, now: u32) -> report::Session {
+    let end = |e: Endpoint| SocketAddrV4::new(e.addr.into(), e.port.number());
+    let [packets_out, packets_in] = session.packets();
+    report::Session {
+        protocol: match session.protocol() {
+            protocol::TCP => "tcp".into(),
+            protocol::UDP => "udp".into(),
+            _ => "icmp".into(),
+        },
+        inside: end(session.inside()),
+        outside: end(session.outside()),
+        peer: end(session.peer()),
+        state: session.standing().into(),
+        idle_seconds: now.saturating_sub(session.last()).into(),
+        packets_out,
+        packets_in,
+    }
+}

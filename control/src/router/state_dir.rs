@@ -1,0 +1,97 @@
+//! What outlives a restart: small JSON files in one directory.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The directory.
+#[derive(Clone, Debug)]
+pub struct StateDir(PathBuf);
+
+impl StateDir {
+    /// Makes it if it is not there.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        fs::create_dir_all(path)?;
+        Ok(Self(path.to_owned()))
+    }
+
+    /// What was saved under this name. `None` where there is nothing, or nothing that can be read: a router
+    /// comes up without its memory.
+    pub fn load<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        let path = self.path(name);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!("{}: {error}; going on without it", path.display());
+                return None;
+            }
+        };
+        serde_json::from_str(&text)
+            .map_err(|error| tracing::warn!("{}: {error}; going on without it", path.display()))
+            .ok()
+    }
+
+    /// Saves it, as a whole or not at all. A failure is logged: the line goes on.
+    pub fn save<T: Serialize>(&self, name: &str, what: &T) {
+        let path = self.path(name);
+        if let Err(error) = self.try_save(&path, what) {
+            tracing::warn!("{}: {error}; a restart will not remember it", path.display());
+        }
+    }
+
+    fn try_save<T: Serialize>(&self, path: &Path, what: &T) -> io::Result<()> {
+        let text = serde_json::to_vec(what)?;
+        let beside = path.with_extension("new");
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
+        fs::rename(beside, path)
+    }
+
+    /// Forgets it.
+    pub fn remove(&self, name: &str) {
+        let path = self.path(name);
+        if let Err(error) = fs::remove_file(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!("{}: {error}", path.display());
+        }
+    }
+
+    /// A secret of our own, made at the first start.
+    pub fn secret(&self) -> [u8; 32] {
+        self.load("secret").unwrap_or_else(|| {
+            let secret: [u8; 32] = rand::random();
+            self.save("secret", &secret);
+            secret
+        })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name).with_extension("json")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_saved_is_there_and_garbage_is_not() {
+        let dir = std::env::temp_dir().join(format!("hikyaku-state-{}", rand::random::<u64>()));
+        let state = StateDir::open(&dir).unwrap();
+        let secret = state.secret();
+        assert_eq!(state.secret(), secret);
+        assert_eq!(StateDir::open(&dir).unwrap().secret(), secret);
+        fs::write(dir.join("lease.json"), "{ nonsense").unwrap();
+        assert_eq!(state.load::<Vec<u32>>("lease"), None);
+        state.save("lease", &vec![1, 2]);
+        assert_eq!(state.load::<Vec<u32>>("lease"), Some(vec![1, 2]));
+        fs::remove_dir_all(dir).unwrap();
+    }
+}

@@ -1,0 +1,97 @@
+//! The links of a router: opened together, shared out among the workers.
+
+use hikyaku_dataplane::packet::Mac;
+use hikyaku_dataplane::ring::xdp::Watch;
+use hikyaku_dataplane::ring::{self, LinkName, Queue};
+use hikyaku_dataplane::snapshot::LinkId;
+
+use crate::config::Config;
+use crate::router::{LAN, LAN_HOST, LinkFacts, WAN, WAN_HOST};
+
+/// Open links.
+pub struct Links {
+    /// By worker: its queue of every link.
+    pub queues: Vec<Vec<(LinkId, Queue)>>,
+    /// For links whose interface may go away, LAN and WAN.
+    pub watches: [Option<Watch>; 2],
+    /// What they turned out to be, LAN and WAN.
+    pub facts: [LinkFacts; 2],
+    /// Whether the host's own stack is behind them.
+    pub hosts: [bool; 2],
+}
+
+/// Links that cannot be used together.
+#[derive(Debug, thiserror::Error)]
+pub enum LinksError {
+    /// One cannot be opened.
+    #[error(transparent)]
+    Open(#[from] ring::LinkError),
+    /// There is no address to speak with.
+    #[error("link {0}: it has no Ethernet address of its own: give it one with [{1}] mac")]
+    NoMac(LinkName, &'static str),
+    /// A queue would be nobody's.
+    #[error(
+        "link {link}: it has {has} queues and there {}: make the card use {workers} (Linux: ethtool -L IF combined \
+         {workers}; FreeBSD: dev.NAME.N.iflib.override_nrxqs and override_ntxqs = {workers}), or give --cores {has} cores",
+        if *workers == 1 { "is 1 worker".into() } else { format!("are {workers} workers") }
+    )]
+    Queues {
+        /// The link.
+        link: LinkName,
+        /// Its queues.
+        has: usize,
+        /// Ours.
+        workers: usize,
+    },
+}
+
+impl Links {
+    /// Opens them.
+    pub fn open(config: &Config) -> Result<Self, LinksError> {
+        let names = [config.lan.link.clone(), config.wan.link.clone()];
+        let hosts = [config.lan.host, config.wan.host];
+        let wanted = [(names[0].clone(), hosts[0]), (names[1].clone(), hosts[1])];
+        let [lan, wan] = <[ring::Link; 2]>::try_from(ring::open(&wanted, &config.tuning.links())?)
+            .unwrap_or_else(|_| unreachable!("two links were asked for"));
+        for line in [&lan, &wan].into_iter().flat_map(|link| link.info.warnings()) {
+            tracing::warn!("{line}");
+        }
+        if let Some(line) = lan.info.copy_warning(&wan.info) {
+            tracing::warn!("{line}");
+        }
+        for link in [&lan, &wan] {
+            tracing::info!("{}", link.info);
+        }
+        let facts = [
+            facts(&lan, config.lan.mac, "lan", config.lan.mtu)?,
+            facts(&wan, config.wan.mac, "wan", config.wan.mtu.unwrap_or(crate::memory_router::LINK_MTU))?,
+        ];
+        let workers =
+            config.tuning.cores.as_ref().map_or(lan.queues.len().min(wan.queues.len()), |cores| cores.0.len());
+        for (link, name) in [(&lan, &names[0]), (&wan, &names[1])] {
+            if link.queues.len() != workers {
+                return Err(LinksError::Queues { link: name.clone(), has: link.queues.len(), workers });
+            }
+        }
+        let mut queues: Vec<Vec<(LinkId, Queue)>> = (0..workers).map(|_| Vec::new()).collect();
+        let mut watches = [None, None];
+        for (at, (link, [id, host_id])) in [(lan, [LAN, LAN_HOST]), (wan, [WAN, WAN_HOST])].into_iter().enumerate() {
+            for (worker, queue) in link.queues.into_iter().enumerate() {
+                queues[worker].push((id, queue));
+            }
+            // The host's stack is slow and small: one worker carries all of it.
+            if let Some(queue) = link.host.into_iter().next() {
+                queues[0].push((host_id, queue));
+            }
+            watches[at] = link.watch;
+        }
+        Ok(Self { queues, watches, facts, hosts })
+    }
+}
+
+fn facts(link: &ring::Link, mac: Option<Mac>, section: &'static str, mtu: u16) -> Result<LinkFacts, LinksError> {
+    let info = &link.info;
+    let mac = mac.or(info.mac.map(Mac)).ok_or_else(|| LinksError::NoMac(info.name.clone(), section))?;
+    let own = info.mtu.map_or(u16::MAX, |mtu| mtu.min(u16::MAX.into()) as u16);
+    Ok(LinkFacts { name: info.name.to_string(), mac, mtu: mtu.min(own), mode: info.mode() })
+}

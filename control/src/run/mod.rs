@@ -1,0 +1,94 @@
+//! `hikyaku run`: links, workers, the control thread, signals, the control socket.
+//!
+//! What may fail is tried first, in this order, and says so in one line: rights, links, the control
+//! socket, memory. Then rights are given up, workers start, the control thread starts. The end is the
+//! same backwards.
+
+mod control;
+mod links;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use hikyaku_dataplane::snapshot::Snapshot;
+use hikyaku_dataplane::worker::{BurstReport, Handle, Shared, Worker};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::config::Config;
+use crate::privileges::{self, Keep};
+use crate::router::StateDir;
+use crate::show::Listener;
+
+use control::ControlThread;
+use links::Links;
+
+/// Runs until SIGTERM or SIGINT.
+pub fn run(config: &Config) -> anyhow::Result<()> {
+    config.log.start();
+    let names = [&config.lan.link, &config.wan.link];
+    privileges::check(names, config.system.account.as_ref())?;
+    let links = Links::open(config)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register(signal, stop.clone()).context("signals cannot be caught")?;
+    }
+    let account = config.system.account.as_ref();
+    let directory = &config.system.state_dir;
+    privileges::directory(directory, 0o700, account)
+        .with_context(|| format!("state directory {}", directory.display()))?;
+    if let Some(parent) = config.control.socket.parent() {
+        privileges::directory(parent, 0o755, account).with_context(|| format!("directory {}", parent.display()))?;
+    }
+    let state = StateDir::open(directory).with_context(|| format!("state directory {}", directory.display()))?;
+    let listener = Listener::bind(&config.control)?;
+    let notify = config.service.notification.clone();
+    privileges::give_up(account, Keep::links(names))?;
+
+    let shared = Shared::new(Snapshot::default());
+    let (report, bursts) = BurstReport::new();
+    let cores = config.tuning.cores.as_ref().map(|cores| cores.0.clone()).unwrap_or_default();
+    let Links { queues, watches, facts, hosts } = links;
+    let mut handles: Vec<Handle> = Vec::new();
+    let mut threads = Vec::new();
+    let workers_stop = Arc::new(AtomicBool::new(false));
+    for (id, queues) in queues.into_iter().enumerate() {
+        let worker = Worker::new(id, queues, &shared, config.tuning.worker());
+        handles.push(worker.handle());
+        let thread = worker.spawn(cores.get(id).copied(), workers_stop.clone(), report.recorder());
+        threads.push(thread.context("a worker thread cannot be started")?);
+    }
+    drop(bursts);
+    let (server, queries) = listener.serve().context("the control socket's thread cannot be started")?;
+    tracing::info!(
+        "hikyaku {}: {} over {}, {} worker{}",
+        env!("CARGO_PKG_VERSION"),
+        config.service.kind.name(),
+        names[1],
+        handles.len(),
+        if handles.len() == 1 { "" } else { "s" }
+    );
+    let control = ControlThread {
+        config: Arc::new(config.clone()),
+        facts,
+        hosts,
+        watches,
+        shared,
+        handles,
+        state,
+        notify,
+        queries,
+        cores,
+        bursts: report,
+        stop,
+    };
+    control.run();
+    drop(server);
+    workers_stop.store(true, Ordering::Relaxed);
+    for thread in threads {
+        // A worker that panicked has said so; its links are closed like the others'.
+        let _ = thread.join();
+    }
+    tracing::info!("stopped");
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! `hikyaku show`: asks a running router over its control socket.
+
+use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Write};
+use std::net::Ipv4Addr;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::people::{self, SESSION_HEAD};
+use super::protocol::{Answer, Request, SessionFilter};
+use super::report::{Counters, Leases, Neighbour, Session, Status};
+use crate::config::SOCKET;
+use crate::exit::Usage;
+
+const EXAMPLES: &str = "\
+Examples:
+  hikyaku show status                        is the line up, and if not, what is it waiting for
+  hikyaku show counters                      why frames were dropped
+  hikyaku show sessions --host 192.168.1.20 --port 443 --limit 20
+  hikyaku show sessions --json | jq .peer    one JSON object a line; the others are one object or list each
+
+Exit code: 0 shown; 1 no router answers; 2 a flag is wrong.";
+
+/// Show what a running router is doing
+#[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES, after_long_help = EXAMPLES)]
+pub struct ShowArgs {
+    /// What to show.
+    #[arg(value_enum)]
+    pub what: What,
+
+    /// Print it as JSON.
+    #[arg(long)]
+    pub json: bool,
+
+    /// The router's control socket.
+    #[arg(long, value_name = "PATH", default_value = SOCKET)]
+    pub socket: PathBuf,
+
+    /// Of sessions: show so many at most.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+
+    /// Of sessions: those with this address, inside, outside or as their peer.
+    #[arg(long, value_name = "ADDR")]
+    pub host: Option<Ipv4Addr>,
+
+    /// Of sessions: those with this port, inside, outside or at their peer.
+    #[arg(long, value_name = "N")]
+    pub port: Option<u16>,
+}
+
+/// What can be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum What {
+    /// The line, the service, both sides, workers, warnings
+    Status,
+    /// Who is on the links
+    Neighbours,
+    /// Addresses given to hosts
+    Leases,
+    /// Translated connections
+    Sessions,
+    /// What became of every frame
+    Counters,
+}
+
+/// Why nothing was shown.
+#[derive(Debug, thiserror::Error)]
+pub enum NotShown {
+    /// Nobody is there.
+    #[error("no router answers at {}: {why}", path.display())]
+    NotRunning {
+        /// The socket.
+        path: PathBuf,
+        /// And what to do.
+        why: &'static str,
+    },
+    /// The router will not.
+    #[error("the router says: {0}")]
+    Refused(String),
+    /// It went away, or speaks otherwise.
+    #[error("{}: {what}", path.display())]
+    Broken {
+        /// The socket.
+        path: PathBuf,
+        /// What happened.
+        what: String,
+    },
+    /// What was to be shown cannot be written.
+    #[error("standard output: {0}")]
+    Output(io::Error),
+}
+
+impl ShowArgs {
+    fn request(&self) -> Result<Request, Usage> {
+        let filter = SessionFilter { limit: self.limit, host: self.host, port: self.port };
+        if self.what != What::Sessions && filter != SessionFilter::default() {
+            return Err(Usage("--limit, --host and --port choose sessions; leave them out".into()));
+        }
+        Ok(match self.what {
+            What::Status => Request::Status,
+            What::Neighbours => Request::Neighbours,
+            What::Leases => Request::Leases,
+            What::Sessions => Request::Sessions(filter),
+            What::Counters => Request::Counters,
+        })
+    }
+}
+
+/// Asks and prints.
+pub fn run(args: &ShowArgs) -> anyhow::Result<()> {
+    let request = args.request()?;
+    let connection = Connection::open(&args.socket)?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    let shown = match args.what {
+        What::Status => connection.whole(request, args.json, &mut out, Status::to_string),
+        What::Neighbours => connection.whole(request, args.json, &mut out, |n: &Vec<Neighbour>| people::neighbours(n)),
+        What::Leases => connection.whole(request, args.json, &mut out, Leases::to_string),
+        What::Counters => connection.whole(request, args.json, &mut out, Counters::to_string),
+        What::Sessions => connection.sessions(request, args.json, &mut out),
+    };
+    match shown.and_then(|()| out.flush().map_err(NotShown::Output)) {
+        // `| head` has seen enough.
+        Err(NotShown::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        shown => Ok(shown?),
+    }
+}
+
+struct Connection<'a> {
+    stream: UnixStream,
+    path: &'a Path,
+}
+
+impl<'a> Connection<'a> {
+    fn open(path: &'a Path) -> Result<Self, NotShown> {
+        let stream = UnixStream::connect(path).map_err(|error| {
+            let why = match error.kind() {
+                ErrorKind::NotFound => "there is no such socket; start the router with `hikyaku run`, or say --socket",
+                ErrorKind::ConnectionRefused => "the router has ended; start it with `hikyaku run`, or say --socket",
+                ErrorKind::PermissionDenied => "permission denied; be root, or of the socket's group",
+                _ => return NotShown::Broken { path: path.into(), what: error.to_string() },
+            };
+            NotShown::NotRunning { path: path.into(), why }
+        })?;
+        Ok(Self { stream, path })
+    }
+
+    fn broken(&self, what: impl ToString) -> NotShown {
+        NotShown::Broken { path: self.path.into(), what: what.to_string() }
+    }
+
+    /// Asks, and gives every part to `take`.
+    fn ask<T: DeserializeOwned>(
+        &self,
+        request: Request,
+        mut take: impl FnMut(T) -> io::Result<()>,
+    ) -> Result<(), NotShown> {
+        let wait = Some(Duration::from_secs(30));
+        let sent = (|| {
+            self.stream.set_read_timeout(wait)?;
+            let mut line = serde_json::to_vec(&request)?;
+            line.push(b'\n');
+            (&self.stream).write_all(&line)
+        })();
+        // One that takes nobody in says so before it goes.
+        if let Err(error) = sent
+            && error.kind() != ErrorKind::BrokenPipe
+        {
+            return Err(self.broken(error));
+        }
+        for line in BufReader::new(&self.stream).lines() {
+            let line = line.map_err(|error| match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => self.broken("the router does not answer"),
+                _ => self.broken(error),
+            })?;
+            match serde_json::from_str(&line) {
+                Ok(Answer::Part(part)) => take(part).map_err(NotShown::Output)?,
+                Ok(Answer::Done(_)) => return Ok(()),
+                Ok(Answer::Error(why)) => return Err(NotShown::Refused(why)),
+                Err(error) => return Err(self.broken(format!("not understood (another version?): {error}"))),
+            }
+        }
+        Err(self.broken("the router went away before it had said all"))
+    }
+
+    /// Prints an answer of one part.
+    fn whole<T: DeserializeOwned + Serialize>(
+        &self,
+        request: Request,
+        json: bool,
+        out: &mut impl Write,
+        text: impl Fn(&T) -> String,
+    ) -> Result<(), NotShown> {
+        self.ask(request, |part: T| match json {
+            true => writeln!(out, "{}", serde_json::to_string_pretty(&part)?),
+            false => write!(out, "{}", text(&part)),
+        })
+    }
+
+    fn sessions(&self, request: Request, json: bool, out: &mut impl Write) -> Result<(), NotShown> {
+        let mut shown = 0u64;
+        self.ask(request, |slice: Vec<Session>| {
+            if !json && shown == 0 && !slice.is_empty() {
+                write!(out, "{SESSION_HEAD}")?;
+            }
+            shown += slice.len() as u64;
+            slice.iter().try_for_each(|session| match json {
+                true => writeln!(out, "{}", serde_json::to_string(session)?),
+                false => writeln!(out, "{session}"),
+            })
+        })?;
+        if !json && shown == 0 {
+            writeln!(out, "no such session").map_err(NotShown::Output)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,16 @@
+//! The control socket: what can be asked of a running router, by whom and how; and `hikyaku show`,
+//! which asks.
+
+mod client;
+mod people;
+mod protocol;
+pub mod report;
+mod server;
+
+pub use client::{NotShown, ShowArgs, What, run};
+pub use protocol::{Answer, MAX_REQUEST, Request, SessionFilter};
+pub use report::{
+    Address, Counters, Lan, Lease, Leases, Neighbour, Notification, Prefix, Router, Service, Session, SessionTotals,
+    State, Status, Wan, Worker,
+};
+pub use server::{Listener, MAX_CLIENTS, Query, Reply, Server, SocketError};

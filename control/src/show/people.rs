@@ -1,0 +1,332 @@
+//! The same facts for people.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::report::{Counters, Leases, Neighbour, Notification, Service, Session, State, Status, Wan};
+use crate::table::{Table, grouped};
+
+/// A time span, in its two largest units: `2 d 3 h`, `5 min 2 s`.
+pub fn span(seconds: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
+    let Some(i) = UNITS.iter().position(|(unit, _)| seconds >= *unit) else { return "0 s".into() };
+    let (large, name) = UNITS[i];
+    let first = format!("{} {name}", seconds / large);
+    match UNITS.get(i + 1) {
+        Some((small, name)) if seconds % large >= *small => format!("{first} {} {name}", seconds % large / small),
+        _ => first,
+    }
+}
+
+fn span_or(seconds: Option<u64>, none: &str) -> String {
+    seconds.map_or(none.into(), span)
+}
+
+/// A line of the status: its name, what it is about, facts.
+fn line(f: &mut Formatter<'_>, name: &str, text: impl Display) -> fmt::Result {
+    writeln!(f, "{name:<9} {text}")
+}
+
+impl Display for State {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let since = span(self.since_seconds);
+        match (self.name.as_str(), self.text.as_str()) {
+            (name, "") => write!(f, "{name}, for {since}"),
+            // The word for machines is the first of the line for people.
+            (name, text) if text.starts_with(name) => write!(f, "{text} (for {since})"),
+            (name, text) => write!(f, "{name}: {text} (for {since})"),
+        }
+    }
+}
+
+impl Display for Status {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        line(f, "hikyaku", format_args!("{}, process {}, up {}", self.version, self.pid, span(self.uptime_seconds)))?;
+        line(f, "line", &self.line)?;
+        self.wan.fmt(f)?;
+        self.service.fmt(f)?;
+        if let Some(notification) = &self.notification {
+            notification.fmt(f)?;
+        }
+        let lan = &self.lan;
+        let carrier = if lan.up { "" } else { ", no carrier" };
+        line(f, "LAN", format_args!("{} ({}), {}, MTU {}{carrier}", lan.link, lan.mode, lan.mac, lan.mtu))?;
+        let leases = lan.leases.map(|n| format!(", {n} leases")).unwrap_or_default();
+        line(f, "", format_args!("{}{leases}", lan.ipv4))?;
+        if let Some(s) = &self.sessions {
+            let (live, capacity, opened, expired) =
+                (grouped(s.live), grouped(s.capacity), grouped(s.opened), grouped(s.expired));
+            line(f, "sessions", format_args!("{live} of {capacity}; {opened} opened, {expired} ended"))?;
+        }
+        if !self.workers.is_empty() {
+            let head = ["worker", "core", "frames", "dropped", "burst p50", "p99", "µs p50", "p99"];
+            let mut table = Table::new(&head, 0);
+            for w in &self.workers {
+                let core = w.core.map_or("any".into(), |core| core.to_string());
+                let [p50, p99] = [w.burst_ns_p50, w.burst_ns_p99].map(|ns| format!("{:.1}", ns as f64 / 1000.0));
+                let counts = [w.frames, w.dropped, w.burst_frames_p50, w.burst_frames_p99].map(grouped);
+                table.row([w.id.to_string(), core].into_iter().chain(counts).chain([p50, p99]));
+            }
+            write!(f, "\n{table}")?;
+        }
+        if !self.warnings.is_empty() {
+            writeln!(f)?;
+        }
+        for warning in &self.warnings {
+            line(f, "warning", warning)?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Wan {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let carrier = if self.up { "" } else { ", no carrier" };
+        line(f, "WAN", format_args!("{} ({}), {}, MTU {}{carrier}", self.link, self.mode, self.mac, self.mtu))?;
+        for a in &self.addresses {
+            let valid = a.valid_seconds.map(|s| format!(", valid {}", span(s))).unwrap_or_default();
+            line(f, "", format_args!("address   {} {} ({}){valid}", a.address, a.state, a.role))?;
+        }
+        for p in &self.prefixes {
+            let (preferred, valid) = (span_or(p.preferred_seconds, "for ever"), span_or(p.valid_seconds, "for ever"));
+            line(f, "", format_args!("prefix    {} ({}), preferred {preferred}, valid {valid}", p.prefix, p.source))?;
+        }
+        for r in &self.routers {
+            let (mac, lifetime) = (r.mac.as_deref().unwrap_or("unknown station"), span(r.lifetime_seconds));
+            line(f, "", format_args!("router    {} at {mac}, {}, for {lifetime}", r.address, r.state))?;
+        }
+        if !self.resolvers.is_empty() {
+            let resolvers: Vec<String> = self.resolvers.iter().map(ToString::to_string).collect();
+            line(f, "", format_args!("resolvers {}", resolvers.join(", ")))?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Service {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        line(f, "service", format_args!("{}, {}", self.kind, self.state))?;
+        let end = |end: Option<std::net::Ipv6Addr>| end.map_or("not known yet".into(), |end| end.to_string());
+        let name = self.aftr_name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+        line(f, "", format_args!("tunnel    {} -> {}{name}", end(self.local), end(self.remote)))?;
+        let path = self.path_mtu.map(|mtu| format!(", path {mtu}")).unwrap_or_default();
+        let ipv4 = self.ipv4.map(|ipv4| format!("; IPv4 {ipv4}")).unwrap_or_default();
+        line(f, "", format_args!("MTU       {}{path}{ipv4}", self.tunnel_mtu))?;
+        let last = match self.last_packet_seconds {
+            Some(seconds) => format!("last packet from the far end {} ago", span(seconds)),
+            None => "no packet from the far end yet".into(),
+        };
+        line(f, "", format_args!("heard     {last}"))?;
+        if self.refused > 0 {
+            let times = grouped(self.refused);
+            line(f, "", format_args!("refused   {times} times: the far end does not know our address"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Notification {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.state.text.starts_with(&self.dialect) {
+            return line(f, "tell", &self.state.text);
+        }
+        line(f, "tell", format_args!("{}, {}", self.dialect, self.state))?;
+        let next = self.next_seconds.map(|s| format!(", again in {}", span(s))).unwrap_or_default();
+        let last = self.last_success_seconds.map_or("never".into(), |s| format!("{} ago", span(s)));
+        line(f, "", format_args!("accepted  {last}{next}"))
+    }
+}
+
+/// The neighbours as a table.
+pub fn neighbours(neighbours: &[Neighbour]) -> String {
+    if neighbours.is_empty() {
+        return "nobody yet\n".into();
+    }
+    let mut table = Table::new(&["link", "address", "station", "state", "heard"], 4);
+    for n in neighbours {
+        let mac = n.mac.clone().unwrap_or_else(|| "unknown".into());
+        let heard = span_or(n.age_seconds, "never");
+        table.row([n.link.clone(), n.address.to_string(), mac, n.state.clone(), heard]);
+    }
+    table.to_string()
+}
+
+impl Display for Leases {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Some(pool) = &self.pool else { return writeln!(f, "no addresses are given here") };
+        writeln!(f, "pool {pool}, {} addresses; {} leases", grouped(self.pool_size.into()), self.leases.len())?;
+        if self.leases.is_empty() {
+            return Ok(());
+        }
+        let mut table = Table::new(&["address", "station", "name", "state", "ends in"], 4);
+        for l in &self.leases {
+            let (name, ends) = (l.name.clone().unwrap_or_default(), span_or(l.expires_seconds, "never"));
+            table.row([l.address.to_string(), l.mac.clone(), name, l.state.clone(), ends]);
+        }
+        write!(f, "\n{table}")
+    }
+}
+
+/// The head above lines of [`Session`]. Millions may follow: widths are fixed, not found.
+pub const SESSION_HEAD: &str = "\
+proto inside                outside               peer                  state          idle        out         in\n";
+
+impl Display for Session {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // Addresses know no width of their own.
+        let [inside, outside, peer] = [self.inside, self.outside, self.peer].map(|end| end.to_string());
+        write!(
+            f,
+            "{:<5} {inside:<21} {outside:<21} {peer:<21} {:<12} {:>6} {:>10} {:>10}",
+            self.protocol, self.state, self.idle_seconds, self.packets_out, self.packets_in
+        )
+    }
+}
+
+impl Display for Counters {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut verdicts = Table::new(&["verdict", "frames", "share"], 1);
+        let share = |n: u64| format!("{:.2} %", 100.0 * n as f64 / self.received.max(1) as f64);
+        let mut by_count: Vec<_> = self.verdicts.iter().filter(|(_, n)| **n > 0).collect();
+        by_count.sort_by_key(|(name, n)| (std::cmp::Reverse(**n), name.as_str()));
+        for (name, n) in by_count {
+            verdicts.row([name.clone(), grouped(*n), share(*n)]);
+        }
+        if self.held > 0 {
+            verdicts.row(["held".into(), grouped(self.held), share(self.held)]);
+        }
+        verdicts.row(["received".into(), grouped(self.received), String::new()]);
+        write!(f, "{verdicts}")?;
+        let groups = [("besides", &self.events)].into_iter().chain(self.control.iter().map(|(k, v)| (k.as_str(), v)));
+        for (name, counts) in groups {
+            let counts: Vec<_> = counts.iter().filter(|(_, n)| **n > 0).collect();
+            if counts.is_empty() {
+                continue;
+            }
+            writeln!(f, "\n{name}")?;
+            let width = counts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+            for (name, n) in counts {
+                writeln!(f, "  {name:<width$}  {:>14}", grouped(*n))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::show::report::{Address, Lan, Lease, Prefix, Router, SessionTotals, Worker};
+
+    #[test]
+    fn spans() {
+        for (seconds, text) in [(0, "0 s"), (59, "59 s"), (60, "1 min"), (302, "5 min 2 s"), (90_000, "1 d 1 h")] {
+            assert_eq!(span(seconds), text);
+        }
+        assert_eq!(span(86_400 + 59), "1 d", "minutes are not shown beside days");
+    }
+
+    #[test]
+    fn a_status_is_a_page_that_reads_itself() {
+        let state = |name: &str, text: &str| State { name: name.into(), text: text.into(), since_seconds: 61 };
+        let status = Status {
+            version: "0.1.0".into(),
+            pid: 7,
+            uptime_seconds: 3700,
+            line: state("up", ""),
+            wan: Wan {
+                link: "netmap:ix0".into(),
+                mode: "native".into(),
+                mac: "02:00:00:00:00:01".into(),
+                mtu: 1500,
+                up: true,
+                addresses: vec![Address {
+                    address: "2001:db8::1".parse().unwrap(),
+                    state: "preferred".into(),
+                    role: "slaac".into(),
+                    valid_seconds: Some(7200),
+                }],
+                prefixes: vec![Prefix {
+                    prefix: "2001:db8::/64".into(),
+                    source: "ra".into(),
+                    preferred_seconds: Some(60),
+                    valid_seconds: None,
+                }],
+                routers: vec![Router {
+                    address: "fe80::1".parse().unwrap(),
+                    mac: None,
+                    state: "stale".into(),
+                    lifetime_seconds: 1800,
+                }],
+                resolvers: vec!["2001:db8::53".parse().unwrap()],
+            },
+            service: Service {
+                kind: "ipip".into(),
+                state: state("silent", "the far end does not answer"),
+                local: Some("2001:db8::feed".parse().unwrap()),
+                remote: None,
+                aftr_name: None,
+                ipv4: Some([192, 0, 2, 1].into()),
+                tunnel_mtu: 1460,
+                path_mtu: Some(1500),
+                last_packet_seconds: None,
+                refused: 3,
+            },
+            notification: Some(Notification {
+                dialect: "transix-fixed".into(),
+                state: state("waiting", "no answer"),
+                last_success_seconds: None,
+                next_seconds: Some(10),
+            }),
+            lan: Lan { link: "netmap:ix1".into(), ipv4: "192.168.1.1/24".into(), leases: Some(2), ..Lan::default() },
+            sessions: Some(SessionTotals { live: 1234, capacity: 262_144, opened: 5000, expired: 3766 }),
+            workers: vec![Worker {
+                id: 0,
+                core: Some(2),
+                frames: 1_000_000,
+                burst_ns_p99: 12_345,
+                ..Worker::default()
+            }],
+            warnings: vec!["netmap:ix0: emulated".into()],
+        };
+        let text = status.to_string();
+        for says in [
+            "hikyaku   0.1.0, process 7, up 1 h 1 min\nline      up, for 1 min 1 s\n",
+            "          address   2001:db8::1 preferred (slaac), valid 2 h\n",
+            "          router    fe80::1 at unknown station, stale, for 30 min\n",
+            "service   ipip, silent: the far end does not answer (for 1 min 1 s)\n",
+            "          tunnel    2001:db8::feed -> not known yet\n          MTU       1460, path 1500; IPv4 192.0.2.1\n",
+            "          refused   3 times",
+            "          accepted  never, again in 10 s\n",
+            "LAN       netmap:ix1 (), , MTU 0, no carrier\n          192.168.1.1/24, 2 leases\n",
+            "sessions  1 234 of 262 144; 5 000 opened, 3 766 ended\n",
+            "     0     2  1 000 000        0          0    0     0.0  12.3\n",
+            "\nwarning   netmap:ix0: emulated\n",
+        ] {
+            assert!(text.contains(says), "{says:?} is not in\n{text}");
+        }
+        let json = serde_json::to_string(&status).unwrap();
+        assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status);
+    }
+
+    #[test]
+    fn lists() {
+        let lease = Lease {
+            address: [192, 168, 1, 128].into(),
+            mac: "02:00:00:00:00:09".into(),
+            name: None,
+            state: "bound".into(),
+            expires_seconds: Some(3600),
+        };
+        let leases = Leases { pool: Some("a-b".into()), pool_size: 127, leases: vec![lease] };
+        assert!(leases.to_string().ends_with("192.168.1.128  02:00:00:00:00:09        bound      1 h\n"), "{leases}");
+        let longest = "255.255.255.255:65535".parse().unwrap();
+        let session = Session { inside: longest, outside: longest, peer: longest, ..Session::default() };
+        assert_eq!(session.to_string().len() + 1, SESSION_HEAD.len());
+        let mut counters = Counters { received: 4, ..Counters::default() };
+        counters.verdicts = [("outbound".into(), 1), ("inbound".into(), 3), ("runt".into(), 0)].into();
+        counters.control = [("neighbour".to_string(), [("bad".to_string(), 2)].into())].into();
+        let text = counters.to_string();
+        assert!(text.contains("inbound        3  75.00 %\noutbound       1  25.00 %\n"), "{text}");
+        assert!(text.ends_with("\nneighbour\n  bad               2\n") && !text.contains("runt"), "{text}");
+    }
+}

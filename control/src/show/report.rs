@@ -1,0 +1,292 @@
+//! What can be shown: plain facts, the same in JSON and in tables. Seconds and counts are numbers;
+//! what is not known is `null`.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4};
+
+use serde::{Deserialize, Serialize};
+
+/// How the router is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Of the program.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Since it was started.
+    pub uptime_seconds: u64,
+    /// The line as a whole.
+    pub line: State,
+    /// The side towards the line.
+    pub wan: Wan,
+    /// What the line is to be.
+    pub service: Service,
+    /// Who is told where we are; `null` where nobody is.
+    pub notification: Option<Notification>,
+    /// The side of the hosts.
+    pub lan: Lan,
+    /// The session table; `null` where nothing is translated.
+    pub sessions: Option<SessionTotals>,
+    /// What workers do.
+    pub workers: Vec<Worker>,
+    /// What is not as it should be, a line each.
+    pub warnings: Vec<String>,
+}
+
+/// The state of something: a word for machines, a line for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// One word, stable: `up`, `waiting-for-ra`, …
+    pub name: String,
+    /// What it means, and what is waited for.
+    pub text: String,
+    /// Since it came to be so.
+    pub since_seconds: u64,
+}
+
+/// The side towards the line.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wan {
+    /// As configured.
+    pub link: String,
+    /// How its rings are filled: `native`, `emulated`, `xdp copy`, …
+    pub mode: String,
+    /// Our Ethernet address there.
+    pub mac: String,
+    /// Largest IPv6 packet, bytes.
+    pub mtu: u16,
+    /// Whether the link has a carrier.
+    pub up: bool,
+    /// Our addresses there.
+    pub addresses: Vec<Address>,
+    /// Prefixes that the line told or delegated.
+    pub prefixes: Vec<Prefix>,
+    /// Who advertises itself as a router.
+    pub routers: Vec<Router>,
+    /// Who is asked for names.
+    pub resolvers: Vec<IpAddr>,
+}
+
+/// An address of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// The address.
+    pub address: IpAddr,
+    /// `tentative`, `preferred`, `deprecated`, `duplicate` (RFC 4862).
+    pub state: String,
+    /// What it is for: `link-local`, `slaac`, `dhcpv6`, `tunnel`.
+    pub role: String,
+    /// How long it holds; `null`: for ever.
+    pub valid_seconds: Option<u64>,
+}
+
+/// A prefix of the line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prefix {
+    /// `2001:db8::/64`.
+    pub prefix: String,
+    /// `ra` or `dhcpv6-pd`.
+    pub source: String,
+    /// How long it is preferred; `null`: for ever.
+    pub preferred_seconds: Option<u64>,
+    /// How long it holds; `null`: for ever.
+    pub valid_seconds: Option<u64>,
+}
+
+/// A router of the line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Router {
+    /// Its link-local address.
+    pub address: Ipv6Addr,
+    /// Its Ethernet address, once it is known.
+    pub mac: Option<String>,
+    /// How it answers: the state of RFC 4861 7.3.2.
+    pub state: String,
+    /// How long it may be the default router.
+    pub lifetime_seconds: u64,
+}
+
+/// What the line is to be, and is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// `dslite` or `ipip`.
+    pub kind: String,
+    /// What it is waiting for, or up.
+    pub state: State,
+    /// Our end of the tunnel.
+    pub local: Option<Ipv6Addr>,
+    /// The far end.
+    pub remote: Option<Ipv6Addr>,
+    /// The far end's name, where it was found by one.
+    pub aftr_name: Option<String>,
+    /// The address that is translated to; `null` for DS-Lite.
+    pub ipv4: Option<Ipv4Addr>,
+    /// The tunnel's MTU as hosts see it.
+    pub tunnel_mtu: u16,
+    /// The largest packet that the path to the far end carries, as far as is known.
+    pub path_mtu: Option<u16>,
+    /// Since the far end last sent a packet through the tunnel; `null`: never. There is no handshake:
+    /// this is the only sign of life.
+    pub last_packet_seconds: Option<u64>,
+    /// How often the far end's side refused our address (ICMPv6 unreachable, code 5).
+    pub refused: u64,
+}
+
+/// Telling where we are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notification {
+    /// The form of it.
+    pub dialect: String,
+    /// How it stands.
+    pub state: State,
+    /// Since it last went well; `null`: never.
+    pub last_success_seconds: Option<u64>,
+    /// Until it is said again.
+    pub next_seconds: Option<u64>,
+}
+
+/// The side of the hosts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lan {
+    /// As configured.
+    pub link: String,
+    /// How its rings are filled.
+    pub mode: String,
+    /// Our Ethernet address there.
+    pub mac: String,
+    /// Largest IPv4 packet, bytes.
+    pub mtu: u16,
+    /// Whether the link has a carrier.
+    pub up: bool,
+    /// `192.168.1.1/24`.
+    pub ipv4: String,
+    /// Leases that hold, where addresses are given; `null` where not.
+    pub leases: Option<usize>,
+}
+
+/// The session table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionTotals {
+    /// There now.
+    pub live: u64,
+    /// The most there can be.
+    pub capacity: u64,
+    /// Opened in all.
+    pub opened: u64,
+    /// Ended in all.
+    pub expired: u64,
+}
+
+/// A worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Worker {
+    /// Its number.
+    pub id: usize,
+    /// The core it is pinned to; `null`: wherever the system puts it.
+    pub core: Option<usize>,
+    /// Frames it took.
+    pub frames: u64,
+    /// Of these, dropped.
+    pub dropped: u64,
+    /// Frames in a burst: half of the bursts have no more.
+    pub burst_frames_p50: u64,
+    /// 99 of 100 bursts have no more.
+    pub burst_frames_p99: u64,
+    /// Nanoseconds of a burst: half of them take no longer.
+    pub burst_ns_p50: u64,
+    /// 99 of 100 bursts take no longer.
+    pub burst_ns_p99: u64,
+}
+
+/// Somebody on a link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Neighbour {
+    /// Where.
+    pub link: String,
+    /// Who.
+    pub address: IpAddr,
+    /// Its Ethernet address; `null` while it is asked for.
+    pub mac: Option<String>,
+    /// The state of RFC 4861 7.3.2, for IPv4 too: `incomplete`, `reachable`, `stale`, `delay`, `probe`.
+    pub state: String,
+    /// Since it was last heard of.
+    pub age_seconds: Option<u64>,
+}
+
+/// The DHCPv4 server's leases.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leases {
+    /// Addresses for whoever asks; `null` where none are given.
+    pub pool: Option<String>,
+    /// How many that are.
+    pub pool_size: u32,
+    /// Who has what.
+    pub leases: Vec<Lease>,
+}
+
+/// One lease.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// Whose.
+    pub mac: String,
+    /// What the host calls itself, or is called in a reservation.
+    pub name: Option<String>,
+    /// `offered`, `bound`, `reserved`, `declined`, `expired`.
+    pub state: String,
+    /// How long it holds; `null` where it has no end.
+    pub expires_seconds: Option<u64>,
+}
+
+/// One session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// `tcp`, `udp`, `icmp`.
+    pub protocol: String,
+    /// The host and its port.
+    pub inside: SocketAddrV4,
+    /// What the Internet sees.
+    pub outside: SocketAddrV4,
+    /// Who it speaks with.
+    pub peer: SocketAddrV4,
+    /// `established`, `transitory`, `closing`, …
+    pub state: String,
+    /// Since its last packet.
+    pub idle_seconds: u64,
+    /// Packets to the Internet; they wrap at 2^32.
+    pub packets_out: u32,
+    /// Packets from the Internet.
+    pub packets_in: u32,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        let nobody = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+        Self {
+            protocol: String::new(),
+            inside: nobody,
+            outside: nobody,
+            peer: nobody,
+            state: String::new(),
+            idle_seconds: 0,
+            packets_out: 0,
+            packets_in: 0,
+        }
+    }
+}
+
+/// Everything that is counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Frames that workers took.
+    pub received: u64,
+    /// Of these, without a verdict yet.
+    pub held: u64,
+    /// How they ended. With `held` they are `received`, but for those that end while it is counted.
+    pub verdicts: BTreeMap<String, u64>,
+    /// What happened besides.
+    pub events: BTreeMap<String, u64>,
+    /// What the machines of the control thread counted: by machine, by name.
+    pub control: BTreeMap<String, BTreeMap<String, u64>>,
+}

@@ -1,0 +1,304 @@
+//! The control socket's end in the router.
+//!
+//! [`Listener::bind`] makes the socket while the process still has the rights for it; [`Listener::serve`]
+//! starts a thread that takes clients in, and one thread for each of them. The control thread gets
+//! whole requests from a channel and answers each with parts that the client's thread pulls, at the
+//! client's pace: who reads slowly, or not at all, holds up nobody but himself.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{FlockOperation, flock};
+use serde::Serialize;
+
+use super::protocol::{Answer, MAX_REQUEST, Request};
+use crate::config::Control;
+
+/// Clients that are served at a time.
+pub const MAX_CLIENTS: usize = 16;
+/// A client that says nothing for so long, or takes nothing, is let go.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The control thread has so long to answer.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Why there is no control socket.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// Another process has it.
+    #[error("hikyaku already runs: {} is held by process {pid}", path.display())]
+    Running {
+        /// The socket.
+        path: PathBuf,
+        /// Who, as far as is known.
+        pid: String,
+    },
+    /// Something else is there.
+    #[error("control socket {}: something that is no socket is there; move it away, or set [control] socket", .0.display())]
+    NotASocket(PathBuf),
+    /// A call failed.
+    #[error("control socket {}: {what}: {error}", path.display())]
+    Io {
+        /// The socket.
+        path: PathBuf,
+        /// Which call.
+        what: &'static str,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// A bound socket that nobody serves yet.
+#[derive(Debug)]
+pub struct Listener {
+    socket: UnixListener,
+    path: PathBuf,
+    /// Locked as long as it is open: by this, not by the socket, another process knows that we live.
+    lock: File,
+}
+
+impl Listener {
+    /// Makes the socket. The remains of a process that died are replaced; one that lives is respected.
+    pub fn bind(control: &Control) -> Result<Self, SocketError> {
+        let path = &control.socket;
+        let failed = |what| move |error: io::Error| SocketError::Io { path: path.clone(), what, error };
+        let lock = lock(path)?;
+        match path.symlink_metadata() {
+            Ok(there) if !there.file_type().is_socket() => return Err(SocketError::NotASocket(path.clone())),
+            _ => {}
+        }
+        // Made beside its place and moved there when its mode is right: nobody gets in between.
+        let new = beside(path, "new");
+        let _ = std::fs::remove_file(&new);
+        let umask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
+        let socket = UnixListener::bind(&new);
+        rustix::process::umask(umask);
+        let socket = socket.map_err(failed("cannot be bound"))?;
+        let placed = (|| {
+            if control.gid.is_some() {
+                chown(&new, None, control.gid)?;
+            }
+            std::fs::set_permissions(&new, Permissions::from_mode(control.mode.0))?;
+            socket.set_nonblocking(true)?;
+            std::fs::rename(&new, path)
+        })();
+        placed.map_err(failed("cannot be put in place")).inspect_err(|_| _ = std::fs::remove_file(&new))?;
+        Ok(Self { socket, path: path.clone(), lock })
+    }
+
+    /// Starts to serve. Requests come out of the receiver; the socket ends with the [`Server`].
+    pub fn serve(self) -> io::Result<(Server, Receiver<Query>)> {
+        // A client asks again only after its answer: no more than one each waits here.
+        let (queries, received) = bounded(MAX_CLIENTS);
+        let (stop, stopped) = UnixStream::pair()?;
+        let Self { socket, path, lock } = self;
+        let thread =
+            thread::Builder::new().name("control-socket".into()).spawn(move || accept(&socket, &stopped, &queries))?;
+        Ok((Server { path, stop: Some(stop), thread: Some(thread), _lock: lock }, received))
+    }
+}
+
+fn beside(path: &Path, what: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(what);
+    name.into()
+}
+
+fn lock(path: &Path) -> Result<File, SocketError> {
+    let failed = |what| move |error: io::Error| SocketError::Io { path: path.into(), what, error };
+    let name = beside(path, "lock");
+    let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(&name);
+    let mut file = open.map_err(failed("its lock cannot be opened"))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut pid = String::new();
+            let _ = file.take(20).read_to_string(&mut pid);
+            let pid = if pid.trim().is_empty() { "unknown".into() } else { pid.trim().to_string() };
+            return Err(SocketError::Running { path: path.into(), pid });
+        }
+        Err(error) => return Err(failed("its lock cannot be taken")(error.into())),
+    }
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed("its lock"))?;
+    Ok(file)
+}
+
+/// The running socket. Dropping it ends it; clients that are being served keep their threads for as
+/// long as their answers last.
+#[derive(Debug)]
+pub struct Server {
+    path: PathBuf,
+    stop: Option<UnixStream>,
+    thread: Option<JoinHandle<()>>,
+    _lock: File,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Its other end wakes the thread up.
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        // Fails where the directory belongs to the user that was given up; the next start replaces it.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// A request that waits for its answer.
+#[derive(Debug)]
+pub struct Query {
+    /// What is asked.
+    pub request: Request,
+    /// Where the answer goes. Dropped without one, the client is told that there is none.
+    pub reply: Reply,
+}
+
+/// Parts as lines, written by the client's thread.
+type Lines = Box<dyn Iterator<Item = serde_json::Result<Vec<u8>>> + Send>;
+
+/// The way back to a client.
+pub struct Reply(Sender<Result<Lines, String>>);
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reply")
+    }
+}
+
+impl Reply {
+    /// Answers with one part.
+    pub fn answer<T: Serialize + Send + 'static>(self, part: T) {
+        self.stream(std::iter::once(part));
+    }
+
+    /// Answers with many parts. They are pulled by the client's own thread, one after the other was
+    /// sent: what makes them may take its time, but holds nothing that the control thread needs.
+    pub fn stream<T: Serialize>(self, parts: impl Iterator<Item = T> + Send + 'static) {
+        let lines = parts.map(|part| line(&Answer::Part(part)));
+        // A client that is gone does not wait for it.
+        let _ = self.0.send(Ok(Box::new(lines)));
+    }
+
+    /// Answers that there is none, and why.
+    pub fn refuse(self, why: impl Into<String>) {
+        let _ = self.0.send(Err(why.into()));
+    }
+}
+
+fn line<T: Serialize>(answer: &Answer<T>) -> serde_json::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+fn accept(socket: &UnixListener, stopped: &UnixStream, queries: &Sender<Query>) {
+    let clients = Arc::new(AtomicUsize::new(0));
+    loop {
+        let mut wait = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
+        match poll(&mut wait, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return tracing::error!("control socket: {error}; it is closed"),
+        }
+        if !wait[1].revents().is_empty() {
+            return;
+        }
+        let stream = match socket.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => continue,
+            Err(error) => {
+                // Out of descriptors, most likely: it will not be better at once.
+                tracing::warn!("control socket: a client was not taken in: {error}");
+                thread::sleep(Duration::from_millis(100));
+                continue;
+            }
+        };
+        admit(stream, &clients, queries);
+    }
+}
+
+/// One of [`MAX_CLIENTS`]; leaves when it is dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn admit(stream: UnixStream, clients: &Arc<AtomicUsize>, queries: &Sender<Query>) {
+    let place = Place(clients.clone());
+    if clients.fetch_add(1, Ordering::AcqRel) >= MAX_CLIENTS {
+        // Into an empty socket buffer: does not wait.
+        let busy = format!("{MAX_CLIENTS} clients are connected already; try again later");
+        let _ = stream.set_nonblocking(true);
+        let _ = tell(&mut &stream, &Answer::Error(busy));
+        return;
+    }
+    let queries = queries.clone();
+    let spawned = thread::Builder::new().name("control-client".into()).spawn(move || {
+        let _place = place;
+        // However it ends, the client sees the end.
+        let _ = serve(&stream, &queries);
+    });
+    if let Err(error) = spawned {
+        tracing::warn!("control socket: no thread for a client: {error}");
+    }
+}
+
+fn tell(to: &mut impl Write, answer: &Answer<()>) -> io::Result<()> {
+    to.write_all(&line(answer)?)?;
+    to.flush()
+}
+
+fn serve(stream: &UnixStream, queries: &Sender<Query>) -> io::Result<()> {
+    // Some systems hand the listener's flag on.
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut from = BufReader::new(stream);
+    let mut to = BufWriter::new(stream);
+    loop {
+        let mut request = Vec::new();
+        // One byte more than is allowed shows that it was too long; what follows is not read.
+        if (&mut from).take(MAX_REQUEST as u64 + 1).read_until(b'\n', &mut request)? == 0 {
+            return Ok(());
+        }
+        let too_long = request.len() > MAX_REQUEST;
+        match Request::parse(&request) {
+            Ok(request) => answer(request, queries, &mut to)?,
+            Err(why) => tell(&mut to, &Answer::Error(why))?,
+        }
+        if too_long {
+            return Ok(());
+        }
+    }
+}
+
+fn answer(request: Request, queries: &Sender<Query>, to: &mut impl Write) -> io::Result<()> {
+    let (reply, replied) = bounded(1);
+    let none = || Err("the router did not answer".to_string());
+    let answered = match queries.send_timeout(Query { request, reply: Reply(reply) }, ANSWER) {
+        Ok(()) => replied.recv_timeout(ANSWER).unwrap_or_else(|_| none()),
+        Err(_) => none(),
+    };
+    match answered {
+        Ok(lines) => {
+            for line in lines {
+                to.write_all(&line?)?;
+            }
+            tell(to, &Answer::Done(true))
+        }
+        Err(why) => tell(to, &Answer::Error(why)),
+    }
+}

@@ -1,0 +1,195 @@
+//! URLs that may hold credentials.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use ureq::http::Uri;
+use ureq::http::uri::{Authority, PathAndQuery, Scheme};
+
+/// The longest URL that is asked for, in bytes.
+const LONGEST: usize = 4096;
+
+/// An absolute `http` or `https` URL. Shown without its path and query, where the credentials are.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Url(Uri);
+
+/// What is wrong with a URL. Says nothing of its path and query.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// Not one.
+    #[error("not a URL: use http://host/path or https://host/path, without spaces")]
+    Syntax,
+    /// Too long.
+    #[error("a URL of {0} bytes; at most {LONGEST} are allowed")]
+    Long(usize),
+    /// `ftp` and so on.
+    #[error("a URL that does not start with http:// or https://")]
+    Scheme,
+    /// `user:password@host`.
+    #[error("a URL with a user name or password before the host; put credentials into the credentials file")]
+    UserInfo,
+    /// Nothing is asked over IPv4.
+    #[error("{0} is an IPv4 address; only IPv6 is used here: give a name, or an IPv6 address in brackets")]
+    Ipv4(Ipv4Addr),
+    /// A relative reference of a kind that is not followed.
+    #[error("a redirect to a relative place; only whole URLs and paths that start with / are followed")]
+    Relative,
+}
+
+impl FromStr for Url {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        if text.len() > LONGEST {
+            return Err(UrlError::Long(text.len()));
+        }
+        Self::check(text.parse().map_err(|_| UrlError::Syntax)?)
+    }
+}
+
+impl Url {
+    fn check(uri: Uri) -> Result<Self, UrlError> {
+        let authority = uri.authority().ok_or(UrlError::Syntax)?;
+        if uri.scheme() != Some(&Scheme::HTTP) && uri.scheme() != Some(&Scheme::HTTPS) {
+            return Err(UrlError::Scheme);
+        }
+        if authority.as_str().contains('@') {
+            return Err(UrlError::UserInfo);
+        }
+        let port_is_wrong = authority.port_u16().is_none_or(|p| p == 0) && has_port(authority);
+        if authority.host().is_empty() || port_is_wrong {
+            return Err(UrlError::Syntax);
+        }
+        if let Ok(address) = authority.host().parse() {
+            return Err(UrlError::Ipv4(address));
+        }
+        Ok(Self(uri))
+    }
+
+    /// Where a `Location` leads from here (RFC 9110 10.2.2).
+    pub(super) fn join(&self, location: &str) -> Result<Self, UrlError> {
+        if location.len() > LONGEST {
+            return Err(UrlError::Long(location.len()));
+        }
+        if location.starts_with("//") {
+            return format!("{}:{location}", self.0.scheme_str().unwrap_or("https")).parse();
+        }
+        if location.starts_with('/') {
+            let mut parts = self.0.clone().into_parts();
+            parts.path_and_query = Some(location.parse::<PathAndQuery>().map_err(|_| UrlError::Syntax)?);
+            return Self::check(Uri::from_parts(parts).map_err(|_| UrlError::Syntax)?);
+        }
+        let uri: Uri = location.parse().map_err(|_| UrlError::Relative)?;
+        if uri.scheme().is_none() { Err(UrlError::Relative) } else { Self::check(uri) }
+    }
+
+    /// Whether TLS is spoken there.
+    pub fn is_https(&self) -> bool {
+        self.0.scheme() == Some(&Scheme::HTTPS)
+    }
+
+    /// The host's name, or its address without brackets.
+    pub fn host(&self) -> &str {
+        bare(self.0.host().unwrap_or_default())
+    }
+
+    /// Whether both lead to the same server.
+    pub(super) fn is_same_origin(&self, other: &Self) -> bool {
+        self.0.scheme() == other.0.scheme() && self.host() == other.host() && port(&self.0) == port(&other.0)
+    }
+
+    pub(super) fn uri(&self) -> &Uri {
+        &self.0
+    }
+
+    /// All of it, credentials too.
+    pub fn expose(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// Where an URL's server listens: its port, or the scheme's.
+pub(super) fn port(uri: &Uri) -> u16 {
+    let default = if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
+    uri.port_u16().unwrap_or(default)
+}
+
+/// The address that a host is, if it is one and not a name.
+pub(super) fn literal(uri: &Uri) -> Option<Ipv6Addr> {
+    bare(uri.host()?).parse().ok()
+}
+
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host)
+}
+
+fn has_port(authority: &Authority) -> bool {
+    authority.as_str().len() > authority.host().len()
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let authority = self.0.authority().map_or("", |a| a.as_str());
+        write!(f, "{}://{authority}/***", self.0.scheme_str().unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_a_url_here() {
+        let wrong = |text: &str| text.parse::<Url>().unwrap_err();
+        assert_eq!(wrong("example.jp/x"), UrlError::Syntax);
+        assert_eq!(wrong("/x"), UrlError::Syntax);
+        assert_eq!(wrong("http://"), UrlError::Syntax);
+        assert_eq!(wrong("http://a b/"), UrlError::Syntax);
+        assert_eq!(wrong("http://a:0/"), UrlError::Syntax);
+        assert_eq!(wrong("http://a:65536/"), UrlError::Syntax);
+        assert_eq!(wrong("http://a:/"), UrlError::Syntax);
+        assert_eq!(wrong("ftp://a/"), UrlError::Scheme);
+        assert_eq!(wrong("http://me:pass@a/"), UrlError::UserInfo);
+        assert_eq!(wrong("http://192.0.2.1/"), UrlError::Ipv4(Ipv4Addr::new(192, 0, 2, 1)));
+        assert_eq!(wrong(&format!("http://a/{}", "x".repeat(5000))), UrlError::Long(5009));
+        for right in ["http://a/", "https://a.example:8443/p?q=1", "http://[2001:db8::1]:80/", "http://a?q=1"] {
+            right.parse::<Url>().expect(right);
+        }
+    }
+
+    #[test]
+    fn hosts_and_ports() {
+        let url: Url = "http://[2001:db8::1]/".parse().unwrap();
+        assert_eq!((url.host(), port(url.uri())), ("2001:db8::1", 80));
+        assert_eq!(literal(url.uri()), Some("2001:db8::1".parse().unwrap()));
+        let url: Url = "https://a.example/".parse().unwrap();
+        assert_eq!((url.host(), port(url.uri()), literal(url.uri())), ("a.example", 443, None));
+    }
+
+    #[test]
+    fn locations() {
+        let base: Url = "https://a.example:8443/x/y?secret".parse().unwrap();
+        let joined = |to: &str| base.join(to).map(|u| u.expose());
+        assert_eq!(joined("/z?w").unwrap(), "https://a.example:8443/z?w");
+        assert_eq!(joined("http://b.example/").unwrap(), "http://b.example/");
+        assert_eq!(joined("//b.example/q").unwrap(), "https://b.example/q");
+        assert_eq!(joined("z"), Err(UrlError::Relative));
+        assert_eq!(joined("../z"), Err(UrlError::Relative));
+        assert_eq!(joined("?z"), Err(UrlError::Relative));
+        assert_eq!(joined("ftp://a/"), Err(UrlError::Scheme));
+        assert_eq!(joined("http://u@b/"), Err(UrlError::UserInfo));
+    }
+
+    #[test]
+    fn nothing_behind_the_host_is_shown() {
+        let url: Url = "http://a.example:81/secret?user=secret".parse().unwrap();
+        assert_eq!(format!("{url} {url:?}"), "http://a.example:81/*** http://a.example:81/***");
+    }
+}

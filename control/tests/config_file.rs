@@ -1,0 +1,437 @@
+//! Configuration files from outside: what `hikyaku check` and `run` say about them, and that
+//! docs/configuration.md says the same.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use clap::Parser;
+use hikyaku::config::{Config, Endpoint, InterfaceId, Kind, LocalEnd, Problems, RunArgs, reference};
+use hikyaku::notify::Dialect;
+use hikyaku_dataplane::napt::Filtering;
+use hikyaku_dataplane::tunnel::mtu::MtuMode;
+use proptest::prelude::*;
+
+const DSLITE: &str = "\
+[wan]
+link = 'netmap:ix0'
+[lan]
+link = 'netmap:ix1'
+ipv4 = '192.168.1.1/24'
+[service]
+kind = 'dslite'
+";
+
+const IPIP: &str = "\
+[wan]
+link = 'netmap:ix0'
+[lan]
+link = 'netmap:ix1'
+ipv4 = '192.168.1.1/24'
+[service]
+kind = 'ipip'
+ipv4 = '192.0.2.1'
+br = '2001:db8:ffff::1'
+";
+
+#[derive(Parser)]
+struct Program {
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+fn load(args: &str) -> Result<Config, Problems> {
+    Config::load(&Program::try_parse_from(["run"].into_iter().chain(args.split_whitespace())).unwrap().run)
+}
+
+fn problems(text: &str) -> Vec<String> {
+    match Config::parse("f", text) {
+        Ok(config) => panic!("no problem: {}", config.summary()),
+        Err(Problems(problems)) => problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn hikyaku(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hikyaku")).args(args).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A file of this test's own, gone at the end.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("hikyaku-config-{}-{name}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        Self(path)
+    }
+
+    fn name(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn a_short_file_and_its_defaults() {
+    let config = Config::parse("f", DSLITE).unwrap();
+    assert_eq!(config.service.kind, Kind::Dslite { aftr: None });
+    assert_eq!((config.service.mtu, config.service.ce), (MtuMode::Strict { mtu: 1460 }, None));
+    assert_eq!((config.wan.interface_id, config.wan.mtu, config.lan.mtu), (InterfaceId::Stable, None, 1500));
+    assert!(config.wan.dhcpv6.reconfigure && !config.wan.dhcpv6.rapid_commit);
+    let dhcpv4 = config.lan.dhcpv4.unwrap();
+    assert_eq!(dhcpv4.pool.to_string(), "192.168.1.128-192.168.1.254");
+    assert_eq!((config.control.mode.0, config.system.account), (0o660, None));
+    assert_eq!((config.tuning.batch, config.tuning.table, config.tuning.huge_pages), (256, None, true));
+    let config = Config::parse("f", IPIP).unwrap();
+    let filtering = Filtering::AddressAndPortDependent;
+    let (ipv4, br) = ([192, 0, 2, 1].into(), "2001:db8:ffff::1".parse().unwrap());
+    assert_eq!(config.service.kind, Kind::Ipip { ipv4, br, filtering });
+}
+
+#[test]
+fn flags_alone_and_flags_over_a_file() {
+    let config = load(
+        "--wan vale0:a --lan netmap:x{1 --lan-ipv4 10.0.0.1/8 --service ipip --ipv4 192.0.2.1 --br 2001:db8::1 \
+         --ce from-ipv4 --tunnel-mtu 1500 --filtering endpoint-independent --copy-dscp --timeouts udp=60 --cores 0",
+    )
+    .unwrap();
+    assert_eq!(config.service.ce, Some(LocalEnd::Token("::c0:2:100:0".parse().unwrap())));
+    assert_eq!(config.service.mtu, MtuMode::Fragment { mtu: 1500 });
+    assert!(matches!(config.service.kind, Kind::Ipip { filtering: Filtering::EndpointIndependent, .. }));
+    assert!(config.service.behaviour.copy_dscp && config.service.behaviour.timeouts.0.udp == 60);
+    assert_eq!(config.tuning.cores.unwrap().0, [0]);
+
+    let file = File::new("over.toml", &format!("{DSLITE}mss = 1200\n[tuning]\nbatch = 8\nring-slots = 64\n"));
+    let over = format!("--config {} --lan-ipv4 10.1.0.1/16 --aftr gw.example.net --batch 16 --mss off", file.name());
+    let config = load(&over).unwrap();
+    assert_eq!(config.lan.ipv4.to_string(), "10.1.0.1/16");
+    assert_eq!(config.service.kind, Kind::Dslite { aftr: Some(Endpoint::Name("gw.example.net".into())) });
+    assert_eq!((config.tuning.batch, config.tuning.ring_slots), (16, 64), "the file's, where no flag is");
+    assert_eq!(config.service.behaviour.mss, hikyaku::behaviour::Mss::Off);
+
+    let wrong = load("--wan ix0 --lan netmap:ix1 --lan-ipv4 10.0.0.0/8 --service map").unwrap_err();
+    let wrong: Vec<String> = wrong.0.iter().map(ToString::to_string).collect();
+    assert!(wrong[0].starts_with("--wan: link = 'ix0': link name \"ix0\" does not say how to reach it"), "{wrong:?}");
+    assert!(wrong[1].starts_with("--lan-ipv4: ipv4 = '10.0.0.0/8': ") && wrong[1].ends_with("give 10.0.0.1/8"));
+    assert_eq!(wrong[2], "--service: kind = 'map' is none of: dslite, ipip");
+    let wrong = load("").unwrap_err().to_string();
+    assert_eq!(
+        wrong.lines().collect::<Vec<_>>(),
+        [
+            "[wan] lacks link = LINK, or --wan",
+            "[lan] lacks link = LINK, or --lan",
+            "[lan] lacks ipv4 = ADDR/LEN, or --lan-ipv4",
+            "[service] lacks kind = KIND, or --service",
+        ]
+    );
+}
+
+#[test]
+fn names_that_do_not_exist_are_told_with_those_that_do() {
+    let text = format!("{DSLITE}tunel-mtu = 1460\n[lan.dhcp4]\n[servise]\n[wan.dhcpv6]\nmod = 'off'\n[x]\ny = 1\n");
+    assert_eq!(
+        problems(&text),
+        [
+            "f:8: unknown key 'tunel-mtu' in [service], did you mean 'tunnel-mtu'?",
+            "f:9: unknown section 'dhcp4' in [lan], did you mean 'dhcpv4'?",
+            "f:10: unknown section 'servise' in the file, did you mean 'service'?",
+            "f:12: unknown key 'mod' in [wan.dhcpv6], did you mean 'mode'?",
+            "f:13: unknown section 'x' in the file",
+        ]
+    );
+    let text = format!("link = 'a'\n{DSLITE}");
+    assert_eq!(problems(&text), ["f:1: unknown key 'link' in the file"]);
+}
+
+#[test]
+fn values_that_cannot_be() {
+    for (line, says) in [
+        ("tunnel-mtu = 9000", "tunnel-mtu = '9000': give a number from 576 to 1500"),
+        ("tunnel-mtu = 'big'", "tunnel-mtu = 'big': give a number from 576 to 1500"),
+        ("aftr = '192.0.2.1'", "aftr = '192.0.2.1': give an IPv6 address or a name"),
+        ("aftr = 'fe80::1'", "aftr = 'fe80::1': it is no global unicast address"),
+        ("ce = '::'", "ce = '::': it is no global unicast address; give an interface id such as ::feed"),
+        ("copy-ecn = 1", "copy-ecn = 1: it is true or false"),
+        ("mss = 20", "mss = '20': give a number from 536 to 1460"),
+        ("[tuning]\nidle = 'doze'", "idle = 'doze' is none of: spin, yield, sleep"),
+        ("[tuning]\ncores = [2, 2]", "cores = '2,2': core 2 is given twice"),
+        ("[control]\nsocket = 'here'", "socket: give an absolute path"),
+        ("[control]\nmode = 660", ""),
+        ("[control]\ngroup = 'no such group'", "there is no such group"),
+        ("[system]\nuser = 'root'", "that is the superuser"),
+        ("[log]\nlevel = 'loud'", "level = 'loud' is none of: error, warn, info, debug, trace"),
+        ("[wan.dhcpv6]\npd-hint = 8", "pd-hint = '8': give a number from 48 to 64"),
+        ("[lan.dhcpv4]\nlease-time = 1", "lease-time = '1': give a number from 120 to 31536000"),
+        ("[lan.dhcpv4]\ndns = ['8.8.8.8', 'x']", "dns = 'x': an IPv4 address is written as 192.0.2.1"),
+        ("[[lan.dhcpv4.reservation]]\nmac = '01:00:5e:00:00:01'\nip = '192.168.1.9'", "it is no single station's"),
+        ("[[lan.dhcpv4.reservation]]\nmac = '02:00:00:00:00:01'", "lacks ip = ADDR"),
+    ] {
+        let text = format!("{DSLITE}{line}\n");
+        if says.is_empty() {
+            Config::parse("f", &text).unwrap();
+            continue;
+        }
+        let problems = problems(&text);
+        assert!(problems.len() == 1 && problems[0].contains(says), "{line}: {problems:?}");
+        assert!(problems[0].starts_with("f:8: ") || problems[0].starts_with("f:9: "), "{problems:?}");
+    }
+}
+
+#[test]
+fn settings_that_contradict_each_other() {
+    for (base, change, says) in [
+        (DSLITE, "ipv4 = '192.0.2.1'", "f:8: ipv4: kind = \"dslite\" has no IPv4 address"),
+        (DSLITE, "br = '2001:db8::1'", "f:8: br: the far end of kind = \"dslite\" is aftr"),
+        (DSLITE, "filtering = 'endpoint-independent'", "f:8: filtering: kind = \"dslite\" does not filter"),
+        (DSLITE, "ce = 'from-ipv4'", "f:8: ce = 'from-ipv4': there is no ipv4"),
+        (DSLITE, "aftr = '2001:db8::1'\nce = '2001:db8::1'", "f:9: ce and aftr are both 2001:db8::1"),
+        (DSLITE, "[service.notification]\ndialect = 'url'\nurl = 'http://x/'", "a DS-Lite line is told nothing"),
+        (
+            DSLITE,
+            "[lan.dhcpv4]\npool = '192.168.2.1-192.168.2.9'",
+            "f:9: pool = '192.168.2.1-192.168.2.9': not of the LAN",
+        ),
+        (DSLITE, "[lan.dhcpv4]\npool = '192.168.1.0-192.168.1.9'", "hosts have 192.168.1.1-192.168.1.254"),
+        (DSLITE, "[lan.dhcpv4]\npool = '192.168.1.1-192.168.1.9'", "it has our own address 192.168.1.1 in it"),
+        (DSLITE, "[wan.dhcpv6]\nmode = 'off'\npd-hint = 56", "f:10: pd-hint: nothing is leased with this mode"),
+        (DSLITE, "[[lan]]\nlink = 'netmap:ix2'", "duplicate key"),
+        (IPIP, "aftr = 'gw.example.net'", "f:10: aftr: the far end of kind = \"ipip\" is br"),
+    ] {
+        let problems = problems(&format!("{base}{change}\n"));
+        assert!(problems.iter().any(|p| p.contains(says)), "{change}: {problems:?}");
+    }
+    let without = |line: &str| problems(&IPIP.replace(line, ""));
+    assert_eq!(
+        without("ipv4 = '192.0.2.1'\n"),
+        ["f:6: ipv4: kind = \"ipip\" lacks it; give the address that the provider assigned (or --ipv4 ADDR)"]
+    );
+    assert!(without("br = '2001:db8:ffff::1'\n")[0].starts_with("f:6: br: kind = \"ipip\" lacks it"));
+    let same = problems(&IPIP.replace("netmap:ix1", "netmap:ix0-1"));
+    assert_eq!(same, ["f:4: link = 'netmap:ix0-1': [wan] has netmap:ix0; the two sides are two links"]);
+    assert!(problems(&IPIP.replace("netmap:ix1", "xdp:ix0"))[0].contains("the two sides are two links"));
+    assert!(problems(&IPIP.replace("192.0.2.1", "192.168.1.77"))[0].contains("it is of the LAN 192.168.1.1/24"));
+    assert!(problems(&IPIP.replace("192.168.1.1", "192.0.0.1"))[0].contains("DS-Lite's own"));
+    assert!(problems(&IPIP.replace("netmap:ix1", "netmap:ix1^"))[0].contains("host = true"));
+    assert!(
+        problems(&IPIP.replace("'netmap:ix1'", "'vale0:a'\nhost = true"))[0].starts_with("f:5: host: vale0:a has no")
+    );
+    let two = DSLITE.replace("[lan]", "[[lan]]") + "[[lan]]\nlink = 'netmap:ix2'\nipv4 = '10.0.0.1/8'\n";
+    assert_eq!(problems(&two), ["f:8: a second [[lan]]: hikyaku has one LAN so far"]);
+    Config::parse("f", &DSLITE.replace("[lan]", "[[lan]]")).unwrap();
+}
+
+#[test]
+fn reservations_are_different_hosts() {
+    let reservation = |mac: u8, ip: u8, name: &str| {
+        format!(
+            "[[lan.dhcpv4.reservation]]\nmac = '02:00:00:00:00:{mac:02x}'\nip = '192.168.1.{ip}'\nname = '{name}'\n"
+        )
+    };
+    let file = |list: &[String]| format!("{DSLITE}{}", list.concat());
+    let config = Config::parse("f", &file(&[reservation(1, 9, "a"), reservation(2, 10, "b")])).unwrap();
+    assert_eq!(config.lan.dhcpv4.unwrap().reservations.len(), 2);
+    let problems = problems(&file(&[
+        reservation(1, 9, "a"),
+        reservation(1, 10, "b"),
+        reservation(2, 9, "c"),
+        reservation(3, 11, "A"),
+        reservation(4, 1, "d"),
+        reservation(5, 255, "e"),
+    ]));
+    assert_eq!(
+        problems,
+        [
+            "f:13: mac = '02:00:00:00:00:01': another reservation has it already",
+            "f:18: ip = '192.168.1.9': another reservation has it already",
+            "f:23: name = 'a': another reservation has it already",
+            "f:26: ip = '192.168.1.1': that is our own address",
+            "f:30: ip = '192.168.1.255': no host's address of the LAN 192.168.1.1/24",
+        ]
+    );
+}
+
+#[test]
+fn credentials_come_from_a_file_of_their_own() {
+    let good = File::new("credentials", "user = 'u'\npassword = 'hunter2'\n");
+    let with = |more: &str| format!("{IPIP}[service.notification]\ndialect = 'transix-fixed'\n{more}");
+    let config = Config::parse("f", &with(&format!("credentials-file = '{}'", good.name()))).unwrap();
+    let notification = config.service.notification.as_ref().unwrap();
+    assert_eq!((notification.dialect, notification.repeat.as_secs()), (Dialect::Transix, 3600));
+    assert_eq!((notification.user.expose(), notification.pass.expose()), ("u", "hunter2"));
+    assert!(!format!("{config:?}{}", config.summary()).contains("hunter2"));
+
+    assert_eq!(problems(&with("")), ["f:11: transix-fixed needs a user; put it into the credentials file"]);
+    assert!(problems(&with("password = 'x'"))[0].contains("unknown key 'password' in [service.notification]"));
+    let file = |name: &str| format!("credentials-file = '{name}'");
+    assert!(
+        problems(&with(&file("/nonexistent/file")))[0].contains("/nonexistent/file: cannot be opened: No such file")
+    );
+    std::fs::set_permissions(&good.0, std::fs::Permissions::from_mode(0o604)).unwrap();
+    let open = problems(&with(&file(good.name())));
+    assert!(open[0].starts_with("f:12: ") && open[0].contains("mode 0604 lets others read"), "{open:?}");
+
+    let half = File::new("half", "password = 'p'\n");
+    assert!(problems(&with(&file(half.name())))[0].starts_with("f:12: transix-fixed needs a user"));
+    Config::parse("f", &with(&format!("{}\nuser = 'u'", file(half.name())))).unwrap();
+    let xpass = with(&file(half.name())).replace("transix-fixed", "xpass-fixed") + "\nuser = 'u'\nurl = 'http://x/'\n";
+    assert_eq!(problems(&xpass), ["f:14: url: xpass-fixed is told over https only"]);
+    assert!(problems(&xpass.replace("http:", "https:"))[0].contains("needs a name (the FQDN)"));
+    let fqdn = with(&format!("{}\nuser = 'u'\nfqdn = 'a.example'", file(half.name())));
+    assert_eq!(problems(&fqdn), ["f:14: fqdn: only xpass-fixed is told a name; leave it out"]);
+    let template = with("url = 'http://x/?<ip>'").replace("transix-fixed", "url");
+    assert_eq!(problems(&template), ["f:12: url: in < and >, behind the host, can stand ipv4, ipv6, user and pass"]);
+    let roots = with(&format!("ca-file = '{}'\n{}", half.name(), file(half.name())));
+    assert!(problems(&roots)[0].starts_with(&format!("f:12: ca-file {}: ", half.name())));
+}
+
+#[test]
+fn check_says_what_it_would_do() {
+    let file = File::new("check.toml", DSLITE);
+    let run = hikyaku(&["check", file.name()]);
+    assert_eq!((run.status.code(), text(&run.stderr).as_str()), (Some(0), ""));
+    let said = text(&run.stdout);
+    for what in [
+        format!("ok: {}\n", file.name()).as_str(),
+        "  line     netmap:ix0, the interface's own Ethernet address; a stable interface id; DHCPv6 as the router",
+        "  service  DS-Lite; the AFTR is the one that DHCPv6 names\n",
+        "  tunnel   from the WAN's own address; MTU 1460, larger packets with DF are refused\n",
+        "DHCPv4 192.168.1.128-192.168.1.254 (127 addresses), 0 reserved, leases of 43 200 s, without resolvers",
+    ] {
+        assert!(said.contains(what), "{what}\nis not in\n{said}");
+    }
+    let wrong = File::new("wrong.toml", &DSLITE.replace("kind", "knid").replace("/24", "/99"));
+    for args in [["check", wrong.name(), ""], ["run", "--config", wrong.name()]] {
+        let run = hikyaku(&args[..if args[2].is_empty() { 2 } else { 3 }]);
+        assert_eq!((run.status.code(), run.stdout.len()), (Some(2), 0));
+        let name = wrong.name();
+        assert_eq!(
+            text(&run.stderr).lines().collect::<Vec<_>>(),
+            [
+                format!("hikyaku: {name}:5: ipv4 = '192.168.1.1/99': the length is a number from 8 to 30"),
+                format!("hikyaku: {name}:6: [service] lacks kind = KIND, or --service"),
+                format!("hikyaku: {name}:7: unknown key 'knid' in [service], did you mean 'kind'?"),
+            ]
+        );
+    }
+    let run = hikyaku(&["check", "/nonexistent/hikyaku.toml"]);
+    assert_eq!(run.status.code(), Some(2));
+    assert_eq!(
+        text(&run.stderr),
+        "hikyaku: /nonexistent/hikyaku.toml: cannot be read: No such file or directory (os error 2)\n"
+    );
+    let run = hikyaku(&["run", "--wan", "netmap:ix0", "--batch", "0"]);
+    assert_eq!((run.status.code(), text(&run.stderr).lines().count()), (Some(2), 1));
+    let help = text(&hikyaku(&["run", "--help"]).stdout);
+    for what in ["Examples:", "--service dslite", "credentials-file", "--cores", "--copy-dscp", "Exit code:"] {
+        assert!(help.contains(what), "{what}");
+    }
+}
+
+const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+
+/// The TOML of the documentation, as the test machine can take it.
+fn documented(credentials: &Path, roots: &Path) -> Vec<String> {
+    let docs = std::fs::read_to_string(DOCS).unwrap();
+    let blocks = docs.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let here = |block: &str| {
+        let block = block.replace("/etc/hikyaku.credentials", credentials.to_str().unwrap());
+        let block = block.replace("/etc/hikyaku.pem", roots.to_str().unwrap());
+        block.replace("user = \"hikyaku\"", "user = \"nobody\"").replace("group = \"hikyaku\"", "group = \"daemon\"")
+    };
+    blocks.map(here).collect()
+}
+
+#[test]
+fn the_documented_files_are_right() {
+    let credentials = File::new("docs", "");
+    let certificate = rcgen::generate_simple_self_signed(["x.example".to_string()]).unwrap().cert.pem();
+    let roots = File::new("roots", &certificate);
+    let blocks = documented(&credentials.0, &roots.0);
+    let [dslite, ipip, secrets] = &blocks[..] else { panic!("three files are documented") };
+    std::fs::write(&credentials.0, secrets).unwrap();
+    for file in [dslite, ipip] {
+        if let Err(problems) = Config::parse("docs", file) {
+            panic!("{problems}");
+        }
+    }
+}
+
+/// Every key as `[head] key`.
+type Keys = BTreeSet<(String, String)>;
+
+fn keys_of(head: &str, table: &toml::Table, keys: &mut Keys) {
+    for (key, value) in table {
+        let inner = if head.is_empty() { key.clone() } else { format!("{head}.{key}") };
+        match value {
+            toml::Value::Table(table) if key != "timeouts" => keys_of(&inner, table, keys),
+            toml::Value::Array(list) if list[0].is_table() => {
+                list.iter().for_each(|item| keys_of(&inner, item.as_table().unwrap(), keys))
+            }
+            _ => _ = keys.insert((head.into(), key.clone())),
+        }
+    }
+}
+
+#[test]
+fn every_key_is_documented_and_every_documented_key_exists() {
+    let mut known = Keys::new();
+    let mut head = String::new();
+    for line in reference().lines() {
+        if let Some(name) = line.strip_prefix("### ") {
+            head = name.trim_matches(['`', '[', ']']).replace("credentials file", "");
+        } else if let Some((key, _)) = line.strip_prefix("| `").and_then(|rest| rest.split_once('`')) {
+            known.insert((head.clone(), key.into()));
+        }
+    }
+    assert!(known.len() > 60, "{known:?}");
+    // `user` may stand in either file; the example has it in the other.
+    known.remove(&("service.notification".into(), "user".into()));
+    let mut shown = Keys::new();
+    for block in documented(Path::new("/x"), Path::new("/y")) {
+        keys_of("", &block.parse().unwrap(), &mut shown);
+    }
+    assert_eq!(shown, known);
+}
+
+#[test]
+#[cfg(target_os = "linux")] // defaults are paths of this system
+fn the_reference_is_what_the_program_reads() {
+    const MARK: &str = "<!-- reference -->\n";
+    let docs = std::fs::read_to_string(DOCS).unwrap();
+    let (before, written) = docs.split_once(MARK).expect("a place for the reference");
+    let wanted = format!("\n{}\n", reference().trim_end());
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(DOCS, format!("{before}{MARK}{wanted}")).unwrap();
+    } else {
+        assert_eq!(written, wanted, "UPDATE=1 cargo test --test config_file writes it anew");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text in "(?s).{0,200}") {
+        let _ = Config::parse("f", &text);
+    }
+
+    #[test]
+    fn any_damage_to_a_file_is_read_or_refused(at in 0usize..180, len in 0usize..8, put in "[\\[\\]{}='\"a-z0-9.#\n]{0,6}") {
+        let mut text = IPIP.to_string();
+        let from = at.min(text.len());
+        text.replace_range(from..(from + len).min(text.len()), &put);
+        if let Err(problems) = Config::parse("f", &text) {
+            prop_assert!(!problems.0.is_empty());
+            prop_assert!(problems.0.iter().all(|p| p.to_string().lines().count() == 1), "{problems}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The host's own network stack behind an interface that the router has taken (netmap's host rings).
+//! What it sends goes out as it is; what comes in and is not the router's goes to it as it is.
+
+use zerocopy::FromBytes;
+
+use super::{Burst, Core, Rings};
+use crate::counters::Event;
+use crate::packet::{Ethernet, Ipv4, Mac, ethertype};
+use crate::ring::{Frame, TxRing};
+use crate::snapshot::{Link, LinkId};
+use crate::verdict::{Reason, Verdict};
+
+impl Core {
+    /// Sends what waits in the host's ring, `n` frames, by its interface.
+    pub(super) fn host_sends(&mut self, n: usize, mut rings: Rings, interface: Option<LinkId>) {
+        let mut bytes = 0;
+        for _ in 0..n {
+            let frame = match rings.rx.take() {
+                Ok(frame) => frame,
+                Err(bad) => {
+                    self.counters.end(Verdict::Dropped(bad.into()), 1);
+                    continue;
+                }
+            };
+            bytes += frame.len() as u64;
+            let sent = interface.ok_or(Reason::NoRoute).and_then(|link| self.send(&mut rings, link, frame));
+            if sent.is_err() {
+                rings.rx.restore(frame);
+            }
+            self.counters.end(sent.map_or_else(Into::into, |()| Verdict::FromHost), 1);
+        }
+        rings.rx.release();
+        self.counters.note(Event::Received, n as u64);
+        self.counters.note(Event::ReceivedBytes, bytes);
+    }
+
+    /// Gives a frame that the router would drop to the host's stack, if there is one behind the link
+    /// and the frame may be its. The frame must be as it came.
+    pub(super) fn to_host(&self, burst: Burst, rings: &mut Rings, frame: Frame, drop: Reason) -> Option<Verdict> {
+        let link = &burst.snapshot.links[burst.link.index()];
+        let host = link.peer?;
+        if !may_be_hosts(link, rings.rx.bytes(frame), drop) {
+            return None;
+        }
+        Some(self.send(rings, host, frame).map_or_else(Into::into, |()| Verdict::Host))
+    }
+
+    /// The host's stack does its own ARP and neighbour discovery and listens to what is sent to all:
+    /// of that it gets a copy.
+    pub(super) fn copy_to_host(&self, burst: Burst, rings: &mut Rings, frame: Frame) {
+        let Some(host) = burst.snapshot.links[burst.link.index()].peer else { return };
+        let Rings { rx, tx } = rings;
+        let bytes = rx.bytes(frame);
+        let Ok((ethernet, _)) = Ethernet::read_from_prefix(bytes) else { return };
+        if ethernet.ethertype.get() == ethertype::IPV4 && !ethernet.dst.is_group() {
+            return;
+        }
+        let tx = tx.get_mut(host.index()).and_then(Option::as_mut);
+        if tx.is_some_and(|tx: &mut TxRing| tx.originate(bytes.len(), |to| to.copy_from_slice(bytes)).is_ok()) {
+            self.counters.note(Event::HostCopied, 1);
+        }
+    }
+}
+
+/// Whether what was to be dropped for `reason` may be for the host: it came to its station or to all,
+/// and is neither the tunnel's nor on its way to somewhere else. So nothing that a LAN host sends into
+/// the Internet is ever forwarded by the host's stack while the tunnel is down.
+fn may_be_hosts(link: &Link, frame: &[u8], reason: Reason) -> bool {
+    let Ok((ethernet, packet)) = Ethernet::ref_from_prefix(frame) else { return false };
+    let to_station = |dst: Mac| dst == link.mac || dst.is_group();
+    to_station(ethernet.dst)
+        && match reason {
+            Reason::EtherType | Reason::Vlan | Reason::Ipv6NoRoute | Reason::Ipv4OnWan => true,
+            Reason::NoRoute | Reason::Ipv4Destination => Ipv4::ref_from_prefix(packet).is_ok_and(|(ip, _)| {
+                !ip.dst.is_host() || ip.dst.is_link_local() || link.sources4.iter().any(|p| p.contains(ip.dst))
+            }),
+            _ => false,
+        }
+}

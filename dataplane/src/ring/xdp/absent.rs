@@ -1,0 +1,48 @@
+//! Systems without AF_XDP: the same names, and one line that says so.
+
+use super::{Losses, OpenError, OpenOptions, XdpLink};
+use crate::ring::link::LinkInfo;
+use crate::ring::name::LinkName;
+
+/// There is none on this system.
+#[derive(Clone, Debug)]
+pub enum Umem {}
+
+impl Umem {
+    /// Refuses the first link.
+    pub fn for_links<'a>(
+        names: impl IntoIterator<Item = &'a LinkName>,
+        options: &OpenOptions,
+    ) -> Result<Self, OpenError> {
+        match names.into_iter().next() {
+            Some(name) => Err(OpenError::NotLinux { link: name.clone() }),
+            None => Err(OpenError::Shape { slots: options.slots, buf_size: 0 }),
+        }
+    }
+}
+
+/// There is none on this system.
+#[derive(Debug)]
+pub enum Watch {}
+
+impl Watch {
+    /// Cannot be asked.
+    pub fn gone(&self) -> bool {
+        match *self {}
+    }
+
+    /// Cannot be asked.
+    pub fn losses(&self) -> Losses {
+        match *self {}
+    }
+
+    /// Cannot be asked.
+    pub fn reopen(&mut self) -> Result<LinkInfo, OpenError> {
+        match *self {}
+    }
+}
+
+/// Cannot be asked: there is no [`Umem`].
+pub fn open(_: &LinkName, umem: &Umem, _: &OpenOptions) -> Result<XdpLink, OpenError> {
+    match *umem {}
+}

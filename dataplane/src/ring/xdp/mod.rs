@@ -1,0 +1,303 @@
+//! Links by AF_XDP: Linux without netmap.
+//!
+//! The buffers of the kernel's UMEM are the buffers of netmap rings in memory of ours, so the packet
+//! path sees what it always sees. All links of a [`Umem`] swap buffers with each other. There is a
+//! socket for each queue, and a program of five instructions at the interface that hands it
+//! frames; both go with the process, however it ends.
+//!
+//! | file | |
+//! |---|---|
+//! | `umem` | the memory: netmap rings, buffers, room for queues |
+//! | `slots`, `rings` | the far side of a netmap ring; AF_XDP's own rings |
+//! | `exchange` | from one to the other, and no buffer lost |
+//! | `bpf`, `socket` | what the kernel is asked for |
+//! | `queue` | the provider: what is done when |
+//! | `open` | an interface by name, what it can do, and what to tell its owner |
+//! | `watch` | links that go away and come back |
+//!
+//! How it behaves, and where that was tried, is in docs/af_xdp.md.
+
+use std::fmt;
+use std::io;
+
+use super::Queue;
+use super::link::LinkInfo;
+use super::name::LinkName;
+use super::queue::BadRing;
+
+#[cfg(target_os = "linux")]
+mod bpf;
+#[cfg(target_os = "linux")]
+mod exchange;
+#[cfg(target_os = "linux")]
+mod open;
+#[cfg(target_os = "linux")]
+mod queue;
+#[cfg(target_os = "linux")]
+mod rings;
+#[cfg(target_os = "linux")]
+mod slots;
+#[cfg(target_os = "linux")]
+mod socket;
+#[cfg(target_os = "linux")]
+mod umem;
+#[cfg(target_os = "linux")]
+mod watch;
+
+#[cfg(not(target_os = "linux"))]
+mod absent;
+
+#[cfg(not(target_os = "linux"))]
+pub use absent::{Umem, Watch, open};
+#[cfg(target_os = "linux")]
+pub use open::open;
+#[cfg(target_os = "linux")]
+pub use umem::Umem;
+#[cfg(target_os = "linux")]
+pub use watch::Watch;
+
+/// Where a received frame starts in its buffer (`XDP_PACKET_HEADROOM`): the kernel's choice, and
+/// room for an outer header.
+pub const HEADROOM: u16 = 256;
+
+/// How to open links. What concerns their memory is looked at when a [`Umem`] is made.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// Where the program runs; `None` for the driver if it can, else the stack's entrance.
+    pub attach: Option<Attach>,
+    /// How frames get into buffers and out; `None` for zero copy if the driver can, else copying.
+    pub transfer: Option<Transfer>,
+    /// Slots of each ring: a power of two, 64 to 32768.
+    pub slots: u32,
+    /// Bytes of each buffer, 2048 or 4096; `None` for what the MTUs need.
+    pub buf_size: Option<u32>,
+    /// Ask for huge pages.
+    pub huge_pages: bool,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { attach: None, transfer: None, slots: 2048, buf_size: None, huge_pages: true }
+    }
+}
+
+/// Where the program at an interface runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// In the driver, before there is an `sk_buff`.
+    Native,
+    /// At the entrance of the host's stack, with any driver: slower.
+    Generic,
+}
+
+/// How frames get between a card and buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transfer {
+    /// The card reads and writes the buffers.
+    ZeroCopy,
+    /// The kernel copies: slower.
+    Copy,
+}
+
+/// What an open link got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct XdpMode {
+    /// Where the program runs.
+    pub attach: Attach,
+    /// How frames get between the card and buffers.
+    pub transfer: Transfer,
+}
+
+impl fmt::Display for XdpMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.attach {
+            Attach::Native => "native XDP, ",
+            Attach::Generic => "generic XDP, ",
+        })?;
+        f.write_str(match self.transfer {
+            Transfer::ZeroCopy => "zero copy",
+            Transfer::Copy => "copying",
+        })
+    }
+}
+
+/// An open link.
+pub struct XdpLink {
+    /// Its queues, in the card's order.
+    pub queues: Vec<Queue>,
+    /// What it turned out to be.
+    pub info: LinkInfo,
+    /// For whoever sees to it that the link comes back when its interface was gone.
+    pub watch: Watch,
+}
+
+/// What was lost between a link's interface and its rings (`XDP_STATISTICS`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Received frames: the worker was too slow, so that there was no buffer for them or no room in
+    /// the ring, or they were too long for a buffer.
+    pub received: u64,
+    /// Times that there was no buffer.
+    pub no_buffer: u64,
+    /// Frames that the kernel refused to send. None, ever.
+    pub refused: u64,
+    /// Buffers that the kernel returned though it did not have them. None, ever.
+    pub strays: u64,
+}
+
+/// Why a link could not be opened, or opened again. One line each.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A link of another provider.
+    #[error("link {link}: not a link of AF_XDP's")]
+    NotXdp {
+        /// The link.
+        link: LinkName,
+    },
+    /// Another system than Linux.
+    #[error("link {link}: AF_XDP is Linux's alone: on this system open netmap:{}", link.port())]
+    NotLinux {
+        /// The link.
+        link: LinkName,
+    },
+    /// The interface does not exist.
+    #[error("link {link}: no such interface (have: {})", if have.is_empty() { "none".into() } else { have.join(", ") })]
+    NoInterface {
+        /// The link.
+        link: LinkName,
+        /// The interfaces there are.
+        have: Vec<String>,
+    },
+    /// The link has fewer queues.
+    #[error("link {link}: no such queue (have: 0 to {})", have.saturating_sub(1))]
+    NoQueue {
+        /// The link.
+        link: LinkName,
+        /// How many queues it has.
+        have: u16,
+    },
+    /// The interface is not set up.
+    #[error("link {link}: the interface is down (ip link set dev {} up)", link.port())]
+    Down {
+        /// The link.
+        link: LinkName,
+    },
+    /// Full frames do not fit a buffer.
+    #[error(
+        "link {link}: frames of its MTU of {mtu} do not fit buffers of {buf_size} bytes (ip link set dev {} mtu {})",
+        link.port(), frame_room(*buf_size)
+    )]
+    Mtu {
+        /// The link.
+        link: LinkName,
+        /// The interface's MTU.
+        mtu: u32,
+        /// Bytes of a buffer.
+        buf_size: u32,
+    },
+    /// Not allowed.
+    #[error(
+        "link {link}: not permitted to {doing}: run as root, or with CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_IPC_LOCK"
+    )]
+    Permission {
+        /// The link.
+        link: LinkName,
+        /// What was refused.
+        doing: &'static str,
+    },
+    /// Somebody's program is at the interface.
+    #[error(
+        "link {link}: another XDP program is attached to the interface, and is not replaced (ip link show dev {} names it; \
+         ip link set dev {} xdp off removes it, unless it is another hikyaku's)",
+        link.port(), link.port()
+    )]
+    OtherProgram {
+        /// The link.
+        link: LinkName,
+    },
+    /// Somebody's socket is at the queue.
+    #[error("link {link}: its queue {queue} is in use by another AF_XDP socket (ss --xdp shows it)")]
+    Busy {
+        /// The link.
+        link: LinkName,
+        /// The queue.
+        queue: u16,
+    },
+    /// The kernel lacks something.
+    #[error("link {link}: this kernel cannot {doing}: Linux 5.11 or later with CONFIG_XDP_SOCKETS is needed")]
+    Kernel {
+        /// The link.
+        link: LinkName,
+        /// What it cannot.
+        doing: &'static str,
+    },
+    /// The kernel said no.
+    #[error("link {link}: the kernel refused to {doing}: {source}{hint}")]
+    Refused {
+        /// The link.
+        link: LinkName,
+        /// What was asked.
+        doing: &'static str,
+        /// Its answer.
+        source: io::Error,
+        /// What that often means.
+        hint: &'static str,
+    },
+    /// The interfaces could not be listed.
+    #[error("cannot list this machine's interfaces: {0}")]
+    Interfaces(io::Error),
+    /// Impossible numbers.
+    #[error(
+        "AF_XDP: {slots} slots of {buf_size} bytes: slots are a power of two from 64 to 32768, buffers 2048 or 4096"
+    )]
+    Shape {
+        /// Slots of a ring.
+        slots: u32,
+        /// Bytes of a buffer.
+        buf_size: u32,
+    },
+    /// The system gave no memory.
+    #[error("AF_XDP: rings and buffers need {bytes} bytes: {source}")]
+    Memory {
+        /// How much was asked for.
+        bytes: usize,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The memory has no place for more queues.
+    #[error("link {link}: the memory of AF_XDP links has no room for another queue: it was made for fewer")]
+    NoRoom {
+        /// The link.
+        link: LinkName,
+    },
+    /// Made wrongly.
+    #[error(transparent)]
+    Ring(#[from] BadRing),
+    /// A worker has not yet noticed that the interface is gone.
+    #[error("link {link}: its old queues are still in use")]
+    StillOpen {
+        /// The link.
+        link: LinkName,
+    },
+}
+
+/// The largest MTU whose frames, with an Ethernet header and a VLAN tag, fit a buffer.
+const fn frame_room(buf_size: u32) -> u32 {
+    buf_size - HEADROOM as u32 - 14 - 4
+}
+
+/// What was asked of the kernel, and its answer.
+#[cfg(target_os = "linux")]
+#[derive(Debug)]
+struct Step {
+    /// As in "cannot …".
+    doing: &'static str,
+    source: io::Error,
+}
+
+#[cfg(target_os = "linux")]
+impl Step {
+    fn of(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self { doing, source }
+    }
+}

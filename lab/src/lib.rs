@@ -1,0 +1,15 @@
+//! The far end of the tunnel, for the lab in network namespaces (`scripts/lab`): an AFTR of RFC 6333
+//! and a border router with fixed addresses in one small program, which can also have a bad day.
+//!
+//! It is test code: written from the RFCs with `etherparse`, without the dataplane, so that a mistake
+//! there is not repeated here. The kernel does what it does well: it routes the inner packets, tracks
+//! and masquerades them, answers pings to the tunnel's address and resolves neighbours. Being dead or
+//! unreachable is a route of the ISP's (`ip route replace blackhole …`), not a feature of this.
+
+pub mod aftr;
+pub mod command;
+#[cfg(target_os = "linux")]
+pub mod linux;
+pub mod outer;
+pub mod shift;
+pub mod softwires;

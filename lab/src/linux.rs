@@ -1,0 +1,161 @@
+//! Sockets of the far end, and the loop that serves them.
+//!
+//! Packets from the line are read beside the kernel (a packet socket), so that their outer headers and
+//! fragments are seen as they came; `scripts/lab` keeps the kernel from answering them itself. To the
+//! line they go through a raw socket: the kernel finds the route and the neighbour. Inner packets
+//! go through a TUN device, so that the kernel routes, translates and fragments them.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::num::NonZeroU32;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::ioctl::{Setter, ioctl};
+use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketType, recv, sendto, socket};
+
+use crate::aftr::{Aftr, Output};
+
+/// Larger than any packet of either side.
+const BUFFER: usize = 65536;
+
+/// Packets taken from one socket before the others are looked at.
+const TURN: usize = 64;
+
+/// The sockets.
+pub struct Sockets {
+    from_line: OwnedFd,
+    to_line: OwnedFd,
+    inner: File,
+    control: UnixListener,
+}
+
+impl Sockets {
+    /// Opens all. The TUN device is made if it is not there; `control` must not exist yet.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, with what was asked of it. Root is needed.
+    pub fn open(tun: &str, control: &Path) -> io::Result<Self> {
+        let protocol = |number: u32| NonZeroU32::new(number).map(Protocol::from_raw);
+        let ethertype = protocol(u32::from(0x86dd_u16.to_be()));
+        let from_line = socket(AddressFamily::PACKET, SocketType::DGRAM, ethertype);
+        // IPPROTO_RAW: whole packets are written, header included.
+        let to_line = socket(AddressFamily::INET6, SocketType::RAW, protocol(255));
+        let control_at = UnixListener::bind(control);
+        Ok(Self {
+            from_line: from_line.map_err(|e| named("a packet socket", e.into()))?,
+            to_line: to_line.map_err(|e| named("a raw IPv6 socket", e.into()))?,
+            inner: open_tun(tun).map_err(|e| named(&format!("the TUN device {tun}"), e))?,
+            control: control_at.map_err(|e| named(&control.display().to_string(), e))?,
+        })
+    }
+
+    /// Serves until a socket fails.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel said to poll or read.
+    pub fn serve(&self, aftr: &mut Aftr) -> io::Result<()> {
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            let mut ready = [
+                PollFd::new(&self.from_line, PollFlags::IN),
+                PollFd::new(&self.inner, PollFlags::IN),
+                PollFd::new(&self.control, PollFlags::IN),
+            ];
+            poll(&mut ready, None)?;
+            let [line, inner, control] = ready.map(|fd| !fd.revents().is_empty());
+            let mut out = Output::default();
+            for _ in 0..if line { TURN } else { 0 } {
+                match recv(&self.from_line, &mut buffer[..], RecvFlags::DONTWAIT) {
+                    Ok((length, _)) => aftr.from_line(&buffer[..length], &mut out),
+                    Err(Errno::AGAIN | Errno::NETDOWN) => break,
+                    Err(e) => return Err(e.into()),
+                }
+            }
+            // One packet a turn: reading waits, and poll said one is there.
+            if inner {
+                let length = (&self.inner).read(&mut buffer)?;
+                aftr.from_internet(&buffer[..length], &mut out);
+            }
+            self.send(&out);
+            if control {
+                let (stream, _) = self.control.accept()?;
+                if let Err(e) = converse(stream, aftr) {
+                    eprintln!("control socket: {e}");
+                }
+            }
+        }
+    }
+
+    /// A packet that the kernel does not take is lost, as on any wire; the log says why.
+    fn send(&self, out: &Output) {
+        for packet in &out.to_line {
+            let destination = <[u8; 16]>::try_from(&packet[24..40]).expect("a whole header");
+            let to = SocketAddrV6::new(Ipv6Addr::from(destination), 0, 0, 0);
+            if let Err(e) = sendto(&self.to_line, packet, SendFlags::empty(), &to) {
+                eprintln!("{} bytes to {}: {e}", packet.len(), to.ip());
+            }
+        }
+        for packet in &out.to_internet {
+            if let Err(e) = (&self.inner).write_all(packet) {
+                eprintln!("{} bytes to the TUN device: {e}", packet.len());
+            }
+        }
+    }
+}
+
+fn named(what: &str, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
+fn open_tun(name: &str) -> io::Result<File> {
+    // linux/if_tun.h and linux/if.h.
+    const TUNSETIFF: u32 = 0x4004_54ca;
+    const IFF_TUN: u16 = 0x0001;
+    const IFF_NO_PI: u16 = 0x1000;
+    const IFNAMSIZ: usize = 16;
+    if name.is_empty() || name.len() >= IFNAMSIZ {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a name has 1 to 15 bytes"));
+    }
+    let mut ifreq = [0_u8; 40];
+    ifreq[..name.len()].copy_from_slice(name.as_bytes());
+    ifreq[IFNAMSIZ..IFNAMSIZ + 2].copy_from_slice(&(IFF_TUN | IFF_NO_PI).to_ne_bytes());
+    let device = File::options().read(true).write(true).open("/dev/net/tun")?;
+    // SAFETY: TUNSETIFF reads a struct ifreq, which is these 40 bytes on 64-bit Linux, name and
+    // flags first; it keeps no pointer to them.
+    unsafe { ioctl(&device, Setter::<TUNSETIFF, [u8; 40]>::new(ifreq)) }?;
+    Ok(device)
+}
+
+/// One line in, the answer out.
+fn converse(stream: UnixStream, aftr: &mut Aftr) -> io::Result<()> {
+    // Packets wait meanwhile: a client that says nothing may not stop them for long.
+    stream.set_read_timeout(Some(Duration::from_millis(200)))?;
+    let mut line = String::new();
+    BufReader::new((&stream).take(256)).read_line(&mut line)?;
+    let answer = match line.trim().parse() {
+        Ok(command) => aftr.command(command),
+        Err(e) => format!("error: {e}"),
+    };
+    (&stream).write_all(format!("{answer}\n").as_bytes())
+}
+
+/// Sends one line to the far end at `control` and returns its answer.
+///
+/// # Errors
+///
+/// Nobody listens there.
+pub fn tell(control: &Path, line: &str) -> io::Result<String> {
+    let mut stream = UnixStream::connect(control)?;
+    stream.write_all(format!("{line}\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer.trim_end().to_owned())
+}

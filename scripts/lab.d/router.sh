@@ -1,0 +1,79 @@
+# shellcheck shell=bash
+# The router: its configuration, starting and ending it. Sourced.
+
+# shellcheck disable=SC2034 # tests
+readonly GATEWAY=192.168.7.1 NETWORK=192.168.7.0/24
+ROUTER=$LAB/router
+
+# router_conf SERVICE
+router_conf() {
+    cat <<C
+[wan]
+link = "xdp:wan"
+
+[lan]
+link = "xdp:lan"
+ipv4 = "$GATEWAY/24"
+
+[lan.dhcpv4]
+pool = "192.168.7.100-192.168.7.199"
+dns = ["$INTERNET_DNS"]
+domain = "lab.example"
+
+[control]
+socket = "$ROUTER/control.sock"
+
+[system]
+state-dir = "$ROUTER/state"
+
+[log]
+level = "debug"
+
+[service]
+C
+    if [[ $1 == dslite ]]; then
+        printf 'kind = "dslite"\n'
+        return
+    fi
+    cat <<C
+kind = "ipip"
+br = "$BR"
+ipv4 = "$FIXED"
+ce = "::feed"
+
+[service.notification]
+dialect = "${NOTIFY_DIALECT:-transix-fixed}"
+url = "${NOTIFY_URL:-http://update.isp.example/request}"
+credentials-file = "$ROUTER/credentials.toml"
+ca-file = "${NOTIFY_CA:-$LAB/ca.pem}"
+C
+}
+
+# router_start SERVICE. Does not wait.
+router_start() {
+    mkdir -p "$ROUTER/state"
+    (
+        umask 077
+        printf 'user = "%s"\npassword = "%s"\ntoken = "token"\n' "$CUSTOMER" "$PASSWORD" >"$ROUTER/credentials.toml"
+    )
+    router_conf "$1" >"$ROUTER/$1.toml"
+    printf '%s\n' "$1" >"$LAB/service"
+    spawn router router "$HIKYAKU" run --config "$ROUTER/$1.toml"
+}
+
+# Whether a program hangs on a link of the router's.
+has_xdp() { ip -n router -d link show "$1" | grep -q 'prog/xdp\|xdpgeneric\|xdpdrv'; }
+has_no_xdp() { ! has_xdp "$1"; }
+
+show() { on router "$HIKYAKU" show --socket "$ROUTER/control.sock" "$@"; }
+
+# notify_afresh MOOD. The router from its start, unknown to the border router, with a server in that mood.
+# NOTIFY_DIALECT, NOTIFY_URL and NOTIFY_CA change whom it tells.
+notify_afresh() {
+    stop router
+    tell unbind "$FIXED"
+    : >"$LAB/notify.requests"
+    : >"$LAB/notify.log"
+    notify_server "$1"
+    router_start ipip
+}

@@ -1,0 +1,15 @@
+# shellcheck shell=bash
+# Through the NAPT: the server sees the fixed address; echo, names, files, both ways.
+downloads large || fail "the large file did not come whole"
+tail -n 1 "$LAB/http.log"
+grep -q "^$FIXED .*GET /large" "$LAB/http.log" || fail "the server saw another address than $FIXED"
+ip -n h2 addr replace 192.168.7.51/24 dev eth0
+ip -n h2 route replace default via "$GATEWAY"
+for host in h1 h2; do
+    on "$host" ping -n -c 20 -i 0.05 -W 2 "$INTERNET" | grep -q '20 received, 0%' || fail "$host: not 20 of 20 pings"
+done
+answer=$(on h2 dig +short +time=2 "@$INTERNET_DNS" www.internet.example A)
+[[ $answer == "$INTERNET" ]] || fail "www.internet.example is '$answer'"
+for way in "" --reverse; do
+    on h1 timeout 60 iperf3 --client "$INTERNET" --bytes 16M $way || fail "TCP $way did not end"
+done
