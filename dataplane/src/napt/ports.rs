@@ -24,6 +24,46 @@ impl PortSet {
         fits.then_some(Self { offset, length, psid })
     }
 
+    /// How many first bits may not all be zero (RFC 7597 5.1: *a*).
+    pub const fn offset(self) -> u8 {
+        self.offset
+    }
+
+    /// How many bits the PSID has (RFC 7597 5.1: *k*).
+    pub const fn length(self) -> u8 {
+        self.length
+    }
+
+    /// Whose share it is.
+    pub const fn psid(self) -> u16 {
+        self.psid
+    }
+
+    /// How many ports are in it.
+    #[allow(clippy::len_without_is_empty)] // none is
+    pub const fn len(self) -> u32 {
+        let all = 1 << (16 - self.length);
+        // Without those whose first bits are all zero.
+        if self.offset == 0 { all } else { all - (all >> self.offset) }
+    }
+
+    /// Its ports in order, as ranges from the first to the last port of each.
+    pub fn ranges(self) -> impl Iterator<Item = (u16, u16)> + Clone {
+        let (shift, below) = (16 - u32::from(self.offset), 16 - u32::from(self.offset + self.length));
+        let blocks = if self.offset == 0 { 0..1 } else { 1..1u32 << self.offset };
+        // Without a PSID one block begins where the other ends.
+        let (blocks, size) = if self.length == 0 {
+            let (first, last) = (blocks.start << shift, 1 << 16);
+            (blocks.start..blocks.start + 1, last - first)
+        } else {
+            (blocks, 1 << below)
+        };
+        blocks.map(move |block| {
+            let first = block << shift | u32::from(self.psid) << below;
+            (first as u16, (first + size - 1) as u16)
+        })
+    }
+
     /// Whether `port` is in it.
     pub fn contains(self, port: u16) -> bool {
         let (port, below) = (u32::from(port), 16 - self.offset - self.length);
@@ -158,8 +198,33 @@ mod tests {
             let last = if length == 16 { 4 } else { 1 << 16 };
             assert!(owners[first..last].iter().all(|&n| n == 1), "a = {offset}, k = {length}");
         }
+        // k = 0 and a = 16: every port but 0 by itself, in one range.
+        assert!(PortSet::new(16, 0, 0).unwrap().ranges().eq([(1, u16::MAX)]));
         assert_eq!(PortSet::new(4, 13, 0), None);
         assert_eq!(PortSet::new(4, 8, 256), None);
+    }
+
+    #[test]
+    fn rfc7597_5_1_ranges_are_the_ports_of_the_set() {
+        for (offset, length) in (0..=16u8).flat_map(|a| (0..=16 - a).map(move |k| (a, k))) {
+            let last = ((1u32 << length) - 1) as u16;
+            for psid in BTreeSet::from([0, last / 3, last]) {
+                let set = PortSet::new(offset, length, psid).unwrap();
+                assert_eq!((set.offset(), set.length(), set.psid()), (offset, length, psid));
+                let ports: Vec<u16> = (0..=u16::MAX).filter(|&p| set.contains(p)).collect();
+                assert!(set.ranges().flat_map(|(first, last)| first..=last).eq(ports.iter().copied()), "{set:?}");
+                assert_eq!(set.len() as usize, ports.len(), "{set:?}");
+                assert!(
+                    set.ranges().zip(set.ranges().skip(1)).all(|(a, b)| u32::from(a.1) + 1 < b.0.into()),
+                    "{set:?}"
+                );
+            }
+        }
+        assert!(PortSet::ALL.ranges().eq([(0, u16::MAX)]));
+        // v6plus: a = 4, k = 8: 15 ranges of 16.
+        let set = PortSet::new(4, 8, 0x34).unwrap();
+        assert!(set.ranges().take(2).eq([(0x1340, 0x134f), (0x2340, 0x234f)]));
+        assert_eq!((set.ranges().count(), set.len()), (15, 240));
     }
 
     #[test]
