@@ -3,6 +3,7 @@
 pub mod counters;
 pub mod cpu;
 pub mod icmp;
+pub mod map;
 pub mod napt;
 pub mod packet;
 pub mod path;

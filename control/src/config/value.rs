@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use hikyaku_dataplane::map;
 use hikyaku_dataplane::packet::Mac;
 use hikyaku_dataplane::snapshot::Prefix4;
 
@@ -111,10 +112,9 @@ pub enum Ce {
 }
 
 impl Ce {
-    /// The lower half that draft-ietf-softwire-map-03 6 makes from an address without port set:
-    /// one zero byte, the address, two bytes of PSID 0, one zero byte.
+    /// The lower half that draft-ietf-softwire-map-03 6 makes from an address without port set.
     pub fn token_of(ipv4: Ipv4Addr) -> Option<Token> {
-        Token::new(u64::from(u32::from(ipv4)) << 24)
+        Token::new(map::InterfaceId::Draft03.of(ipv4, 0))
     }
 }
 

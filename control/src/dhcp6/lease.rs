@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use hikyaku_dataplane::map::Prefix6;
 use hikyaku_dataplane::time::Time;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -16,10 +17,7 @@ use super::wire::{Association, Incoming};
 /// A delegated prefix.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Prefix {
-    address: Ipv6Addr,
-    len: u8,
-}
+pub struct Prefix(Prefix6);
 
 /// Text that is no prefix that could be delegated.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -30,29 +28,35 @@ impl Prefix {
     /// The prefix of `len` bits that `address` is in; `None` if nothing on the Internet can have it:
     /// no bits, too many, link-local, multicast, unspecified.
     pub fn new(address: Ipv6Addr, len: u8) -> Option<Self> {
-        let host_bits = 128u32.checked_sub(len.into())?;
-        // No bits at all leave the unspecified address.
-        let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
-        let address = Ipv6Addr::from_bits(address.to_bits() & mask);
+        Self::checked(Prefix6::new(address, len)?)
+    }
+
+    fn checked(prefix: Prefix6) -> Option<Self> {
+        let address = prefix.address();
         let sane = !(address.is_unspecified() || address.is_multicast() || address.is_unicast_link_local());
-        sane.then_some(Self { address, len })
+        sane.then_some(Self(prefix))
+    }
+
+    /// As any prefix.
+    pub fn prefix(self) -> Prefix6 {
+        self.0
     }
 
     /// The first address; host bits zero.
     pub fn address(self) -> Ipv6Addr {
-        self.address
+        self.0.address()
     }
 
     /// Length in bits, 1 to 128.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(self) -> u8 {
-        self.len
+        self.0.len()
     }
 }
 
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.len)
+        self.0.fmt(f)
     }
 }
 
@@ -65,11 +69,7 @@ impl fmt::Debug for Prefix {
 impl FromStr for Prefix {
     type Err = PrefixError;
     fn from_str(text: &str) -> Result<Self, PrefixError> {
-        let parse = |text: &str| {
-            let (address, len) = text.split_once('/')?;
-            Self::new(address.parse().ok()?, len.parse().ok()?)
-        };
-        parse(text).ok_or_else(|| PrefixError(text.to_owned()))
+        text.parse().ok().and_then(Self::checked).ok_or_else(|| PrefixError(text.to_owned()))
     }
 }
 

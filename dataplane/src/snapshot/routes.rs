@@ -30,6 +30,11 @@ impl Prefix4 {
         (len <= 32).then(|| Self { net: Addr4::from(addr).word() & mask, mask, len })
     }
 
+    /// The first address.
+    pub fn address(&self) -> Ipv4Addr {
+        Addr4::from_word(self.net).into()
+    }
+
     /// Whether `addr` is in it.
     #[inline(always)]
     pub fn contains(&self, addr: Addr4) -> bool {
