@@ -6,15 +6,19 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use etherparse::defrag::IpDefragPool;
 use etherparse::icmpv6::DestUnreachableCode;
-use etherparse::{Icmpv6Type, IpNumber, Ipv4HeaderSlice, Ipv6Header, Ipv6HeaderSlice, SlicedPacket};
+use etherparse::{Icmpv6Type, IpNumber, Ipv4HeaderSlice, Ipv6Header, Ipv6HeaderSlice, PacketBuilder, SlicedPacket};
 
 use crate::command::{Answer, Command, HELP, Spoil};
 use crate::outer::{Order, encapsulate, error};
+use crate::ports::Fragments;
+use crate::shared::{Domain, Refusal};
 use crate::shift::{Side, shift};
 use crate::softwires::{Softwire, Softwires};
 
 /// Outer source of bad copies: an address of nobody.
 const STRANGER: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xbad, 0, 0, 0, 0, 1);
+/// Who sends packets by command.
+const SOMEBODY: ([u8; 4], u16) = ([198, 51, 100, 2], 53);
 
 /// What leaves, in order.
 #[derive(Default)]
@@ -36,8 +40,16 @@ pub struct Counts {
     pub encapsulated: u64,
     /// Of these, left in outer fragments.
     pub fragmented: u64,
-    /// Refused with unreachable code 5: nobody at that address has this inner source.
+    /// Refused: nobody at that address has this inner source. Of shared addresses the sum of the next four.
     pub refused: u64,
+    /// See [`Refusal`].
+    pub refused_source: u64,
+    /// See [`Refusal`].
+    pub refused_address: u64,
+    /// See [`Refusal`].
+    pub refused_port: u64,
+    /// See [`Refusal`].
+    pub refused_no_port: u64,
     /// Answered with an error by command.
     pub answered: u64,
     /// Not IPv4 in IPv6 as it should be.
@@ -53,6 +65,11 @@ pub struct Aftr {
     /// Where fixed addresses are served from: the border router that was last asked for by its CE.
     active_br: Option<Ipv6Addr>,
     softwires: Softwires,
+    /// Shared addresses; while there are any, the border router serves no fixed ones.
+    shared: Domain,
+    ported: [Fragments; 2],
+    refuses_by_icmp: bool,
+    last_refused: Option<String>,
     /// Far and near end of the last tunnel packet from the line.
     last: Option<(Ipv6Addr, Ipv6Addr)>,
     fragments: IpDefragPool,
@@ -73,6 +90,10 @@ impl Aftr {
             br: br.iter().copied().collect(),
             active_br: br.first().copied(),
             softwires: Softwires::default(),
+            shared: Domain::default(),
+            ported: Default::default(),
+            refuses_by_icmp: true,
+            last_refused: None,
             last: None,
             fragments: IpDefragPool::new(),
             mtu: 1500,
@@ -124,23 +145,62 @@ impl Aftr {
     }
 
     /// `outer` is the packet, or the last fragment of it, that an error would quote.
-    fn inner(&mut self, b4: Ipv6Addr, far: Ipv6Addr, outer: &[u8], mut inner: Vec<u8>, out: &mut Output) {
+    fn inner(&mut self, near: Ipv6Addr, far: Ipv6Addr, outer: &[u8], mut inner: Vec<u8>, out: &mut Output) {
         let Some(source) = good_source(&inner) else { return self.counts.bad += 1 };
         if self.br.contains(&far) {
-            if self.softwires.ce(source) != Some(b4) {
-                self.counts.refused += 1;
-                let refusal = DestUnreachableCode::SourceAddressFailedPolicy;
-                out.to_line.push(error(far, Icmpv6Type::DestinationUnreachable(refusal), outer));
-                return;
-            }
-            self.active_br = Some(far);
-        } else {
-            let softwire = Softwire { aftr: far, b4, inside: upper_half(source) };
-            let half = self.softwires.open(softwire);
-            shift(&mut inner, Side::Source, half);
+            return self.from_ce(near, far, source, outer, inner, out);
         }
+        let softwire = Softwire { aftr: far, b4: near, inside: upper_half(source) };
+        let half = self.softwires.open(softwire);
+        shift(&mut inner, Side::Source, half);
         self.counts.decapsulated += 1;
         out.to_internet.push(inner);
+    }
+
+    fn from_ce(
+        &mut self,
+        ce: Ipv6Addr,
+        br: Ipv6Addr,
+        source: Ipv4Addr,
+        outer: &[u8],
+        inner: Vec<u8>,
+        out: &mut Output,
+    ) {
+        let packets =
+            if self.shared.is_empty() { vec![(inner, None)] } else { self.ported[0].hear(inner, Side::Source) };
+        for (inner, port) in packets {
+            let judgement = if self.shared.is_empty() {
+                (self.softwires.ce(source) == Some(ce)).then_some(()).ok_or(None)
+            } else {
+                self.shared.judge(ce, source, port).map_err(Some)
+            };
+            match judgement {
+                Ok(()) => {
+                    self.active_br = Some(br);
+                    self.counts.decapsulated += 1;
+                    out.to_internet.push(inner);
+                }
+                Err(refusal) => {
+                    self.count(refusal);
+                    self.last_refused = Some(format!("{ce} {source} {port:?} {}", describe(&inner)));
+                    if self.refuses_by_icmp {
+                        let refusal = DestUnreachableCode::SourceAddressFailedPolicy;
+                        out.to_line.push(error(br, Icmpv6Type::DestinationUnreachable(refusal), outer));
+                    }
+                }
+            }
+        }
+    }
+
+    fn count(&mut self, refusal: Option<Refusal>) {
+        self.counts.refused += 1;
+        match refusal {
+            Some(Refusal::Source) => self.counts.refused_source += 1,
+            Some(Refusal::Address) => self.counts.refused_address += 1,
+            Some(Refusal::Port) => self.counts.refused_port += 1,
+            Some(Refusal::NoPort) => self.counts.refused_no_port += 1,
+            None => {}
+        }
     }
 
     /// An IPv4 packet that the kernel routed to the line.
@@ -148,18 +208,26 @@ impl Aftr {
         let Ok(header) = Ipv4HeaderSlice::from_slice(packet) else { return self.counts.bad += 1 };
         let destination = header.destination_addr();
         let mut inner = packet.to_vec();
-        let ends = if let Some(softwire) = self.softwires.behind(destination) {
+        if let Some(softwire) = self.softwires.behind(destination) {
             shift(&mut inner, Side::Destination, softwire.inside);
-            Some((softwire.aftr, softwire.b4))
-        } else {
-            self.active_br.zip(self.softwires.ce(destination))
-        };
+            return self.carry(Some((softwire.aftr, softwire.b4)), &inner, out);
+        }
+        if self.shared.is_empty() {
+            return self.carry(self.active_br.zip(self.softwires.ce(destination)), &inner, out);
+        }
+        for (inner, port) in self.ported[1].hear(inner, Side::Destination) {
+            let ce = port.and_then(|port| self.shared.owner(destination, port));
+            self.carry(self.active_br.zip(ce), &inner, out);
+        }
+    }
+
+    fn carry(&mut self, ends: Option<(Ipv6Addr, Ipv6Addr)>, inner: &[u8], out: &mut Output) {
         let Some((far, near)) = ends else { return self.counts.unclaimed += 1 };
         if let Some(spoil) = self.spoil {
-            let (source, bad) = spoiled(spoil, far, &inner);
+            let (source, bad) = spoiled(spoil, far, inner);
             out.to_line.extend(encapsulate(source, near, &bad, self.mtu, Order::Forward, self.identification()));
         }
-        let pieces = encapsulate(far, near, &inner, self.mtu, self.order, self.identification());
+        let pieces = encapsulate(far, near, inner, self.mtu, self.order, self.identification());
         self.counts.encapsulated += 1;
         self.counts.fragmented += u64::from(pieces.len() > 1);
         out.to_line.extend(pieces);
@@ -171,10 +239,20 @@ impl Aftr {
     }
 
     /// Does it, and answers with text.
-    pub fn command(&mut self, command: Command) -> String {
+    pub fn command(&mut self, command: Command, out: &mut Output) -> String {
         match command {
             Command::Bind(address, ce) => self.softwires.bind(address, ce),
             Command::Unbind(address) => self.softwires.unbind(address),
+            Command::Map(interface_id, rules) => {
+                self.shared.interface_id = interface_id;
+                self.shared.rules = rules;
+            }
+            Command::Lend(Some(binding)) => self.shared.bindings.push(binding),
+            Command::Lend(None) => self.shared.bindings.clear(),
+            Command::Refuse(by_icmp) => self.refuses_by_icmp = by_icmp,
+            Command::Stray(far, near, address, port) => {
+                out.to_line.extend(encapsulate(far, near, &stray(address, port), self.mtu, Order::Forward, 0));
+            }
             Command::Fragments(order) => self.order = order,
             Command::Mtu(bytes) => self.mtu = bytes,
             Command::Answer(answer) => self.answer = Some(answer).filter(|answer| answer.left > 0),
@@ -186,26 +264,48 @@ impl Aftr {
     }
 
     fn status(&self) -> String {
-        let Counts { decapsulated, reassembled, encapsulated, fragmented, refused, answered, bad, unclaimed } =
-            self.counts;
-        let mut text = self.softwires.describe().join("\n");
+        let c = self.counts;
+        let mut text = [self.softwires.describe(), self.shared.describe()].concat().join("\n");
         if let Some((far, near)) = self.last {
             let _ = write!(text, "\nlast {far} {near}");
         }
+        if let Some(refused) = &self.last_refused {
+            let _ = write!(text, "\nlast-refused {refused}");
+        }
         for (name, count) in [
-            ("decapsulated", decapsulated),
-            ("reassembled", reassembled),
-            ("encapsulated", encapsulated),
-            ("fragmented", fragmented),
-            ("refused", refused),
-            ("answered", answered),
-            ("bad", bad),
-            ("unclaimed", unclaimed),
+            ("decapsulated", c.decapsulated),
+            ("reassembled", c.reassembled),
+            ("encapsulated", c.encapsulated),
+            ("fragmented", c.fragmented),
+            ("refused", c.refused),
+            ("refused-source", c.refused_source),
+            ("refused-address", c.refused_address),
+            ("refused-port", c.refused_port),
+            ("refused-no-port", c.refused_no_port),
+            ("answered", c.answered),
+            ("bad", c.bad),
+            ("unclaimed", c.unclaimed),
         ] {
             let _ = write!(text, "\n{name} {count}");
         }
         text.trim_start().to_owned()
     }
+}
+
+/// Protocol and destination, for whoever wonders what was refused.
+fn describe(packet: &[u8]) -> String {
+    Ipv4HeaderSlice::from_slice(packet)
+        .map(|header| format!("{:?} to {}", header.protocol(), header.destination_addr()))
+        .unwrap_or_default()
+}
+
+fn stray(address: Ipv4Addr, port: u16) -> Vec<u8> {
+    let mut packet = Vec::new();
+    PacketBuilder::ipv4(SOMEBODY.0, address.octets(), 60)
+        .udp(SOMEBODY.1, port)
+        .write(&mut packet, b"stray")
+        .expect("a vector takes all");
+    packet
 }
 
 /// The source of an IPv4 packet whose header is whole, says its length truly and has a good checksum.
@@ -242,118 +342,4 @@ fn spoiled(spoil: Spoil, far: Ipv6Addr, inner: &[u8]) -> (Ipv6Addr, Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use etherparse::{PacketBuilder, TransportSlice};
-
-    use super::*;
-    use crate::outer::packet;
-
-    const AFTR: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1);
-    const BR: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 4);
-    const FIXED: [u8; 4] = [203, 0, 113, 5];
-    const SERVER: [u8; 4] = [198, 51, 100, 2];
-
-    fn near(n: u16) -> Ipv6Addr {
-        Ipv6Addr::new(0x2001, 0xdb8, n, 0, 0, 0, 0, 1)
-    }
-
-    fn udp(source: [u8; 4], destination: [u8; 4], length: usize) -> Vec<u8> {
-        let mut packet = Vec::new();
-        PacketBuilder::ipv4(source, destination, 64).udp(4000, 53).write(&mut packet, &vec![7; length]).unwrap();
-        packet
-    }
-
-    fn aftr() -> Aftr {
-        Aftr::new(&[AFTR], &[BR])
-    }
-
-    fn tell(aftr: &mut Aftr, line: &str) -> String {
-        aftr.command(line.parse().unwrap())
-    }
-
-    #[test]
-    fn two_customers_with_the_same_address_are_kept_apart() {
-        let mut aftr = aftr();
-        let inner = udp([192, 168, 7, 2], SERVER, 32);
-        let mut out = Output::default();
-        for n in 0..2 {
-            aftr.from_line(&packet(near(n), AFTR, IpNumber::IPV4, &inner), &mut out);
-        }
-        assert_eq!(out.to_internet, [udp([100, 64, 7, 2], SERVER, 32), udp([100, 65, 7, 2], SERVER, 32)]);
-
-        let mut out = Output::default();
-        aftr.from_internet(&udp(SERVER, [100, 65, 7, 2], 32), &mut out);
-        assert_eq!(out.to_line, [packet(AFTR, near(1), IpNumber::IPV4, &udp(SERVER, [192, 168, 7, 2], 32))]);
-    }
-
-    #[test]
-    fn fragments_of_the_line_become_one_packet() {
-        let mut aftr = aftr();
-        let inner = udp([192, 168, 7, 2], SERVER, 1472);
-        let mut out = Output::default();
-        for piece in encapsulate(near(0), AFTR, &inner, 1500, Order::Backward, 9) {
-            aftr.from_line(&piece, &mut out);
-        }
-        assert_eq!(out.to_internet, [udp([100, 64, 7, 2], SERVER, 1472)]);
-        assert_eq!(aftr.counts, Counts { decapsulated: 1, reassembled: 1, ..Default::default() });
-    }
-
-    #[test]
-    fn a_fixed_address_is_carried_for_its_ce_and_refused_from_others() {
-        let mut aftr = aftr();
-        let inner = udp(FIXED, SERVER, 32);
-        let outer = packet(near(1), BR, IpNumber::IPV4, &inner);
-        let mut out = Output::default();
-        aftr.from_line(&outer, &mut out);
-        assert!(out.to_internet.is_empty());
-        let sliced = SlicedPacket::from_ip(&out.to_line[0]).unwrap();
-        let Some(TransportSlice::Icmpv6(message)) = sliced.transport else { panic!("{sliced:?}") };
-        let refusal = DestUnreachableCode::SourceAddressFailedPolicy;
-        assert_eq!(message.icmp_type(), Icmpv6Type::DestinationUnreachable(refusal));
-        assert_eq!(message.payload(), outer);
-
-        tell(&mut aftr, &format!("bind 203.0.113.5 {}", near(1)));
-        let mut out = Output::default();
-        aftr.from_line(&outer, &mut out);
-        aftr.from_internet(&udp(SERVER, FIXED, 32), &mut out);
-        assert_eq!(out.to_internet, [inner]);
-        assert_eq!(out.to_line, [packet(BR, near(1), IpNumber::IPV4, &udp(SERVER, FIXED, 32))]);
-    }
-
-    #[test]
-    fn broken_inner_packets_end_here() {
-        let mut aftr = aftr();
-        let mut out = Output::default();
-        let good = udp([192, 168, 7, 2], SERVER, 32);
-        for spoil in [Spoil::Checksum, Spoil::Length, Spoil::Short] {
-            let (_, bad) = spoiled(spoil, AFTR, &good);
-            aftr.from_line(&packet(near(0), AFTR, IpNumber::IPV4, &bad), &mut out);
-        }
-        assert_eq!((out.to_internet.len(), out.to_line.len(), aftr.counts.bad), (0, 0, 3));
-    }
-
-    #[test]
-    fn errors_by_command_are_as_many_as_were_asked_for() {
-        let mut aftr = aftr();
-        tell(&mut aftr, "answer 2 0 1400 2");
-        let outer = packet(near(0), AFTR, IpNumber::IPV4, &udp([192, 168, 7, 2], SERVER, 32));
-        let mut out = Output::default();
-        for _ in 0..3 {
-            aftr.from_line(&outer, &mut out);
-        }
-        assert_eq!((out.to_line.len(), out.to_internet.len()), (2, 1));
-    }
-
-    #[test]
-    fn other_traffic_is_not_ours() {
-        let mut aftr = aftr();
-        let mut out = Output::default();
-        let inner = udp([192, 168, 7, 2], SERVER, 32);
-        aftr.from_line(&packet(near(0), near(9), IpNumber::IPV4, &inner), &mut out);
-        aftr.from_line(&packet(near(0), AFTR, IpNumber::UDP, &inner), &mut out);
-        aftr.from_line(&[0x60; 12], &mut out);
-        aftr.from_internet(&udp(SERVER, [100, 64, 7, 2], 32), &mut out);
-        assert_eq!((out.to_line.len(), out.to_internet.len()), (0, 0));
-        assert_eq!(aftr.counts, Counts { unclaimed: 1, ..Default::default() });
-    }
-}
+mod tests;

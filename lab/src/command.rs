@@ -7,27 +7,43 @@ use etherparse::{Icmpv6Header, Icmpv6Type};
 use thiserror::Error;
 
 use crate::outer::Order;
+use crate::shared::{Binding, InterfaceId, PortSet, Rule};
 
 /// All commands, as a user of the control socket reads them.
 pub const HELP: &str = "\
 bind IPV4 CE          the fixed address IPV4 is at the CE with this IPv6 address
 unbind IPV4           nobody has it
+map ID RULE...        the border router shares addresses by these rules of MAP-E, all its addresses the same; ID is
+                      draft03 or rfc7597, a rule IPV6/LENGTH,IPV4/LENGTH,EA-LENGTH,PSID-OFFSET; none: no more
+lend IPV4 PSID-OFFSET PSID-LENGTH PSID B4
+                      an entry of its binding table (lwAFTR); lend none: empties it
+refuse HOW            what does not fit is refused by icmp (unreachable code 5) or silent
+stray FAR NEAR IPV4 PORT
+                      one UDP packet for IPV4 and PORT is sent to the tunnel's end NEAR from FAR, whoever has them
 fragments ORDER       outer fragments leave forward, backward, twice or lossy (the last one never)
 mtu BYTES             largest outer packet; more is fragmented (default 1500)
 answer TYPE CODE WORD COUNT
                       the next COUNT tunnel packets are not carried but answered with this ICMPv6 error;
                       WORD is its four bytes after the checksum, for type 2 the MTU
 spoil KIND            before each packet to the line a bad copy: source, checksum, length, short or none
-status                softwires, fixed addresses, ends of the last packet from the line, counts
+status                softwires, fixed addresses, rules, bindings, ends of the last packet from the line, counts
 help                  this text";
 
 /// One command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// See [`HELP`].
     Bind(Ipv4Addr, Ipv6Addr),
     /// See [`HELP`].
     Unbind(Ipv4Addr),
+    /// See [`HELP`]; without rules: `none`.
+    Map(InterfaceId, Vec<Rule>),
+    /// See [`HELP`]; `None` empties the table.
+    Lend(Option<Binding>),
+    /// See [`HELP`]: whether by ICMP.
+    Refuse(bool),
+    /// See [`HELP`]: far, near, address, port.
+    Stray(Ipv6Addr, Ipv6Addr, Ipv4Addr, u16),
     /// See [`HELP`].
     Fragments(Order),
     /// See [`HELP`].
@@ -97,6 +113,21 @@ impl FromStr for Command {
         Ok(match words[..] {
             ["bind", address, ce] => Command::Bind(value(address, "an IPv4 address")?, value(ce, "an IPv6 address")?),
             ["unbind", address] => Command::Unbind(value(address, "an IPv4 address")?),
+            ["map", "none"] => Command::Map(InterfaceId::default(), Vec::new()),
+            ["map", "draft03", ref rules @ ..] if !rules.is_empty() => Command::Map(InterfaceId::Draft03, read(rules)?),
+            ["map", "rfc7597", ref rules @ ..] if !rules.is_empty() => Command::Map(InterfaceId::Rfc7597, read(rules)?),
+            ["lend", "none"] => Command::Lend(None),
+            ["lend", address, offset, length, psid, b4] => {
+                Command::Lend(Some(binding(address, [offset, length, psid], b4)?))
+            }
+            ["refuse", "icmp"] => Command::Refuse(true),
+            ["refuse", "silent"] => Command::Refuse(false),
+            ["stray", far, near, address, port] => Command::Stray(
+                value(far, "an IPv6 address")?,
+                value(near, "an IPv6 address")?,
+                value(address, "an IPv4 address")?,
+                value(port, "a port")?,
+            ),
             ["fragments", "forward"] => Command::Fragments(Order::Forward),
             ["fragments", "backward"] => Command::Fragments(Order::Backward),
             ["fragments", "twice"] => Command::Fragments(Order::Twice),
@@ -120,6 +151,20 @@ impl FromStr for Command {
     }
 }
 
+fn read(rules: &[&str]) -> Result<Vec<Rule>, CommandError> {
+    rules.iter().map(|rule| value(rule, "a rule IPV6/LENGTH,IPV4/LENGTH,EA-LENGTH,PSID-OFFSET")).collect()
+}
+
+fn binding(address: &str, ports: [&str; 3], b4: &str) -> Result<Binding, CommandError> {
+    let offset: u8 = value(ports[0], "a number of bits")?;
+    let length: u8 = value(ports[1], "a number of bits")?;
+    if offset.saturating_add(length) > 16 {
+        return Err(CommandError::Value(ports[1].to_owned(), "what is left of 16 bits behind the offset"));
+    }
+    let ports = PortSet { offset, length, psid: value(ports[2], "a PSID")? };
+    Ok(Binding { address: value(address, "an IPv4 address")?, ports, b4: value(b4, "an IPv6 address")? })
+}
+
 fn value<T: FromStr>(word: &str, what: &'static str) -> Result<T, CommandError> {
     word.parse().map_err(|_| CommandError::Value(word.to_owned(), what))
 }
@@ -139,6 +184,19 @@ mod tests {
             "bind 203.0.113.5 ::g".parse::<Command>(),
             Err(CommandError::Value("::g".into(), "an IPv6 address"))
         );
+    }
+
+    #[test]
+    fn shared_addresses_are_read() {
+        let rule = "2001:db8::/40,192.0.2.0/24,16,6";
+        let command = format!("map draft03 {rule} {rule}").parse();
+        assert_eq!(command, Ok(Command::Map(InterfaceId::Draft03, vec![rule.parse().unwrap(); 2])));
+        assert_eq!("map none".parse(), Ok(Command::Map(InterfaceId::Rfc7597, Vec::new())));
+        assert!(matches!("map rfc7597".parse::<Command>(), Err(CommandError::Unknown(_))));
+        assert!(matches!("map draft03 192.0.2.0/24".parse::<Command>(), Err(CommandError::Value(..))));
+        let Ok(Command::Lend(Some(binding))) = "lend 192.0.2.18 4 8 52 2001:db8::1".parse() else { panic!() };
+        assert_eq!(binding.ports, PortSet { offset: 4, length: 8, psid: 52 });
+        assert!("lend 192.0.2.18 9 8 52 2001:db8::1".parse::<Command>().is_err());
     }
 
     #[test]

@@ -20,12 +20,57 @@ use rustix::ioctl::{Setter, ioctl};
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketType, recv, sendto, socket};
 
 use crate::aftr::{Aftr, Output};
+use crate::ce::Ce;
 
 /// Larger than any packet of either side.
 const BUFFER: usize = 65536;
 
 /// Packets taken from one socket before the others are looked at.
 const TURN: usize = 64;
+
+/// The longest command: some rules of MAP.
+const LINE: u64 = 4096;
+
+/// What is at an end of the tunnel.
+pub trait End {
+    /// An IPv6 packet that arrived here.
+    fn hear_line(&mut self, packet: &[u8], out: &mut Output);
+    /// An IPv4 packet of the TUN device's.
+    fn hear_inside(&mut self, packet: &[u8], out: &mut Output);
+    /// A line of the control socket's; returns the answer.
+    fn command(&mut self, line: &str, out: &mut Output) -> String;
+}
+
+impl End for Aftr {
+    fn hear_line(&mut self, packet: &[u8], out: &mut Output) {
+        self.from_line(packet, out);
+    }
+
+    fn hear_inside(&mut self, packet: &[u8], out: &mut Output) {
+        self.from_internet(packet, out);
+    }
+
+    fn command(&mut self, line: &str, out: &mut Output) -> String {
+        match line.parse() {
+            Ok(command) => self.command(command, out),
+            Err(e) => format!("error: {e}"),
+        }
+    }
+}
+
+impl End for Ce {
+    fn hear_line(&mut self, packet: &[u8], out: &mut Output) {
+        self.from_line(packet, out);
+    }
+
+    fn hear_inside(&mut self, packet: &[u8], out: &mut Output) {
+        self.from_inside(packet, out);
+    }
+
+    fn command(&mut self, line: &str, _out: &mut Output) -> String {
+        (*self).command(line)
+    }
+}
 
 /// The sockets.
 pub struct Sockets {
@@ -61,7 +106,7 @@ impl Sockets {
     /// # Errors
     ///
     /// What the kernel said to poll or read.
-    pub fn serve(&self, aftr: &mut Aftr) -> io::Result<()> {
+    pub fn serve(&self, end: &mut impl End) -> io::Result<()> {
         let mut buffer = vec![0; BUFFER];
         loop {
             let mut ready = [
@@ -74,7 +119,7 @@ impl Sockets {
             let mut out = Output::default();
             for _ in 0..if line { TURN } else { 0 } {
                 match recv(&self.from_line, &mut buffer[..], RecvFlags::DONTWAIT) {
-                    Ok((length, _)) => aftr.from_line(&buffer[..length], &mut out),
+                    Ok((length, _)) => end.hear_line(&buffer[..length], &mut out),
                     Err(Errno::AGAIN | Errno::NETDOWN) => break,
                     Err(e) => return Err(e.into()),
                 }
@@ -82,15 +127,15 @@ impl Sockets {
             // One packet a turn: reading waits, and poll said one is there.
             if inner {
                 let length = (&self.inner).read(&mut buffer)?;
-                aftr.from_internet(&buffer[..length], &mut out);
+                end.hear_inside(&buffer[..length], &mut out);
             }
-            self.send(&out);
             if control {
                 let (stream, _) = self.control.accept()?;
-                if let Err(e) = converse(stream, aftr) {
+                if let Err(e) = converse(stream, end, &mut out) {
                     eprintln!("control socket: {e}");
                 }
             }
+            self.send(&out);
         }
     }
 
@@ -135,15 +180,12 @@ fn open_tun(name: &str) -> io::Result<File> {
 }
 
 /// One line in, the answer out.
-fn converse(stream: UnixStream, aftr: &mut Aftr) -> io::Result<()> {
+fn converse(stream: UnixStream, end: &mut impl End, out: &mut Output) -> io::Result<()> {
     // Packets wait meanwhile: a client that says nothing may not stop them for long.
     stream.set_read_timeout(Some(Duration::from_millis(200)))?;
     let mut line = String::new();
-    BufReader::new((&stream).take(256)).read_line(&mut line)?;
-    let answer = match line.trim().parse() {
-        Ok(command) => aftr.command(command),
-        Err(e) => format!("error: {e}"),
-    };
+    BufReader::new((&stream).take(LINE)).read_line(&mut line)?;
+    let answer = end.command(line.trim(), out);
     (&stream).write_all(format!("{answer}\n").as_bytes())
 }
 

@@ -8,7 +8,9 @@ fn main() -> std::process::ExitCode {
 
     use clap::Parser;
     use hikyaku_lab::aftr::Aftr;
+    use hikyaku_lab::ce::Ce;
     use hikyaku_lab::linux::{Sockets, tell};
+    use hikyaku_lab::shared::{Domain, InterfaceId, Rule};
 
     #[derive(Parser)]
     #[command(about = "The far end of the tunnel for scripts/lab")]
@@ -28,6 +30,27 @@ fn main() -> std::process::ExitCode {
             #[arg(long)]
             control: PathBuf,
         },
+        /// Be another customer of a MAP domain until killed, one that sends to others directly
+        Ce {
+            /// Its address; prefix and rules say which IPv4 address and ports are its own
+            #[arg(long)]
+            address: Ipv6Addr,
+            /// The border router
+            #[arg(long)]
+            border_router: Ipv6Addr,
+            /// Interface ids are those of draft 03, not of RFC 7597
+            #[arg(long)]
+            draft03: bool,
+            /// TUN device for inner packets
+            #[arg(long, default_value = "softwires")]
+            tun: String,
+            /// Unix socket for the command `status`
+            #[arg(long)]
+            control: PathBuf,
+            /// The rules: IPV6/LENGTH,IPV4/LENGTH,EA-LENGTH,PSID-OFFSET
+            #[arg(required = true)]
+            rules: Vec<Rule>,
+        },
         /// Send one command to the far end: see the command help
         Tell {
             /// Its socket
@@ -42,6 +65,17 @@ fn main() -> std::process::ExitCode {
             println!("ready");
             sockets.serve(&mut Aftr::new(&address, &border_router))
         }),
+        Cli::Ce { address, border_router, draft03, tun, control, rules } => {
+            let interface_id = if draft03 { InterfaceId::Draft03 } else { InterfaceId::Rfc7597 };
+            let domain = Domain { interface_id, rules, bindings: Vec::new() };
+            match Ce::new(address, border_router, domain) {
+                Some(mut ce) => Sockets::open(&tun, &control).and_then(|sockets| {
+                    println!("ready");
+                    sockets.serve(&mut ce)
+                }),
+                None => Err(std::io::Error::other(format!("{address} is nobody's address by these rules"))),
+            }
+        }
         Cli::Tell { control, words } => match tell(&control, &words.join(" ")) {
             Ok(answer) => {
                 println!("{answer}");

@@ -14,7 +14,8 @@ pub enum Side {
 }
 
 impl Side {
-    fn other(self) -> Self {
+    /// The other one.
+    pub fn other(self) -> Self {
         match self {
             Side::Source => Side::Destination,
             Side::Destination => Side::Source,
