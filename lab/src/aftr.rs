@@ -148,7 +148,7 @@ impl Aftr {
     fn inner(&mut self, near: Ipv6Addr, far: Ipv6Addr, outer: &[u8], mut inner: Vec<u8>, out: &mut Output) {
         let Some(source) = good_source(&inner) else { return self.counts.bad += 1 };
         if self.br.contains(&far) {
-            return self.from_ce(near, far, source, outer, inner, out);
+            return self.hear_ce(near, far, source, outer, inner, out);
         }
         let softwire = Softwire { aftr: far, b4: near, inside: upper_half(source) };
         let half = self.softwires.open(softwire);
@@ -157,7 +157,7 @@ impl Aftr {
         out.to_internet.push(inner);
     }
 
-    fn from_ce(
+    fn hear_ce(
         &mut self,
         ce: Ipv6Addr,
         br: Ipv6Addr,
