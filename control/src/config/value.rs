@@ -43,11 +43,14 @@ pub fn host4(text: &str) -> Result<Ipv4Addr, String> {
 /// An IPv6 address that is one host's everywhere: not link-local, not multicast.
 pub fn host6(text: &str) -> Result<Ipv6Addr, String> {
     let addr: Ipv6Addr = text.parse().map_err(|_| "an IPv6 address is written as 2001:db8::1")?;
+    if is_host6(addr) { Ok(addr) } else { Err("it is no global unicast address".into()) }
+}
+
+/// Whether an address may be one host's everywhere.
+pub fn is_host6(addr: Ipv6Addr) -> bool {
     let is_mapped = addr.to_ipv4_mapped().is_some();
-    if addr.is_unspecified() || addr.is_loopback() || addr.is_multicast() || is_mapped || addr.is_unicast_link_local() {
-        return Err("it is no global unicast address".into());
-    }
-    Ok(addr)
+    let is_special = addr.is_unspecified() || addr.is_loopback() || addr.is_multicast();
+    !(is_special || is_mapped || addr.is_unicast_link_local())
 }
 
 /// A domain name that names a host: letters, digits and hyphens (RFC 1123 2.1), without the last dot.

@@ -23,6 +23,9 @@ pub struct Information {
     pub ntp: Vec<String>,
     /// Softwire containers, undecoded (RFC 7598).
     pub s46: Vec<S46Container>,
+    /// Option codes of the ways to carry IPv4 that the server would have us try, the first is preferred
+    /// (option 111, RFC 8026).
+    pub s46_priority: Vec<u16>,
 }
 
 /// One of OPTION_S46_CONT_MAPE (94), _MAPT (95) or _LW (96).
@@ -75,6 +78,10 @@ impl Information {
         let s46 = s46
             .into_iter()
             .flat_map(|code| raw(code).map(move |bytes| S46Container { code: code.into(), bytes: bytes.to_vec() }));
+        let mut s46_priority: Vec<_> = raw(OptionCode::S46Priority)
+            .flat_map(|bytes| bytes.as_chunks::<2>().0)
+            .map(|&code| u16::from_be_bytes(code))
+            .collect();
         // RFC 6334: one name in one option; anything else is as if there were none.
         let aftr_name = match *raw(OptionCode::AftrName).collect::<Vec<_>>() {
             [bytes] => wire::name(bytes),
@@ -84,7 +91,8 @@ impl Information {
         search.truncate(MOST);
         ntp.truncate(MOST);
         sntp.truncate(MOST);
-        Self { dns, search, aftr_name, sntp, ntp, s46: s46.take(MOST).collect() }
+        s46_priority.truncate(MOST);
+        Self { dns, search, aftr_name, sntp, ntp, s46: s46.take(MOST).collect(), s46_priority }
     }
 }
 
@@ -121,6 +129,7 @@ mod tests {
             unknown(OptionCode::SntpServers, &[one.octets(), two.octets()].concat()),
             unknown(OptionCode::AftrName, GATEWAY),
             unknown(OptionCode::S46ContMape, &[0, 90, 0, 0]),
+            unknown(OptionCode::S46Priority, &[0, 96, 0, 64]),
         ]);
         assert_eq!(
             information,
@@ -131,6 +140,7 @@ mod tests {
                 sntp: vec![one, two],
                 ntp: vec![one.to_string(), "ntp.nict.jp".into()],
                 s46: vec![S46Container { code: 94, bytes: vec![0, 90, 0, 0] }],
+                s46_priority: vec![96, 64],
             }
         );
     }

@@ -62,7 +62,7 @@ pub(super) struct Outgoing<'a> {
 }
 
 /// What we ask for. SOL_MAX_RT goes into every message (RFC 8415 21.24).
-const WANTED: [OptionCode; 9] = [
+const WANTED: [OptionCode; 10] = [
     OptionCode::DomainNameServers,
     OptionCode::DomainSearchList,
     OptionCode::SntpServers,
@@ -72,6 +72,7 @@ const WANTED: [OptionCode; 9] = [
     OptionCode::S46ContMape,
     OptionCode::S46ContMapt,
     OptionCode::S46ContLw,
+    OptionCode::S46Priority,
 ];
 
 impl Outgoing<'_> {

@@ -92,6 +92,7 @@ fn rule(place: Place, code: u16) -> Option<Rule> {
         (Place::Message, 32 | 82 | 83) => Rule::new(4, 4),
         (Place::Message, 56) => Rule::new(0, ANY).holding(Place::Ntp),
         (Place::Message, 94..=96) => Rule::new(0, ANY),
+        (Place::Message, 111) => Rule::new(2, ANY).of(2),
         (Place::Association, 5) => Rule::new(24, ANY).vital().holding(Place::Lease),
         (Place::Association, 26) => Rule::new(25, ANY).vital().holding(Place::Lease),
         (Place::Ntp, 1 | 2) => Rule::new(16, 16),

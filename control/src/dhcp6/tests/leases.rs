@@ -17,7 +17,7 @@ fn a_prefix_is_delegated() {
     assert!(!has(&solicit, OptionCode::ServerId) && !has(&solicit, OptionCode::RapidCommit));
     assert!(!has(&solicit, OptionCode::ReconfAccept));
     assert_eq!(solicit.opts().get(OptionCode::ElapsedTime), Some(&DhcpOption::ElapsedTime(0)));
-    assert_eq!(requested(&solicit), [23, 24, 31, 56, 64, 82, 94, 95, 96]);
+    assert_eq!(requested(&solicit), [23, 24, 31, 56, 64, 82, 94, 95, 96, 111]);
     let Some(DhcpOption::ClientId(duid)) = solicit.opts().get(OptionCode::ClientId) else { panic!() };
     assert_eq!(duid[..], [0, 3, 0, 1, 2, 0, 0, 0x12, 0x34, 0x56]);
 

@@ -9,7 +9,7 @@ fn number(code: OptionCode, seconds: u32) -> DhcpOption {
 fn informed(line: &mut Line, refresh: Option<u32>) {
     line.client.set_mode(line.now, Mode::Stateless);
     let request = line.expect(MessageType::InformationRequest, 1);
-    assert_eq!(requested(&request), [23, 24, 31, 56, 64, 82, 94, 95, 96, 32, 83]);
+    assert_eq!(requested(&request), [23, 24, 31, 56, 64, 82, 94, 95, 96, 111, 32, 83]);
     assert!(has(&request, OptionCode::ClientId) && has(&request, OptionCode::ElapsedTime));
     assert!(!has(&request, OptionCode::IAPD) && !has(&request, OptionCode::IANA));
     let mut reply = answer(&request, MessageType::Reply, b"server", [dns(1)]);
