@@ -3,7 +3,11 @@
 //! The state is not kept and moved: it is read off what is known, [`assess`], and so it can neither get
 //! stuck nor contradict the facts. Whoever asks remembers the last one, for the log.
 
+mod choice;
 mod closed;
+mod plan;
+mod probe;
+mod profile;
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -11,7 +15,11 @@ use std::net::Ipv6Addr;
 use hikyaku_dataplane::packet::Mac;
 use serde::{Serialize, Serializer};
 
+pub use choice::{Decision, Known, Origin, Outcome, Said, Step, Wish, WishedEnd, choose};
 pub use closed::closed_network;
+pub use plan::{Candidate, Local, Meshed, Outside, Plan};
+pub use probe::Probe;
+pub use profile::{Name, Profile, Technology, UsualEnd};
 
 /// How far the line has come. In the order in which it gets there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
