@@ -389,6 +389,7 @@ fn snapshot(napt: Option<Arc<Napt>>) -> Snapshot {
             class: Default::default(),
             mss: Some(1420),
             napt,
+            mesh: None,
             deliver: Deliver::Routed,
             state: Default::default(),
         }],

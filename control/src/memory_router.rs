@@ -203,6 +203,7 @@ fn snapshot(setup: &Setup, napt: Option<Arc<Napt>>) -> Snapshot {
         class: setup.behaviour.class(),
         mss: setup.behaviour.mss_limit(setup.mtu, LINK_MTU),
         napt,
+        mesh: None,
         deliver: if setup.lan.is_some() { Deliver::Routed } else { Deliver::Link(LAN) },
         state: Default::default(),
     };

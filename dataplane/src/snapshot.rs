@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 
 pub use neighbours::Neighbours;
 pub use routes::{NotAPrefix, Prefix4, Route, Routes};
-pub use softwire::{Deliver, OuterHeaders, Softwire, SoftwireState};
+pub use softwire::{Deliver, FarEnd, OuterHeaders, Softwire, SoftwireState};
 
 use crate::packet::{Addr4, Addr6, Mac};
 

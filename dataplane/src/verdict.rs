@@ -88,6 +88,9 @@ reasons! {
     Ipv6NoRoute = "ipv6-no-route",
     /// To the tunnel's address, but from another source than the border router.
     TunnelSource = "tunnel-source",
+    /// From another CE of the mesh or so it says, but that one has another address or other ports
+    /// (RFC 7597 8.1).
+    MapSpoofed = "map-spoofed",
     /// To the tunnel's address, but no IPv4 is inside.
     TunnelProtocol = "tunnel-protocol",
     /// Congestion marked outside, inside not ECN capable (RFC 6040 4.2).

@@ -38,6 +38,7 @@ fn snapshot(hop: u8) -> Snapshot {
         class: Default::default(),
         mss: None,
         napt: None,
+        mesh: None,
         deliver: Deliver::Routed,
         state: Default::default(),
     };

@@ -118,6 +118,7 @@ fn softwire(basis: &Basis, tunnel: &Tunnel) -> Option<Softwire> {
         class: config.behaviour.class(),
         mss: config.behaviour.mss_limit(config.mtu, basis.wan.mtu),
         napt: tunnel.napt.as_ref().map(Arc::clone),
+        mesh: None,
         deliver: Deliver::Routed,
         state: tunnel.state.clone(),
     })

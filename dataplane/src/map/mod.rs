@@ -4,6 +4,7 @@
 //! The control thread asks it when a line gets its prefix, the packet path when a packet goes
 //! straight to another CE or comes from one.
 
+mod mesh;
 mod prefix;
 mod rule;
 
@@ -11,6 +12,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
+pub use mesh::Mesh;
 pub use prefix::{NotAPrefix6, Prefix6};
 pub use rule::{BadRule, Ce, Psid, Rule, Unfit};
 

@@ -1,7 +1,9 @@
 //! Which session the later fragments of a packet belong to (RFC 4787 REQ-14).
 //!
 //! Only a packet's first fragment has ports. What its translation was is remembered for a while;
-//! fragments that come before it wait, few of them and not for long.
+//! fragments that come before it wait, few of them and not for long. Inbound, fragments belong together
+//! only if they came from the same end of the tunnel: whoever may send by the ports of a first fragment
+//! (RFC 7597 8.1) speaks for no other one's.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,8 +11,7 @@ use std::time::Duration;
 use ahash::RandomState;
 
 use super::key::{Hash, pair_addrs};
-use super::session::Direction;
-use crate::packet::{Delta, Ipv4};
+use crate::packet::{Addr6, Delta, Ipv4, Port};
 use crate::snapshot::LinkId;
 use crate::time::Time;
 
@@ -23,25 +24,25 @@ pub struct Learned {
     pub delta: Delta,
     /// The flow.
     pub hash: Hash,
+    /// The port at the far end; of an ICMP query its identifier outside.
+    pub far_port: Port,
 }
 
-/// What the fragments of one packet have in common (RFC 791), and which way they go.
+/// Which way a packet goes: outbound, or inbound from this end of a tunnel.
+pub type Origin = Option<Addr6>;
+
+/// What the fragments of one packet have in common (RFC 791).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Packet {
     addrs: u64,
     id: u16,
     protocol: u8,
-    inbound: bool,
+    origin: Origin,
 }
 
 impl Packet {
-    fn of(direction: Direction, ip: &Ipv4) -> Self {
-        Self {
-            addrs: pair_addrs(ip.src, ip.dst),
-            id: ip.id.get(),
-            protocol: ip.protocol,
-            inbound: direction == Direction::Inbound,
-        }
+    fn of(origin: Origin, ip: &Ipv4) -> Self {
+        Self { addrs: pair_addrs(ip.src, ip.dst), id: ip.id.get(), protocol: ip.protocol, origin }
     }
 }
 
@@ -94,8 +95,8 @@ impl Fragments {
     }
 
     /// Remembers how a first fragment was translated.
-    pub fn learn(&mut self, direction: Direction, ip: &Ipv4, learned: Learned, now: Time) {
-        let packet = Packet::of(direction, ip);
+    pub fn learn(&mut self, origin: Origin, ip: &Ipv4, learned: Learned, now: Time) {
+        let packet = Packet::of(origin, ip);
         let at = self.set(&packet);
         let set = &mut self.known[at..at + WAYS];
         // Its own place, or the oldest's.
@@ -106,28 +107,28 @@ impl Fragments {
     }
 
     /// How the fragment of `ip` is translated, if its first one was seen.
-    pub fn find(&self, direction: Direction, ip: &Ipv4, now: Time) -> Option<Learned> {
-        let packet = Packet::of(direction, ip);
+    pub fn find(&self, origin: Origin, ip: &Ipv4, now: Time) -> Option<Learned> {
+        let packet = Packet::of(origin, ip);
         let at = self.set(&packet);
         let known = |(p, since, _): &&(Packet, Time, Learned)| *p == packet && now.since(*since) < AGE;
         self.known[at..at + WAYS].iter().find(known).map(|&(.., learned)| learned)
     }
 
     /// Lets a fragment wait; false when there is no room.
-    pub fn wait(&mut self, direction: Direction, ip: &Ipv4, link: LinkId, bytes: &[u8], now: Time) -> bool {
+    pub fn wait(&mut self, origin: Origin, ip: &Ipv4, link: LinkId, bytes: &[u8], now: Time) -> bool {
         if self.waiting.len() >= MAX_WAITING {
             return false;
         }
         let mut buffer = self.spare.pop().unwrap_or_default();
         buffer.clear();
         buffer.extend_from_slice(bytes);
-        self.waiting.push_back(Waiting { packet: Packet::of(direction, ip), since: now, link, bytes: buffer });
+        self.waiting.push_back(Waiting { packet: Packet::of(origin, ip), since: now, link, bytes: buffer });
         true
     }
 
     /// A fragment whose first one has come, in order of arrival.
-    pub fn ready(&mut self, direction: Direction, ip: &Ipv4) -> Option<Waiting> {
-        let packet = Packet::of(direction, ip);
+    pub fn ready(&mut self, origin: Origin, ip: &Ipv4) -> Option<Waiting> {
+        let packet = Packet::of(origin, ip);
         let at = self.waiting.iter().position(|w| w.packet == packet)?;
         self.waiting.remove(at)
     }
@@ -155,6 +156,9 @@ mod tests {
     use crate::packet::Addr4;
     use zerocopy::FromZeros;
 
+    const OUTBOUND: Origin = None;
+    const INBOUND: Origin = Some(Addr6([7; 16]));
+
     fn packet(id: u16) -> Ipv4 {
         let mut ip = Ipv4::new_zeroed();
         (ip.src, ip.dst, ip.protocol, ip.id) = (Addr4([10, 0, 0, 1]), Addr4([198, 51, 100, 1]), 17, id.into());
@@ -169,30 +173,31 @@ mod tests {
     fn rfc4787_req14_a_translation_is_remembered_for_its_packet_and_direction_only() {
         let mut fragments = Fragments::default();
         let start = Time(5_000_000_000);
-        fragments.learn(Direction::Outbound, &packet(1), learned(1), start);
-        fragments.learn(Direction::Outbound, &packet(2), learned(2), start);
-        let find =
-            |fragments: &Fragments, direction, id, now| fragments.find(direction, &packet(id), now).map(|l| l.addrs);
+        fragments.learn(OUTBOUND, &packet(1), learned(1), start);
+        fragments.learn(OUTBOUND, &packet(2), learned(2), start);
+        let find = |fragments: &Fragments, origin, id, now| fragments.find(origin, &packet(id), now).map(|l| l.addrs);
         let nearly = Time(start.0 + AGE.as_nanos() as u64 - 1);
-        assert_eq!(find(&fragments, Direction::Outbound, 1, nearly), Some(1));
-        assert_eq!(find(&fragments, Direction::Outbound, 2, nearly), Some(2));
-        assert_eq!(find(&fragments, Direction::Inbound, 1, nearly), None);
-        assert_eq!(find(&fragments, Direction::Outbound, 3, nearly), None);
-        assert_eq!(find(&fragments, Direction::Outbound, 1, start + AGE), None);
+        assert_eq!(find(&fragments, OUTBOUND, 1, nearly), Some(1));
+        assert_eq!(find(&fragments, OUTBOUND, 2, nearly), Some(2));
+        assert_eq!(find(&fragments, INBOUND, 1, nearly), None);
+        assert_eq!(find(&fragments, OUTBOUND, 3, nearly), None);
+        fragments.learn(INBOUND, &packet(1), learned(9), start);
+        assert_eq!(find(&fragments, INBOUND, 1, nearly), Some(9));
+        assert_eq!(find(&fragments, Some(Addr6([8; 16])), 1, nearly), None, "another end of the tunnel");
+        assert_eq!(find(&fragments, OUTBOUND, 1, start + AGE), None);
         // An identification that comes again is another packet's.
-        fragments.learn(Direction::Outbound, &packet(1), learned(7), start + AGE);
-        assert_eq!(find(&fragments, Direction::Outbound, 1, start + AGE), Some(7));
+        fragments.learn(OUTBOUND, &packet(1), learned(7), start + AGE);
+        assert_eq!(find(&fragments, OUTBOUND, 1, start + AGE), Some(7));
     }
 
     #[test]
     fn the_oldest_of_a_set_makes_room() {
         let mut fragments = Fragments::default();
         for id in 0..=u16::MAX {
-            fragments.learn(Direction::Outbound, &packet(id), learned(id.into()), Time(u64::from(id)));
+            fragments.learn(OUTBOUND, &packet(id), learned(id.into()), Time(u64::from(id)));
         }
         let now = Time(1 << 16);
-        let known =
-            |id: &u16| fragments.find(Direction::Outbound, &packet(*id), now).map(|l| l.addrs) == Some((*id).into());
+        let known = |id: &u16| fragments.find(OUTBOUND, &packet(*id), now).map(|l| l.addrs) == Some((*id).into());
         assert_eq!((0..=u16::MAX).filter(known).count(), KNOWN, "every place is in use");
         assert!((u16::MAX - 30..=u16::MAX).all(|id| known(&id)), "the latest are remembered");
     }
@@ -202,20 +207,20 @@ mod tests {
         let mut fragments = Fragments::default();
         let wait = |fragments: &mut Fragments, id, byte| {
             let now = Time(u64::from(byte));
-            fragments.wait(Direction::Inbound, &packet(id), LinkId(3), &[byte; 3000], now)
+            fragments.wait(INBOUND, &packet(id), LinkId(3), &[byte; 3000], now)
         };
         for round in 0..3 {
             for n in 0..MAX_WAITING as u8 {
                 assert!(wait(&mut fragments, u16::from(n % 2), n));
             }
             assert!(!wait(&mut fragments, 5, 200), "no more than that, round {round}");
-            assert!(fragments.ready(Direction::Outbound, &packet(0)).is_none());
+            assert!(fragments.ready(OUTBOUND, &packet(0)).is_none());
             for n in (0..MAX_WAITING as u8).step_by(2) {
-                let waiting = fragments.ready(Direction::Inbound, &packet(0)).unwrap();
+                let waiting = fragments.ready(INBOUND, &packet(0)).unwrap();
                 assert_eq!((waiting.link, &waiting.bytes[..]), (LinkId(3), &[n; 3000][..]));
                 fragments.done(waiting);
             }
-            assert!(fragments.ready(Direction::Inbound, &packet(0)).is_none());
+            assert!(fragments.ready(INBOUND, &packet(0)).is_none());
             assert!(fragments.overdue(Time(AGE.as_nanos() as u64)).is_none());
             for n in (1..MAX_WAITING as u8).step_by(2) {
                 let waiting = fragments.overdue(Time(1 << 40)).unwrap();

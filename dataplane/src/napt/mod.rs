@@ -14,7 +14,7 @@ mod sync;
 mod table;
 mod timeouts;
 
-pub use fragments::{Fragments, Learned, Waiting};
+pub use fragments::{Fragments, Learned, Origin, Waiting};
 pub use key::{Endpoint, Hash, Hasher, Key, Kind, pair_addrs, pair_ports, split_addrs, split_ports};
 pub use ports::PortSet;
 pub use readers::ReaderId;

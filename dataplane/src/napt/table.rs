@@ -104,6 +104,7 @@ pub struct Stats {
 #[derive(Debug)]
 pub struct Napt {
     outside: Ipv4Addr,
+    ports: PortSet,
     filtering: Filtering,
     timeouts: Timeouts,
     inbound_refresh: bool,
@@ -134,6 +135,7 @@ impl Napt {
         };
         let napt = Self {
             outside: config.outside,
+            ports: config.ports,
             filtering: config.filtering,
             timeouts: config.timeouts,
             inbound_refresh: config.inbound_refresh,
@@ -165,6 +167,11 @@ impl Napt {
     /// The address that the Internet sees.
     pub fn outside(&self) -> Ipv4Addr {
         self.outside
+    }
+
+    /// The ports of that address that are ours.
+    pub fn port_set(&self) -> PortSet {
+        self.ports
     }
 
     /// Whether packets of this direction keep a session alive.

@@ -8,11 +8,11 @@ use crate::counters::Event;
 use crate::icmp;
 use crate::napt::{Hash, Key, Kind};
 use crate::packet::ipv4::Checked;
-use crate::packet::{Addr4, Ethernet, Ipv4, Ipv6, ethertype, ipv6, protocol};
+use crate::packet::{Addr4, Addr6, Ethernet, Ipv4, Ipv6, ethertype, ipv6, protocol};
 use crate::ring::{Frame, Full, RxRing, TxRing};
-use crate::snapshot::{B4_ADDRESS, LinkId, Softwire};
+use crate::snapshot::{B4_ADDRESS, FarEnd, LinkId, Softwire};
 use crate::tunnel::mtu::Fit;
-use crate::tunnel::{Composed, OUTER_LEN, fragment, mss};
+use crate::tunnel::{Composed, OUTER_LEN, Outer, fragment, mss};
 use crate::verdict::{Reason, Verdict};
 use crate::worker::Message;
 
@@ -124,12 +124,12 @@ impl Core {
     }
 
     /// Sends the ICMP error that a drop asks for through the tunnel to the Internet host that sent
-    /// `packet`.
+    /// `packet`, by way of the far end that it came from.
     pub(super) fn answer_tunnel(
         &mut self,
         burst: Burst,
         rings: &mut Rings,
-        softwire: &Softwire,
+        (softwire, remote): (&Softwire, Addr6),
         packet: Packet,
         reason: Reason,
         mtu: u16,
@@ -148,7 +148,8 @@ impl Core {
         if !self.may_answer(burst) {
             return;
         }
-        if self.send_tunnel(burst, rings, softwire, Packet::Bytes(&bytes[..len]), Hash::NONE) == Verdict::Outbound {
+        let answer = Packet::Bytes(&bytes[..len]);
+        if self.send_tunnel(burst, rings, (softwire, remote), answer, Hash::NONE) == Verdict::Outbound {
             self.counters.note(Event::IcmpSent, 1);
         }
     }
@@ -176,18 +177,18 @@ impl Core {
     }
 
     /// Whether an inner packet fits the tunnel.
-    pub(super) fn fit(&self, burst: Burst, softwire: &Softwire, len: usize, dont_fragment: bool) -> Fit {
+    pub(super) fn fit(burst: Burst, softwire: &Softwire, far: FarEnd, len: usize, dont_fragment: bool) -> Fit {
         let link_mtu = burst.snapshot.link(softwire.link).map_or(0, |l| l.mtu);
-        softwire.mtu.fit(len, dont_fragment, softwire.state.path_mtu(burst.now, link_mtu))
+        softwire.mtu.fit(len, dont_fragment, softwire.state.path_mtu_to(far, burst.now, link_mtu))
     }
 
-    /// Encapsulates a translated packet and sends it, in pieces if it must be (RFC 2473 7.2,
+    /// Encapsulates a translated packet and sends it to a far end, in pieces if it must be (RFC 2473 7.2,
     /// RFC 6333 5.3).
     pub(super) fn send_tunnel(
         &mut self,
         burst: Burst,
         rings: &mut Rings,
-        softwire: &Softwire,
+        (softwire, remote): (&Softwire, Addr6),
         packet: Packet,
         flow: Hash,
     ) -> Verdict {
@@ -196,9 +197,10 @@ impl Core {
         let Rings { rx, tx } = rings;
         let bytes = packet.bytes(rx);
         let Ok((ip, _)) = Ipv4::read_from_prefix(bytes) else { return Reason::Ipv4Truncated.into() };
-        let outer = softwire.outer(softwire.class.outer_class(ip.tos), flow.flow_label());
+        let outer = Outer { dst: remote, ..softwire.outer(softwire.class.outer_class(ip.tos), flow.flow_label()) };
         let header = outer.header(bytes.len() as u16, protocol::IPV4);
-        let sent = match (self.fit(burst, softwire, bytes.len(), ip.dont_fragment()), packet) {
+        let fit = Self::fit(burst, softwire, softwire.far_end(remote), bytes.len(), ip.dont_fragment());
+        let sent = match (fit, packet) {
             (Fit::TooBig { .. }, _) => return Reason::TooBig.into(),
             (fit, _) if softwire.next_hop.is_none() => {
                 // Of a packet that has to go in pieces, no piece waits.

@@ -6,13 +6,13 @@ use zerocopy::FromBytes;
 use super::emit::{ETHERNET, Packet, native6, refused_option};
 use super::gate;
 use super::inbound::Inbound;
-use super::translate::{Not, Translator};
+use super::translate::{Not, Translator, far_port};
 use super::{Burst, Core, Rings};
 use crate::counters::Event;
-use crate::napt::Direction;
-use crate::packet::{Delta, Ethernet, Ipv4, Ipv6, ethertype, ipv4, ipv6, protocol};
+use crate::napt::{Direction, PortSet};
+use crate::packet::{Addr4, Addr6, Delta, Ethernet, Ipv4, Ipv6, ethertype, ipv4, ipv6, protocol};
 use crate::ring::{Frame, RxRing};
-use crate::snapshot::Softwire;
+use crate::snapshot::{FarEnd, Softwire};
 use crate::tunnel::ecn;
 use crate::tunnel::reassembly::Push;
 use crate::verdict::{Reason, Verdict};
@@ -76,16 +76,22 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
                 _ => Err(Reason::TunnelProtocol),
             };
         }
-        let from = |s: &&Softwire| s.link == link && (s.local, s.remote) == (outer.dst, outer.src);
-        let softwire = snapshot.softwires.iter().find(from).ok_or(Reason::TunnelSource)?;
+        let mut ends = snapshot.softwires.iter().filter(is_local);
+        let softwire = ends.clone().find(|s| s.remote == outer.src).or_else(|| ends.find(|s| s.mesh.is_some()));
+        let softwire = softwire.ok_or(Reason::TunnelSource)?;
         let in_pieces = walked.fragment.is_some_and(|at| bytes[at + 2..at + 4] != [0, 0]);
+        // Whole packets of others are judged by what is in them; the reassembler is not for everybody.
+        let is_peer = || softwire.mesh.as_deref().is_some_and(|mesh| mesh.peer(outer.src).is_some());
+        if in_pieces && softwire.remote != outer.src && !is_peer() {
+            return Err(Reason::TunnelSource);
+        }
         if !in_pieces {
             if walked.protocol != protocol::IPV4 {
                 return Err(Reason::TunnelProtocol);
             }
             // The inner packet stays where it is; what will be its Ethernet header ends where it begins.
             let frame = frame.with_len(ETHERNET + walked.end).pop(walked.offset);
-            return Ok(self.deliver(core, rings, softwire, Inner::Frame(frame), outer.traffic_class()));
+            return Ok(self.deliver(core, rings, (softwire, outer.src), Inner::Frame(frame), outer.traffic_class()));
         }
         let Core { counters, reassembler, scratch, .. } = core;
         let released = |reason: Reason, frames: u32| counters.end(reason.into(), frames.into());
@@ -100,26 +106,51 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
         scratch.clear();
         scratch.extend_from_slice(whole.packet);
         let mut packet = std::mem::take(scratch);
-        let verdict = self.deliver(core, rings, softwire, Inner::Bytes(&mut packet), class);
+        let verdict = self.deliver(core, rings, (softwire, outer.src), Inner::Bytes(&mut packet), class);
         core.scratch = packet;
         Ok(verdict)
     }
 
-    /// The inner packet, wherever it is.
+    /// The inner packet, wherever it is; `from` the far end of the tunnel, or so it says.
     fn deliver(
         &self,
         core: &mut Core,
         rings: &mut Rings,
-        softwire: &Softwire,
+        (softwire, from): (&Softwire, Addr6),
         mut inner: Inner,
         class: u8,
     ) -> Option<Verdict> {
-        let (reason, mtu) = match self.examine(core, rings, softwire, &mut inner, class) {
+        let (reason, mtu) = match self.examine(core, rings, (softwire, from), &mut inner, class) {
             Ok(verdict) => return verdict,
             Err(failed) => failed,
         };
-        core.answer_tunnel(self.burst, rings, softwire, inner.packet(), reason, mtu);
+        core.answer_tunnel(self.burst, rings, (softwire, from), inner.packet(), reason, mtu);
         Some(reason.into())
+    }
+
+    /// Whether a packet may come from where it says it does. Nothing of ours comes from outside, but of an
+    /// IPv4 address that we share what has another's port. The border router may send what it likes; another CE
+    /// what has its address and ports (RFC 7597 8.1).
+    fn sender(&self, (softwire, from): (&Softwire, Addr6), ip: &Ipv4, transport: &[u8]) -> Result<(), Reason> {
+        let shares = |ports: PortSet| ports != PortSet::ALL;
+        let shared = softwire.napt.as_deref().filter(|n| Addr4::from(n.outside()) == ip.src && shares(n.port_set()));
+        if !ip.src.is_host() || shared.is_none() && (self.is_ours(ip.src) || ip.src == ip.dst) {
+            return Err(Reason::Ipv4Source);
+        }
+        let peer = softwire.far_end(from) == FarEnd::Peer;
+        if !peer && shared.is_none() {
+            return Ok(());
+        }
+        let port = far_port(ip, Direction::Inbound, transport)?;
+        if shared.is_some_and(|napt| port.is_some_and(|port| napt.port_set().contains(port.number()))) {
+            return Err(Reason::Ipv4Source);
+        }
+        match softwire.mesh.as_deref() {
+            Some(mesh) if peer && !mesh.may_send(from, ip.src, port) => {
+                Err(if mesh.is_of_mesh(from, ip.src) { Reason::MapSpoofed } else { Reason::TunnelSource })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// `Err` is a drop that may be answered, with the MTU for "fragmentation needed". The packet is
@@ -128,7 +159,7 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
         &self,
         core: &mut Core,
         rings: &mut Rings,
-        softwire: &Softwire,
+        (softwire, from): (&Softwire, Addr6),
         inner: &mut Inner,
         class: u8,
     ) -> Result<Option<Verdict>, (Reason, u16)> {
@@ -138,10 +169,7 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
         let (ip, _) = Ipv4::read_from_prefix(bytes).map_err(|_| drop(Reason::Ipv4Truncated))?;
         // RFC 6040 4.2.
         let tos = ecn::decapsulated_tos(ip.tos, class).map_err(drop)?;
-        // Nothing of ours comes from outside.
-        if !ip.src.is_host() || self.is_ours(ip.src) || ip.src == ip.dst {
-            return Err(drop(Reason::Ipv4Source));
-        }
+        self.sender((softwire, from), &ip, &bytes[checked.header_len..checked.len]).map_err(drop)?;
         if !ip.dst.is_host() {
             return Err(drop(Reason::Ipv4Destination));
         }
@@ -161,13 +189,13 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
         }
         let packet = &mut bytes[..checked.len];
         if let Some(napt) = softwire.napt.as_deref() {
-            let mut translator = Translator { napt, fragments: &mut core.fragments, now: self.burst.now };
+            let mut translator = Translator { napt, fragments: &mut core.fragments, from, now: self.burst.now };
             match translator.translate(Direction::Inbound, packet, checked) {
                 Ok(done) => core.counters.note(Event::SessionOpened, done.opened.into()),
                 Err(Not::Possible(reason)) => return Err(drop(reason)),
                 Err(Not::Yet) => {
                     set_tos(packet, tos);
-                    return match core.fragments.wait(Direction::Inbound, &ip, self.burst.link, packet, self.burst.now) {
+                    return match core.fragments.wait(Some(from), &ip, self.burst.link, packet, self.burst.now) {
                         true => Ok(None),
                         false => Err(drop(Reason::NaptFragment)),
                     };
@@ -178,7 +206,7 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
         core.pass(softwire, packet, checked);
         inner.truncate(checked.len);
         let verdict = self.to_host(core, rings, softwire, inner.packet());
-        self.release_waiting(core, rings, softwire, &ip);
+        self.release_waiting(core, rings, (softwire, from), &ip);
         Ok(Some(verdict))
     }
 
@@ -191,15 +219,15 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
     }
 
     /// A first fragment has come: those that waited for it go after it.
-    fn release_waiting(&self, core: &mut Core, rings: &mut Rings, softwire: &Softwire, first: &Ipv4) {
+    fn release_waiting(&self, core: &mut Core, rings: &mut Rings, (softwire, from): (&Softwire, Addr6), first: &Ipv4) {
         let Some(napt) = softwire.napt.as_deref() else { return };
         if first.fragment_offset() != 0 || !first.more_fragments() {
             return;
         }
-        while let Some(mut waiting) = core.fragments.ready(Direction::Inbound, first) {
+        while let Some(mut waiting) = core.fragments.ready(Some(from), first) {
             let verdict = match ipv4::check(&waiting.bytes) {
                 Ok(checked) => {
-                    let mut translator = Translator { napt, fragments: &mut core.fragments, now: self.burst.now };
+                    let mut translator = Translator { napt, fragments: &mut core.fragments, from, now: self.burst.now };
                     match translator.translate(Direction::Inbound, &mut waiting.bytes, checked) {
                         Ok(_) => {
                             core.pass(softwire, &mut waiting.bytes, checked);

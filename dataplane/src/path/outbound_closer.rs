@@ -6,14 +6,14 @@ use zerocopy::FromBytes;
 use super::emit::{ETHERNET, Packet, flow_hash, native6, refused_option};
 use super::gate;
 use super::outbound::Outbound;
-use super::translate::{Not, Translator};
+use super::translate::{Not, Translated, Translator};
 use super::{Core, Rings};
 use crate::counters::Event;
-use crate::napt::{Direction, Hash};
+use crate::napt::Direction;
 use crate::packet::ipv4::{self, Checked};
-use crate::packet::{Addr4, Ethernet, Ipv4, ethertype, protocol};
+use crate::packet::{Addr4, Ethernet, Ipv4, Port, ethertype, protocol};
 use crate::ring::Frame;
-use crate::snapshot::{Prefix4, Route, Softwire};
+use crate::snapshot::{FarEnd, Prefix4, Route, Softwire};
 use crate::tunnel::mtu::Fit;
 use crate::verdict::{Reason, Verdict};
 
@@ -70,27 +70,66 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
         if ip.ttl <= 1 {
             return Err(drop(Reason::TtlExceeded));
         }
-        let Route::Softwire(id) = route else { return Err(drop(Reason::NoRoute)) };
+        let (id, far) = match route {
+            Route::Softwire(id) => (id, FarEnd::BorderRouter),
+            Route::Mesh(id) => (id, FarEnd::Peer),
+            _ => return Err(drop(Reason::NoRoute)),
+        };
         let softwire = &self.burst.snapshot.softwires[id.0 as usize];
-        let hairpin = softwire.napt.as_deref().is_some_and(|napt| Addr4::from(napt.outside()) == ip.dst);
-        if !hairpin && let Fit::TooBig { mtu } = core.fit(self.burst, softwire, checked.len, ip.dont_fragment()) {
+        let frame = frame.with_len(ETHERNET + checked.len);
+        let packet = &mut bytes[..checked.len];
+        let hairpin = match self.is_hairpin(core, softwire, packet, checked, ip.dst) {
+            Ok(hairpin) => hairpin,
+            Err(not) => return self.wait(core, rings, frame, &ip, not),
+        };
+        if !hairpin && let Fit::TooBig { mtu } = Core::fit(self.burst, softwire, far, checked.len, ip.dont_fragment()) {
             return Err((Reason::TooBig, mtu));
         }
-        let frame = frame.with_len(ETHERNET + checked.len);
-        match self.translate(core, softwire, &mut bytes[..checked.len], checked, hairpin) {
-            Ok(hash) => {
-                let verdict = self.forward(core, rings, softwire, Packet::Frame(frame), hash, hairpin);
+        match self.translate(core, softwire, packet, checked, hairpin) {
+            Ok(done) => {
+                let verdict = self.forward(core, rings, softwire, Packet::Frame(frame), done, hairpin);
                 self.release_waiting(core, rings, softwire, &ip, hairpin);
                 Ok(Some(verdict))
             }
-            Err(Not::Possible(reason)) => Err(drop(reason)),
-            Err(Not::Yet) => {
-                let bytes = &rings.rx.bytes(frame)[ETHERNET..];
-                match core.fragments.wait(Direction::Outbound, &ip, self.burst.link, bytes, self.burst.now) {
-                    true => Ok(None),
-                    false => Err(drop(Reason::NaptFragment)),
-                }
+            Err(not) => self.wait(core, rings, frame, &ip, not),
+        }
+    }
+
+    /// A packet that was not translated: it waits, or is dropped.
+    fn wait(
+        &self,
+        core: &mut Core,
+        rings: &mut Rings,
+        frame: Frame,
+        ip: &Ipv4,
+        not: Not,
+    ) -> Result<Option<Verdict>, (Reason, u16)> {
+        if let Not::Possible(reason) = not {
+            return Err(drop(reason));
+        }
+        let bytes = &rings.rx.bytes(frame)[ETHERNET..];
+        match core.fragments.wait(None, ip, self.burst.link, bytes, self.burst.now) {
+            true => Ok(None),
+            false => Err(drop(Reason::NaptFragment)),
+        }
+    }
+
+    /// Whether a packet to `dst` comes back to the LAN: it is for our outside address, and for a port of ours.
+    fn is_hairpin(
+        &self,
+        core: &mut Core,
+        softwire: &Softwire,
+        packet: &[u8],
+        checked: Checked,
+        dst: Addr4,
+    ) -> Result<bool, Not> {
+        match softwire.napt.as_deref() {
+            Some(napt) if Addr4::from(napt.outside()) == dst => {
+                let from = softwire.local;
+                Translator { napt, fragments: &mut core.fragments, from, now: self.burst.now }
+                    .comes_back(packet, checked)
             }
+            _ => Ok(false),
         }
     }
 
@@ -102,7 +141,7 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
         if good { Ok(()) } else { Err(Reason::Ipv4Source) }
     }
 
-    /// Translates and takes one from the TTL. Answers the flow's hash.
+    /// Translates and takes one from the TTL.
     fn translate(
         &self,
         core: &mut Core,
@@ -110,11 +149,14 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
         packet: &mut [u8],
         checked: Checked,
         hairpin: bool,
-    ) -> Result<Hash, Not> {
-        let hash = match softwire.napt.as_deref() {
-            None => flow_hash(&core.flows, packet, checked),
+    ) -> Result<Translated, Not> {
+        let done = match softwire.napt.as_deref() {
+            None => {
+                Translated { hash: flow_hash(&core.flows, packet, checked), opened: false, far_port: Port::default() }
+            }
             Some(napt) => {
-                let mut translator = Translator { napt, fragments: &mut core.fragments, now: self.burst.now };
+                let (from, now) = (softwire.local, self.burst.now);
+                let mut translator = Translator { napt, fragments: &mut core.fragments, from, now };
                 // RFC 4787 REQ-9: only towards a mapping that exists is a way out opened for the way back in.
                 if hairpin {
                     translator.may_hairpin(packet, checked)?;
@@ -125,29 +167,31 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
                     let back = translator.translate(Direction::Inbound, packet, checked)?;
                     core.counters.note(Event::SessionOpened, back.opened.into());
                 }
-                done.hash
+                done
             }
         };
         core.pass(softwire, packet, checked);
-        Ok(hash)
+        Ok(done)
     }
 
-    /// Sends a translated packet: into the tunnel, or back to where it came from.
+    /// Sends a translated packet: to the border router, to another CE, or back to where it came from.
     fn forward(
         &self,
         core: &mut Core,
         rings: &mut Rings,
         softwire: &Softwire,
         packet: Packet,
-        hash: Hash,
+        done: Translated,
         hairpin: bool,
     ) -> Verdict {
+        let Ok((ip, _)) = Ipv4::read_from_prefix(packet.bytes(rings.rx)) else { return Reason::Ipv4Truncated.into() };
         if !hairpin {
-            return core.send_tunnel(self.burst, rings, softwire, packet, hash);
+            let remote =
+                if softwire.napt.is_some() { softwire.remote_of(ip.dst, done.far_port) } else { softwire.remote };
+            return core.send_tunnel(self.burst, rings, (softwire, remote), packet, done.hash);
         }
-        let inside = Ipv4::read_from_prefix(packet.bytes(rings.rx)).map(|(ip, _)| ip.dst);
-        match inside.map(|dst| self.burst.snapshot.routes.lookup(dst)) {
-            Ok(Route::Link(link)) => core.send_lan(self.burst, rings, link, packet, Verdict::Hairpin),
+        match self.burst.snapshot.routes.lookup(ip.dst) {
+            Route::Link(link) => core.send_lan(self.burst, rings, link, packet, Verdict::Hairpin),
             _ => Reason::NoRoute.into(),
         }
     }
@@ -157,10 +201,10 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
         if softwire.napt.is_none() || first.fragment_offset() != 0 || !first.more_fragments() {
             return;
         }
-        while let Some(mut waiting) = core.fragments.ready(Direction::Outbound, first) {
+        while let Some(mut waiting) = core.fragments.ready(None, first) {
             let verdict = match ipv4::check(&waiting.bytes) {
                 Ok(checked) => match self.translate(core, softwire, &mut waiting.bytes, checked, hairpin) {
-                    Ok(hash) => self.forward(core, rings, softwire, Packet::Bytes(&waiting.bytes), hash, hairpin),
+                    Ok(done) => self.forward(core, rings, softwire, Packet::Bytes(&waiting.bytes), done, hairpin),
                     Err(_) => Reason::NaptFragment.into(),
                 },
                 Err(reason) => reason.into(),

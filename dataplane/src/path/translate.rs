@@ -5,9 +5,11 @@
 use zerocopy::FromBytes;
 
 use crate::icmp::{Quoted, Side, quoted};
-use crate::napt::{Direction, Endpoint, Fragments, Hash, Key, Kind, Learned, Napt, Rewrite, Session, split_addrs};
+use crate::napt::{
+    Direction, Endpoint, Fragments, Hash, Key, Kind, Learned, Napt, Origin, PortSet, Rewrite, Session, split_addrs,
+};
 use crate::packet::ipv4::Checked;
-use crate::packet::{Checksum, Delta, Icmp, Ipv4, Port, protocol};
+use crate::packet::{Addr6, Checksum, Delta, Icmp, Ipv4, Port, protocol};
 use crate::time::Time;
 use crate::verdict::Reason;
 
@@ -18,6 +20,9 @@ pub(super) struct Translated {
     pub hash: Hash,
     /// A session was opened for it.
     pub opened: bool,
+    /// The port at the far end, by which a MAP domain finds a CE (RFC 7597 5.3 and 8.2): of an ICMP query
+    /// its identifier outside, of an error the quoted packet's.
+    pub far_port: Port,
 }
 
 /// Why a packet was not translated.
@@ -49,6 +54,8 @@ enum Carried {
 pub(super) struct Translator<'a> {
     pub napt: &'a Napt,
     pub fragments: &'a mut Fragments,
+    /// The end of the tunnel that inbound packets came from.
+    pub from: Addr6,
     pub now: Time,
 }
 
@@ -65,11 +72,37 @@ impl Translator<'_> {
         let (hash, opened, session) = changed;
         session.note(direction, self.now.seconds(), self.napt.refreshes(direction));
         let new = session.rewrite(direction);
+        let far = if ip.protocol == protocol::ICMP { session.outside() } else { session.peer() };
         if ip.is_fragment() {
-            self.fragments.learn(direction, &ip, Learned { addrs: new.addrs, delta: new.ip, hash }, self.now);
+            let learned = Learned { addrs: new.addrs, delta: new.ip, hash, far_port: far.port };
+            self.fragments.learn(self.origin(direction), &ip, learned, self.now);
         }
         apply(packet, checked.header_len, ip.protocol, &new, direction);
-        Ok(Translated { hash, opened })
+        Ok(Translated { hash, opened, far_port: far.port })
+    }
+
+    fn origin(&self, direction: Direction) -> Origin {
+        match direction {
+            Direction::Outbound => None,
+            Direction::Inbound => Some(self.from),
+        }
+    }
+
+    /// Whether an outbound packet to our outside address is for a port of ours. If not, it is for another CE
+    /// that shares the address (RFC 7597 5.1). A query is for us: it has no other port than one of ours.
+    pub fn comes_back(&self, packet: &[u8], checked: Checked) -> Result<bool, Not> {
+        let ports = self.napt.port_set();
+        if ports == PortSet::ALL {
+            return Ok(true);
+        }
+        let (ip, _) = Ipv4::read_from_prefix(packet).map_err(|_| Reason::Ipv4Truncated)?;
+        let port = match read(&ip, Direction::Outbound, &packet[checked.header_len..checked.len])? {
+            Carried::Flow { .. } if ip.protocol == protocol::ICMP => return Ok(true),
+            Carried::Flow { dst, .. } => dst,
+            Carried::Error(about) => about.src_port,
+            Carried::LaterFragment => self.fragments.find(None, &ip, self.now).ok_or(Not::Yet)?.far_port,
+        };
+        Ok(ports.contains(port.number()))
     }
 
     /// RFC 4787 REQ-9: whether an outbound packet to our own outside address meets a mapping. Only
@@ -120,11 +153,12 @@ impl Translator<'_> {
 
     /// RFC 4787 REQ-14: a fragment goes where its first fragment went.
     fn later_fragment(&self, direction: Direction, packet: &mut [u8], ip: &Ipv4) -> Result<Translated, Not> {
-        let Learned { addrs, delta, hash } = self.fragments.find(direction, ip, self.now).ok_or(Not::Yet)?;
+        let origin = self.origin(direction);
+        let Learned { addrs, delta, hash, far_port } = self.fragments.find(origin, ip, self.now).ok_or(Not::Yet)?;
         let (header, _) = Ipv4::mut_from_prefix(packet).map_err(|_| Reason::Ipv4Truncated)?;
         (header.src, header.dst) = split_addrs(addrs);
         header.checksum = header.checksum.updated(delta);
-        Ok(Translated { hash, opened: false })
+        Ok(Translated { hash, opened: false, far_port })
     }
 
     /// RFC 5508 4: an error goes to whoever sent the packet it quotes, which is translated back.
@@ -153,23 +187,23 @@ impl Translator<'_> {
         let id = self.napt.find(&key, hash).ok_or(Reason::NaptIcmpError)?;
         let session = self.napt.session(id);
         let message = &mut packet[checked.header_len..checked.len];
-        let (src, dst) = match direction {
+        let (src, dst, far_port) = match direction {
             Direction::Outbound => {
                 let outside = session.outside();
                 about.rewrite(message, Side::Destination, outside.addr, outside.port);
-                (outside.addr, ip.dst)
+                (outside.addr, ip.dst, about.src_port)
             }
             Direction::Inbound => {
-                let inside = session.inside();
+                let (inside, far_port) = (session.inside(), about.dst_port);
                 about.rewrite(message, Side::Source, inside.addr, inside.port);
-                (ip.src, inside.addr)
+                (ip.src, inside.addr, far_port)
             }
         };
         let (header, _) = Ipv4::mut_from_prefix(packet).map_err(|_| Reason::Ipv4Truncated)?;
         let delta = Delta::words(ip.src.word(), src.word()).and(Delta::words(ip.dst.word(), dst.word()));
         (header.src, header.dst) = (src, dst);
         header.checksum = header.checksum.updated(delta);
-        Ok(Translated { hash, opened: false })
+        Ok(Translated { hash, opened: false, far_port })
     }
 }
 
@@ -187,6 +221,19 @@ pub(super) fn is_sound(protocol: u8, len: usize, header: &[u8]) -> bool {
         (protocol::TCP | protocol::UDP, _) => false,
         _ => true,
     }
+}
+
+/// The port at the far end of a packet as it is in the tunnel, see [`Translated::far_port`]; `None` of a
+/// later fragment.
+pub(super) fn far_port(ip: &Ipv4, direction: Direction, transport: &[u8]) -> Result<Option<Port>, Reason> {
+    let outbound = direction == Direction::Outbound;
+    Ok(match read(ip, direction, transport)? {
+        Carried::LaterFragment => None,
+        // A query's identifier stands on our side.
+        Carried::Flow { src, .. } if outbound == (ip.protocol == protocol::ICMP) => Some(src),
+        Carried::Flow { dst, .. } => Some(dst),
+        Carried::Error(about) => Some(if outbound { about.src_port } else { about.dst_port }),
+    })
 }
 
 /// Finds ports, identifier or quoted packet.

@@ -3,14 +3,14 @@
 use zerocopy::FromBytes;
 
 use super::emit::Packet;
-use super::translate::Translator;
+use super::translate::{Translator, far_port};
 use super::{Burst, Core, Rings};
 use crate::counters::Event;
 use crate::icmp::about_tunnel::Kind;
 use crate::icmp::{self, Message};
 use crate::napt::Direction;
-use crate::packet::{Addr6, Ipv4, ipv4};
-use crate::snapshot::{B4_ADDRESS, Side, Softwire};
+use crate::packet::{Addr6, Icmp, Ipv4, Ipv6, ipv4};
+use crate::snapshot::{B4_ADDRESS, FarEnd, Side, Softwire};
 use crate::tunnel::{IPV6_MIN_MTU, OUTER_LEN};
 use crate::verdict::{Reason, Verdict};
 
@@ -41,7 +41,13 @@ impl Core {
         message: &[u8],
     ) -> Result<(), Reason> {
         let Burst { snapshot, link, now, .. } = burst;
-        let error = icmp::about_tunnel((src, softwire.local), message, (softwire.local, softwire.remote))?;
+        let of_mesh = quoted_remote(message).filter(|_| softwire.mesh.is_some());
+        let remote = of_mesh.unwrap_or(softwire.remote);
+        let far = softwire.far_end(remote);
+        let error = icmp::about_tunnel((src, softwire.local), message, (softwire.local, remote))?;
+        if far == FarEnd::Peer {
+            is_for_peer(softwire, remote, error.inner)?;
+        }
         // RFC 4443 2.2: no group and no unspecified address sends.
         if src.0[0] == 0xff || src == Addr6::default() {
             return Err(Reason::TunnelIcmpForged);
@@ -53,7 +59,7 @@ impl Core {
             return Err(Reason::TunnelIcmpForged);
         }
         let link_mtu = snapshot.links[link.index()].mtu;
-        let mut path_mtu = softwire.state.path_mtu(now, link_mtu);
+        let mut path_mtu = softwire.state.path_mtu_to(far, now, link_mtu);
         if let Kind::PacketTooBig(told) = error.kind {
             path_mtu = path_mtu.min(told.clamp(1280, 0xffff) as u16);
         }
@@ -70,16 +76,18 @@ impl Core {
         answer.write(packet);
         let checked = ipv4::check(packet).map_err(|_| Reason::TunnelIcmpForged)?;
         if let Some(napt) = softwire.napt.as_deref() {
-            let mut translator = Translator { napt, fragments: &mut self.fragments, now };
+            let mut translator = Translator { napt, fragments: &mut self.fragments, from: remote, now };
             let translated = translator.translate(Direction::Inbound, packet, checked);
             translated.map_err(|_| Reason::TunnelIcmpForged)?;
         }
         let (ip, _) = Ipv4::read_from_prefix(packet).map_err(|_| Reason::TunnelIcmp)?;
         let Some(lan) = softwire.host_link(snapshot, ip.dst) else { return Err(Reason::TunnelIcmpForged) };
         match error.kind {
-            Kind::PacketTooBig(told) if softwire.state.learn_mtu(now, link_mtu, told) => {
+            Kind::PacketTooBig(told) if softwire.state.learn_mtu(far, now, link_mtu, told) => {
                 self.counters.note(Event::PathMtuLearned, 1);
             }
+            // What a peer, or a router on the way to it, thinks of us says nothing about the line.
+            _ if far == FarEnd::Peer => {}
             Kind::SOURCE_POLICY => softwire.state.note_refused(),
             Kind::Unreachable(_) => softwire.state.note_unreachable(),
             _ => {}
@@ -92,4 +100,19 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// Where the quoted tunnel packet went, if that is quoted.
+fn quoted_remote(message: &[u8]) -> Option<Addr6> {
+    let quote = message.get(size_of::<Icmp>()..)?;
+    Ipv6::ref_from_prefix(quote).ok().map(|(outer, _)| outer.dst)
+}
+
+/// Whether the quoted inner packet, as it was in the tunnel, is one that goes to this end of the mesh.
+fn is_for_peer(softwire: &Softwire, remote: Addr6, inner: &[u8]) -> Result<(), Reason> {
+    let mesh = softwire.mesh.as_deref().ok_or(Reason::TunnelIcmpForged)?;
+    let (ip, _) = Ipv4::read_from_prefix(inner).map_err(|_| Reason::TunnelIcmp)?;
+    let transport = inner.get(ip.header_len()..).unwrap_or_default();
+    let port = far_port(&ip, Direction::Outbound, transport).map_err(|_| Reason::TunnelIcmp)?;
+    if mesh.may_send(remote, ip.dst, port) { Ok(()) } else { Err(Reason::TunnelIcmpForged) }
 }

@@ -86,6 +86,8 @@ impl FromStr for Prefix4 {
 pub enum Route {
     /// Into a tunnel.
     Softwire(SoftwireId),
+    /// Into a tunnel, straight to another CE of its mesh (RFC 7597 5).
+    Mesh(SoftwireId),
     /// To a host on a link.
     Link(LinkId),
     /// To us.
@@ -96,8 +98,9 @@ pub enum Route {
 
 /// Routes by longest prefix.
 ///
-/// A line has few routes, and almost every packet takes the default one. So the first octet alone
-/// decides wherever no longer prefix begins with it; only the rest is searched.
+/// A line has few routes but for those of a mesh, and almost every packet takes the default one. So the
+/// first octet alone decides wherever no longer prefix begins with it; elsewhere only the prefixes of
+/// that octet are searched.
 #[derive(Clone)]
 pub struct Routes {
     by_octet: Box<[Option<Route>; 256]>,
@@ -105,6 +108,10 @@ pub struct Routes {
     default_by_octet: Box<[bool; 256]>,
     /// Longest first.
     prefixes: Vec<(Prefix4, Route)>,
+    /// Those of each octet that alone does not decide, longest first.
+    within: Vec<(Prefix4, Route)>,
+    /// Where in `within` an octet's are.
+    ranges: Box<[(u32, u32); 256]>,
 }
 
 impl Default for Routes {
@@ -120,7 +127,13 @@ impl Routes {
         let link_local = Prefix4::new(Ipv4Addr::new(169, 254, 0, 0), 16).expect("16 bits are not too many");
         let mut prefixes: Vec<_> = routes.into_iter().chain([(link_local, Route::Unreachable)]).collect();
         prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len));
-        let mut table = Self { by_octet: Box::new([None; 256]), default_by_octet: Box::new([false; 256]), prefixes };
+        let mut table = Self {
+            by_octet: Box::new([None; 256]),
+            default_by_octet: Box::new([false; 256]),
+            prefixes,
+            within: Vec::new(),
+            ranges: Box::new([(0, 0); 256]),
+        };
         for octet in 0..=255u8 {
             let whole = Addr4([octet, 0, 0, 0]);
             // Loopback, multicast, reserved: nobody's, whatever the prefixes say (RFC 1812 5.3.7).
@@ -128,8 +141,14 @@ impl Routes {
                 table.by_octet[octet as usize] = Some(Route::Unreachable);
                 continue;
             }
-            let splits = table.prefixes.iter().any(|(p, _)| p.len > 8 && Addr4::from_word(p.net).0[0] == octet);
-            table.by_octet[octet as usize] = (!splits).then(|| table.search(whole));
+            let first = table.within.len();
+            let meets = |p: &Prefix4| if p.len > 8 { p.net.to_ne_bytes()[0] == octet } else { p.contains(whole) };
+            table.within.extend(table.prefixes.iter().filter(|(p, _)| meets(p)));
+            table.ranges[octet as usize] = (first as u32, table.within.len() as u32);
+            if table.within[first..].iter().all(|(p, _)| p.len <= 8) {
+                table.by_octet[octet as usize] = Some(table.search(whole));
+                table.within.truncate(first);
+            }
         }
         let default = Some(table.default_route());
         table.default_by_octet = Box::new(table.by_octet.map(|route| route == default));
@@ -150,7 +169,9 @@ impl Routes {
     }
 
     fn search(&self, addr: Addr4) -> Route {
-        self.prefixes.iter().find(|(prefix, _)| prefix.contains(addr)).map_or(Route::Unreachable, |&(_, route)| route)
+        let (first, end) = self.ranges[addr.0[0] as usize];
+        let mut candidates = self.within[first as usize..end as usize].iter();
+        candidates.find(|(prefix, _)| prefix.contains(addr)).map_or(Route::Unreachable, |&(_, route)| route)
     }
 
     /// The route of everything that has no other.

@@ -1,4 +1,4 @@
-//! The tunnel: IPv4 in IPv6 towards one border router (AFTR, BR).
+//! The tunnel: IPv4 in IPv6 towards one border router (AFTR, BR), and straight to other CEs of a mesh.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::{LinkId, Route, Snapshot};
+use crate::map::Mesh;
 use crate::napt::Napt;
-use crate::packet::{Addr4, Addr6, Ethernet, Ipv6, Mac, ethertype, protocol};
+use crate::packet::{Addr4, Addr6, Ethernet, Ipv6, Mac, Port, ethertype, protocol};
 use crate::time::Time;
 use crate::tunnel::Outer;
 use crate::tunnel::ecn::ClassMode;
@@ -44,10 +45,22 @@ pub struct Softwire {
     pub mss: Option<u16>,
     /// `None`: addresses pass as they are (DS-Lite: the AFTR translates).
     pub napt: Option<Arc<Napt>>,
+    /// MAP-E in mesh mode: other CEs, that packets are exchanged with without the border router. Only
+    /// with `napt`; its prefixes must be in the routes ([`Mesh::routes`]). `None`: hub and spoke.
+    pub mesh: Option<Arc<Mesh>>,
     /// Whom inbound packets go to.
     pub deliver: Deliver,
     /// What was learned about it; survives new snapshots.
     pub state: Arc<SoftwireState>,
+}
+
+/// What kind of far end a packet of the tunnel has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FarEnd {
+    /// AFTR or BR.
+    BorderRouter,
+    /// Another CE of the mesh.
+    Peer,
 }
 
 /// What stands in front of an inner packet on the wire.
@@ -81,9 +94,19 @@ impl Softwire {
         }
     }
 
-    /// The outer header of a packet with this class and flow label.
+    /// The outer header of a packet with this class and flow label to the border router.
     pub fn outer(&self, class: u8, flow: u32) -> Outer {
         Outer { src: self.local, dst: self.remote, class, flow, hop_limit: HOP_LIMIT }
+    }
+
+    /// The far end's address for packets to this IPv4 address and port, or ICMP identifier (RFC 7597 8).
+    pub fn remote_of(&self, dst: Addr4, port: Port) -> Addr6 {
+        self.mesh.as_deref().and_then(|mesh| mesh.remote(dst, port)).unwrap_or(self.remote)
+    }
+
+    /// The kind of the far end with this address.
+    pub fn far_end(&self, remote: Addr6) -> FarEnd {
+        if remote == self.remote { FarEnd::BorderRouter } else { FarEnd::Peer }
     }
 }
 
@@ -91,6 +114,9 @@ impl Softwire {
 #[derive(Debug, Default)]
 pub struct SoftwireState {
     path_mtu: Mutex<PathMtu>,
+    /// Of all other CEs together: there may be millions. What one of them, or a router near it, makes
+    /// of this never concerns the border router.
+    peers_mtu: Mutex<PathMtu>,
     /// ICMPv6 "source address failed ingress policy" (type 1 code 5): the far end does not know us.
     source_refused: AtomicU64,
     /// ICMPv6 "destination unreachable" with any other code.
@@ -98,14 +124,28 @@ pub struct SoftwireState {
 }
 
 impl SoftwireState {
-    /// The largest outer packet the path carries, as far as is known. Asked once per burst.
+    /// The largest outer packet that reaches the border router, as far as is known. Asked once per burst.
     pub fn path_mtu(&self, now: Time, link_mtu: u16) -> u16 {
         self.path_mtu.lock().unwrap_or_else(PoisonError::into_inner).get(now, link_mtu)
     }
 
-    /// A believable Packet Too Big said `mtu`. True if that is news.
-    pub fn learn_mtu(&self, now: Time, link_mtu: u16, mtu: u32) -> bool {
-        self.path_mtu.lock().unwrap_or_else(PoisonError::into_inner).learn(now, link_mtu, mtu)
+    /// The same of either far end. What is too big for the border router, is for other CEs: a narrow
+    /// place is most often our own line, and what they do not get goes to the border router.
+    pub fn path_mtu_to(&self, far: FarEnd, now: Time, link_mtu: u16) -> u16 {
+        let path_mtu = self.path_mtu(now, link_mtu);
+        match far {
+            FarEnd::BorderRouter => path_mtu,
+            FarEnd::Peer => self.peers_mtu.lock().unwrap_or_else(PoisonError::into_inner).get(now, path_mtu),
+        }
+    }
+
+    /// A believable Packet Too Big on the way to `far` said `mtu`. True if that is news.
+    pub fn learn_mtu(&self, far: FarEnd, now: Time, link_mtu: u16, mtu: u32) -> bool {
+        let path_mtu = match far {
+            FarEnd::BorderRouter => &self.path_mtu,
+            FarEnd::Peer => &self.peers_mtu,
+        };
+        path_mtu.lock().unwrap_or_else(PoisonError::into_inner).learn(now, link_mtu, mtu)
     }
 
     /// The border router refused our source address.

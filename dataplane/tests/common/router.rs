@@ -132,6 +132,7 @@ impl Setup {
                 class: self.class,
                 mss: self.mss,
                 napt,
+                mesh: None,
                 deliver: if self.replay { Deliver::Link(LAN) } else { Deliver::Routed },
                 state: Default::default(),
             }],
