@@ -102,6 +102,7 @@ fn auto_prefers_what_comes_first() {
     // RFC 8026 1.3: the server has its own order.
     known.prefers_s46 = true;
     assert_eq!(choose(&auto, &known).plan.unwrap().technology, Technology::MapE);
+    known.prefers_s46 = false;
     // What the user gives comes before all; what does not fit is passed over, with its reason.
     let rules = Domain { br: vec![address("2001:db8::1")], ..v6plus_domain() };
     let given = Wish { rules: Some(rules.clone()), ..auto.clone() };
