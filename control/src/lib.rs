@@ -17,6 +17,7 @@ pub mod names;
 pub mod neighbour;
 pub mod notify;
 pub mod privileges;
+pub mod provision;
 pub mod replay;
 pub mod router;
 pub mod run;

@@ -7,7 +7,7 @@ mod error;
 mod names;
 mod secret;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod transport;
 mod url;
 
@@ -62,6 +62,9 @@ pub struct Request {
     pub trust: Trust,
     /// What to do with a redirect.
     pub redirects: Redirects,
+    /// The query for a redirect's place that has none of its own. What is only for the first server, such as
+    /// a password, is not to be in it.
+    pub redirect_query: Option<Secret>,
     /// The longest body to take, in bytes; [`MAX_BODY`] is the limit.
     pub body_limit: usize,
     /// For all of it: names, connection, TLS, answer, redirects.
@@ -77,6 +80,7 @@ impl Request {
             from,
             trust: Trust::default(),
             redirects: Redirects::default(),
+            redirect_query: None,
             body_limit: 64 << 10,
             timeout: Duration::from_secs(20),
         }
@@ -120,7 +124,8 @@ pub enum Redirects {
     /// Deliver it as the answer.
     #[default]
     Deliver,
-    /// Follow status 307, five times at most, and never from https to http. Others are delivered.
+    /// Follow status 307, five times at most, and not from https to http, unless with [`Trust::Unverified`]:
+    /// there nothing is protected that could be lost. Others are delivered.
     Temporary,
 }
 
@@ -202,10 +207,13 @@ fn run(request: &Request, connector: Connector, names: Names) -> Result<Response
             let location = response.headers().get(LOCATION).and_then(|l| l.to_str().ok());
             let location = location.ok_or_else(|| HttpError::NoLocation(url.to_string()))?;
             let next = url.join(location).map_err(HttpError::Location)?;
-            if url.is_https() && !next.is_https() {
+            if url.is_https() && !next.is_https() && !matches!(request.trust, Trust::Unverified) {
                 return Err(HttpError::Downgrade(url.to_string(), next.to_string()));
             }
-            url = next;
+            url = match &request.redirect_query {
+                Some(query) => next.or_query(query.expose()).map_err(HttpError::Location)?,
+                None => next,
+            };
             continue;
         }
         let limit = request.body_limit.min(MAX_BODY) as u64;

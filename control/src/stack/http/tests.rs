@@ -20,7 +20,7 @@ use crate::stack::tests::host::Host;
 use crate::stack::tests::{OURS, THEIRS};
 
 /// A connection at the server, for a thread that may block.
-struct Connection {
+pub(crate) struct Connection {
     from: Receiver<Vec<u8>>,
     to: Sender<Vec<u8>>,
     rest: Vec<u8>,
@@ -60,7 +60,7 @@ struct Served {
 type Handler = Arc<dyn Fn(u16, Connection) + Send + Sync>;
 
 /// A server host and our stack, running until dropped.
-struct Lab {
+pub(crate) struct Lab {
     client: Client,
     stop: Option<Sender<()>>,
     control: Option<JoinHandle<()>>,
@@ -78,7 +78,7 @@ const PORTS: [u16; 4] = [80, 443, 8080, 8443];
 impl Lab {
     /// Connections to [`PORTS`] are handled by `handler`, each on a thread. Names under `example` are the
     /// server's.
-    fn new(handler: impl Fn(u16, Connection) + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(handler: impl Fn(u16, Connection) + Send + Sync + 'static) -> Self {
         let (waker, woken) = bounded(1);
         let wake: Wake = Arc::new(move || {
             let _ = waker.try_send(());
@@ -93,7 +93,7 @@ impl Lab {
         Self { client, stop: Some(stop), control: Some(control) }
     }
 
-    fn get(&self, request: Request) -> Result<Response, HttpError> {
+    pub(crate) fn get(&self, request: Request) -> Result<Response, HttpError> {
         let result = self.client.start(request).recv_timeout(Duration::from_secs(30)).expect("a result comes");
         let text = format!("{result:?} {}", result.as_ref().map_or_else(|e| e.to_string(), |_| String::new()));
         assert!(!text.contains("s3cret"), "{text}");
@@ -207,12 +207,12 @@ impl Served {
 }
 
 /// The head of the next request, line by line.
-fn head(from: &mut impl BufRead) -> Vec<String> {
+pub(crate) fn head(from: &mut impl BufRead) -> Vec<String> {
     let lines = from.lines().map_while(Result::ok);
     lines.take_while(|line| !line.is_empty()).collect()
 }
 
-fn answer(to: &mut impl Write, status: &str, headers: &str, body: &str) {
+pub(crate) fn answer(to: &mut impl Write, status: &str, headers: &str, body: &str) {
     let len = body.len();
     let _ = write!(to, "HTTP/1.1 {status}\r\nContent-Length: {len}\r\n{headers}\r\n{body}");
     let _ = to.flush();
@@ -382,7 +382,7 @@ fn a_server_that_is_silent_is_cut_off_and_requests_are_bounded() {
 }
 
 /// Answers 307 to a `Location` until its third request, then 200.
-fn redirecting(status: &'static str, location: &'static str) -> (Lab, Arc<Mutex<Vec<Vec<String>>>>) {
+pub(crate) fn redirecting(status: &'static str, location: &'static str) -> (Lab, Arc<Mutex<Vec<Vec<String>>>>) {
     let heads = Arc::<Mutex<Vec<Vec<String>>>>::default();
     let all = heads.clone();
     let lab = Lab::new(move |_, connection| {
@@ -430,6 +430,18 @@ fn redirects_are_bounded_and_must_make_sense() {
 }
 
 #[test]
+fn a_place_without_a_query_gets_the_one_for_redirects() {
+    let redirect_query = Some(Secret::new("who=me"));
+    for (location, asked) in [("/done", "GET /done?who=me HTTP/1.1"), ("/done?x=y", "GET /done?x=y HTTP/1.1")] {
+        let (lab, heads) = redirecting("307 Temporary Redirect", location);
+        let redirect_query = redirect_query.clone();
+        let redirects = Redirects::Temporary;
+        lab.get(Request { redirects, redirect_query, ..request("http://a.example/?s3cret") }).unwrap();
+        assert_eq!(heads.lock().unwrap()[1][0], asked);
+    }
+}
+
+#[test]
 fn basic_credentials_do_not_follow_to_another_server() {
     let (lab, heads) = redirecting("307 Temporary Redirect", "http://b.example/done");
     let basic_auth = Some((Secret::new("me"), Secret::new("s3cret")));
@@ -440,7 +452,7 @@ fn basic_credentials_do_not_follow_to_another_server() {
 }
 
 /// An authority and a server certificate of its for `names`, valid from `years.0` to `years.1`.
-fn authority(names: &[&str], years: (i32, i32)) -> (Vec<u8>, Arc<rustls::ServerConfig>) {
+pub(crate) fn authority(names: &[&str], years: (i32, i32)) -> (Vec<u8>, Arc<rustls::ServerConfig>) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -461,7 +473,7 @@ fn authority(names: &[&str], years: (i32, i32)) -> (Vec<u8>, Arc<rustls::ServerC
 }
 
 /// A server that speaks TLS at 443 and 8443, and HTTP elsewhere; it answers `location` if there is one.
-fn tls_lab(config: Arc<rustls::ServerConfig>, location: &'static str) -> Lab {
+pub(crate) fn tls_lab(config: Arc<rustls::ServerConfig>, location: &'static str) -> Lab {
     Lab::new(move |port, connection| {
         let serve = |stream: &mut dyn ReadWrite| {
             let mut stream = BufReader::new(stream);
@@ -487,7 +499,7 @@ fn tls_lab(config: Arc<rustls::ServerConfig>, location: &'static str) -> Lab {
 trait ReadWrite: Read + Write {}
 impl<T: Read + Write> ReadWrite for T {}
 
-const VALID: (i32, i32) = (2020, 2090);
+pub(crate) const VALID: (i32, i32) = (2020, 2090);
 
 #[test]
 fn tls_with_roots_of_our_own() {
@@ -540,6 +552,11 @@ fn nothing_leads_from_https_to_http() {
     let lab = tls_lab(config.clone(), "https://a.example/");
     let up = lab.get(Request { trust, redirects, ..request("http://a.example/redirect") });
     assert_eq!(up.unwrap().body, b"secret channel");
+    // Where nothing was promised nothing is broken.
+    let lab = tls_lab(config.clone(), "http://a.example/");
+    let trust = Trust::Unverified;
+    let down = lab.get(Request { trust, redirects, ..request("https://b.example/redirect") });
+    assert_eq!(down.unwrap().body, b"secret channel");
 }
 
 #[test]

@@ -84,6 +84,11 @@ impl Url {
         if uri.scheme().is_none() { Err(UrlError::Relative) } else { Self::check(uri) }
     }
 
+    /// With this query, unless it has one.
+    pub(super) fn or_query(self, query: &str) -> Result<Self, UrlError> {
+        if self.0.query().is_some() { Ok(self) } else { format!("{}?{query}", self.0).parse() }
+    }
+
     /// Whether TLS is spoken there.
     pub fn is_https(&self) -> bool {
         self.0.scheme() == Some(&Scheme::HTTPS)
@@ -185,6 +190,15 @@ mod tests {
         assert_eq!(joined("?z"), Err(UrlError::Relative));
         assert_eq!(joined("ftp://a/"), Err(UrlError::Scheme));
         assert_eq!(joined("http://u@b/"), Err(UrlError::UserInfo));
+    }
+
+    #[test]
+    fn queries_for_those_that_have_none() {
+        let with = |url: &str| url.parse::<Url>().unwrap().or_query("a=b&c").unwrap().expose();
+        assert_eq!(with("http://a.example"), "http://a.example/?a=b&c");
+        assert_eq!(with("http://a.example/x"), "http://a.example/x?a=b&c");
+        assert_eq!(with("http://a.example/x?"), "http://a.example/x?");
+        assert_eq!(with("http://a.example/x?y"), "http://a.example/x?y");
     }
 
     #[test]

@@ -1,0 +1,34 @@
+//! HB46PP ("v6mig-1"), the provisioning protocol of Japanese lines: where the server is (DNS), what it is asked
+//! (HTTP), what it offers (JSON). Specification: "IPv6マイグレーション技術の国内標準プロビジョニング方式" 1.1,
+//! <https://github.com/v6pc/v6mig-prov/blob/1.1/spec.md>; its sections are what comments here cite.
+//! For users: docs/hb46pp.md. Nothing here was tried on a live line.
+
+mod answer;
+mod discovery;
+mod identity;
+mod json;
+mod machine;
+mod offer;
+mod saved;
+mod status;
+#[cfg(test)]
+mod tests;
+
+pub use answer::{BadAnswer, MAX_TTL};
+pub use discovery::{BadRecord, NAME, Server};
+pub use identity::{BadIdentity, Capability, Credentials, Identity, Product, VendorId};
+pub use machine::{Config, Output, Place, Provision};
+pub use offer::{Auth, Ipip, Lw4o6, Offer, Refusal, Technology};
+pub use saved::Saved;
+pub use status::{Event, State, Status};
+
+/// Reads any bytes as an answer, and as a TXT record.
+pub fn fuzz(bytes: &[u8]) {
+    if let Ok(offer) = Offer::parse(bytes) {
+        assert!(offer.ttl.is_none_or(|ttl| ttl <= MAX_TTL));
+        let _ = offer.to_string();
+    }
+    if let Ok(server) = Server::parse(bytes) {
+        assert!(server.url.is_https() || !server.verify);
+    }
+}
