@@ -4,8 +4,8 @@ use std::fmt;
 use std::hash::RandomState;
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -95,6 +95,8 @@ pub struct Shared {
     pub punt: ArrayQueue<Message>,
     /// The time.
     pub clock: Clock,
+    /// Who takes them out, once somebody does.
+    control: OnceLock<thread::Thread>,
     /// The secret behind fragment ids. One for all workers: each has ids of its own, and together
     /// they repeat none.
     pub(crate) fragment_ids: RandomState,
@@ -122,8 +124,25 @@ impl Shared {
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             punt: ArrayQueue::new(PUNT_QUEUE),
             clock: Clock::default(),
+            control: OnceLock::new(),
             fragment_ids: RandomState::new(),
         })
+    }
+
+    /// The calling thread takes punted frames: while it is parked, workers wake it for them. The first
+    /// to call this is it, for good.
+    pub fn listen(&self) {
+        self.control.get_or_init(thread::current);
+    }
+
+    /// Wakes whoever takes punted frames, if there are any. A system call only where it sleeps: one per
+    /// sleep of its, not per frame.
+    fn call(&self) {
+        if !self.punt.is_empty()
+            && let Some(control) = self.control.get()
+        {
+            control.unpark();
+        }
     }
 }
 
@@ -176,8 +195,8 @@ pub struct Worker {
     /// By [`LinkId`].
     tx: Vec<Option<TxRing>>,
     path: Path,
-    clock: Clock,
     snapshot: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
+    shared: Arc<Shared>,
     handle: Handle,
 }
 
@@ -203,8 +222,8 @@ impl Worker {
             inputs,
             tx,
             path: Path::new(id, counters.clone(), shared.clone()),
-            clock: shared.clock.clone(),
             snapshot: Cache::new(shared.snapshot.clone()),
+            shared: shared.clone(),
             handle: Handle {
                 counters,
                 inject: Arc::new(ArrayQueue::new(INJECT_QUEUE)),
@@ -236,6 +255,9 @@ impl Worker {
             input.note(synced, &self.handle.failing);
             let burst = Burst { snapshot, link: input.link, now, max: self.config.batch, fast: self.config.fast };
             frames += self.path.burst(burst, &mut input.rx, &mut self.tx);
+        }
+        if frames > 0 {
+            self.shared.call();
         }
         while let Some(message) = self.handle.inject.pop() {
             let tx = self.tx.get_mut(message.link.index()).and_then(Option::as_mut);
@@ -292,16 +314,16 @@ impl Worker {
                 core_affinity::set_for_current(core_affinity::CoreId { id });
             }
             let mut bursts = bursts;
-            let mut now = self.clock.now();
+            let mut now = self.shared.clock.now();
             while !stop.load(Ordering::Relaxed) {
                 let frames = self.turn(now);
-                let after = self.clock.now();
+                let after = self.shared.clock.now();
                 if frames > 0 {
                     bursts.record(after.since(now).as_nanos() as u64, frames as u64);
                     now = after;
                 } else {
                     self.idle();
-                    now = self.clock.now();
+                    now = self.shared.clock.now();
                 }
             }
             self.offline();

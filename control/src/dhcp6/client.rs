@@ -215,6 +215,16 @@ impl Client {
         }
     }
 
+    /// What it is for now.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Whether something is leased.
+    pub fn has_leases(&self) -> bool {
+        self.held.is_some()
+    }
+
     /// Ours.
     pub fn duid(&self) -> &Duid {
         &self.duid

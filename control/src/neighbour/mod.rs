@@ -239,7 +239,8 @@ impl Neighbours {
     pub fn set_addresses(&mut self, now: Time, mut addrs: Vec<IpAddr>) {
         addrs.retain(|&addr| is_host(addr));
         let mut groups: Vec<_> = addrs.iter().filter_map(|&addr| v6(addr)).map(message::solicited_node).collect();
-        if self.config.router {
+        // A router of a link, if it speaks IPv6 there at all (RFC 4291 2.8).
+        if self.config.router && !groups.is_empty() {
             groups.push(ALL_ROUTERS);
         }
         groups.sort();

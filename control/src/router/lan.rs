@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use hikyaku_dataplane::packet::{Mac, ethertype};
 use hikyaku_dataplane::snapshot::LinkId;
@@ -14,6 +15,11 @@ use crate::config;
 use crate::dhcp4::{self, Standing};
 use crate::echo::Echo;
 use crate::neighbour::{self, Neighbours, Progress};
+
+/// Hosts that were heard of are asked again so often: what ARP caches do (20 minutes on FreeBSD). RFC 4861's half
+/// minute is for IPv6, and would wake every phone; who is leased an address is not asked at all, and who moves says
+/// so.
+const REACHABLE_TIME: Duration = Duration::from_secs(600);
 
 /// A LAN.
 pub struct Lan {
@@ -34,8 +40,11 @@ pub struct Lan {
 
 impl Lan {
     pub(super) fn new(id: LinkId, link: LinkFacts, config: &config::Lan) -> Self {
-        let neighbours =
-            neighbour::Config { on_link4: vec![config.ipv4.prefix()], ..neighbour::Config::new(link.mac, true) };
+        let neighbours = neighbour::Config {
+            on_link4: vec![config.ipv4.prefix()],
+            reachable_time: REACHABLE_TIME,
+            ..neighbour::Config::new(link.mac, true)
+        };
         Self {
             id,
             up: false,

@@ -7,6 +7,7 @@ mod lan;
 mod notice;
 mod publish;
 mod report;
+mod resolver;
 mod state_dir;
 mod tunnel;
 mod wan;
@@ -23,7 +24,6 @@ use hikyaku_dataplane::worker::{Message, Shared};
 
 use crate::config::Config;
 use crate::line::LineFacts;
-use crate::names;
 use crate::notify;
 use crate::service::{self, State};
 use crate::stack::{Stack, Wake};
@@ -57,13 +57,6 @@ impl Frames {
             None => self.lost += 1,
         }
     }
-}
-
-/// The end of a question about a name.
-#[derive(Debug)]
-pub(crate) struct NameAnswer {
-    query: names::QueryId,
-    result: Result<names::Records, names::Failure>,
 }
 
 /// What a router is made from.
@@ -124,7 +117,11 @@ impl Router {
         }
         lan.restore(now, wall, state_dir.load("dhcpv4").as_ref());
         let notice = notify.map(|config| Notice::new(config, &wan, wake)).transpose().map_err(std::io::Error::other)?;
-        let hold = !before.softwires.is_empty();
+        // A snapshot of other stations is no good: nothing that is sent to us now would be taken.
+        let same_stations = [(LAN, lan.link.mac), (WAN, wan.link.mac)]
+            .into_iter()
+            .all(|(id, mac)| before.link(id).is_some_and(|link| link.mac == mac));
+        let hold = same_stations && !before.softwires.is_empty();
         Ok(Self {
             lan,
             wan,
@@ -175,7 +172,7 @@ impl Router {
         // What one machine learns may be news to another: until nothing is new.
         for _ in 0..ROUNDS {
             let mut news = self.wan.step(now, &mut self.frames);
-            while let Some(answer) = self.wan.next_answer() {
+            while let Some(answer) = self.wan.resolver.next_answer() {
                 self.tunnel.answered(now, &answer);
                 self.notice.iter_mut().for_each(|notice| notice.answered(&answer));
             }
@@ -259,6 +256,11 @@ impl Router {
         {
             self.state_dir.save("dhcpv4", &server.file(now, wall));
         }
+    }
+
+    /// How far the line has come.
+    pub fn state(&self) -> &State {
+        &self.state
     }
 
     /// The next frame to send.

@@ -3,7 +3,7 @@
 use crossbeam_channel::{Receiver, TryRecvError};
 use hikyaku_dataplane::time::Time;
 
-use super::NameAnswer;
+use super::resolver::NameAnswer;
 use super::tunnel::Tunnel;
 use super::wan::Wan;
 use crate::config::Kind;
@@ -61,7 +61,7 @@ impl Notice {
             }
         }
         while let Ok(question) = self.questions.try_recv() {
-            self.asked.push((wan.names.ask(now, &question.host, RecordType::Aaaa), question));
+            self.asked.push((wan.resolver.ask(now, &question.host, RecordType::Aaaa), question));
         }
     }
 

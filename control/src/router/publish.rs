@@ -29,6 +29,8 @@ pub(super) struct Basis {
     wan: WanBasis,
     next_hop: Option<Mac>,
     tunnel: Option<(std::net::Ipv6Addr, std::net::Ipv6Addr)>,
+    /// [`Tunnel::paths`]: what workers learn goes where we look for it.
+    paths: u64,
     lan_ready: bool,
 }
 
@@ -51,6 +53,7 @@ pub(super) fn basis(lan: &Lan, wan: &Wan, tunnel: &Tunnel, facts: &LineFacts, ne
         wan: WanBasis { mtu: facts.mtu, addresses },
         next_hop,
         tunnel: tunnel.local.zip(tunnel.border_router()),
+        paths: tunnel.paths,
         lan_ready: lan.is_ready(),
     }
 }

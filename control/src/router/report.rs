@@ -25,8 +25,8 @@ pub struct Surroundings<'a> {
     pub handles: &'a [Handle],
     /// By worker, where they are pinned.
     pub cores: &'a [usize],
-    /// Of all workers.
-    pub bursts: &'a mut BurstReport,
+    /// By worker.
+    pub bursts: &'a mut [BurstReport],
 }
 
 impl Router {
@@ -218,7 +218,7 @@ impl Router {
         machine("echo wan", counted(&wan.echo.counts));
         machine("line", counted(&wan.line.counts));
         machine("dhcpv6", counted(&wan.dhcp6.counts));
-        machine("names", counted(&wan.names.counts));
+        machine("names", counted(wan.resolver.counts()));
         machine("stack", counted(&wan.stack.counts));
         if let Some(server) = &lan.dhcp4 {
             machine("dhcpv4", counted(&server.counts));
@@ -252,23 +252,22 @@ fn notification(status: &crate::notify::Status) -> report::Notification {
 }
 
 fn workers(around: Surroundings) -> Vec<report::Worker> {
-    around.bursts.refresh();
-    let (frames, nanoseconds) = (&around.bursts.frames, &around.bursts.nanoseconds);
-    let one = |(id, handle): (usize, &Handle)| {
+    let one = |(id, (handle, bursts)): (usize, (&Handle, &mut BurstReport))| {
+        bursts.refresh();
+        let (frames, nanoseconds) = (&bursts.frames, &bursts.nanoseconds);
         let totals = handle.counters.totals();
         report::Worker {
             id,
             core: around.cores.get(id).copied(),
             frames: totals.received(),
             dropped: totals.dropped(),
-            // Of all workers together: they share one histogram.
             burst_frames_p50: frames.value_at_quantile(0.5),
             burst_frames_p99: frames.value_at_quantile(0.99),
             burst_ns_p50: nanoseconds.value_at_quantile(0.5),
             burst_ns_p99: nanoseconds.value_at_quantile(0.99),
         }
     };
-    around.handles.iter().enumerate().map(one).collect()
+    around.handles.iter().zip(around.bursts).enumerate().map(one).collect()
 }
 
 fn seconds(lifetime: Lifetime) -> Option<u64> {

@@ -10,7 +10,7 @@ use hikyaku_dataplane::snapshot::{Softwire, SoftwireState};
 use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::verdict::Verdict;
 
-use super::NameAnswer;
+use super::resolver::NameAnswer;
 use super::wan::Wan;
 use crate::aftr::{self, Aftr, Patience, Resolved, Source};
 use crate::config::{self, Config, Kind, LocalEnd};
@@ -31,6 +31,10 @@ pub(super) struct Tunnel {
     pub napt: Option<Arc<Napt>>,
     /// What workers learned about the path to the border router in use.
     pub state: Arc<SoftwireState>,
+    /// Goes up whenever `state` is another.
+    pub paths: u64,
+    /// The border router that `state` is about.
+    path_to: Option<Ipv6Addr>,
     /// Our end, as it is in use. It stays in use until the next one is ready.
     pub local: Option<Ipv6Addr>,
     asked: Vec<(QueryId, String)>,
@@ -64,6 +68,8 @@ impl Tunnel {
             napt,
             unreachable: state.unreachable(),
             state,
+            paths: 0,
+            path_to: before.map(|softwire| softwire.remote.into()),
             local: before.map(|softwire| softwire.local.into()),
             config: service,
             asked: Vec::new(),
@@ -138,14 +144,17 @@ impl Tunnel {
         while let Some(output) = self.aftr.poll(now) {
             match output {
                 aftr::Output::Resolve(name) => {
-                    let query = wan.names.ask(now, &name, RecordType::Aaaa);
+                    let query = wan.resolver.ask(now, &name, RecordType::Aaaa);
                     self.asked.push((query, name));
                 }
                 aftr::Output::Moved { to: Some(to), why, .. } => {
                     tracing::info!("border router {to} is used: {why}");
                     // What was learned is of another path.
-                    self.state = Arc::default();
-                    self.unreachable = 0;
+                    if self.path_to.replace(to) != Some(to) {
+                        self.state = Arc::default();
+                        self.paths += 1;
+                        self.unreachable = 0;
+                    }
                 }
                 aftr::Output::Moved { to: None, why, .. } => tracing::warn!("no border router: {why}"),
                 aftr::Output::State(state) => tracing::info!("{state}"),

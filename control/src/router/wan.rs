@@ -1,20 +1,21 @@
 //! The side towards the line: its machines, and what each has to know of the others.
 
-use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
 
 use hikyaku_dataplane::packet::{Mac, protocol};
 use hikyaku_dataplane::snapshot::LinkId;
 use hikyaku_dataplane::time::Time;
 
+use super::Frames;
+use super::resolver::Resolver;
 use super::wire::{self, Packet6};
-use super::{Frames, NameAnswer};
 use crate::config::{self, Dhcpv6Mode};
+use crate::dhcp6;
 use crate::echo::Echo;
 use crate::line::{self, InterfaceId, Line, LineFacts};
 use crate::neighbour::{self, Neighbours, Progress};
-use crate::stack::{Stack, UdpHandle};
-use crate::{dhcp6, names};
+use crate::stack::Stack;
 
 /// Where DHCPv6 answers arrive, and where they come from (RFC 8415 7.2).
 const DHCP6_CLIENT: u16 = dhcp6::CLIENT_PORT;
@@ -23,8 +24,8 @@ const DHCP6_SERVER: u16 = dhcp6::SERVER_PORT;
 /// Our own packets are small enough for any path (RFC 8200 5): nobody waits for a Packet Too Big.
 const OUR_MTU: u16 = 1280;
 
-/// What is read off a WAN link when it is opened.
-#[derive(Clone, Debug)]
+/// What is read off a link when it is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkFacts {
     /// As the user wrote it.
     pub name: String,
@@ -42,7 +43,6 @@ pub struct Wan {
     pub(super) link: LinkFacts,
     pub(super) up: bool,
     dhcpv6_mode: Dhcpv6Mode,
-    resolvers: Vec<Ipv6Addr>,
     interface_id: InterfaceId,
     /// How many of our link-local addresses were somebody else's.
     duplicates: u8,
@@ -50,8 +50,7 @@ pub struct Wan {
     pub(super) line: Line,
     pub(super) dhcp6: dhcp6::Client,
     pub(super) stack: Stack,
-    pub(super) names: names::Names,
-    sockets: HashMap<u16, UdpHandle>,
+    pub(super) resolver: Resolver,
     /// Our addresses that may be used.
     ready: Vec<Ipv6Addr>,
     /// What our own packets come from.
@@ -67,7 +66,6 @@ pub struct Wan {
     leaving: bool,
     /// The leases are given back.
     released: bool,
-    answers: VecDeque<NameAnswer>,
 }
 
 impl Wan {
@@ -83,7 +81,6 @@ impl Wan {
             id,
             up: false,
             dhcpv6_mode: dhcpv6.mode,
-            resolvers: config.resolvers.clone(),
             duplicates: 0,
             neighbours: Neighbours::new(neighbour::Config::new(link.mac, false)),
             line: Line::new(line::Config { mac: link.mac, mtu, interface_id: interface_id.clone() }),
@@ -96,8 +93,7 @@ impl Wan {
             }),
             interface_id,
             stack,
-            names: names::Names::new(false),
-            sockets: HashMap::new(),
+            resolver: Resolver::new(config.resolvers.clone()),
             ready: Vec::new(),
             source: None,
             echo: Echo::new(link.mac),
@@ -107,7 +103,6 @@ impl Wan {
             lease_changed: false,
             leaving: false,
             released: false,
-            answers: VecDeque::new(),
         }
     }
 
@@ -240,32 +235,31 @@ impl Wan {
         let kept = facts.routers.iter().map(|router| router.address).chain(next_hop);
         let kept: Vec<IpAddr> = kept.map(IpAddr::from).collect();
         self.neighbours.keep(now, &kept);
-        self.names.set_servers(now, &self.resolvers(facts));
+        self.resolver.set_servers(now, &self.resolvers(facts));
     }
 
+    /// What DHCPv6 is for, by the configuration or the router's flags.
     fn wanted_mode(&self, facts: &LineFacts) -> dhcp6::Mode {
+        let mode = self.dhcp6.mode();
         match self.dhcpv6_mode {
             Dhcpv6Mode::Off => dhcp6::Mode::Off,
             Dhcpv6Mode::Stateless => dhcp6::Mode::Stateless,
             Dhcpv6Mode::Stateful => dhcp6::Mode::Stateful,
             Dhcpv6Mode::Auto if facts.managed => dhcp6::Mode::Stateful,
+            // What the server gave is the server's to end, or ends with its time: RFC 2462 5.5.3 had M going off
+            // change nothing, RFC 4862 is silent, and a router that drops the flag for one advertisement, or a
+            // second one without it, must not cost the line its prefix.
+            Dhcpv6Mode::Auto if mode == dhcp6::Mode::Stateful && self.dhcp6.has_leases() => mode,
             Dhcpv6Mode::Auto if facts.other => dhcp6::Mode::Stateless,
             // The last router's flags say nothing once it is gone; leases end by themselves.
-            Dhcpv6Mode::Auto if facts.routers.is_empty() => self.dhcp6.facts(Time::default()).mode,
+            Dhcpv6Mode::Auto if facts.routers.is_empty() => mode,
             Dhcpv6Mode::Auto => dhcp6::Mode::Off,
         }
     }
 
-    /// Who is asked for names: whom the user says, else DHCPv6's, else the router's. Never anybody else:
-    /// the names of border routers are known to the line's own resolvers alone.
+    /// Who is asked for names.
     pub(super) fn resolvers(&self, facts: &LineFacts) -> Vec<IpAddr> {
-        let dhcp6 = &self.dhcp6.information().dns;
-        let chosen: Vec<Ipv6Addr> = match (self.resolvers.is_empty(), dhcp6.is_empty()) {
-            (false, _) => self.resolvers.clone(),
-            (true, false) => dhcp6.clone(),
-            (true, true) => facts.rdnss.iter().map(|resolver| resolver.address).collect(),
-        };
-        chosen.into_iter().map(IpAddr::from).collect()
+        self.resolver.choice(&self.dhcp6.information().dns, facts)
     }
 
     /// Carries out what the machines want, and what they say to each other. True if something changed that
@@ -285,7 +279,9 @@ impl Wan {
         while let Some(output) = self.dhcp6.poll(now) {
             changed |= self.dhcp6_says(now, output, frames);
         }
-        changed |= self.step_names(now);
+        let (link_local, source) = (self.link_local(), self.source);
+        let from = |server: Ipv6Addr| if server.is_unicast_link_local() { link_local } else { source };
+        changed |= self.resolver.step(now, &mut self.stack, from);
         while let Some(packet) = self.stack.poll(now) {
             self.send(now, &packet, frames);
         }
@@ -347,58 +343,9 @@ impl Wan {
         }
     }
 
-    fn step_names(&mut self, now: Time) -> bool {
-        let mut changed = false;
-        for (&port, &socket) in &self.sockets {
-            while let Ok(Some((from, payload))) = self.stack.udp_recv(socket) {
-                self.names.hear(now, (IpAddr::V6(*from.ip()), from.port()), port, &payload);
-            }
-        }
-        while let Some(output) = self.names.poll(now) {
-            match output {
-                names::Output::Send { server: IpAddr::V6(server), source_port, payload } => {
-                    self.ask(server, source_port, &payload);
-                }
-                names::Output::Answer { query, result } => {
-                    changed = true;
-                    self.answers.push_back(NameAnswer { query, result });
-                }
-                // IPv4 resolvers are not told to it, connections were declined.
-                names::Output::Send { .. } | names::Output::Stream { .. } | names::Output::Close(_) => {}
-            }
-        }
-        let open: Vec<u16> = self.names.open_ports().collect();
-        let Self { sockets, stack, .. } = self;
-        sockets.retain(|port, &mut socket| {
-            let keep = open.contains(port);
-            if !keep {
-                stack.udp_close(socket);
-            }
-            keep
-        });
-        changed
-    }
-
-    /// Sends a query. One that cannot be sent is one that is not answered: it is asked again.
-    fn ask(&mut self, server: Ipv6Addr, port: u16, payload: &[u8]) {
-        let from = if server.is_unicast_link_local() { self.link_local() } else { self.source };
-        let Some(from) = from else { return };
-        let Ok(socket) = self.stack.udp_open(from, port) else { return };
-        if self.stack.udp_send(socket, SocketAddrV6::new(server, names::PORT, 0, 0), payload).is_ok() {
-            self.sockets.insert(port, socket);
-        } else {
-            self.stack.udp_close(socket);
-        }
-    }
-
-    /// Answers to questions that were asked, one at a time.
-    pub(super) fn next_answer(&mut self) -> Option<NameAnswer> {
-        self.answers.pop_front()
-    }
-
     /// Gives the leases back: the end of the program.
     pub(super) fn release(&mut self, now: Time) {
-        // Leases that were given back before, when the line's router said so, are others.
+        // Leases that were given back before, because the line was another when we started, are others.
         (self.leaving, self.released) = (true, false);
         self.dhcp6.release(now);
     }
@@ -411,7 +358,7 @@ impl Wan {
     /// When to come back.
     pub(super) fn next(&self) -> Option<Time> {
         let machines =
-            [self.neighbours.next(), self.line.next(), self.dhcp6.next(), self.names.next(), self.stack.next()];
+            [self.neighbours.next(), self.line.next(), self.dhcp6.next(), self.resolver.next(), self.stack.next()];
         machines.into_iter().flatten().min()
     }
 }

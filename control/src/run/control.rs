@@ -1,29 +1,40 @@
 //! The control thread: the loop around [`Router`], which survives a panic in it.
 
+#[cfg(test)]
+mod tests;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::Receiver;
 use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::ring;
 use hikyaku_dataplane::ring::xdp::Watch;
 use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::worker::{BurstReport, Handle, Shared};
 
+use super::links;
 use crate::config::Config;
 use crate::notify;
 use crate::router::{LinkFacts, Parts, Router, StateDir, Surroundings};
 use crate::show::Query;
 use crate::stack::Wake;
 
-/// How often punted frames are looked for while nothing else is to be done: an ARP request waits no longer.
-const PATIENCE: Duration = Duration::from_millis(2);
+/// The longest sleep: who asks by the control socket, and who ends us by a signal, waits no longer. A worker that
+/// punts wakes us, and so does a stream's thread.
+const LONGEST_SLEEP: Duration = Duration::from_millis(50);
+/// Between two turns at least, whoever wakes us how often: a storm of frames does not make one of turns.
+const BREATH: Duration = Duration::from_millis(1);
 /// How often carriers are looked at.
 const CARRIERS: Duration = Duration::from_millis(500);
 /// The first pause after a panic, and the longest.
-const PAUSE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+const PAUSE: [Duration; 2] = match cfg!(test) {
+    false => [Duration::from_secs(1), Duration::from_secs(60)],
+    true => [Duration::from_millis(50), Duration::from_millis(150)],
+};
 /// A control thread that ran for so long has recovered.
 const STEADY: Duration = Duration::from_secs(300);
 /// How long the end waits for the server to take leases back.
@@ -44,29 +55,45 @@ pub struct ControlThread {
     pub notify: Option<notify::Config>,
     pub queries: Receiver<Query>,
     pub cores: Vec<usize>,
-    pub bursts: BurstReport,
+    pub bursts: Vec<BurstReport>,
     pub stop: Arc<AtomicBool>,
+    /// Called before each turn.
+    #[cfg(test)]
+    pub before_turn: Option<Box<dyn FnMut(&Router)>>,
+}
+
+/// How a life ended, if not by a panic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// By the operator.
+    Stopped,
+    /// A link is another than before.
+    Relinked,
 }
 
 impl ControlThread {
     /// Until it is told to stop. A panic is logged and the mind made anew, with what was saved and what the
     /// workers know; they forward all the while.
     pub fn run(mut self) {
+        self.shared.listen();
         let mut pause = PAUSE[0];
         while !self.stop.load(Ordering::Relaxed) {
             let started = Instant::now();
-            if catch_unwind(AssertUnwindSafe(|| self.live())).is_ok() {
-                return;
+            match catch_unwind(AssertUnwindSafe(|| self.live())) {
+                Ok(End::Stopped) => return,
+                Ok(End::Relinked) => continue,
+                Err(_) => {}
             }
             if started.elapsed() > STEADY {
                 pause = PAUSE[0];
             }
-            tracing::error!("the control thread panicked; workers go on, it starts over in {} s", pause.as_secs());
+            let seconds = pause.as_secs_f32();
+            tracing::error!("the control thread panicked; workers go on, it starts over in {seconds} s");
             let again = Instant::now() + pause;
             while Instant::now() < again && !self.stop.load(Ordering::Relaxed) {
                 // What is punted meanwhile is nobody's: the queue must not be full of old frames afterwards.
                 while self.shared.punt.pop().is_some() {}
-                std::thread::sleep(Duration::from_millis(50));
+                thread::sleep(LONGEST_SLEEP.min(pause));
             }
             pause = (pause * 2).min(PAUSE[1]);
         }
@@ -77,10 +104,9 @@ impl ControlThread {
     }
 
     /// One life.
-    fn live(&mut self) {
-        let (waker, wakes): (Sender<()>, Receiver<()>) = bounded(1);
-        // A full channel is a thread that is awake already.
-        let wake: Wake = Arc::new(move || _ = waker.try_send(()));
+    fn live(&mut self) -> End {
+        let this = thread::current();
+        let wake: Wake = Arc::new(move || this.unpark());
         let [lan, wan] = self.facts.clone();
         let parts = Parts {
             config: self.config.clone(),
@@ -98,53 +124,77 @@ impl ControlThread {
         };
         let mut carriers = Instant::now();
         while !self.stop.load(Ordering::Relaxed) {
-            if Instant::now() >= carriers {
-                self.look_at_links(&mut router);
-                carriers = Instant::now() + CARRIERS;
+            let began = Instant::now();
+            if began >= carriers {
+                if self.look_at_links(&mut router) {
+                    return End::Relinked;
+                }
+                carriers = began + CARRIERS;
             }
-            self.turn(&mut router);
-            let due = router.next().since(self.now());
-            // Woken early by a stream's thread.
-            let _ = wakes.recv_timeout(due.min(PATIENCE));
+            #[cfg(test)]
+            if let Some(hook) = &mut self.before_turn {
+                hook(&router);
+            }
+            let all_sent = self.turn(&mut router);
+            if all_sent {
+                let due = router.next().since(self.now());
+                thread::park_timeout(due.min(LONGEST_SLEEP));
+            }
+            thread::sleep(BREATH.saturating_sub(began.elapsed()));
         }
         self.say_goodbye(&mut router);
+        End::Stopped
     }
 
-    fn turn(&mut self, router: &mut Router) {
+    /// Whether all that was to be sent is sent: workers take only so much at a time.
+    fn turn(&mut self, router: &mut Router) -> bool {
         for _ in 0..HEARD {
             let Some(message) = self.shared.punt.pop() else { break };
             router.hear(self.now(), &message);
         }
         let totals = || totals(&self.handles);
         router.turn(self.now(), wall(), totals);
-        while let Some(frame) = router.next_frame() {
-            // All of it by one worker, so that it stays in order.
-            if let Err(frame) = self.handles[0].inject.push(frame) {
-                router.put_back(frame);
-                break;
-            }
-        }
         while let Ok(query) = self.queries.try_recv() {
             let surroundings = Surroundings { handles: &self.handles, cores: &self.cores, bursts: &mut self.bursts };
             router.answer(self.shared.clock.now(), query, surroundings);
         }
+        while let Some(frame) = router.next_frame() {
+            // All of it by one worker, so that it stays in order.
+            if let Err(frame) = self.handles[0].inject.push(frame) {
+                router.put_back(frame);
+                return false;
+            }
+        }
+        // Frames that were not heard yet, too, are a reason to come back at once.
+        self.shared.punt.is_empty()
     }
 
-    fn look_at_links(&mut self, router: &mut Router) {
-        self.bursts.refresh();
+    /// True if a link came back as another: then everything that was made of its address is to be made anew.
+    fn look_at_links(&mut self, router: &mut Router) -> bool {
+        self.bursts.iter_mut().for_each(BurstReport::refresh);
         let names = [&self.config.lan.link, &self.config.wan.link];
-        for (watch, name) in self.watches.iter_mut().zip(names) {
-            if let Some(watch) = watch.as_mut().filter(|watch| watch.gone()) {
-                match watch.reopen() {
-                    Ok(info) => tracing::info!("{name}: the interface is back: {info}"),
-                    Err(error) => tracing::debug!("{name}: still gone: {error}"),
+        let mut relinked = false;
+        for (side, watch) in self.watches.iter_mut().enumerate() {
+            let Some(watch) = watch.as_mut().filter(|watch| watch.gone()) else { continue };
+            let name = names[side];
+            let info = match watch.reopen() {
+                Ok(info) => info,
+                Err(error) => {
+                    tracing::debug!("{name}: still gone: {error}");
+                    continue;
                 }
+            };
+            tracing::info!("{name}: the interface is back: {info}");
+            match [links::lan_facts, links::wan_facts][side](&self.config, &info) {
+                Ok(facts) => relinked |= relink(&mut self.facts[side], facts),
+                Err(error) => tracing::error!("{error}; going on with what it was"),
             }
         }
         match ring::carriers(names) {
             Ok([lan, wan]) => router.set_links(self.now(), lan, wan),
             Err(error) => tracing::debug!("interfaces cannot be listed: {error}"),
         }
+        relinked
     }
 
     fn say_goodbye(&mut self, router: &mut Router) {
@@ -152,15 +202,32 @@ impl ControlThread {
         let end = Instant::now() + GOODBYE;
         while !router.is_released() && Instant::now() < end {
             self.turn(router);
-            std::thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(5));
         }
         self.turn(router);
         // The last frame leaves with the workers' next turn.
         let sent = Instant::now() + Duration::from_millis(100);
         while !self.handles[0].inject.is_empty() && Instant::now() < sent {
-            std::thread::sleep(Duration::from_millis(1));
+            thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+/// Takes over what a link is now. Whether that is something else than before.
+fn relink(was: &mut LinkFacts, is: LinkFacts) -> bool {
+    let (old, new) = ((was.mac, was.mtu), (is.mac, is.mtu));
+    if old != new {
+        let name = &is.name;
+        tracing::warn!(
+            "{name}: it was {} with MTU {}, it is {} with MTU {}: starting over",
+            old.0,
+            old.1,
+            new.0,
+            new.1
+        );
+    }
+    *was = is;
+    old != new
 }
 
 /// What all workers counted.

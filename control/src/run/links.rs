@@ -2,7 +2,7 @@
 
 use hikyaku_dataplane::packet::Mac;
 use hikyaku_dataplane::ring::xdp::Watch;
-use hikyaku_dataplane::ring::{self, LinkName, Queue};
+use hikyaku_dataplane::ring::{self, LinkInfo, LinkName, Queue};
 use hikyaku_dataplane::snapshot::LinkId;
 
 use crate::config::Config;
@@ -62,10 +62,7 @@ impl Links {
         for link in [&lan, &wan] {
             tracing::info!("{}", link.info);
         }
-        let facts = [
-            facts(&lan, config.lan.mac, "lan", config.lan.mtu)?,
-            facts(&wan, config.wan.mac, "wan", config.wan.mtu.unwrap_or(crate::memory_router::LINK_MTU))?,
-        ];
+        let facts = [lan_facts(config, &lan.info)?, wan_facts(config, &wan.info)?];
         let workers =
             config.tuning.cores.as_ref().map_or(lan.queues.len().min(wan.queues.len()), |cores| cores.0.len());
         for (link, name) in [(&lan, &names[0]), (&wan, &names[1])] {
@@ -89,8 +86,17 @@ impl Links {
     }
 }
 
-fn facts(link: &ring::Link, mac: Option<Mac>, section: &'static str, mtu: u16) -> Result<LinkFacts, LinksError> {
-    let info = &link.info;
+/// What the LAN link is, by the configuration and as it was opened.
+pub fn lan_facts(config: &Config, info: &LinkInfo) -> Result<LinkFacts, LinksError> {
+    facts(info, config.lan.mac, "lan", config.lan.mtu)
+}
+
+/// The same of the WAN link.
+pub fn wan_facts(config: &Config, info: &LinkInfo) -> Result<LinkFacts, LinksError> {
+    facts(info, config.wan.mac, "wan", config.wan.mtu.unwrap_or(crate::memory_router::LINK_MTU))
+}
+
+fn facts(info: &LinkInfo, mac: Option<Mac>, section: &'static str, mtu: u16) -> Result<LinkFacts, LinksError> {
     let mac = mac.or(info.mac.map(Mac)).ok_or_else(|| LinksError::NoMac(info.name.clone(), section))?;
     let own = info.mtu.map_or(u16::MAX, |mtu| mtu.min(u16::MAX.into()) as u16);
     Ok(LinkFacts { name: info.name.to_string(), mac, mtu: mtu.min(own), mode: info.mode() })

@@ -46,19 +46,20 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     privileges::give_up(account, Keep::links(names))?;
 
     let shared = Shared::new(Snapshot::default());
-    let (report, bursts) = BurstReport::new();
     let cores = config.tuning.cores.as_ref().map(|cores| cores.0.clone()).unwrap_or_default();
     let Links { queues, watches, facts, hosts } = links;
     let mut handles: Vec<Handle> = Vec::new();
+    let mut bursts = Vec::new();
     let mut threads = Vec::new();
     let workers_stop = Arc::new(AtomicBool::new(false));
     for (id, queues) in queues.into_iter().enumerate() {
         let worker = Worker::new(id, queues, &shared, config.tuning.worker());
         handles.push(worker.handle());
-        let thread = worker.spawn(cores.get(id).copied(), workers_stop.clone(), report.recorder());
+        let (report, recorder) = BurstReport::new();
+        bursts.push(report);
+        let thread = worker.spawn(cores.get(id).copied(), workers_stop.clone(), recorder);
         threads.push(thread.context("a worker thread cannot be started")?);
     }
-    drop(bursts);
     let (server, queries) = listener.serve().context("the control socket's thread cannot be started")?;
     tracing::info!(
         "hikyaku {}: {} over {}, {} worker{}",
@@ -79,8 +80,10 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         notify,
         queries,
         cores,
-        bursts: report,
+        bursts,
         stop,
+        #[cfg(test)]
+        before_turn: None,
     };
     control.run();
     drop(server);

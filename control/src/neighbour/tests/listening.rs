@@ -42,7 +42,16 @@ fn rfc3810_6_1_joins_and_leaves_are_reported_twice() {
     let joined = [(4, ALL_ROUTERS), (4, solicited_node(US6))];
     assert_eq!(records(&untimed(outputs)), [joined, joined].concat());
     link.machine.set_addresses(link.now, vec![]);
-    assert_eq!(records(&untimed(link.run(SECOND * 5))), [(3, solicited_node(US6)); 2]);
+    // RFC 4291 2.8: without an IPv6 address it is no router of IPv6 either.
+    let left = [(3, ALL_ROUTERS), (3, solicited_node(US6))];
+    assert_eq!(records(&untimed(link.run(SECOND * 5))), [left, left].concat());
+}
+
+#[test]
+fn a_router_of_ipv4_alone_is_silent_in_ipv6() {
+    let mut link = Link::bare(Config::new(US, true));
+    link.machine.set_addresses(link.now, vec![US4.into()]);
+    assert!(records(&untimed(link.run(SECOND * 5))).is_empty());
 }
 
 #[test]

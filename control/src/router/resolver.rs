@@ -1,0 +1,118 @@
+//! Names asked of the line's resolvers: the machine, its sockets, its answers.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
+
+use hikyaku_dataplane::time::Time;
+
+use crate::line::LineFacts;
+use crate::names::{self, Names, Output, QueryId, RecordType};
+use crate::stack::{Stack, UdpHandle};
+
+/// The end of a question about a name.
+#[derive(Debug)]
+pub(super) struct NameAnswer {
+    pub query: QueryId,
+    pub result: Result<names::Records, names::Failure>,
+}
+
+/// Our stub resolver on the line.
+#[derive(Debug)]
+pub(super) struct Resolver {
+    /// Whom the user says.
+    configured: Vec<Ipv6Addr>,
+    names: Names,
+    /// By port of ours.
+    sockets: HashMap<u16, UdpHandle>,
+    answers: VecDeque<NameAnswer>,
+}
+
+impl Resolver {
+    pub fn new(configured: Vec<Ipv6Addr>) -> Self {
+        Self { configured, names: Names::new(false), sockets: HashMap::new(), answers: VecDeque::new() }
+    }
+
+    /// Who is asked for names: whom the user says, else DHCPv6's (`leased`), else the router's. Never anybody else:
+    /// the names of border routers are known to the line's own resolvers alone.
+    pub fn choice(&self, leased: &[Ipv6Addr], facts: &LineFacts) -> Vec<IpAddr> {
+        let chosen: Vec<Ipv6Addr> = match (self.configured.is_empty(), leased.is_empty()) {
+            (false, _) => self.configured.clone(),
+            (true, false) => leased.to_vec(),
+            (true, true) => facts.rdnss.iter().map(|resolver| resolver.address).collect(),
+        };
+        chosen.into_iter().map(IpAddr::from).collect()
+    }
+
+    /// These are asked from now on.
+    pub fn set_servers(&mut self, now: Time, servers: &[IpAddr]) {
+        self.names.set_servers(now, servers);
+    }
+
+    /// Asks. [`Self::next_answer`] will have the answer.
+    pub fn ask(&mut self, now: Time, name: &str, record_type: RecordType) -> QueryId {
+        self.names.ask(now, name, record_type)
+    }
+
+    /// Carries datagrams between `names` and `stack`. `from` has the address to ask a server from. True if there
+    /// are answers.
+    pub fn step(&mut self, now: Time, stack: &mut Stack, from: impl Fn(Ipv6Addr) -> Option<Ipv6Addr>) -> bool {
+        let mut answered = false;
+        for (&port, &socket) in &self.sockets {
+            while let Ok(Some((from, payload))) = stack.udp_recv(socket) {
+                self.names.hear(now, (IpAddr::V6(*from.ip()), from.port()), port, &payload);
+            }
+        }
+        while let Some(output) = self.names.poll(now) {
+            match output {
+                Output::Send { server: IpAddr::V6(server), source_port, payload } => {
+                    // The one that was there, if any, was of a question that is over.
+                    self.close_unused(stack, |port| port != source_port);
+                    if let Some(from) = from(server) {
+                        self.send(stack, (from, source_port), server, &payload);
+                    }
+                }
+                Output::Answer { query, result } => {
+                    answered = true;
+                    self.answers.push_back(NameAnswer { query, result });
+                }
+                // IPv4 resolvers are not told to it, connections were declined.
+                Output::Send { .. } | Output::Stream { .. } | Output::Close(_) => {}
+            }
+        }
+        let open: Vec<u16> = self.names.open_ports().collect();
+        self.close_unused(stack, |port| open.contains(&port));
+        answered
+    }
+
+    /// Sends a query. One that cannot be sent is one that is not answered: it is asked again, from another port.
+    fn send(&mut self, stack: &mut Stack, (from, port): (Ipv6Addr, u16), server: Ipv6Addr, payload: &[u8]) {
+        let Ok(socket) = stack.udp_open(from, port) else { return };
+        match stack.udp_send(socket, SocketAddrV6::new(server, names::PORT, 0, 0), payload) {
+            Ok(()) => drop(self.sockets.insert(port, socket)),
+            Err(_) => stack.udp_close(socket),
+        }
+    }
+
+    fn close_unused(&mut self, stack: &mut Stack, keep: impl Fn(u16) -> bool) {
+        self.sockets.retain(|&port, &mut socket| {
+            if !keep(port) {
+                stack.udp_close(socket);
+            }
+            keep(port)
+        });
+    }
+
+    /// Answers to questions that were asked, one at a time.
+    pub fn next_answer(&mut self) -> Option<NameAnswer> {
+        self.answers.pop_front()
+    }
+
+    pub fn counts(&self) -> &names::Counts {
+        &self.names.counts
+    }
+
+    /// When to come back.
+    pub fn next(&self) -> Option<Time> {
+        self.names.next()
+    }
+}

@@ -1,0 +1,227 @@
+//! The thread itself, beside a worker on memory rings: what it survives, how it sleeps and how it ends.
+
+use std::net::Ipv4Addr;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use hikyaku_dataplane::packet::Mac;
+use hikyaku_dataplane::ring::memory::{self, MemoryConfig, Wire};
+use hikyaku_dataplane::snapshot::Snapshot;
+use hikyaku_dataplane::worker::{self, Idle, Worker};
+
+use super::*;
+use crate::router::{LAN, WAN};
+use crate::service::State;
+
+const LAN_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+const WAN_MAC: Mac = Mac([2, 0, 0, 0, 0, 2]);
+const ROUTER_MAC: Mac = Mac([2, 0, 0, 0, 9, 1]);
+const HOST_MAC: Mac = Mac([2, 0, 0, 0, 8, 1]);
+const HOST: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 9);
+const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
+
+/// VALE ports have a carrier always, and are not opened here.
+const CONFIG: &str = "[wan]\nlink = 'vale0:wan'\ninterface-id = 'eui64'\nmtu = 1500\n[lan]\nlink = 'vale0:lan'\nipv4 = '192.168.1.1/24'\n\
+                      [service]\nkind = 'ipip'\nbr = '2001:db8:b::1'\nipv4 = '198.51.100.1'\n[tuning]\ntable = 1024\nhuge-pages = false\n";
+
+/// Whatever takes longer is stuck.
+const STUCK: Duration = Duration::from_secs(60);
+
+/// A running router between two wires.
+struct Lab {
+    lan: Wire,
+    wan: Wire,
+    shared: Arc<Shared>,
+    stop: Arc<AtomicBool>,
+    workers_stop: Arc<AtomicBool>,
+    control: Option<JoinHandle<()>>,
+    state: std::path::PathBuf,
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.control.take().map(|thread| thread.join().unwrap());
+        self.workers_stop.store(true, Ordering::Relaxed);
+        let _ = std::fs::remove_dir_all(&self.state);
+    }
+}
+
+impl Lab {
+    fn new(before_turn: impl FnMut(&Router) + Send + 'static) -> Self {
+        let mut links = memory::links(2, 1, MemoryConfig::default()).unwrap().into_iter().flatten();
+        let ((lan_queue, lan), (wan_queue, wan)) = (links.next().unwrap(), links.next().unwrap());
+        let shared = Shared::new(Snapshot::default());
+        let config = worker::Config { idle: Idle::Yield, ..Default::default() };
+        let worker = Worker::new(0, [(LAN, lan_queue), (WAN, wan_queue)], &shared, config);
+        let handles = vec![worker.handle()];
+        let (report, recorder) = BurstReport::new();
+        let workers_stop = Arc::new(AtomicBool::new(false));
+        worker.spawn(None, workers_stop.clone(), recorder).unwrap();
+        let state = std::env::temp_dir().join(format!("hikyaku-control-{}", rand::random::<u64>()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let link = |name: &str, mac| LinkFacts { name: name.into(), mac, mtu: 1500, mode: "memory".into() };
+        let (facts, shared_there) = ([link("lan", LAN_MAC), link("wan", WAN_MAC)], shared.clone());
+        let (stop_there, state_dir) = (stop.clone(), StateDir::open(&state).unwrap());
+        let control = thread::spawn(move || {
+            let thread = ControlThread {
+                config: Arc::new(Config::parse("test.toml", CONFIG).unwrap()),
+                facts,
+                hosts: [false; 2],
+                watches: [None, None],
+                shared: shared_there,
+                handles,
+                state: state_dir,
+                notify: None,
+                queries: crossbeam_channel::never(),
+                cores: Vec::new(),
+                bursts: vec![report],
+                stop: stop_there,
+                before_turn: Some(Box::new(before_turn)),
+            };
+            thread.run();
+        });
+        Self { lan, wan, shared, stop, workers_stop, control: Some(control), state }
+    }
+
+    /// The line's router advertises itself and a prefix; a host asks for ours by ARP.
+    fn come_up(&mut self) {
+        self.until(|lab| {
+            lab.advertise();
+            assert!(lab.lan.deliver(&arp_request()));
+            let snapshot = lab.shared.snapshot.load();
+            let known = snapshot.link(LAN).is_some_and(|lan| lan.neighbours.get(HOST.into()).is_some());
+            known && snapshot.softwires.first().is_some_and(|softwire| softwire.next_hop.is_some())
+        });
+    }
+
+    fn advertise(&mut self) {
+        let mut frame = Vec::new();
+        let body = [
+            &[0; 8][..],
+            &[1, 1],
+            &ROUTER_MAC.0,
+            &[3, 4, 64, 0xc0, 0, 0, 0xff, 0xff, 0, 0, 0xff, 0xff, 0, 0, 0, 0],
+            &"2001:db8:1::".parse::<std::net::Ipv6Addr>().unwrap().octets(),
+        ];
+        let [source, all_nodes] = ["fe80::1", "ff02::1"].map(|a| a.parse::<std::net::Ipv6Addr>().unwrap().octets());
+        etherparse::PacketBuilder::ethernet2(ROUTER_MAC.0, [0x33, 0x33, 0, 0, 0, 1])
+            .ipv6(source, all_nodes, 255)
+            .icmpv6_raw(134, 0, [64, 0, 7, 8])
+            .write(&mut frame, &body.concat())
+            .unwrap();
+        assert!(self.wan.deliver(&frame));
+    }
+
+    /// Looks again and again.
+    #[track_caller]
+    fn until(&mut self, done: impl Fn(&mut Self) -> bool) {
+        let end = Instant::now() + STUCK;
+        while !done(self) {
+            assert!(Instant::now() < end, "stuck");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// A host's packet to the Internet. Whether it comes out of the tunnel's mouth.
+    fn forwards(&mut self) -> bool {
+        let mut frame = Vec::new();
+        etherparse::PacketBuilder::ethernet2(HOST_MAC.0, LAN_MAC.0)
+            .ipv4(HOST.octets(), [203, 0, 113, 5], 64)
+            .udp(4000, 53)
+            .write(&mut frame, b"question")
+            .unwrap();
+        assert!(self.lan.deliver(&frame));
+        let end = Instant::now() + STUCK;
+        while Instant::now() < end {
+            let mut tunnelled = 0;
+            self.wan.collect(|frame| tunnelled += u32::from(frame[20] == 4));
+            if tunnelled > 0 {
+                return true;
+            }
+            thread::yield_now();
+        }
+        false
+    }
+}
+
+fn arp_request() -> Vec<u8> {
+    let head = [8, 6, 0, 1, 8, 0, 6, 4, 0, 1];
+    let addresses = [&HOST_MAC.0[..], &HOST.octets(), &[0; 6], &GATEWAY.octets()];
+    [&[0xff; 6][..], &HOST_MAC.0, &head, &addresses.concat()].concat()
+}
+
+/// The control thread panics again and again. Workers forward on the last snapshot, the pauses grow, and the one that
+/// lives publishes nothing less than what was known.
+#[test]
+fn a_panic_is_survived() {
+    let (told, lives) = mpsc::channel();
+    let panic = Arc::new(AtomicBool::new(false));
+    let asked = panic.clone();
+    let mut lab = Lab::new(move |router| {
+        // Each life's first turn is in a state that no later one is in.
+        if *router.state() == State::LinkDown {
+            let _ = told.send(Instant::now());
+        }
+        assert!(!asked.load(Ordering::Relaxed), "injected");
+    });
+    lab.come_up();
+    assert!(lab.forwards());
+    let before = lab.shared.snapshot.load_full();
+    while lives.try_recv().is_ok() {}
+    panic.store(true, Ordering::Relaxed);
+    let starts: Vec<Instant> = (0..4).map(|_| lives.recv_timeout(STUCK).expect("it starts over")).collect();
+    let pauses: Vec<Duration> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(pauses[0] >= PAUSE[0] * 2 && pauses[1] >= PAUSE[1], "{pauses:?}");
+    assert!(lab.forwards(), "without a control thread");
+    assert!(Arc::ptr_eq(&before, &lab.shared.snapshot.load_full()));
+    panic.store(false, Ordering::Relaxed);
+    let _ = lives.recv_timeout(STUCK).expect("it starts over");
+    assert!(lab.forwards());
+    let held = lab.shared.snapshot.load_full();
+    assert_eq!(held.softwires[0].next_hop, before.softwires[0].next_hop, "nothing is known yet: nothing is published");
+    lab.until(|lab| {
+        lab.advertise();
+        !Arc::ptr_eq(&held, &lab.shared.snapshot.load_full())
+    });
+    let after = lab.shared.snapshot.load_full();
+    let napt = |snapshot: &Snapshot| snapshot.softwires[0].napt.clone().unwrap();
+    assert!(Arc::ptr_eq(&napt(&before), &napt(&after)));
+    assert_eq!(after.softwires[0].next_hop, before.softwires[0].next_hop);
+    assert!(lab.forwards());
+}
+
+/// Nothing to do is no work: turns are as rare as the longest sleep and the machines' timers have them.
+#[test]
+fn an_idle_thread_sleeps() {
+    let (told, turns) = mpsc::channel();
+    let mut lab = Lab::new(move |_| _ = told.send(()));
+    lab.come_up();
+    while turns.try_recv().is_ok() {}
+    let began = Instant::now();
+    thread::sleep(LONGEST_SLEEP * 20);
+    let sleeps = began.elapsed().as_nanos() / LONGEST_SLEEP.as_nanos();
+    let turned = turns.try_iter().count();
+    assert!((turned as u128) < sleeps * 2 + 40, "{turned} turns in the time of {sleeps} sleeps");
+}
+
+/// RFC 8415 18.2.7 is held by the router's tests; here: the thread ends, and soon.
+#[test]
+fn it_ends_when_it_is_told() {
+    let mut lab = Lab::new(|_| ());
+    lab.come_up();
+    lab.stop.store(true, Ordering::Relaxed);
+    lab.until(|lab| lab.control.as_ref().unwrap().is_finished());
+}
+
+/// RFC 2464: what is made of an Ethernet address is made anew with it.
+#[test]
+fn a_link_that_is_another_is_noticed() {
+    let was = LinkFacts { name: "lan".into(), mac: LAN_MAC, mtu: 1500, mode: "native".into() };
+    let mut facts = was.clone();
+    assert!(!relink(&mut facts, LinkFacts { mode: "generic".into(), ..was.clone() }));
+    assert_eq!(facts.mode, "generic");
+    assert!(relink(&mut facts, LinkFacts { mtu: 1400, ..was.clone() }));
+    assert!(relink(&mut facts, LinkFacts { mac: WAN_MAC, mtu: 1400, ..was }));
+    assert_eq!((facts.mac, facts.mtu), (WAN_MAC, 1400));
+}

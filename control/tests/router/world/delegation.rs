@@ -1,0 +1,87 @@
+//! The line's DHCPv6 server: information, and a delegated prefix where there is one.
+
+use std::net::Ipv6Addr;
+
+use dhcproto::v6::{
+    DhcpOption, DhcpOptions, IAPD, IAPrefix, Message, MessageType, OptionCode, Status, StatusCode, UnknownOption,
+};
+use dhcproto::{Decodable, Encodable};
+
+/// Preferred and valid lifetime of a lease; T1 and T2 are a half and four fifths of the first.
+const LIFETIMES: (u32, u32) = (7200, 14400);
+
+/// A server.
+pub struct Server {
+    /// It answers.
+    pub alive: bool,
+    /// The prefix that it delegates.
+    pub prefix: Option<(Ipv6Addr, u8)>,
+    /// Option 23.
+    pub resolvers: Vec<Ipv6Addr>,
+    /// Option 64 (RFC 6334).
+    pub aftr: Option<String>,
+    /// What was asked of it.
+    pub asked: Vec<MessageType>,
+}
+
+impl Server {
+    pub fn new() -> Self {
+        Self { alive: true, prefix: None, resolvers: Vec::new(), aftr: None, asked: Vec::new() }
+    }
+
+    /// The answer to a UDP payload.
+    pub fn answer(&mut self, payload: &[u8]) -> Option<Vec<u8>> {
+        let query = Message::from_bytes(payload).unwrap();
+        self.asked.push(query.msg_type());
+        if !self.alive {
+            return None;
+        }
+        let kind = match query.msg_type() {
+            MessageType::Solicit => {
+                self.prefix?;
+                MessageType::Advertise
+            }
+            _ => MessageType::Reply,
+        };
+        let mut reply = Message::new_with_id(kind, query.xid());
+        let opts = reply.opts_mut();
+        if let Some(client) = query.opts().get(OptionCode::ClientId) {
+            opts.insert(client.clone());
+        }
+        opts.insert(DhcpOption::ServerId(b"\0\x03\0\x01server".to_vec()));
+        if let Some(DhcpOption::IAPD(asked)) = query.opts().get(OptionCode::IAPD) {
+            opts.insert(self.association(asked.id, query.msg_type()));
+        }
+        if !self.resolvers.is_empty() {
+            opts.insert(DhcpOption::DomainNameServers(self.resolvers.clone()));
+        }
+        if let Some(name) = &self.aftr {
+            let labels = name.split('.').flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat());
+            let wire: Vec<u8> = labels.chain([0]).collect();
+            opts.insert(DhcpOption::Unknown(UnknownOption::new(OptionCode::AftrName, wire)));
+        }
+        Some(reply.to_vec().unwrap())
+    }
+
+    fn association(&self, id: u32, asked: MessageType) -> DhcpOption {
+        let mut opts = DhcpOptions::new();
+        match self.prefix {
+            Some((prefix_ip, prefix_len)) if asked != MessageType::Release => {
+                let (preferred_lifetime, valid_lifetime) = LIFETIMES;
+                let opts_of_prefix = DhcpOptions::new();
+                opts.insert(DhcpOption::IAPrefix(IAPrefix {
+                    preferred_lifetime,
+                    valid_lifetime,
+                    prefix_len,
+                    prefix_ip,
+                    opts: opts_of_prefix,
+                }));
+            }
+            _ => opts.insert(DhcpOption::StatusCode(StatusCode {
+                status: if asked == MessageType::Release { Status::Success } else { Status::NoPrefixAvail },
+                msg: String::new(),
+            })),
+        }
+        DhcpOption::IAPD(IAPD { id, t1: LIFETIMES.0 / 2, t2: LIFETIMES.0 / 5 * 4, opts })
+    }
+}

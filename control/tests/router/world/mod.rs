@@ -1,0 +1,283 @@
+//! A line in virtual time: a scripted ISP and a LAN around one [`Router`]. Nothing here is the project's own code:
+//! frames are built and read by etherparse, dhcproto and hickory-proto.
+//!
+//! Later kinds of lines add a [`Host`] behind the ISP's router, or answers to its resolver.
+
+pub mod delegation;
+pub mod isp;
+pub mod lan;
+pub mod resolver;
+pub mod web;
+pub mod wire;
+
+use std::net::Ipv6Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, bounded};
+use hikyaku::config::Config;
+use hikyaku::router::{LAN, LinkFacts, Parts, Router, StateDir, WAN};
+use hikyaku::service::State;
+use hikyaku_dataplane::counters::Counters;
+use hikyaku_dataplane::packet::Mac;
+use hikyaku_dataplane::snapshot::{LinkId, Snapshot, Softwire};
+use hikyaku_dataplane::time::Time;
+use hikyaku_dataplane::verdict::Verdict;
+use hikyaku_dataplane::worker::{Message, Shared};
+
+use isp::Isp;
+use lan::Lan;
+
+/// Our stations.
+pub const LAN_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+/// See [`LAN_MAC`].
+pub const WAN_MAC: Mac = Mac([2, 0, 0, 0, 0, 2]);
+
+/// Seconds since 1970 at the start.
+const WALL: u64 = 1_700_000_000;
+
+/// More turns than this at one moment are a router that runs in a circle.
+const MOST_TURNS: u32 = 200;
+
+/// `[wan]` and `[lan]` of every test; `[service]` follows.
+const LINKS: &str = "[wan]\nlink = 'netmap:wan0'\ninterface-id = 'eui64'\n[lan]\nlink = 'netmap:lan0'\nipv4 = '192.168.1.1/24'\n\
+                     [lan.dhcpv4]\npool = '192.168.1.100-192.168.1.200'\n[tuning]\ntable = 1024\nhuge-pages = false\n";
+
+/// Someone behind the ISP's router.
+pub trait Host {
+    /// Where packets to it go.
+    fn address(&self) -> Ipv6Addr;
+    /// An IPv6 packet came.
+    fn hear(&mut self, now: Time, packet: &[u8]);
+    /// The next IPv6 packet to send.
+    fn poll(&mut self, now: Time) -> Option<Vec<u8>>;
+    /// When to poll if nothing happens.
+    fn next(&self) -> Option<Time> {
+        None
+    }
+}
+
+/// Everything.
+pub struct World {
+    pub now: Time,
+    pub router: Router,
+    pub shared: Arc<Shared>,
+    pub isp: Isp,
+    pub lan: Lan,
+    /// What workers counted.
+    pub counters: Counters,
+    /// The states the line has been in, in order.
+    pub states: Vec<State>,
+    /// The snapshots that were published, in order.
+    pub snapshots: Vec<Arc<Snapshot>>,
+    /// Frames that the router sent.
+    pub sent: u64,
+    /// Turns of the router.
+    pub turns: u64,
+    /// Woken by a thread of the router's.
+    woken: Receiver<()>,
+    config: Arc<Config>,
+    state_dir: PathBuf,
+    started: Time,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.state_dir);
+    }
+}
+
+impl World {
+    /// A router that is plugged in at this moment. `service`: its configuration, `[service]` first.
+    pub fn new(service: &str) -> Self {
+        let config = Arc::new(Config::parse("test.toml", &format!("{LINKS}{service}")).unwrap());
+        let state_dir = std::env::temp_dir().join(format!("hikyaku-router-{}", rand::random::<u64>()));
+        let shared = Shared::new(Snapshot::default());
+        let now = Time(1_000_000_000);
+        let (router, woken) = start(&config, &state_dir, &shared, now, WALL);
+        let mut world = Self {
+            now,
+            router,
+            isp: Isp::new(now),
+            lan: Lan::new(),
+            counters: Counters::default(),
+            states: Vec::new(),
+            snapshots: vec![shared.snapshot.load_full()],
+            shared,
+            sent: 0,
+            turns: 0,
+            woken,
+            config,
+            state_dir,
+            started: now,
+        };
+        world.router.set_links(now, true, true);
+        world
+    }
+
+    /// The program, or its control thread only (`shared` lives on), starts over.
+    pub fn restart(&mut self, whole_program: bool) {
+        if whole_program {
+            self.shared = Shared::new(Snapshot::default());
+            self.snapshots = vec![self.shared.snapshot.load_full()];
+        }
+        let wall = self.wall();
+        (self.router, self.woken) = start(&self.config, &self.state_dir, &self.shared, self.now, wall);
+        self.router.set_links(self.now, true, true);
+        self.states.clear();
+    }
+
+    fn wall(&self) -> u64 {
+        WALL + self.now.since(self.started).as_secs()
+    }
+
+    /// Lets `time` pass.
+    pub fn pass(&mut self, time: Duration) {
+        self.pass_until(time, |_| false);
+    }
+
+    /// Lets time pass until `done`, for `most` at most. Whether it came to that.
+    pub fn pass_until(&mut self, most: Duration, done: impl Fn(&Self) -> bool) -> bool {
+        let end = self.now + most;
+        loop {
+            self.settle();
+            if done(self) {
+                return true;
+            }
+            let next = [Some(self.router.next()), self.isp.next(), self.lan.next()].into_iter().flatten().min();
+            match next.map(|next| next.max(self.now)) {
+                Some(next) if next <= end => self.now = next,
+                _ => {
+                    self.now = end;
+                    self.settle();
+                    return done(self);
+                }
+            }
+        }
+    }
+
+    /// As [`Self::pass_until`], for as long as a thread of the router's works: time passes as on the wall.
+    pub fn pass_with_threads(&mut self, most: Duration, done: impl Fn(&Self) -> bool) -> bool {
+        let end = self.now + most;
+        while self.now < end {
+            let moment = Duration::from_millis(5);
+            if self.pass_until(moment, &done) {
+                return true;
+            }
+            let _ = self.woken.recv_timeout(moment);
+        }
+        false
+    }
+
+    /// Panics, with the states so far, if the line does not carry within `most`.
+    pub fn carries_within(&mut self, most: Duration) {
+        let carries = self.pass_until(most, |world| matches!(world.router.state(), State::Carrying { .. }));
+        assert!(carries, "{:?}", self.states);
+    }
+
+    /// All that happens at this moment.
+    fn settle(&mut self) {
+        for _ in 0..MOST_TURNS {
+            let wall = self.wall();
+            self.router.turn(self.now, wall, || self.counters.totals());
+            self.turns += 1;
+            self.note();
+            let mut quiet = true;
+            while let Some(message) = self.router.next_frame() {
+                quiet = false;
+                self.sent += 1;
+                match message.link {
+                    WAN => self.isp.hear(self.now, message.frame()),
+                    LAN => self.lan.hear(self.now, message.frame()),
+                    other => panic!("a frame for {other:?}"),
+                }
+            }
+            while let Some(frame) = self.isp.poll(self.now) {
+                quiet = false;
+                self.hear(WAN, &frame);
+            }
+            while let Some(frame) = self.lan.poll(self.now) {
+                quiet = false;
+                self.hear(LAN, &frame);
+            }
+            if quiet && self.router.next() > self.now {
+                return;
+            }
+        }
+        panic!("the router turns in a circle: {:?}", self.router.state());
+    }
+
+    fn note(&mut self) {
+        if self.states.last() != Some(self.router.state()) {
+            self.states.push(self.router.state().clone());
+        }
+        let snapshot = self.shared.snapshot.load_full();
+        if !Arc::ptr_eq(&snapshot, self.snapshots.last().unwrap()) {
+            self.snapshots.push(snapshot);
+        }
+    }
+
+    /// A frame is punted.
+    pub fn hear(&mut self, link: LinkId, frame: &[u8]) {
+        self.router.hear(self.now, &Message::new(link, frame).unwrap());
+    }
+
+    /// A packet that a worker cannot send, for want of an Ethernet address.
+    pub fn hear_unresolved(&mut self, link: LinkId, frame: &[u8]) {
+        let mut message = Message::new(link, frame).unwrap();
+        message.unresolved = true;
+        self.router.hear(self.now, &message);
+    }
+
+    /// So many packets leave for the border router, and so many come back, each second.
+    pub fn traffic(&mut self, seconds: u64, out: u64, back: u64) {
+        for _ in 0..seconds {
+            self.counters.end(Verdict::Outbound, out);
+            self.counters.end(Verdict::Inbound, back);
+            self.pass(Duration::from_secs(1));
+        }
+    }
+
+    /// The newest snapshot.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.shared.snapshot.load_full()
+    }
+
+    /// The tunnel in it.
+    pub fn softwire(&self) -> Softwire {
+        self.snapshot().softwires.first().expect("a softwire").clone()
+    }
+
+    /// Names of the states so far, without their particulars.
+    pub fn state_names(&self) -> Vec<String> {
+        self.states.iter().map(name_of).collect()
+    }
+}
+
+/// A state's name in JSON.
+pub fn name_of(state: &State) -> String {
+    serde_json::to_value(state).unwrap()["state"].as_str().unwrap().to_string()
+}
+
+fn start(
+    config: &Arc<Config>,
+    state_dir: &std::path::Path,
+    shared: &Arc<Shared>,
+    now: Time,
+    wall: u64,
+) -> (Router, Receiver<()>) {
+    let link = |name: &str, mac| LinkFacts { name: name.into(), mac, mtu: 1500, mode: "bytes".into() };
+    let (waker, woken) = bounded(1);
+    let parts = Parts {
+        config: config.clone(),
+        lan: link("lan0", LAN_MAC),
+        wan: link("wan0", WAN_MAC),
+        hosts: [false; 2],
+        shared: shared.clone(),
+        state: StateDir::open(state_dir).unwrap(),
+        notify: config.service.notification.clone(),
+        wake: Arc::new(move || _ = waker.try_send(())),
+    };
+    (Router::new(parts, now, wall).unwrap(), woken)
+}
