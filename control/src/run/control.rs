@@ -59,8 +59,12 @@ pub struct ControlThread {
     pub stop: Arc<AtomicBool>,
     /// Called before each turn.
     #[cfg(test)]
-    pub before_turn: Option<Box<dyn FnMut(&Router)>>,
+    pub before_turn: Option<Hook>,
 }
+
+/// For tests: sees the router, and may panic.
+#[cfg(test)]
+pub type Hook = Box<dyn FnMut(&Router)>;
 
 /// How a life ended, if not by a panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

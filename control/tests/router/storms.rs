@@ -63,7 +63,7 @@ fn arp_from_everybody() {
     let mut world = carrying();
     let before = world.softwire();
     let sent = storm(&mut world, LAN, |n| {
-        let sender = Ipv4Addr::from_bits(0xc0a8_0100 | n % 256);
+        let sender = Ipv4Addr::from_bits(0xc0a8_0100 | (n % 256));
         wire::arp(true, station(n), sender, Mac::BROADCAST, [192, 168, 1, 1].into())
     });
     assert!(sent < 3000, "{sent} frames for {STORM}");

@@ -41,7 +41,9 @@ struct Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        self.control.take().map(|thread| thread.join().unwrap());
+        if let Some(thread) = self.control.take() {
+            thread.join().unwrap();
+        }
         self.workers_stop.store(true, Ordering::Relaxed);
         let _ = std::fs::remove_dir_all(&self.state);
     }
