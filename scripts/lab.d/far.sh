@@ -2,7 +2,16 @@
 # The far end: two AFTRs and a border router of test code, an AFTR of the kernel's, the Internet. Sourced.
 
 readonly AFTR1=2001:db8:ffff::1 AFTR2=2001:db8:ffff::2 KERNEL_AFTR=2001:db8:ffff::3 BR=2001:db8:ffff::4
+# Endpoints of the services on the market: all are AFTR or border router of ours.
+readonly TRANSIX="2404:8e00::feed:100 2404:8e00::feed:101 2404:8e01::feed:100 2404:8e01::feed:101"
+# shellcheck disable=SC2034 # tests
+readonly BR_V6PLUS=2404:9200:225:100::64 BR_BIGLOBE_EAST=2001:260:700:1::1:275 BR_BIGLOBE_WEST=2001:260:700:1::1:276
+readonly BR_OCN=2001:380:a120::9
+readonly AFTRS="$AFTR1 $AFTR2 $TRANSIX" BRS="$BR $BR_V6PLUS $BR_BIGLOBE_EAST $BR_BIGLOBE_WEST $BR_OCN"
 readonly FIXED=203.0.113.5
+# Many servers at once (scripts/lab.d/many).
+# shellcheck disable=SC2034 # tests
+readonly SERVERS=198.51.100.100-198.51.100.149
 # What the notification server knows the customer by; every character that must not go into a URL as it is.
 # shellcheck disable=SC2034 # router.sh
 readonly CUSTOMER='user@example' PASSWORD='p&ss=w+rd% /#ü'
@@ -13,14 +22,16 @@ build_far() {
     ip -n aftr addr add 198.51.100.1/24 dev x0
     ip -n aftr route add default via 2001:db8:a::1
     local address
-    for address in "$AFTR1" "$AFTR2" "$BR"; do ip -n aftr addr add "$address/128" dev lo; done
+    for address in $AFTRS $BRS; do ip -n aftr addr add "$address/128" dev lo; done
     # Tunnel packets are our program's, which reads beside the kernel: the kernel knows no protocol 4 and
     # would say so. Customers of the AFTR, each with a /16 of its own by then, leave with its address.
-    on aftr nft -f - <<'N'
+    local all="$AFTRS $BRS"
+    on aftr nft -f - <<N
 table ip6 far {
     set used { type ipv6_addr; flags dynamic, timeout; timeout 2s; }
+    set ends { type ipv6_addr; elements = { ${all// /, } } }
     chain look { type filter hook prerouting priority raw; ip6 nexthdr 4 update @used { ip6 daddr }; }
-    chain input { type filter hook input priority 0; ip6 daddr 2001:db8:ffff::/48 ip6 nexthdr { 4, 44 } drop; }
+    chain input { type filter hook input priority 0; ip6 daddr @ends ip6 nexthdr { 4, 44 } drop; }
 }
 table ip far {
     chain out { type nat hook postrouting priority srcnat; ip saddr 100.64.0.0/10 oifname "x0" masquerade; }
@@ -32,20 +43,28 @@ N
 
 start_aftr() {
     rm -f "$LAB/aftr.sock"
-    spawn aftr aftr "$LAB_PROGRAM" aftr --address "$AFTR1,$AFTR2" --border-router "$BR" --control "$LAB/aftr.sock"
+    spawn aftr aftr "$LAB_PROGRAM" aftr --address "${AFTRS// /,}" --border-router "${BRS// /,}" \
+        --control "$LAB/aftr.sock"
     within 10 "the AFTR answers" tell status
-    on aftr sysctl -qw net.ipv6.conf.softwires.disable_ipv6=1
+    # From one customer to another is there and back: nothing that anybody should be told.
+    on aftr sysctl -qw net.ipv6.conf.softwires.disable_ipv6=1 net.ipv4.conf.softwires.send_redirects=0 \
+        net.ipv4.conf.all.send_redirects=0
     ip -n aftr addr add 192.0.0.1/32 dev softwires
-    ip -n aftr link set softwires up mtu 1460
-    ip -n aftr route add 100.64.0.0/10 dev softwires
-    ip -n aftr route add 203.0.113.0/24 dev softwires
+    ip -n aftr link set softwires up mtu 1460 txqueuelen 5000
+    local network
+    for network in 100.64.0.0/10 203.0.113.0/24 $SHARED_NETWORKS; do ip -n aftr route add "$network" dev softwires; done
 }
 
 # tell WORD... A command to the AFTR; "tell help" names them.
 tell() { "$LAB_PROGRAM" tell "$LAB/aftr.sock" "$@"; }
 
-# count NAME. A counter of the AFTR's.
+# count NAME. A counter of the AFTR's and border router's.
 count() { tell status | sed -n "s/^$1 //p"; }
+
+# nothing_refused. What the border router did not like since it was started; fails the test if there is anything.
+nothing_refused() {
+    (($(count refused) == 0)) || fail "the border router refused $(count refused), the last: $(tell status | sed -n 's/^last-refused //p')"
+}
 
 # Far and near end of the packet that came last from the line.
 far_end() { tell status | sed -n 's/^last \([^ ]*\) .*/\1/p'; }
@@ -66,10 +85,22 @@ kernel_aftr() {
         ip -n inet route replace "$2" via 198.51.100.1
 }
 
+# kernel_ce CE IPV4. The same as a customer in the router's place, which has the IPv4 address behind it.
+kernel_ce() {
+    on router sysctl -qw net.ipv6.conf.all.seg6_enabled=1 net.ipv6.conf.wan.seg6_enabled=1 2>/dev/null &&
+        ip -n router -6 route replace "$1/128" encap seg6local action End.DX4 nh4 "$2" dev lan &&
+        ip -n router sr tunsrc set "$1" &&
+        ip -n router route replace "$2" dev lan &&
+        ip -n router route replace default encap seg6 mode encap.red segs "$BR" dev wan
+}
+
 build_internet() {
+    local number
     ip -n inet addr add "$INTERNET/24" dev e0
     ip -n inet addr add "$INTERNET_DNS/24" dev e0
     ip -n inet addr add "$INTERNET6/64" dev e0 nodad
+    ip -n inet addr add "$PROVISION6/64" dev e0 nodad
+    for number in {100..149}; do ip -n inet addr add "198.51.100.$number/24" dev e0; done
     ip -n inet route add default via 198.51.100.1
     ip -n inet -6 route add default via 2001:db8:99::1
 
@@ -102,7 +133,10 @@ U
     notify_server ok
     NOTIFY_USER=$CUSTOMER NOTIFY_PASSWORD=$PASSWORD spawn notify inet python3 -u scripts/lab.d/notify-server \
         "$INTERNET6" "$LAB" "$FIXED"
-    within 10 "the Internet's servers listen" listening 80 443 5201 53
+    spawn provision inet python3 -u scripts/lab.d/provision-server "$PROVISION6" "$LAB"
+    # 240 connections to each port of a server are what the smallest port set allows.
+    spawn many inet python3 -u scripts/lab.d/many serve 7001-7008
+    within 15 "the Internet's servers listen" listening 80 443 5201 53 7008
 }
 
 listening() {
@@ -110,13 +144,19 @@ listening() {
     for port in "$@"; do on inet sh -c "ss -Hlntu 'sport = :$port' | grep -q ." || return 1; done
 }
 
-# An authority of the lab's own, and what it says of update.isp.example.
+# An authority of the lab's own, and what it says of update.isp.example and of the provisioning server.
 certificates() {
     local key=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2)
     openssl req -x509 "${key[@]}" -subj "/CN=hikyaku lab" -keyout "$LAB/ca.key" -out "$LAB/ca.pem" 2>/dev/null
-    openssl req -x509 "${key[@]}" -subj "/CN=update.isp.example" -CA "$LAB/ca.pem" -CAkey "$LAB/ca.key" \
-        -addext subjectAltName=DNS:update.isp.example -addext basicConstraints=critical,CA:FALSE \
-        -keyout "$LAB/server.key" -out "$LAB/server.pem" 2>/dev/null
+    certificate update.isp.example "$LAB/server"
+    certificate "$PROVISION_NAME" "$LAB/provision"
+}
+
+# certificate NAME FILE
+certificate() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj "/CN=$1" \
+        -CA "$LAB/ca.pem" -CAkey "$LAB/ca.key" -addext "subjectAltName=DNS:$1" -addext basicConstraints=critical,CA:FALSE \
+        -keyout "$2.key" -out "$2.pem" 2>/dev/null
 }
 
 # notify_server MOOD. ok: as the service does; 400, 500: that; NG: 200 and that body; silence: no answer.
@@ -128,7 +168,10 @@ notified_times() { notified | wc -l; }
 notified_at_least() { (($(notified_times) >= $1)); }
 
 # told CONDITION. Whether the last request was so: an expression of Python's over its fields.
-told() {
-    notified | tail -n 1 | python3 -c 'import json, sys
+told() { notified | holds "$1"; }
+
+# holds CONDITION. The same of the last line of JSON.
+holds() {
+    tail -n 1 | python3 -c 'import json, sys
 exit(not eval(sys.argv[1], {}, json.loads(sys.stdin.read())))' "$1"
 }

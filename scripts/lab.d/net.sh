@@ -3,14 +3,14 @@
 #
 #   h1 --+
 #        switch -- lan [router] wan -- onu -- i0 [isp] i1 -- a0 [aftr] x0 -- e0 [inet]
-#   h2 --+
+#   h2 --+                                                +- peer
 #
 # switch and onu are bridges: a cable is cut at their ports, and the ISP notices nothing.
 
 # shellcheck disable=SC2034 # host.sh and others
 readonly INTERNET=198.51.100.2 INTERNET_DNS=198.51.100.53
 # shellcheck disable=SC2034 # far.sh
-readonly INTERNET6=2001:db8:99::2
+readonly INTERNET6=2001:db8:99::2 PROVISION6=2001:db8:99::3 PROVISION_NAME=prov.isp.example
 
 build_net() {
     # Nothing here asks the world for a name, or waits for it.
@@ -21,7 +21,7 @@ build_net() {
     mkdir -p /run/netns
     mount -t tmpfs tmpfs /run/netns
     local ns
-    for ns in h1 h2 switch router onu isp aftr inet; do
+    for ns in h1 h2 switch router onu isp aftr inet peer; do
         ip netns add "$ns"
         ip -n "$ns" link set lo up
         on "$ns" sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 \
@@ -39,6 +39,7 @@ build_net() {
     link h2 eth0 switch h2
     link isp i1 aftr a0
     link aftr x0 inet e0
+    link isp i2 peer p0
     bridge switch gate h1 h2
     bridge onu line isp
 }

@@ -29,24 +29,12 @@ state-dir = "$ROUTER/state"
 [log]
 level = "debug"
 
+[tuning]
+idle = "sleep"
+
 [service]
 C
-    if [[ $1 == dslite ]]; then
-        printf 'kind = "dslite"\n'
-        return
-    fi
-    cat <<C
-kind = "ipip"
-br = "$BR"
-ipv4 = "$FIXED"
-ce = "::feed"
-
-[service.notification]
-dialect = "${NOTIFY_DIALECT:-transix-fixed}"
-url = "${NOTIFY_URL:-http://update.isp.example/request}"
-credentials-file = "$ROUTER/credentials.toml"
-ca-file = "${NOTIFY_CA:-$LAB/ca.pem}"
-C
+    service_conf "$1"
 }
 
 # router_start SERVICE. Does not wait.

@@ -3,6 +3,8 @@
 
 # capture_start SERVICE. Both sides of the router, from their other ends.
 capture_start() {
+    : >"$LAB/tcpdump-wan.log"
+    : >"$LAB/tcpdump-lan.log"
     spawn "tcpdump-wan" isp tcpdump -i i0 -B 65536 --immediate-mode -U -w "$LAB/$1-wan.pcap"
     spawn "tcpdump-lan" switch tcpdump -i gate -B 65536 --immediate-mode -U -w "$LAB/$1-lan.pcap"
     within 10 "captures run" capturing
@@ -14,6 +16,9 @@ capture_stop() {
     stop tcpdump-wan INT
     stop tcpdump-lan INT
 }
+
+# The same whether there are any or not.
+stop_captures() { capture_stop 2>/dev/null || true; }
 
 # shark FILE FILTER. The frames that match, one line each. Checksums are checked, streams and fragments taken as they
 # come, payload of files and iperf3 not looked into.
@@ -89,4 +94,14 @@ judge_neighbours() {
     none "$1" "neighbour discovery with another hop limit than 255 (RFC 4861 7.1)" "$ours && ipv6.hlim != 255"
     some "$1" "an address that was looked for before it was used (RFC 4862 5.4.2)" \
         "eth.src == $2 && icmpv6.type == 135 && ipv6.src == ::"
+}
+
+# judge_inner FILE MAC IPV4 [OFFSET LENGTH PSID]. Inner sources are this address only, and ports and ICMP identifiers of
+# the set; all packets are looked at, and there must be some.
+judge_inner() {
+    local file=$1 ours="eth.src == $2 && ipv6.nxt == 4 && !icmpv6" judgement
+    judgement=$(tshark -n -r "$file" -Y "$ours" -T fields -E separator=, -E occurrence=f \
+        -e frame.number -e ip.src -e tcp.srcport -e udp.srcport -e icmp.ident -e icmp.type 2>"$LAB/tshark.log" |
+        python3 scripts/lab.d/judge-ports "${@:3}") || fail "$(basename "$file"): $judgement"
+    note "$judgement"
 }

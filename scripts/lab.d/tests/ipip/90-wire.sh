@@ -7,7 +7,7 @@ capture_stop
 wan=$LAB/ipip-wan.pcap lan=$LAB/ipip-lan.pcap
 judge_frames "$wan" "$mac_wan"
 judge_frames "$lan" "$mac_lan"
-judge_tunnel "$wan" "$mac_wan" "$BR" "2001:db8:0:1::feed 2001:db8:0:2::feed"
+judge_tunnel "$wan" "$mac_wan" "$BR" "2001:db8:3012:3400::feed 2001:db8:3056:7800::feed"
 judge_neighbours "$wan" "$mac_wan"
 none "$wan" "an inner source that is not the fixed address" \
     "eth.src == $mac_wan && ipv6.nxt == 4 && !icmpv6 && !icmp && ip.src != $FIXED"
