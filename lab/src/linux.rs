@@ -17,6 +17,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::ioctl::{Setter, ioctl};
+use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketType, recv, sendto, socket};
 
 use crate::aftr::{Aftr, Output};
@@ -27,6 +28,9 @@ const BUFFER: usize = 65536;
 
 /// Packets taken from one socket before the others are looked at.
 const TURN: usize = 64;
+
+/// Bytes kept of what the line sent, with the kernel's own for each packet.
+const RECEIVE: usize = 16 << 20;
 
 /// The longest command: some rules of MAP.
 const LINE: u64 = 4096;
@@ -93,8 +97,11 @@ impl Sockets {
         // IPPROTO_RAW: whole packets are written, header included.
         let to_line = socket(AddressFamily::INET6, SocketType::RAW, protocol(255));
         let control_at = UnixListener::bind(control);
+        let from_line = from_line.map_err(|e| named("a packet socket", e.into()))?;
+        // What comes while a loaded machine does other things is to wait.
+        set_socket_recv_buffer_size_force(&from_line, RECEIVE).map_err(|e| named("its buffer", e.into()))?;
         Ok(Self {
-            from_line: from_line.map_err(|e| named("a packet socket", e.into()))?,
+            from_line,
             to_line: to_line.map_err(|e| named("a raw IPv6 socket", e.into()))?,
             inner: open_tun(tun).map_err(|e| named(&format!("the TUN device {tun}"), e))?,
             control: control_at.map_err(|e| named(&control.display().to_string(), e))?,

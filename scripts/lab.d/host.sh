@@ -101,3 +101,10 @@ traceroutes() {
         ! grep -q '\*' <<<"$hops" || fail "traceroute $kind: a hop is silent"
     done
 }
+
+# many VERB COUNT TARGET... Many connections or datagrams of h1's (scripts/lab.d/many); what came of them is in
+# $LAB/many.json.
+many() {
+    on h1 timeout 120 python3 scripts/lab.d/many "$@" >"$LAB/many.json" || fail "$*: the client did not end well"
+    note "$*: $(cut -c 1-300 "$LAB/many.json")"
+}

@@ -36,3 +36,42 @@ json_order() {
     printf '{"enabler_name":"Lab","service_name":"lab service","ttl":%s,"token":"%s","order":["%s"],%s}' \
         "${PROVISION_TTL:-86400}" lab-token "$1" "$2"
 }
+
+# chosen TECHNOLOGY. Status must say that auto took it, and give a reason for each step.
+chosen() {
+    show status --json >"$LAB/status.json"
+    python3 scripts/lab.d/judge-choice "$1" <"$LAB/status.json" || fail "status does not say that $1 was chosen, and why: $(cut -c 1-400 "$LAB/status.json")"
+}
+
+# says TEXT. Status has this (grep) to say, sooner or later.
+says() { within 45 "status says $1" said "$1"; }
+said() { { show status && show status --json; } | grep -qi -- "$1"; }
+
+# bad_server MOOD [URL [JSON]]. A router that was never here finds a provisioning server in that mood, and nothing else.
+bad_server() {
+    provided pd nothing "$(discovery "${2:-}")"
+    provision "$1" "${3:-$(json_dslite "$AFTR1")}"
+    afresh auto
+    within 20 "the record is asked for" asked_at_all
+    no_ping "$INTERNET" || fail "packets pass, and nobody said how"
+}
+
+asked_at_all() { (($(asked "$DISCOVERY" TXT) > 0)); }
+
+# kept_through MOOD. With a good answer known, the router starts again while the server is in that mood.
+kept_through() {
+    if ! is_good_answer_known; then
+        provided pd nothing "$(discovery)"
+        provision ok "$(json_dslite "$AFTR1")"
+        comes_up auto
+    fi
+    stop router
+    : >"$LAB/provision.requests"
+    provision "$1"
+    router_start auto
+    within 30 "the Internet answers by what was said before" internet
+    within 20 "the server was asked all the same" provisioned_at_least 1
+    for_seconds 2 "the Internet answers" internet
+}
+
+is_good_answer_known() { running router && internet; }

@@ -55,6 +55,14 @@ has_no_xdp() { ! has_xdp "$1"; }
 
 show() { on router "$HIKYAKU" show --socket "$ROUTER/control.sock" "$@"; }
 
+# drops [REASON]. Packets that the router dropped, for that reason or for any.
+drops() {
+    show counters --json | python3 -c 'import json, sys
+verdicts = json.load(sys.stdin)["verdicts"]
+went_on = {"outbound", "inbound", "hairpin", "reassembled", "punted", "host", "from-host"}
+print(verdicts[sys.argv[1]] if len(sys.argv) > 1 else sum(n for name, n in verdicts.items() if name not in went_on))' "$@"
+}
+
 # notify_afresh MOOD. The router from its start, unknown to the border router, with a server in that mood.
 # NOTIFY_DIALECT, NOTIFY_URL and NOTIFY_CA change whom it tells.
 notify_afresh() {

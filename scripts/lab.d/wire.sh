@@ -38,6 +38,19 @@ none() {
     fail "$(basename "$1"): $(wc -l <<<"$found") frames: $2"
 }
 
+# none_of FILE WHAT FILTER [WHAT FILTER]... The same of each, and the file is read once where all is well.
+none_of() {
+    local file=$1 filters=() pair
+    shift
+    for ((pair = 2; pair <= $#; pair += 2)); do filters+=("(${!pair})"); done
+    [[ -n $(shark "$file" "$(either "${filters[@]}")") ]] || return 0
+    while (($#)); do
+        none "$file" "$1" "$2"
+        shift 2
+    done
+    fail "$(basename "$file"): frames that one filter finds and none of its parts"
+}
+
 # some FILE WHAT FILTER. At least one frame must.
 some() {
     local found
@@ -49,14 +62,15 @@ some() {
 judge_frames() {
     local file=$1 ours="eth.src == $2"
     some "$file" "from the router at all" "$ours"
-    none "$file" "malformed" "$ours && _ws.malformed"
-    # Not of what ICMP errors quote: that is cut short, and may have been bad when it came.
-    none "$file" "bad checksums of ICMPv6" "$ours && icmpv6.checksum.status == \"Bad\""
-    none "$file" "bad checksums of IPv4 or ICMP" "$ours && !icmpv6 &&
-        (ip.checksum.status#1 == \"Bad\" || icmp.checksum.status#1 == \"Bad\")"
-    # 0xffff is 0 written otherwise, and what Linux hosts write in TCP too.
-    none "$file" "bad checksums of TCP or UDP" "$ours && !icmp && !icmpv6 &&
-        ((tcp.checksum.status == \"Bad\" && tcp.checksum != 0xffff) || udp.checksum.status == \"Bad\")"
+    # Not of what ICMP errors quote: that is cut short, and may have been bad when it came. A TCP checksum of 0xffff is
+    # 0 written otherwise, and what Linux hosts write too.
+    none_of "$file" \
+        "malformed" "$ours && _ws.malformed" \
+        "bad checksums of ICMPv6" "$ours && icmpv6.checksum.status == \"Bad\"" \
+        "bad checksums of IPv4 or ICMP" "$ours && !icmpv6 &&
+            (ip.checksum.status#1 == \"Bad\" || icmp.checksum.status#1 == \"Bad\")" \
+        "bad checksums of TCP or UDP" "$ours && !icmp && !icmpv6 &&
+            ((tcp.checksum.status == \"Bad\" && tcp.checksum != 0xffff) || udp.checksum.status == \"Bad\")"
 }
 
 # judge_tunnel FILE MAC FARS NEARS. The outer header of every tunnel packet of the router's; FARS are addresses,
@@ -69,15 +83,16 @@ judge_tunnel() {
     for far in $3; do fars+=("ipv6.dst == $far"); done
     for near in $4; do nears+=("ipv6.src == $near"); done
     some "$file" "IPv4 in IPv6" "$tunnel"
-    none "$file" "outer hop limit is not 64" "($tunnel || $fragment) && ipv6.hlim != 64"
-    none "$file" "outer traffic class is not 0" "($tunnel || $fragment) && ipv6.tclass != 0"
-    none "$file" "no flow label (RFC 6437 3)" "$tunnel && ipv6.flow == 0"
-    none "$file" "tunnel encapsulation limit (RFC 2473 4.1.1)" "eth.src == $2 && ipv6.nxt == 60"
-    none "$file" "to no address of the far end's" "($tunnel || $fragment) && !($(either "${fars[@]}"))"
-    none "$file" "from no address of the line's" "($tunnel || $fragment) && !($(either "${nears[@]}"))"
-    none "$file" "longer than the line takes" "eth.src == $2 && frame.len > 1514"
-    none "$file" "the inner TTL is zero" "$tunnel && ip.ttl == 0"
-    none "$file" "IPv4 outside the tunnel" "eth.src == $2 && eth.type == 0x0800"
+    none_of "$file" \
+        "outer hop limit is not 64" "($tunnel || $fragment) && ipv6.hlim != 64" \
+        "outer traffic class is not 0" "($tunnel || $fragment) && ipv6.tclass != 0" \
+        "no flow label (RFC 6437 3)" "$tunnel && ipv6.flow == 0" \
+        "tunnel encapsulation limit (RFC 2473 4.1.1)" "eth.src == $2 && ipv6.nxt == 60" \
+        "to no address of the far end's" "($tunnel || $fragment) && !($(either "${fars[@]}"))" \
+        "from no address of the line's" "($tunnel || $fragment) && !($(either "${nears[@]}"))" \
+        "longer than the line takes" "eth.src == $2 && frame.len > 1514" \
+        "the inner TTL is zero" "$tunnel && ip.ttl == 0" \
+        "IPv4 outside the tunnel" "eth.src == $2 && eth.type == 0x0800"
 }
 
 # either FILTER...
@@ -96,8 +111,8 @@ judge_neighbours() {
         "eth.src == $2 && icmpv6.type == 135 && ipv6.src == ::"
 }
 
-# judge_inner FILE MAC IPV4 [OFFSET LENGTH PSID]. Inner sources are this address only, and ports and ICMP identifiers of
-# the set; all packets are looked at, and there must be some.
+# judge_inner FILE MAC SHARE... Inner sources are of these IPV4[,OFFSET,LENGTH,PSID] only, ports and ICMP identifiers of
+# their sets; all packets are looked at, and there must be some.
 judge_inner() {
     local file=$1 ours="eth.src == $2 && ipv6.nxt == 4 && !icmpv6" judgement
     judgement=$(tshark -n -r "$file" -Y "$ours" -T fields -E separator=, -E occurrence=f \

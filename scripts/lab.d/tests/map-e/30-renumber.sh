@@ -1,0 +1,12 @@
+# shellcheck shell=bash
+# Another prefix and rule during a download: another address and port set; the download is made good.
+internet || fail "no Internet to begin with"
+slow_download --speed-limit 1000 --speed-time 3 --connect-timeout 3 \
+    --retry 30 --retry-delay 1 --retry-all-errors --retry-max-time 60
+isp_line pd 2
+moved() { internet && near_end_is "$(map_ce rfc7597 4 pd 2)"; }
+within $((T1 + 20)) "the tunnel comes from the new address" moved
+downloaded
+many connect 300 "$INTERNET:7001-7004"
+holds "answered == 300 and addresses == ['198.18.2.86']" <"$LAB/many.json" || fail "after the change: $(<"$LAB/many.json")"
+nothing_refused

@@ -1,0 +1,10 @@
+# shellcheck shell=bash
+# The WAN cable is out for ten seconds, sessions live on.
+slow_download
+ip -n onu link set line down
+sleep 10
+downloading || fail "the download ended too soon: this test tests nothing"
+ip -n onu link set line up
+within 15 "the Internet answers again" internet
+downloaded
+nothing_refused
