@@ -13,6 +13,8 @@ readonly AFTR_NAME_WIRE=046166747203697370076578616d706c6500
 #   mesh    the same with the F flag: other customers are reached directly
 #   map-t   option 95
 #   lw4o6   option 96 with this line's share
+#   prefer-map-e
+#           option 111: what is in option 94 goes before option 64 (RFC 8026 1.3)
 #   nothing
 isp_offers() {
     local kind number
@@ -77,6 +79,7 @@ kea_softwire() {
         esac
         kea_option s46-rule-options s46-portparams "4, 0/0"
         ;;
+    prefer-map-e) printf '{ "code": 111, "space": "dhcp6", "csv-format": false, "data": "005e" },\n' ;;
     lw4o6)
         read -r ipv4 psid < <(lw_share "$3")
         kea_option dhcp6 s46-cont-lw
