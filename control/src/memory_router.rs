@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use hikyaku_dataplane::counters::Totals;
+use hikyaku_dataplane::map::Mesh;
 use hikyaku_dataplane::napt::{self, Napt};
 use hikyaku_dataplane::packet::{Addr4, Mac};
 use hikyaku_dataplane::ring::memory::{self, MemoryError, Wire};
@@ -17,6 +18,7 @@ use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::worker::{self, Shared, Worker};
 
 use crate::behaviour::BehaviourArgs;
+use crate::service::Outside;
 use crate::tuning::{DEFAULT_TABLE, TuningArgs};
 
 /// The LAN link.
@@ -52,8 +54,10 @@ pub struct Setup {
     pub ce: Ipv6Addr,
     /// The far end of the tunnel.
     pub br: Ipv6Addr,
-    /// The address translated to; `None` for DS-Lite.
-    pub outside: Option<Ipv4Addr>,
+    /// What is translated to; `None` for DS-Lite.
+    pub outside: Option<Outside>,
+    /// Other customers that packets go straight to (MAP-E).
+    pub mesh: Option<Mesh>,
     /// What fits the tunnel.
     pub mtu: MtuMode,
     /// Who may send to a mapping.
@@ -117,7 +121,8 @@ impl MemoryRouter {
                 filtering: setup.filtering,
                 timeouts: setup.behaviour.timeouts.0,
                 huge_pages: tuning.huge_pages,
-                ..napt::Config::new(outside)
+                ports: outside.ports,
+                ..napt::Config::new(outside.ipv4)
             })?)),
         };
         let shared = Shared::new(snapshot(setup, napt.clone()));
@@ -188,6 +193,7 @@ fn snapshot(setup: &Setup, napt: Option<Arc<Napt>>) -> Snapshot {
     };
     let (mut lan, wan) = (link("lan", Side::Lan, LAN_MAC), link("wan", Side::Wan, WAN_MAC));
     let mut routes = vec![(Prefix4::ALL, Route::Softwire(SoftwireId(0)))];
+    routes.extend(setup.mesh.iter().flat_map(|mesh| mesh.routes(SoftwireId(0))));
     if let Some(Lan { router, prefix }) = setup.lan {
         lan.addresses4 = vec![router];
         lan.sources4 = vec![prefix];
@@ -203,7 +209,7 @@ fn snapshot(setup: &Setup, napt: Option<Arc<Napt>>) -> Snapshot {
         class: setup.behaviour.class(),
         mss: setup.behaviour.mss_limit(setup.mtu, LINK_MTU),
         napt,
-        mesh: None,
+        mesh: setup.mesh.clone().map(Arc::new),
         deliver: if setup.lan.is_some() { Deliver::Routed } else { Deliver::Link(LAN) },
         state: Default::default(),
     };

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use hikyaku_dataplane::counters::Totals;
-use hikyaku_dataplane::napt::Filtering;
+use hikyaku_dataplane::napt::{Filtering, PortSet};
 use hikyaku_dataplane::packet::Mac;
 use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
@@ -15,6 +15,7 @@ use super::client::{Client, Fate};
 use super::fixture::Fixture;
 use crate::capture::{Packet, Reader};
 use crate::memory_router::{LAN_MAC, LINK_MTU, Lan, MemoryRouter, Mode, NEXT_HOP, Setup, WAN_MAC};
+use crate::service::Outside;
 use crate::tuning::TuningArgs;
 
 /// The near end of the tunnel.
@@ -65,7 +66,8 @@ pub fn play(fixture: &Fixture, mode: Mode, tuning: &TuningArgs) -> anyhow::Resul
     let setup = Setup {
         ce: CE,
         br: BR,
-        outside,
+        outside: outside.map(|ipv4| Outside { ipv4, ports: PortSet::ALL }),
+        mesh: None,
         mtu,
         filtering: Filtering::default(),
         behaviour: Default::default(),

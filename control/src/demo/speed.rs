@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use hikyaku_dataplane::napt::Filtering;
+use hikyaku_dataplane::napt::{Filtering, PortSet};
 use hikyaku_dataplane::time::Time;
 use serde::Serialize;
 
 use super::play::{BR, CE, OUTSIDE};
 use crate::capture::Reader;
 use crate::memory_router::{MemoryRouter, Setup};
+use crate::service::Outside;
 use crate::tuning::TuningArgs;
 
 /// IMIX of 256 flows, all of which fits the tunnel.
@@ -33,7 +34,8 @@ pub fn measure(tuning: &TuningArgs) -> anyhow::Result<Speed> {
     let setup = Setup {
         ce: CE,
         br: BR,
-        outside: Some(OUTSIDE),
+        outside: Some(Outside { ipv4: OUTSIDE, ports: PortSet::ALL }),
+        mesh: None,
         mtu: Setup::mtu_mode(1460),
         filtering: Filtering::default(),
         behaviour: Default::default(),

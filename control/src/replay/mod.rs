@@ -1,5 +1,6 @@
 //! `hikyaku replay`: captures in, through the router, captures out.
 
+mod map_e;
 mod player;
 mod report;
 mod stations;
@@ -9,15 +10,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use hikyaku_dataplane::napt;
+use hikyaku_dataplane::napt::{self, PortSet};
 use hikyaku_dataplane::packet::Mac;
 
 use crate::behaviour::BehaviourArgs;
 use crate::capture::{Precision, Reader, Writer};
 use crate::exit::Usage;
-use crate::memory_router::{LINK_MTU, MemoryRouter, Mode, Setup};
+use crate::memory_router::{LINK_MTU, MemoryRouter, Setup};
+use crate::service::Outside;
 use crate::tuning::TuningArgs;
 
+pub use map_e::MapEArgs;
 pub use player::{Ends, Pace, Played, Player};
 pub use report::Report;
 
@@ -31,6 +34,10 @@ Examples:
 
   A fixed address: this end translates, so the LAN's side must be there for replies to find a session:
     hikyaku replay --mode ipip --ce 2001:db8::2 --br 2001:db8:a::1 --ipv4 192.0.2.1 --lan lan.pcap --wan wan.pcap
+
+  A shared address (MAP-E): the line's prefix and the rule say which, which ports, and where our end of the tunnel is:
+    hikyaku replay --mode map-e --prefix 2001:db8:12:3400::/56 --rule 2001:db8::/40,192.0.2.0/24,16,6 --br 2001:db8:a::1 \
+      --lan lan.pcap --wan-out wan.pcap
 
 Exit code: 0 all was played; 1 a capture was cut off or damaged (what was readable was played);
 2 a flag or a file is wrong.";
@@ -47,13 +54,13 @@ Exit code: 0 all was played; 1 a capture was cut off or damaged (what was readab
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, after_long_help = EXAMPLES)]
 pub struct ReplayArgs {
-    /// What the line is: DS-Lite, or IPv4 over IPv6 with a fixed IPv4 address.
+    /// What the line is: DS-Lite, IPv4 over IPv6 with a fixed IPv4 address, or MAP-E.
     #[arg(long, value_enum)]
     pub mode: Mode,
 
-    /// The near end of the tunnel: the B4's or CE's IPv6 address.
-    #[arg(long, value_name = "ADDR")]
-    pub ce: Ipv6Addr,
+    /// The near end of the tunnel: the B4's or CE's IPv6 address. With `--mode map-e` the rule says it.
+    #[arg(long, value_name = "ADDR", required_if_eq_any = [("mode", "dslite"), ("mode", "ipip")])]
+    pub ce: Option<Ipv6Addr>,
 
     /// The far end of the tunnel: the AFTR's or border router's IPv6 address.
     #[arg(long, value_name = "ADDR")]
@@ -62,6 +69,10 @@ pub struct ReplayArgs {
     /// The fixed IPv4 address of `--mode ipip`.
     #[arg(long, value_name = "ADDR")]
     pub ipv4: Option<Ipv4Addr>,
+
+    /// See [`MapEArgs`].
+    #[command(flatten)]
+    pub map_e: MapEArgs,
 
     /// What hosts of the LAN sent: pcap or pcapng, plain or in gzip; `-` is the standard input.
     #[arg(long, value_name = "IN", required_unless_present = "wan")]
@@ -84,7 +95,7 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "N", default_value_t = 1460, value_parser = clap::value_parser!(u16).range(576..=1500))]
     pub tunnel_mtu: u16,
 
-    /// With `--mode ipip`, whose packets a mapping lets in (RFC 4787 5) [default:
+    /// With `--mode ipip` or `map-e`, whose packets a mapping lets in (RFC 4787 5) [default:
     /// address-and-port-dependent].
     #[arg(long, value_name = "MODE", value_enum)]
     pub filtering: Option<FilteringMode>,
@@ -112,6 +123,17 @@ pub struct ReplayArgs {
     pub tuning: TuningArgs,
 }
 
+/// See [`ReplayArgs::mode`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// DS-Lite B4 (RFC 6333): addresses pass as they are, the far end translates.
+    Dslite,
+    /// IPv4 over IPv6 with a fixed IPv4 address: this end translates to it.
+    Ipip,
+    /// MAP-E CE (RFC 7597): this end translates to its ports of a shared IPv4 address.
+    MapE,
+}
+
 /// See [`napt::Filtering`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FilteringMode {
@@ -135,27 +157,43 @@ impl ReplayArgs {
     /// The router that was asked for.
     pub fn setup(&self) -> Result<Setup, Usage> {
         let usage = |text: String| Err(Usage(text));
-        match (self.mode, self.ipv4) {
-            (Mode::Ipip, None) => {
+        if self.mode != Mode::MapE && self.map_e.is_given() {
+            return usage(
+                "--prefix, --rule, --iid, --psid and --mesh are of --mode map-e; leave them out, or use it".into(),
+            );
+        }
+        let (ce, outside, mesh) = match (self.mode, self.ce, self.ipv4) {
+            (Mode::Ipip, _, None) => {
                 return usage("--mode ipip translates to one IPv4 address; give it with --ipv4 ADDR".into());
             }
-            (Mode::Dslite, Some(addr)) => {
+            (Mode::Dslite, _, Some(addr)) => {
                 return usage(format!(
                     "--ipv4 {addr}: --mode dslite has no IPv4 address; leave it out, or use --mode ipip"
                 ));
             }
-            (Mode::Dslite, None) if self.filtering.is_some() => {
+            (Mode::Dslite, ..) if self.filtering.is_some() => {
                 return usage("--filtering: --mode dslite does not filter; leave it out, or use --mode ipip".into());
             }
-            _ => {}
-        }
-        for (flag, addr) in [("--ce", self.ce), ("--br", self.br)] {
+            (Mode::MapE, None, None) => {
+                let (ce, mesh) = self.map_e.line(self.br)?;
+                (ce.address, Some(Outside { ipv4: ce.ipv4, ports: ce.ports }), mesh)
+            }
+            (Mode::MapE, ..) => {
+                return usage(
+                    "--mode map-e makes its addresses of --prefix and --rule; leave --ce and --ipv4 out".into(),
+                );
+            }
+            (_, None, _) => return usage("give our end of the tunnel with --ce ADDR".into()),
+            (Mode::Dslite, Some(ce), None) => (ce, None, None),
+            (Mode::Ipip, Some(ce), Some(ipv4)) => (ce, Some(Outside { ipv4, ports: PortSet::ALL }), None),
+        };
+        for (flag, addr) in [("--ce", ce), ("--br", self.br)] {
             if addr.is_unspecified() || addr.is_multicast() || addr.is_loopback() {
                 return usage(format!("{flag} {addr}: no end of a tunnel; give a unicast address"));
             }
         }
-        if self.ce == self.br {
-            return usage(format!("--ce and --br are both {}; a tunnel has two ends", self.ce));
+        if ce == self.br {
+            return usage(format!("--ce and --br are both {ce}; a tunnel has two ends"));
         }
         if let Some(addr) = self.ipv4
             && (addr.is_unspecified() || addr.is_loopback() || addr.octets()[0] >= 224)
@@ -163,9 +201,10 @@ impl ReplayArgs {
             return usage(format!("--ipv4 {addr}: no address of a host; give the one that the provider assigned"));
         }
         Ok(Setup {
-            ce: self.ce,
+            ce,
             br: self.br,
-            outside: self.ipv4,
+            outside,
+            mesh,
             mtu: Setup::mtu_mode(self.tunnel_mtu),
             filtering: match self.filtering {
                 Some(FilteringMode::EndpointIndependent) => napt::Filtering::EndpointIndependent,
