@@ -16,8 +16,11 @@ use hikyaku_dataplane::time::{Clock, Time};
 
 use super::*;
 use crate::stack::Stack;
+use crate::stack::tests::THEIRS;
 use crate::stack::tests::host::Host;
-use crate::stack::tests::{OURS, THEIRS};
+
+/// Our address in the [`Lab`].
+pub(crate) const OURS: Ipv6Addr = crate::stack::tests::OURS;
 
 /// A connection at the server, for a thread that may block.
 pub(crate) struct Connection {
