@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{CheckArgs, RunArgs};
 use crate::demo::DemoArgs;
+use crate::map_e::MapEArgs;
 use crate::replay::ReplayArgs;
 use crate::show::ShowArgs;
 
@@ -33,6 +34,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Show what a running router is doing
     Show(ShowArgs),
+    /// Work out what MAP-E makes of a line's prefix: address, ports, our end of the tunnel
+    MapE(MapEArgs),
     /// Play captures through the router and write down what leaves it
     Replay(ReplayArgs),
     /// Show the router at work on captures it brings along, and check every packet

@@ -12,6 +12,7 @@ pub mod echo;
 pub mod exit;
 pub mod line;
 pub mod map_domain;
+pub mod map_e;
 pub mod memory_router;
 pub mod names;
 pub mod neighbour;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use hikyaku::cli::{Cli, Command};
 use hikyaku::config::{self, Config};
-use hikyaku::{demo, exit, replay, run, show};
+use hikyaku::{demo, exit, map_e, replay, run, show};
 
 fn main() -> ExitCode {
     let cli: Cli = match exit::parse() {
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Command::Run(args) => Config::load(args).map_err(Into::into).and_then(|config| run::run(&config)),
         Command::Check(args) => config::check(args),
         Command::Show(args) => show::run(args),
+        Command::MapE(args) => map_e::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Demo(args) => demo::run(args),
     };

@@ -38,7 +38,8 @@ pub use value::{Endpoint, FileMode, InterfaceId, Network4, Pool, is_host6};
 pub(crate) use value::{host_name, host4, host6};
 pub use wan::{Dhcpv6, Dhcpv6Mode, Wan};
 
-use tree::Section;
+pub(crate) use keys::read as read_keys;
+pub(crate) use tree::Section;
 
 /// A configuration that makes sense.
 #[derive(Clone, Debug)]
@@ -87,14 +88,7 @@ impl Config {
         });
         match config {
             Some(config) if problems.0.is_empty() => Ok(config),
-            _ => {
-                // In the order of the file, as they are mended.
-                problems.0.sort_by_key(|problem| match problem.place {
-                    Place::Line { line, .. } => line,
-                    Place::File(_) | Place::CommandLine | Place::Flag(_) => 0,
-                });
-                Err(problems)
-            }
+            _ => Err(problems.in_order()),
         }
     }
 
@@ -145,7 +139,8 @@ fn same_interface(a: &LinkName, b: &LinkName) -> bool {
     a.port() == b.port() && (a.kind() == b.kind() || is_interface(a) && is_interface(b))
 }
 
-fn read_file(path: &Path, problems: &mut Problems) -> Option<Section> {
+/// Reads a file of sections and keys, of 1 MiB at most.
+pub(crate) fn read_file(path: &Path, problems: &mut Problems) -> Option<Section> {
     let name = path.display().to_string();
     match secret::read_text(path) {
         Ok(text) => Some(Section::parse(&name, &text, problems)),

@@ -58,6 +58,15 @@ impl Problems {
         let text = text.into().replace('\n', "\\n").replace('\r', "\\r");
         self.0.push(Problem { place, text });
     }
+
+    /// The same in the order of the file, as they are mended.
+    pub fn in_order(mut self) -> Self {
+        self.0.sort_by_key(|problem| match problem.place {
+            Place::Line { line, .. } => line,
+            Place::File(_) | Place::CommandLine | Place::Flag(_) => 0,
+        });
+        self
+    }
 }
 
 impl fmt::Display for Problems {

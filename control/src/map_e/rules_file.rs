@@ -1,0 +1,104 @@
+//! Mapping rules in a file (docs/map-rules.md).
+
+use std::net::Ipv6Addr;
+use std::path::Path;
+
+use clap::Args;
+use hikyaku_dataplane::map::{BadRule, InterfaceId, Prefix6, Rule};
+use hikyaku_dataplane::snapshot::Prefix4;
+
+use crate::config::{Problems, Section, host6, read_file, read_keys};
+use crate::map_domain::{Domain, MAX_RULES};
+
+/// A file with the rules of a MAP-E service: TOML, at most 1 MiB.
+#[derive(Args, Clone, Debug)]
+pub struct RulesFile {
+    /// Border routers, an address or several, the first is preferred
+    #[arg(long, value_name = "ADDR", value_parser = host6)]
+    pub br: Vec<Ipv6Addr>,
+
+    /// How the lower half of our address is made. There is no default: a wrong one is noticed by nobody but the far end
+    #[arg(long, value_name = "draft03|rfc7597", required = true)]
+    pub iid: InterfaceId,
+
+    /// Packets to other customers go straight to them, by every rule (RFC 7597 4)
+    #[arg(long)]
+    pub mesh: bool,
+}
+
+/// A `[[rule]]`.
+#[derive(Args, Clone, Debug)]
+pub struct RuleKeys {
+    /// The IPv6 prefix that all lines of the rule share
+    #[arg(long, value_name = "PREFIX", required = true)]
+    pub ipv6: Prefix6,
+
+    /// The IPv4 prefix that they share
+    #[arg(long, value_name = "PREFIX", required = true)]
+    pub ipv4: Prefix4,
+
+    /// How many bits behind the IPv6 prefix are the rest of the IPv4 address, and then the PSID
+    #[arg(long, value_name = "N", required = true)]
+    pub ea_length: u8,
+
+    /// How many first bits of a port are not all zero (RFC 7597 5.1)
+    #[arg(long, value_name = "N", required = true)]
+    pub psid_offset: u8,
+
+    /// Packets to customers of this rule go straight to them
+    #[arg(long)]
+    pub forwarding: bool,
+}
+
+impl RulesFile {
+    /// Reads a file. An error is everything that is wrong with it, each thing with its line.
+    pub fn read(path: &Path) -> Result<Domain, Problems> {
+        let mut problems = Problems::default();
+        match read_file(path, &mut problems) {
+            Some(root) => Self::domain(root, problems),
+            None => Err(problems),
+        }
+    }
+
+    /// Reads the text of a file; `name` is what problems call it.
+    pub fn parse(name: &str, text: &str) -> Result<Domain, Problems> {
+        let mut problems = Problems::default();
+        let root = Section::parse(name, text, &mut problems);
+        Self::domain(root, problems)
+    }
+
+    fn domain(mut root: Section, mut problems: Problems) -> Result<Domain, Problems> {
+        let place = root.place.clone();
+        let sections = root.take_all("rule");
+        if let Some(section) = sections.get(MAX_RULES) {
+            let text = format!("{} mapping rules; at most {MAX_RULES} are taken", sections.len());
+            problems.add(section.place.clone(), text);
+        }
+        let top = read_keys::<Self>(root, &["rule"], &mut problems);
+        let rules = sections.into_iter().take(MAX_RULES).filter_map(|section| rule(section, &mut problems));
+        let rules: Vec<Rule> = rules.collect();
+        let Some(Self { br, iid, mesh }) = top.map(|top| top.keys).filter(|_| problems.0.is_empty()) else {
+            return Err(problems.in_order());
+        };
+        match Domain::new(rules, br, Some(iid)) {
+            Ok(domain) => Ok(if mesh { domain.with_mesh(true) } else { domain }),
+            Err(error) => {
+                problems.add(place, format!("{error}; give at least one [[rule]]"));
+                Err(problems)
+            }
+        }
+    }
+}
+
+fn rule(section: Section, problems: &mut Problems) -> Option<Rule> {
+    let read = read_keys::<RuleKeys>(section, &[], problems)?;
+    let RuleKeys { ipv6, ipv4, ea_length, psid_offset, forwarding } = read.keys;
+    match Rule::new(ipv6, ipv4, ea_length, psid_offset) {
+        Ok(rule) => Some(rule.with_forwarding(forwarding)),
+        Err(error) => {
+            let key = if matches!(error, BadRule::Offset(_)) { "psid-offset" } else { "ea-length" };
+            problems.add(read.place(key), error.to_string());
+            None
+        }
+    }
+}
