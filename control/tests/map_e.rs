@@ -127,7 +127,7 @@ fn longer_prefixes_are_cut() {
 /// RFC 7597 5: the longest rule counts.
 #[test]
 fn of_several_rules_the_longest() {
-    let rules = ["--rule", "2001:db8::/32,198.51.100.0/24,24,4", "--rule", "2001:db8:12::/48,192.0.2.18/32,8,4"];
+    let rules = ["--rule", "2001:db8::/32,198.51.0.0/16,24,4", "--rule", "2001:db8:12::/48,192.0.2.18/32,8,4"];
     let answer = json(&[&A1[..2], &rules].concat());
     assert_eq!((&answer["ipv4"], &answer["psid"]), (&json!("192.0.2.18"), &json!(0x34)));
     assert_eq!(answer["rule"], "2001:db8:12::/48,192.0.2.18/32,8,4");
