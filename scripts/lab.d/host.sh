@@ -39,6 +39,18 @@ no_ping() { ! pings "$@"; }
 
 internet() { pings "$INTERNET"; }
 
+# echoes HOST ADDRESS COUNT [PING-OPTION...]. So many come back, once each. ping waits for the last answer no longer than
+# twice the longest round trip so far, which on a loaded machine is too short: three attempts.
+echoes() {
+    local host=$1 address=$2 count=$3
+    for _ in 1 2 3; do
+        on "$host" ping -n -c "$count" -i 0.02 -W 2 "${@:4}" "$address" | tail -n 3 | tee "$LAB/probe"
+        ! grep -q duplicates "$LAB/probe" || return 1
+        ! grep -q " $count received, 0%" "$LAB/probe" || return 0
+    done
+    return 1
+}
+
 # downloads FILE [CURL-OPTION...]. Over HTTP, whole and unchanged.
 downloads() {
     local file=$1

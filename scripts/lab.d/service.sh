@@ -84,7 +84,7 @@ up_or_ended() { internet || stopped router; }
 # traffic. What a household does, once: echo, names, a file byte for byte, speed tests both ways.
 traffic() {
     local answer way
-    on h1 ping -n -c 10 -i 0.05 -W 2 "$INTERNET" | grep -q '10 received, 0%' || fail "not 10 of 10 pings, or some twice"
+    echoes h1 "$INTERNET" 10 || fail "not 10 of 10 pings, or some twice"
     answer=$(on h1 dig +short +time=2 "@$INTERNET_DNS" www.internet.example A)
     [[ $answer == "$INTERNET" ]] || fail "www.internet.example is '$answer'"
     downloads large || fail "the large file did not come whole"

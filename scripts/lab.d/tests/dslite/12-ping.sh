@@ -1,11 +1,6 @@
 # shellcheck shell=bash
 # Echo from the gateway and from the Internet, for two hosts, small and large: all, once each.
-all() {
-    local host=$1 address=$2 bytes=$3
-    on "$host" ping -n -c 20 -i 0.01 -W 2 -s "$bytes" "$address" | tail -n 3 | tee "$LAB/probe"
-    grep -q '20 received, 0%' "$LAB/probe" ||
-        fail "$host -> $address with $bytes bytes: not 20 of 20, or some twice"
-}
+all() { echoes "$1" "$2" 20 -s "$3" || fail "$1 -> $2 with $3 bytes: not 20 of 20, or some twice"; }
 lease h2 || fail "no lease for h2"
 for host in h1 h2; do
     within 5 "the gateway answers $host" pings "$GATEWAY" "$host"
