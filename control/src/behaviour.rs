@@ -26,8 +26,8 @@ pub struct BehaviourArgs {
     pub mss: Mss,
 
     /// How long idle sessions live, in seconds, such as `udp=120,tcp=86400`. Names and defaults:
-    /// udp=300 udp-query=30 (to ports 53 and 123) icmp=60 tcp=7440 tcp-transitory=240 (half open,
-    /// closing) tcp-reset=240.
+    /// udp=300 udp-query=15 (to ports 53 and 123) udp-answered=3 (the same, answered) icmp=60 tcp=7440
+    /// tcp-transitory=240 (half open, closing) tcp-reset=240.
     #[arg(long, value_name = "NAME=SECONDS,…", default_value = "")]
     pub timeouts: TimeoutList,
 }
@@ -74,6 +74,7 @@ impl FromStr for TimeoutList {
             let timer = match name.trim() {
                 "udp" => &mut timeouts.udp,
                 "udp-query" => &mut timeouts.udp_query,
+                "udp-answered" => &mut timeouts.udp_answered,
                 "icmp" => &mut timeouts.icmp,
                 "tcp" => &mut timeouts.tcp_established,
                 "tcp-transitory" => &mut timeouts.tcp_transitory,

@@ -70,10 +70,14 @@ reasons! {
     NaptNoSession = "napt-no-session",
     /// Inbound to a mapped port, but from a peer that was not spoken to.
     NaptFiltered = "napt-filtered",
-    /// The session table is full.
+    /// Inbound to a port or echo identifier that is another line's (RFC 7597 8.1).
+    PortOutsideSet = "port-outside-set",
+    /// The session table is full. Answered with ICMP host unreachable.
     NaptTableFull = "napt-table-full",
-    /// No outside port is left.
+    /// No outside port is left that is not in use towards the same peer. Answered as a full table.
     NaptPortsFull = "napt-ports-full",
+    /// The inside host has as many sessions as one may have. Answered as a full table.
+    NaptHostLimit = "napt-host-limit",
     /// An ICMP error about a packet that no session knows.
     NaptIcmpError = "napt-icmp-error",
     /// A fragment whose first fragment did not come in time, or that found no room to wait.

@@ -45,7 +45,7 @@ pub const fn answer(reason: Reason, mtu: u16) -> Option<Message> {
         // RFC 2473 7.2, RFC 1191 4.
         Reason::TooBig => Some(Message::too_big(mtu)),
         // RFC 6888 REQ-8: a translator out of mappings says "host unreachable".
-        Reason::NaptPortsFull | Reason::NaptTableFull => Some(Message::HOST_UNREACHABLE),
+        Reason::NaptPortsFull | Reason::NaptTableFull | Reason::NaptHostLimit => Some(Message::HOST_UNREACHABLE),
         _ => None,
     }
 }

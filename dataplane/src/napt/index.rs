@@ -182,9 +182,12 @@ impl Index {
         debug_assert!(removed, "session {id} is not in the index");
     }
 
-    /// Puts `new` where `old` was, if it was there. Needs the table's lock.
-    pub fn replace(&self, hash: Hash, old: SessionId, new: SessionId) {
-        self.entry(hash, old, |bucket, lane| bucket.ids[lane].store(new, Ordering::Release));
+    /// Puts `new` where `old` was, or nothing; if it was there. Needs the table's lock.
+    pub fn replace(&self, hash: Hash, old: SessionId, new: Option<SessionId>) {
+        self.entry(hash, old, |bucket, lane| match new {
+            Some(new) => bucket.ids[lane].store(new, Ordering::Release),
+            None => bucket.set_tag(lane, 0),
+        });
     }
 
     fn entry(&self, hash: Hash, id: SessionId, act: impl FnOnce(&Bucket, usize)) -> bool {

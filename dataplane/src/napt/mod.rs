@@ -2,11 +2,15 @@
 //!
 //! A *mapping* ties an inside address and port to an outside port; a *session* is a mapping plus
 //! its peer. Mappings are endpoint-independent and exist while they have sessions: the sessions of
-//! a mapping form a ring, and one of them stands for the mapping in the index.
+//! a mapping form a ring, and one of them stands for the mapping in the index. On a small set of
+//! ports (RFC 7597, RFC 7596) sessions share them when none is left, see `table/open.rs`.
 
+mod forwards;
 mod fragments;
+mod hosts;
 mod index;
 mod key;
+mod port_set;
 mod ports;
 mod readers;
 mod session;
@@ -14,10 +18,11 @@ mod sync;
 mod table;
 mod timeouts;
 
+pub use forwards::{Forward, ForwardRefused};
 pub use fragments::{Fragments, Learned, Origin, Waiting};
 pub use key::{Endpoint, Hash, Hasher, Key, Kind, pair_addrs, pair_ports, split_addrs, split_ports};
-pub use ports::PortSet;
+pub use port_set::PortSet;
 pub use readers::ReaderId;
-pub use session::{Direction, Rewrite, Session, SessionId};
-pub use table::{Config, Filtering, Napt, Refused, Stats};
+pub use session::{Claim, Direction, Rewrite, Session, SessionId};
+pub use table::{Config, Filtering, Napt, PortStats, Refused, Stats};
 pub use timeouts::Timeouts;

@@ -16,6 +16,18 @@ pub enum Direction {
     Inbound,
 }
 
+/// By what right a session has its outside port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Claim {
+    /// It belongs to an endpoint-independent mapping, which has the port.
+    Mapped = 0,
+    /// Nobody else has the port towards the same peer.
+    Shared = 1,
+    /// By a static mapping ([`super::Forward`]).
+    Forwarded = 2,
+}
+
 /// The record of a session. All fields are atomics because any worker reads it at any time; only
 /// the holder of the table's lock writes identity and links.
 ///
@@ -39,7 +51,7 @@ pub struct Session {
     /// Slot of the timing wheel it hangs in.
     pub(super) wheel_slot: AtomicU8,
     /// 1 from its opening to its end.
-    pub(super) live: AtomicU8,
+    live: AtomicU8,
     /// Second of the last packet.
     last: AtomicU32,
     /// Ring of sessions that share the mapping.
@@ -50,7 +62,11 @@ pub struct Session {
     pub(super) wheel_prev: AtomicU32,
     /// Outbound, inbound; they wrap.
     packets: [AtomicU32; 2],
-    _spare: AtomicU32,
+    /// [`Claim`].
+    claim: AtomicU8,
+    /// 1 if it is among its host's count.
+    counted: AtomicU8,
+    _spare: [AtomicU8; 2],
 }
 
 #[cfg(not(loom))]
@@ -202,6 +218,32 @@ impl Session {
         }
     }
 
+    /// The last step of its opening. `counted`: among its host's sessions.
+    pub(super) fn begin(&self, claim: Claim, counted: bool) {
+        self.claim.store(claim as u8, Relaxed);
+        self.counted.store(counted.into(), Relaxed);
+        self.live.store(1, Relaxed);
+    }
+
+    /// It is over. Answers whether it was counted among its host's.
+    pub(super) fn end(&self) -> bool {
+        self.live.store(0, Relaxed);
+        self.counted.load(Relaxed) != 0
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.live.load(Relaxed) != 0
+    }
+
+    /// By what right it has its outside port.
+    pub fn claim(&self) -> Claim {
+        match self.claim.load(Relaxed) {
+            0 => Claim::Mapped,
+            1 => Claim::Shared,
+            _ => Claim::Forwarded,
+        }
+    }
+
     pub(super) fn state(&self) -> u8 {
         self.state.load(Relaxed)
     }
@@ -245,6 +287,12 @@ impl Session {
         let (_, addr) = split_addrs(self.in_addrs.load(Relaxed));
         let (_, port) = split_ports(self.in_ports.load(Relaxed));
         Endpoint { addr, port }
+    }
+
+    /// Whether packets went out, and as many came in.
+    pub(super) fn is_answered(&self) -> bool {
+        let [out, back] = self.packets();
+        out > 0 && back >= out
     }
 
     /// Packets outbound and inbound, modulo 2^32.

@@ -1,6 +1,6 @@
 //! How long a session may be idle.
 
-use super::session::state;
+use super::session::{Session, state};
 use crate::packet::{Port, protocol};
 
 /// Idle times, in seconds. A session lives at least this long after its last packet, and less than
@@ -9,8 +9,11 @@ use crate::packet::{Port, protocol};
 pub struct Timeouts {
     /// UDP (RFC 4787 REQ-5: at least 2 minutes, 5 recommended).
     pub udp: u32,
-    /// UDP towards ports 53 and 123, where one question has one answer (RFC 4787 REQ-5a).
+    /// UDP towards ports 53 and 123, where one question has one answer (RFC 4787 REQ-5a). Names
+    /// are asked from ever new ports: on a line of 240 they must come back soon.
     pub udp_query: u32,
+    /// The same when as many answers came as questions went: more is not expected.
+    pub udp_answered: u32,
     /// ICMP echo (RFC 5508 REQ-2, RFC 7857: 60 seconds).
     pub icmp: u32,
     /// An open TCP connection (RFC 5382 REQ-5: at least 2 hours 4 minutes).
@@ -23,22 +26,36 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { udp: 300, udp_query: 30, icmp: 60, tcp_established: 7440, tcp_transitory: 240, tcp_reset: 240 }
+        Self {
+            udp: 300,
+            udp_query: 15,
+            udp_answered: 3,
+            icmp: 60,
+            tcp_established: 7440,
+            tcp_transitory: 240,
+            tcp_reset: 240,
+        }
     }
 }
 
 impl Timeouts {
-    /// The idle time of a session.
-    pub(super) fn of(&self, protocol: u8, peer: Port, state: u8) -> u32 {
-        match protocol {
+    /// The idle time of a session in this state.
+    pub(super) fn of(&self, session: &Session, state: u8) -> u32 {
+        match session.protocol() {
             protocol::TCP if state & state::RESET != 0 => self.tcp_reset,
             protocol::TCP => {
                 let open = state & state::ESTABLISHED != 0 && !state::is_closed(state);
                 if open { self.tcp_established } else { self.tcp_transitory }
             }
-            protocol::UDP if matches!(peer.number(), 53 | 123) => self.udp_query,
-            protocol::UDP => self.udp,
+            protocol::UDP if !is_question(protocol::UDP, session.peer().port) => self.udp,
+            protocol::UDP if session.is_answered() => self.udp_answered.min(self.udp_query),
+            protocol::UDP => self.udp_query,
             _ => self.icmp,
         }
     }
+}
+
+/// Whether a packet to `peer` is a question to which an answer comes, and nothing else: DNS, NTP.
+pub(super) fn is_question(protocol: u8, peer: Port) -> bool {
+    protocol == protocol::UDP && matches!(peer.number(), 53 | 123)
 }

@@ -136,6 +136,9 @@ impl Translator<'_> {
         let (id, opened) = match self.napt.find(&key, hash) {
             Some(id) => (id, false),
             None => {
+                if direction == Direction::Inbound {
+                    self.napt.check_port(dst.port)?;
+                }
                 opens?;
                 let id = match direction {
                     Direction::Outbound => self.napt.create_outbound(ip.protocol, src, dst, flags, self.now)?,

@@ -6,11 +6,15 @@ use std::collections::VecDeque;
 use rand::rngs::StdRng;
 
 use super::Napt;
+use crate::napt::forwards::Forwards;
+use crate::napt::hosts::Hosts;
 use crate::napt::key::Kind;
 use crate::napt::ports::Ports;
 use crate::napt::readers::Readers;
-use crate::napt::session::SessionId;
+use crate::napt::session::{Claim, Session, SessionId};
 use crate::napt::sync::Ordering::Relaxed;
+use crate::napt::timeouts::is_question;
+use crate::packet::Port;
 use crate::ring::prefetch;
 
 /// Seconds that one turn of the timing wheel takes. Longer waits come round again.
@@ -32,6 +36,11 @@ pub(super) struct Writer {
     /// How many behind those wait for all readers to reach an epoch.
     pub(super) sealed: (usize, u64),
     pub(super) ports: Ports,
+    pub(super) forwards: Forwards,
+    /// Where a host may have only so many sessions.
+    pub(super) hosts: Option<Hosts>,
+    /// Of TCP, UDP and ICMP.
+    pub(super) tallies: [Tally; 3],
     /// First session of each slot's list.
     pub(super) wheel: [SessionId; WHEEL],
     /// The second whose slot is worked on.
@@ -41,7 +50,46 @@ pub(super) struct Writer {
     pub(super) expired: u64,
 }
 
+/// What is counted of each protocol's ports.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Ports of static mappings.
+    pub(super) reserved: u32,
+    /// Sessions that share a port.
+    pub(super) shared: u32,
+    /// Sessions of static mappings.
+    forwarded: u32,
+    /// Packets for which there was no port.
+    pub(super) refused: u64,
+    /// Packets of hosts that had their share.
+    pub(super) limited: u64,
+}
+
+impl Tally {
+    /// Whether there are sessions outside of mappings, so that one may be in the way of another.
+    pub(super) fn are_apart(&self) -> bool {
+        self.shared + self.forwarded != 0
+    }
+
+    pub(super) fn add(&mut self, claim: Claim) {
+        self.shared += u32::from(claim == Claim::Shared);
+        self.forwarded += u32::from(claim == Claim::Forwarded);
+    }
+
+    pub(super) fn remove(&mut self, claim: Claim) {
+        self.shared -= u32::from(claim == Claim::Shared);
+        self.forwarded -= u32::from(claim == Claim::Forwarded);
+    }
+}
+
 impl Writer {
+    /// The last session of a port is gone: whoever wants may have it, unless it is forwarded.
+    pub(super) fn release(&mut self, protocol: u8, port: Port) {
+        if self.forwards.inside(protocol, port).is_none() {
+            self.ports.give_back(protocol, port);
+        }
+    }
+
     /// A record that no reader can still hold.
     pub(super) fn allocate(&mut self, napt: &Napt) -> Option<SessionId> {
         if self.ready == 0 {
@@ -91,7 +139,10 @@ impl Writer {
     pub(super) fn schedule(&mut self, napt: &Napt, id: SessionId) {
         let session = napt.session(id);
         let now = self.wheel_now;
-        let due = self.due(napt, id).clamp(now.saturating_add(1), now.saturating_add(WHEEL as u32 - 1));
+        let due = self
+            .due(napt, id)
+            .min(self.next_look(napt, session))
+            .clamp(now.saturating_add(1), now.saturating_add(WHEEL as u32 - 1));
         let slot = due as usize % WHEEL;
         let next = self.wheel[slot];
         session.wheel_slot.store(slot as u8, Relaxed);
@@ -117,8 +168,16 @@ impl Writer {
     /// The first second in which a session has been idle for longer than its timeout.
     pub(super) fn due(&self, napt: &Napt, id: SessionId) -> u32 {
         let session = napt.session(id);
-        let timeout = napt.timeouts.of(session.protocol(), session.peer().port, session.state());
+        let timeout = napt.timeouts.of(session, session.state());
         session.last().saturating_add(timeout).saturating_add(1)
+    }
+
+    /// When to see whether a question has got its answer: nothing else tells the ageing.
+    fn next_look(&self, napt: &Napt, session: &Session) -> u32 {
+        if !is_question(session.protocol(), session.peer().port) || session.is_answered() {
+            return u32::MAX;
+        }
+        self.wheel_now.max(session.last()).saturating_add(napt.timeouts.udp_answered).saturating_add(1)
     }
 
     pub(super) fn age(&mut self, napt: &Napt, now: u32, budget: usize) {

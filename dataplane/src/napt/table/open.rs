@@ -1,0 +1,277 @@
+//! The beginning and the end of a session.
+//!
+//! # Ports
+//!
+//! A session has its outside port by one of three claims ([`Claim`]). It belongs to an
+//! endpoint-independent mapping, which has the port to itself as long as there are ports. Or it is one
+//! of a static mapping. Or, when no port is left, it *shares* one: several sessions, of whatever
+//! inside endpoints, have the same outside port, as long as each has another peer. So many ports
+//! reach as many connections to one server and port, and any number in all.
+//!
+//! A session that shares its port is no mapping: its peer alone gets in by it, whatever the
+//! filtering, and the next session of its inside endpoint gets a port of its own again if one is
+//! free. A mapping whose port others share stays what it is. Only to their peers it cannot speak
+//! from its port, and does from another.
+//!
+//! TCP, UDP and ICMP have ports of their own, so none can eat the other's. Among UDP, questions
+//! (DNS, NTP) share ports already when a quarter is left: nobody needs to send to them, and it would
+//! be them who took the ports of the games and calls for which mappings are there.
+//!
+//! # Rings
+//!
+//! All sessions of one port form a ring. Those of its mapping come first, and the very first one
+//! stands in the index for the mapping, by its inside and its outside end. Without a mapping any
+//! session stands for the port, by the outside end only. The port is free again when the ring is
+//! empty.
+
+use super::{Filtering, Napt, Writer};
+use crate::napt::key::{Endpoint, Key, Kind};
+use crate::napt::ports::plane;
+use crate::napt::session::{Claim, Direction, SessionId, state};
+use crate::napt::sync::Ordering::Relaxed;
+use crate::napt::timeouts::is_question;
+use crate::packet::{Port, Tcp, protocol};
+use crate::time::Time;
+use crate::verdict::Reason;
+
+/// Ports that are looked at for one to share: all of the sets that run out, and of a whole address
+/// enough to find one unless nearly all are in use towards the same peer.
+const MOST_PROBES: u32 = 1024;
+
+/// A session's place on an outside port.
+#[derive(Clone, Copy)]
+struct Place {
+    port: Port,
+    claim: Claim,
+    /// The session that stands for the port; `None` if there is none yet.
+    beside: Option<SessionId>,
+}
+
+/// Everything that a session is made from.
+struct Opening {
+    protocol: u8,
+    inside: Endpoint,
+    peer: Endpoint,
+    place: Place,
+    first: Direction,
+    /// Second of the packet that counts as its last.
+    last: u32,
+}
+
+impl Napt {
+    /// Opens a session for an outbound packet that has none. TCP flags are those of the packet.
+    pub fn create_outbound(
+        &self,
+        protocol: u8,
+        inside: Endpoint,
+        peer: Endpoint,
+        flags: u8,
+        now: Time,
+    ) -> Result<SessionId, Reason> {
+        // A reset for a connection we know nothing of opens nothing.
+        if protocol == protocol::TCP && flags & Tcp::RST != 0 {
+            return Err(Reason::NaptNoSession);
+        }
+        let key = Key::flow(Kind::Outbound, protocol, inside, peer);
+        let hash = self.hash(&key);
+        let mut writer = self.lock();
+        // Another worker may have been faster.
+        if let Some(id) = self.find(&key, hash) {
+            return Ok(id);
+        }
+        let w = &mut *writer;
+        if w.hosts.as_ref().is_some_and(|hosts| !hosts.may_open(inside.addr)) {
+            w.tallies[plane(protocol)].limited += 1;
+            return Err(Reason::NaptHostLimit);
+        }
+        let id = w.allocate(self).ok_or(Reason::NaptTableFull)?;
+        let Some(place) = self.place(w, protocol, inside, peer) else {
+            w.unallocate(id);
+            w.tallies[plane(protocol)].refused += 1;
+            return Err(Reason::NaptPortsFull);
+        };
+        self.open(w, id, Opening { protocol, inside, peer, place, first: Direction::Outbound, last: now.seconds() })
+    }
+
+    /// Opens a session for an inbound packet from a new peer, to a static mapping or, if the
+    /// filtering allows it (RFC 4787 5), to a mapping that is there.
+    pub fn create_inbound(
+        &self,
+        protocol: u8,
+        peer: Endpoint,
+        outside: Endpoint,
+        flags: u8,
+        now: Time,
+    ) -> Result<SessionId, Reason> {
+        self.check_port(outside.port)?;
+        let mut writer = self.lock();
+        let key = Key::flow(Kind::Inbound, protocol, peer, outside);
+        if let Some(id) = self.find(&key, self.hash(&key)) {
+            return Ok(id);
+        }
+        let w = &mut *writer;
+        let beside = self.mapping(Kind::MappingOutside, protocol, outside);
+        let owner = beside.map(|id| self.session(id)).filter(|session| session.claim() == Claim::Mapped);
+        let (inside, claim, last) = match (w.forwards.inside(protocol, outside.port), owner) {
+            (Some(inside), _) => (inside, Claim::Forwarded, now.seconds()),
+            (None, Some(owner)) if self.filtering == Filtering::EndpointIndependent => {
+                // Nor does a new peer keep a mapping alive where a known one would not.
+                let last = if self.inbound_refresh { now.seconds() } else { owner.last() };
+                (owner.inside(), Claim::Mapped, last)
+            }
+            (None, _) if beside.is_none() => return Err(Reason::NaptNoSession),
+            (None, _) => return Err(Reason::NaptFiltered),
+        };
+        let opens = protocol != protocol::TCP || flags & (Tcp::SYN | Tcp::ACK | Tcp::RST | Tcp::FIN) == Tcp::SYN;
+        // Its answers would leave by the port by which the host speaks to this peer already.
+        let answers = Key::flow(Kind::Outbound, protocol, inside, peer);
+        if !opens || self.find(&answers, self.hash(&answers)).is_some() {
+            return Err(Reason::NaptFiltered);
+        }
+        // Strangers do not get the last quarter of the table: it is for our own hosts.
+        let capacity = self.capacity();
+        if self.live.load(Relaxed) >= capacity - capacity / 4 {
+            return Err(Reason::NaptTableFull);
+        }
+        if w.hosts.as_ref().is_some_and(|hosts| !hosts.may_be_opened_to(inside.addr)) {
+            w.tallies[plane(protocol)].limited += 1;
+            return Err(Reason::NaptHostLimit);
+        }
+        let id = w.allocate(self).ok_or(Reason::NaptTableFull)?;
+        let place = Place { port: outside.port, claim, beside };
+        self.open(w, id, Opening { protocol, inside, peer, place, first: Direction::Inbound, last })
+    }
+
+    /// The outside port of a session that is to be opened.
+    fn place(&self, w: &mut Writer, protocol: u8, inside: Endpoint, peer: Endpoint) -> Option<Place> {
+        // RFC 4787 REQ-1: what is mapped to the inside endpoint from outside is its mapping.
+        if let Some(port) = w.forwards.outside(protocol, inside)
+            && self.is_unique(protocol, peer, port)
+        {
+            return Some(Place { port, claim: Claim::Forwarded, beside: self.on_port(protocol, port) });
+        }
+        let sibling = self.mapping(Kind::MappingInside, protocol, inside);
+        let beside_others = w.tallies[plane(protocol)].are_apart();
+        if let Some(id) = sibling {
+            let port = self.session(id).outside().port;
+            if !beside_others || self.is_unique(protocol, peer, port) {
+                return Some(Place { port, claim: Claim::Mapped, beside: sibling });
+            }
+        }
+        let is_early = is_question(protocol, peer.port) && w.ports.left(plane(protocol)) <= w.ports.size() / 4;
+        if is_early && let Some(place) = self.share(w, protocol, peer) {
+            return Some(place);
+        }
+        // An endpoint has one mapping at most.
+        let claim = if sibling.is_some() { Claim::Shared } else { Claim::Mapped };
+        match w.ports.take(protocol, inside.port, &mut w.rng) {
+            Some(port) => Some(Place { port, claim, beside: None }),
+            None if is_early => None,
+            None => self.share(w, protocol, peer),
+        }
+    }
+
+    /// A port that is in use, but not towards `peer`. Some random one, so that no mapping has to
+    /// suffer more than others.
+    #[cold]
+    #[inline(never)]
+    fn share(&self, w: &mut Writer, protocol: u8, peer: Endpoint) -> Option<Place> {
+        let Writer { ports, forwards, rng, .. } = w;
+        let mut taken = ports.taken(protocol, MOST_PROBES, rng);
+        let fits = |&port: &Port| forwards.inside(protocol, port).is_none() && self.is_unique(protocol, peer, port);
+        let port = taken.find(fits)?;
+        Some(Place { port, claim: Claim::Shared, beside: self.on_port(protocol, port) })
+    }
+
+    /// Whether no session has this outside port towards `peer`.
+    fn is_unique(&self, protocol: u8, peer: Endpoint, port: Port) -> bool {
+        let key = Key::flow(Kind::Inbound, protocol, peer, Endpoint::new(self.outside, port));
+        self.find(&key, self.hash(&key)).is_none()
+    }
+
+    /// The session that stands for an outside port.
+    fn on_port(&self, protocol: u8, port: Port) -> Option<SessionId> {
+        self.mapping(Kind::MappingOutside, protocol, Endpoint::new(self.outside, port))
+    }
+
+    /// Fills record `id` in and makes it findable.
+    fn open(&self, w: &mut Writer, id: SessionId, opening: Opening) -> Result<SessionId, Reason> {
+        let Opening { protocol, inside, peer, place, first, last } = opening;
+        let session = self.session(id);
+        let state = match (protocol, first) {
+            (protocol::TCP, Direction::Outbound) => state::SEEN_OUT,
+            (protocol::TCP, Direction::Inbound) => state::SEEN_IN,
+            _ => state::ESTABLISHED,
+        };
+        session.write(protocol, inside, peer, Endpoint::new(self.outside, place.port), state, last);
+        let kinds = match place {
+            Place { beside: Some(_), .. } => &[Kind::Outbound, Kind::Inbound][..],
+            Place { claim: Claim::Mapped, .. } => {
+                &[Kind::Outbound, Kind::Inbound, Kind::MappingInside, Kind::MappingOutside]
+            }
+            _ => &[Kind::Outbound, Kind::Inbound, Kind::MappingOutside],
+        };
+        let hash = |kind| self.hash(&session.key(kind));
+        for (done, &kind) in kinds.iter().enumerate() {
+            if !self.index.insert(hash(kind), id, |id, kind| self.hash(&self.session(id).key(kind))) {
+                kinds[..done].iter().for_each(|&kind| self.index.remove(hash(kind), id));
+                if place.beside.is_none() {
+                    w.release(protocol, place.port);
+                }
+                // A reader may have found it already: it must wait like any removed session.
+                w.free.push_back(id);
+                return Err(Reason::NaptTableFull);
+            }
+        }
+        let (prev, next) = match (place.beside, place.claim) {
+            (None, _) => (id, id),
+            // Behind the first of the mapping, which stays the first.
+            (Some(s), Claim::Mapped) => (s, self.session(s).sibling_next.load(Relaxed)),
+            // Before it, which is behind all others.
+            (Some(s), _) => (self.session(s).sibling_prev.load(Relaxed), s),
+        };
+        session.sibling_prev.store(prev, Relaxed);
+        session.sibling_next.store(next, Relaxed);
+        self.session(prev).sibling_next.store(id, Relaxed);
+        self.session(next).sibling_prev.store(id, Relaxed);
+        let counted = w.hosts.as_mut().is_some_and(|hosts| hosts.add(inside.addr));
+        session.begin(place.claim, counted);
+        w.tallies[plane(protocol)].add(place.claim);
+        w.schedule(self, id);
+        w.created += 1;
+        self.live.store(self.live.load(Relaxed) + 1, Relaxed);
+        Ok(id)
+    }
+
+    /// Takes a session out of the index; its record may be used again once all readers have moved on.
+    pub(super) fn close(&self, w: &mut Writer, id: SessionId) {
+        let session = self.session(id);
+        let (protocol, claim) = (session.protocol(), session.claim());
+        let hash = |kind| self.hash(&session.key(kind));
+        self.index.remove(hash(Kind::Outbound), id);
+        self.index.remove(hash(Kind::Inbound), id);
+        let (prev, next) = (session.sibling_prev.load(Relaxed), session.sibling_next.load(Relaxed));
+        let heir = (next != id).then_some(next);
+        // Only one of them stands for the port and the mapping.
+        self.index.replace(hash(Kind::MappingOutside), id, heir);
+        if claim == Claim::Mapped {
+            // Behind the last of the mapping come others, or the first one again.
+            let heir = heir.filter(|&heir| self.session(heir).claim() == Claim::Mapped);
+            self.index.replace(hash(Kind::MappingInside), id, heir);
+        }
+        if heir.is_none() {
+            w.release(protocol, session.outside().port);
+        }
+        self.session(prev).sibling_next.store(next, Relaxed);
+        self.session(next).sibling_prev.store(prev, Relaxed);
+        if session.end()
+            && let Some(hosts) = &mut w.hosts
+        {
+            hosts.remove(session.inside().addr);
+        }
+        w.tallies[plane(protocol)].remove(claim);
+        w.free.push_back(id);
+        w.expired += 1;
+        self.live.store(self.live.load(Relaxed) - 1, Relaxed);
+    }
+}
