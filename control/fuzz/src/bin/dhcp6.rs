@@ -18,7 +18,8 @@ const MOST: usize = 16;
 fn check(client: &Client, now: Time) {
     let information = client.information();
     let lists = [information.dns.len(), information.search.len(), information.ntp.len(), information.sntp.len()];
-    assert!(lists.into_iter().chain([information.s46.len()]).all(|length| length <= MOST), "{information:?}");
+    let softwires = [information.s46.len(), information.s46_priority.len()];
+    assert!(lists.into_iter().chain(softwires).all(|length| length <= MOST), "{information:?}");
     assert!(information.s46.iter().map(|container| container.bytes.len()).sum::<usize>() <= MAX_DATAGRAM);
     let names = information.search.iter().chain(&information.aftr_name);
     for name in names {
