@@ -181,8 +181,11 @@ impl Router {
             let ends = self.tunnel.ends(&self.wan, &facts);
             self.wan.settle(now, &facts, &ends, self.tunnel.border_router());
             if let Some(notice) = &mut self.notice {
-                let place = notice::place(&self.tunnel, &self.wan, &facts);
-                notice.step(now, &mut self.wan, place);
+                // The WAN's own address may have moved before the tunnel's end: half of the way is no place to tell of.
+                if !self.tunnel.is_moving(&self.wan, &facts) {
+                    notice.set_place(now, notice::place(&self.tunnel, &self.wan, &facts));
+                }
+                notice.step(now, &mut self.wan);
             }
             if !news {
                 break;

@@ -34,12 +34,16 @@ impl Notice {
         })
     }
 
-    /// Goes on. `place`: where we are, if all of it may be used.
-    pub fn step(&mut self, now: Time, wan: &mut Wan, place: Option<Place>) {
+    /// We are here now, if anywhere.
+    pub fn set_place(&mut self, now: Time, place: Option<Place>) {
         match place {
             Some(place) => self.machine.start(now, place),
             None => self.machine.stop(),
         }
+    }
+
+    /// Goes on.
+    pub fn step(&mut self, now: Time, wan: &mut Wan) {
         if let Some(running) = &self.running {
             let result = match running.try_recv() {
                 Ok(result) => Some(result),

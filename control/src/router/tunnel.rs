@@ -102,6 +102,11 @@ impl Tunnel {
         }
     }
 
+    /// The end in use is soon to be another.
+    pub fn is_moving(&self, wan: &Wan, facts: &LineFacts) -> bool {
+        self.local.is_some() && self.wanted(wan, facts).is_some_and(|wanted| self.local != Some(wanted))
+    }
+
     /// Every end of ours that may be spoken to: of prefixes that are on their way out, too.
     pub fn ends(&self, wan: &Wan, facts: &LineFacts) -> Vec<Ipv6Addr> {
         let Some(LocalEnd::Token(token)) = self.config.ce else { return self.wanted(wan, facts).into_iter().collect() };

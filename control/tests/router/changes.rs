@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hikyaku::service::State;
+use hikyaku_dataplane::packet::Mac;
 
 use crate::coming_up::{AFTR, DSLITE, IPIP};
 use crate::world::isp::{PREFIX, Prefix};
@@ -212,6 +213,23 @@ fn a_control_thread_that_starts_over_on_a_dead_line() {
     assert!(world.snapshot().softwires.is_empty());
     world.isp.alive = true;
     world.carries_within(seconds(400));
+}
+
+/// A WAN link that is another station (an interface that was replaced): what workers had is of no use, and is replaced
+/// at once, for else nothing that is sent to the new one would be heard. The sessions live on.
+#[test]
+fn a_wan_link_that_is_another_station() {
+    let mut world = World::new(IPIP);
+    world.carries_within(seconds(20));
+    let before = world.softwire();
+    let mac = Mac([2, 0, 0, 0, 0, 0x22]);
+    world.relink(mac);
+    world.pass(seconds(1));
+    assert_eq!(world.snapshot().links[1].mac, mac);
+    world.carries_within(seconds(20));
+    let after = world.softwire();
+    assert_eq!((after.local, after.next_hop), (before.local, before.next_hop));
+    assert!(Arc::ptr_eq(after.napt.as_ref().unwrap(), before.napt.as_ref().unwrap()));
 }
 
 /// An idle line with an idle LAN is no work, and wakes nobody: hosts are asked as rarely as ARP caches do, and IPv6 is

@@ -75,6 +75,8 @@ impl Advertisement {
 pub struct Isp {
     /// The line is connected.
     pub alive: bool,
+    /// Our router's.
+    pub station: Mac,
     /// What is sent to whoever solicits, and every [`Self::every`].
     pub advertisement: Option<Advertisement>,
     pub every: Duration,
@@ -104,6 +106,7 @@ impl Isp {
         dhcp.resolvers = vec![RESOLVER];
         Self {
             alive: true,
+            station: WAN_MAC,
             advertisement: Some(Advertisement {
                 flags: OTHER,
                 lifetime: 1800,
@@ -144,7 +147,7 @@ impl Isp {
             return;
         }
         let heard = wire::read(frame);
-        assert_eq!(heard.from, WAN_MAC, "{heard:?}");
+        assert_eq!(heard.from, self.station, "{heard:?}");
         match &heard.what {
             What::Icmp6 { kind: 133, hop_limit, .. } => {
                 assert_eq!(*hop_limit, 255, "RFC 4861 6.1.1");
@@ -186,7 +189,7 @@ impl Isp {
         let holder = if target == ROUTER { Some(ROUTER_MAC) } else { self.taken.get(&target).copied() };
         let Some(mac) = holder else { return };
         let (to, flags) = if src.is_unspecified() { (ALL_NODES, 0x20) } else { (src, 0x60) };
-        let to_mac = if src.is_unspecified() { wire::group_mac(ALL_NODES) } else { WAN_MAC };
+        let to_mac = if src.is_unspecified() { wire::group_mac(ALL_NODES) } else { self.station };
         let flags = if target == ROUTER { flags | 0x80 } else { flags };
         let body = [&[flags, 0, 0, 0][..], &target.octets(), &[2, 1], &mac.0].concat();
         self.out.push_back(wire::icmp6((mac, target), (to_mac, to), 136, &body));

@@ -95,7 +95,7 @@ impl World {
         let state_dir = std::env::temp_dir().join(format!("hikyaku-router-{}", rand::random::<u64>()));
         let shared = Shared::new(Snapshot::default());
         let now = Time(1_000_000_000);
-        let (router, woken) = start(&config, &state_dir, &shared, now, WALL);
+        let (router, woken) = start(&config, &state_dir, &shared, WAN_MAC, (now, WALL));
         let mut world = Self {
             now,
             router,
@@ -116,6 +116,12 @@ impl World {
         world
     }
 
+    /// The WAN link is another station from now on, for the control thread that starts over.
+    pub fn relink(&mut self, mac: Mac) {
+        self.isp.station = mac;
+        self.restart(false);
+    }
+
     /// The program, or its control thread only (`shared` lives on), starts over.
     pub fn restart(&mut self, whole_program: bool) {
         if whole_program {
@@ -123,7 +129,8 @@ impl World {
             self.snapshots = vec![self.shared.snapshot.load_full()];
         }
         let wall = self.wall();
-        (self.router, self.woken) = start(&self.config, &self.state_dir, &self.shared, self.now, wall);
+        let mac = self.isp.station;
+        (self.router, self.woken) = start(&self.config, &self.state_dir, &self.shared, mac, (self.now, wall));
         self.router.set_links(self.now, true, true);
         self.states.clear();
     }
@@ -264,15 +271,15 @@ fn start(
     config: &Arc<Config>,
     state_dir: &std::path::Path,
     shared: &Arc<Shared>,
-    now: Time,
-    wall: u64,
+    wan_mac: Mac,
+    (now, wall): (Time, u64),
 ) -> (Router, Receiver<()>) {
     let link = |name: &str, mac| LinkFacts { name: name.into(), mac, mtu: 1500, mode: "bytes".into() };
     let (waker, woken) = bounded(1);
     let parts = Parts {
         config: config.clone(),
         lan: link("lan0", LAN_MAC),
-        wan: link("wan0", WAN_MAC),
+        wan: link("wan0", wan_mac),
         hosts: [false; 2],
         shared: shared.clone(),
         state: StateDir::open(state_dir).unwrap(),
