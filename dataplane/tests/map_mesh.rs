@@ -436,6 +436,54 @@ proptest! {
         }
     }
 
+    /// The lanes do not differ in a mesh either: packets to and from it and the border router, whole and in
+    /// pieces, with a bit wrong now and then.
+    #[test]
+    fn the_fast_lanes_do_what_the_closer_look_does(
+        shots in prop::collection::vec((0usize..6, 0usize..4, 0u16..4, 0u8..4, prop::option::of((0usize..120, 0u8..8))), 1..80),
+        draft03: bool,
+        mesh: bool,
+    ) {
+        let iid = if draft03 { InterfaceId::Draft03 } else { InterfaceId::Rfc7597 };
+        let us = us(iid);
+        let [fast, closer] = [true, false].map(|fast| router(iid, &[rule(mesh)], fast, Filtering::EndpointIndependent));
+        let mut twins = Twins { setup: Setup::ipip(), fast, closer };
+        let peers = [ce("2001:db8:77:5600::/56", iid), ce("2001:db8:12:3500::/56", iid), us];
+        for (far, near, n, kind, flaw) in shots {
+            // Ends on the far side: customers by address and port, a server, a reserved port, a stranger.
+            let (end, at) = match far {
+                0..3 => (peers[far].address, (peers[far].ipv4.octets(), first_port(peers[far]) + n)),
+                3 => (BR, S),
+                4 => (BR, (peers[0].ipv4.octets(), 80)),
+                _ => (peers[0].address, (SERVER, 443 + n)),
+            };
+            let (side, packet) = match near {
+                0 | 1 => (LAN, ([CLIENT, OTHER_CLIENT][near], 40000 + n)),
+                _ => (WAN, (us.ipv4.octets(), first_port(us) + n)),
+            };
+            let (src, dst) = if side == LAN { (packet, at) } else { (at, packet) };
+            let packet = match kind {
+                0 => tcp(src, dst, [SYN, ACK, SYN | ACK, FIN][usize::from(n)], b"x"),
+                1 => echo_request(src.0, dst.0, dst.1, b"x"),
+                2 => udp(src, dst, &bytes(2000)).id(n),
+                _ => udp(src, dst, b"x"),
+            };
+            let pieces = if kind == 2 { packet.fragments(1200) } else { vec![packet] };
+            let end = if near == 3 { BR } else { end };
+            let mut frames: Vec<_> = pieces.iter().map(|packet| match side {
+                LAN => from_lan(packet),
+                _ => from(end, us, &packet.bytes()),
+            }).collect();
+            if let Some((at, bit)) = flaw && let Some(byte) = frames[0].get_mut(at) {
+                *byte ^= 1 << bit;
+            }
+            let same = twins.play(side, &frames);
+            prop_assert!(same.is_ok(), "{}", same.unwrap_err());
+        }
+        let same = twins.finish();
+        prop_assert!(same.is_ok(), "{}", same.unwrap_err());
+    }
+
     /// What a CE may send is what would be sent to it.
     #[test]
     fn only_the_end_that_an_address_and_port_are_at_may_send(
