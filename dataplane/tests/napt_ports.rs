@@ -334,7 +334,9 @@ fn a_forward_lets_anybody_in_and_its_host_out_by_the_same_port() {
     // RFC 5382 REQ-3: only a SYN opens.
     let ack = nat.napt.create_inbound(TCP, peer(90, 1), outside(0x1340), Tcp::ACK, nat.time());
     assert_eq!(ack, Err(Reason::NaptFiltered));
-    // Nothing else is open.
+    // Nothing else is open, and no other address.
+    let elsewhere = Endpoint::new(Ipv4Addr::new(192, 0, 2, 2), 0x1340);
+    assert_eq!(nat.napt.create_inbound(TCP, peer(90, 1), elsewhere, SYN, nat.time()), Err(Reason::NaptNoSession));
     assert_eq!(nat.inbound(UDP, peer(1, 1), 0x1340), Err(Reason::NaptNoSession));
     assert_eq!(nat.inbound(TCP, peer(1, 1), 0x1341), Err(Reason::NaptNoSession));
     nat.check_all();

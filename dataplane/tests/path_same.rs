@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use common::*;
 use etherparse::{Ethernet2Header, TcpOptionElement};
-use hikyaku_dataplane::napt::Filtering;
+use hikyaku_dataplane::napt::{Filtering, Forward, PortSet};
+use hikyaku_dataplane::packet::protocol;
 use hikyaku_dataplane::ring::Headroom;
 use hikyaku_dataplane::snapshot::LinkId;
 use hikyaku_dataplane::tunnel::ecn::{ClassMode, Dscp, EcnMode};
@@ -204,6 +205,7 @@ fn setup() -> impl Strategy<Value = Setup> {
         links,
         odd,
         select(vec![None, Some(1420), Some(536)]),
+        ports(),
     )
         .prop_map(
             |(
@@ -214,9 +216,12 @@ fn setup() -> impl Strategy<Value = Setup> {
                 (lan_mtu, wan_mtu, slots),
                 (headroom, two_regions, next_hop),
                 mss,
+                (ports, forwards),
             )| {
                 Setup {
                     napt,
+                    ports,
+                    forwards,
                     filtering: if open { Filtering::EndpointIndependent } else { Filtering::AddressAndPortDependent },
                     mtu,
                     class,
@@ -233,6 +238,15 @@ fn setup() -> impl Strategy<Value = Setup> {
                 }
             },
         )
+}
+
+/// All ports, or 40000 and 40001, which have to be shared; one of them forwarded or not.
+fn ports() -> impl Strategy<Value = (PortSet, Vec<Forward>)> {
+    let two = PortSet::new(0, 15, 40000 >> 1).unwrap();
+    let to =
+        |protocol, inside_port| Forward { protocol, outside: (40001, 40001), inside: OTHER_CLIENT.into(), inside_port };
+    let forwards = vec![to(protocol::TCP, 40000), to(protocol::UDP, 53), to(protocol::ICMP, 7)];
+    select(vec![(PortSet::ALL, vec![]), (two, vec![]), (two, forwards.clone()), (PortSet::ALL, forwards)])
 }
 
 /// One step of both.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hikyaku_dataplane::counters::{Event, Totals};
-use hikyaku_dataplane::napt::{self, Filtering, Napt};
+use hikyaku_dataplane::napt::{self, Filtering, Forward, Napt, PortSet};
 use hikyaku_dataplane::packet::Mac;
 use hikyaku_dataplane::ring::Headroom;
 use hikyaku_dataplane::ring::memory::{MemoryConfig, Wire, links};
@@ -43,6 +43,9 @@ pub struct Setup {
     /// IPIP behind one outside address, or DS-Lite.
     pub napt: bool,
     pub filtering: Filtering,
+    pub ports: PortSet,
+    pub forwards: Vec<Forward>,
+    pub per_host: Option<u32>,
     pub sessions: u32,
     pub mtu: MtuMode,
     pub class: ClassMode,
@@ -69,6 +72,9 @@ impl Setup {
         Self {
             napt: true,
             filtering: Filtering::default(),
+            ports: PortSet::ALL,
+            forwards: Vec::new(),
+            per_host: None,
             sessions: 1024,
             mtu: MtuMode::Strict { mtu: 1460 },
             class: ClassMode::default(),
@@ -229,6 +235,9 @@ impl Router {
             let config = napt::Config {
                 sessions: setup.sessions,
                 filtering: setup.filtering,
+                ports: setup.ports,
+                forwards: setup.forwards.clone(),
+                per_host: setup.per_host,
                 huge_pages: false,
                 seed: Some([1, 2, 3, 4]),
                 ..napt::Config::new(OUTSIDE.into())

@@ -103,6 +103,9 @@ impl Napt {
         flags: u8,
         now: Time,
     ) -> Result<SessionId, Reason> {
+        if outside.addr != self.outside.into() {
+            return Err(Reason::NaptNoSession);
+        }
         self.check_port(outside.port)?;
         let mut writer = self.lock();
         let key = Key::flow(Kind::Inbound, protocol, peer, outside);
