@@ -33,7 +33,7 @@ service_conf() {
     ipip) notification_conf "${NOTIFY_DIALECT:-transix-fixed}" "${NOTIFY_URL:-http://update.isp.example/request}" ;;
     transix-fixed | v6plus-fixed | ocn-fixed | xpass-fixed) notification_conf "$1" "${NOTIFY_URL:-}" ;;
     dslite | ocx) ;;
-    *) printf '\n[service.provisioning]\nca = "%s"\n' "$LAB/ca.pem" ;;
+    *) printf '\n[service.provisioning]\nca-file = "%s"\n' "$LAB/ca.pem" ;;
     esac
 }
 
