@@ -3,108 +3,23 @@
 mod common;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 
+use common::mesh::{ce, ends, first_port, from, inbound, outbound, peer, router, rule, us};
 use common::*;
 use etherparse::{IpNumber, Ipv6Header};
-use hikyaku_dataplane::map::{Ce, InterfaceId, Mesh, Rule};
-use hikyaku_dataplane::napt::{self, Filtering, Napt};
-use hikyaku_dataplane::snapshot::{Prefix4, Route, Routes, SoftwireId};
+use hikyaku_dataplane::map::{Ce, InterfaceId, Rule};
+use hikyaku_dataplane::napt::Filtering;
 use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
-use proptest::prelude::*;
 
 const C: End = (CLIENT, 40000);
 const S: End = (SERVER, 443);
 const FORMS: [InterfaceId; 2] = [InterfaceId::Draft03, InterfaceId::Rfc7597];
 
-/// RFC 7597 appendix A, example 1, for forwarding or not.
-fn rule(forwarding: bool) -> Rule {
-    "2001:db8::/40,192.0.2.0/24,16,6".parse::<Rule>().unwrap().with_forwarding(forwarding)
-}
-
-fn ce(line: &str, iid: InterfaceId) -> Ce {
-    rule(true).ce(line.parse().unwrap(), iid).unwrap()
-}
-
-fn us(iid: InterfaceId) -> Ce {
-    ce("2001:db8:12:3400::/56", iid)
-}
-
-/// 192.0.2.119, PSID 0x56: port 1368 and others.
-fn peer(iid: InterfaceId) -> (Ce, End) {
-    let peer = ce("2001:db8:77:5600::/56", iid);
-    (peer, (peer.ipv4.octets(), first_port(peer)))
-}
-
-fn first_port(ce: Ce) -> u16 {
-    (0..=u16::MAX).find(|&port| ce.ports.contains(port)).unwrap()
-}
-
-/// A CE of this mesh, its lanes open or shut.
-fn router(iid: InterfaceId, rules: &[Rule], fast: bool, filtering: Filtering) -> Router {
-    let (us, mesh) = (us(iid), Mesh::new(rules.iter().copied(), iid));
-    let config = napt::Config {
-        sessions: 1024,
-        huge_pages: false,
-        ports: us.ports,
-        filtering,
-        seed: Some([1, 2, 3, 4]),
-        ..napt::Config::new(us.ipv4)
-    };
-    let napt = Arc::new(Napt::new(&config).unwrap());
-    Router::with(&Setup { fast, ..Setup::ipip() }, |snapshot| {
-        let routes = mesh.routes(SoftwireId(0)).chain([
-            (Prefix4::new(ROUTER.into(), 32).unwrap(), Route::Local),
-            ("192.168.1.0/24".parse().unwrap(), Route::Link(LAN)),
-            (Prefix4::ALL, Route::Softwire(SoftwireId(0))),
-        ]);
-        snapshot.routes = Routes::new(routes);
-        let softwire = &mut snapshot.softwires[0];
-        softwire.local = us.address.into();
-        softwire.napt = Some(napt);
-        softwire.mesh = Some(Arc::new(mesh));
-    })
-}
-
 /// All that must not matter.
 fn routers() -> impl Iterator<Item = (InterfaceId, Router)> {
     let all = FORMS.into_iter().flat_map(|iid| [(iid, true), (iid, false)]);
     all.map(|(iid, fast)| (iid, router(iid, &[rule(true)], fast, Filtering::default())))
-}
-
-/// The outer header and what is inside of a frame of the tunnel, whole or the only piece of it.
-#[track_caller]
-fn ends(frame: &[u8]) -> (Ipv6Addr, Ipv6Addr, &[u8]) {
-    let (outer, rest) = Ipv6Header::from_slice(&frame[14..]).unwrap();
-    assert_eq!((&frame[..12], outer.hop_limit), (&[GATEWAY_MAC, WAN_MAC].concat()[..], 64));
-    (outer.source.into(), outer.destination.into(), rest)
-}
-
-/// Sends `packet` and says where it went and what it was.
-#[track_caller]
-fn outbound(router: &mut Router, packet: &Packet) -> (Ipv6Addr, Packet) {
-    let out = router.lan(from_lan(packet));
-    assert_eq!(out.verdict(), Verdict::Outbound);
-    let (_, to, inner) = ends(out.to_wan());
-    let sent = Packet::read(inner);
-    sent.check_transport();
-    (to, sent)
-}
-
-/// A frame of the tunnel from this end.
-fn from(end: Ipv6Addr, us: Ce, packet: &[u8]) -> Vec<u8> {
-    let header = outer(packet.len(), 4);
-    ipv6(&Ipv6Header { source: end.octets(), destination: us.address.octets(), ..header }, packet)
-}
-
-#[track_caller]
-fn inbound(router: &mut Router, frame: Vec<u8>) -> Packet {
-    let out = router.wan(frame);
-    assert_eq!(out.verdict(), Verdict::Inbound);
-    let got = plain(out.to_lan());
-    got.check_transport();
-    got
 }
 
 #[test]
@@ -392,118 +307,4 @@ fn rfc7597_5_many_rules_and_the_longest_counts() {
         assert_eq!(Some(outbound(&mut router, &udp(C, (dst, 5000), b"x")).0), expected, "{dst:?}");
     }
     assert_eq!(outbound(&mut router, &udp(C, ([100, 254, 0, 1], 5000), b"x")).0, BR);
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
-
-    /// Where a packet goes is what the rule says of its destination, whatever lane it takes.
-    #[test]
-    fn every_packet_goes_where_the_rule_says(
-        dsts in prop::collection::vec((any::<bool>(), any::<u32>(), any::<u16>(), 0u8..3), 1..60),
-        draft03: bool,
-        fast: bool,
-    ) {
-        let iid = if draft03 { InterfaceId::Draft03 } else { InterfaceId::Rfc7597 };
-        let mut router = router(iid, &[rule(true)], fast, Filtering::default());
-        let us = us(iid);
-        for (in_mesh, address, port, kind) in dsts {
-            let address = if in_mesh { 0xc000_0200 | address & 0xff } else { 0x0100_0000 | address & 0x1fff_ffff };
-            let dst = Ipv4Addr::from(address);
-            if dst == us.ipv4 {
-                continue;
-            }
-            let packet = match kind {
-                0 => udp(C, (dst.octets(), port), b"x"),
-                1 => tcp(C, (dst.octets(), port), SYN, b""),
-                _ => echo_request(CLIENT, dst.octets(), port, b"x"),
-            };
-            let out = router.lan(from_lan(&packet));
-            if !matches!(out.verdict(), Verdict::Outbound) {
-                // The few ports that we have, or an address that is no host's.
-                let refused = [Reason::NaptPortsFull, Reason::Ipv4Destination].map(Verdict::Dropped);
-                prop_assert!(refused.contains(&out.verdict()), "{:?}", out.verdict());
-                continue;
-            }
-            let (source, to, inner) = ends(out.to_wan());
-            let sent = Packet::read(inner);
-            sent.check_transport();
-            let far_port = if kind == 2 { sent.icmp_id() } else { port };
-            let our_port = if kind == 2 { sent.icmp_id() } else { sent.src().1 };
-            let expected = rule(true).remote(dst.into(), far_port, iid).map_or(BR, Ipv6Addr::from);
-            prop_assert_eq!((source, to, Ipv4Addr::from(sent.header.source)), (us.address, expected, us.ipv4));
-            prop_assert!(us.ports.contains(our_port));
-        }
-    }
-
-    /// The lanes do not differ in a mesh either: packets to and from it and the border router, whole and in
-    /// pieces, with a bit wrong now and then.
-    #[test]
-    fn the_fast_lanes_do_what_the_closer_look_does(
-        shots in prop::collection::vec((0usize..6, 0usize..4, 0u16..4, 0u8..4, prop::option::of((0usize..120, 0u8..8))), 1..80),
-        draft03: bool,
-        mesh: bool,
-    ) {
-        let iid = if draft03 { InterfaceId::Draft03 } else { InterfaceId::Rfc7597 };
-        let us = us(iid);
-        let [fast, closer] = [true, false].map(|fast| router(iid, &[rule(mesh)], fast, Filtering::EndpointIndependent));
-        let mut twins = Twins { setup: Setup::ipip(), fast, closer };
-        let peers = [ce("2001:db8:77:5600::/56", iid), ce("2001:db8:12:3500::/56", iid), us];
-        for (far, near, n, kind, flaw) in shots {
-            // Ends on the far side: customers by address and port, a server, a reserved port, a stranger.
-            let (end, at) = match far {
-                0..3 => (peers[far].address, (peers[far].ipv4.octets(), first_port(peers[far]) + n)),
-                3 => (BR, S),
-                4 => (BR, (peers[0].ipv4.octets(), 80)),
-                _ => (peers[0].address, (SERVER, 443 + n)),
-            };
-            let (side, packet) = match near {
-                0 | 1 => (LAN, ([CLIENT, OTHER_CLIENT][near], 40000 + n)),
-                _ => (WAN, (us.ipv4.octets(), first_port(us) + n)),
-            };
-            let (src, dst) = if side == LAN { (packet, at) } else { (at, packet) };
-            let packet = match kind {
-                0 => tcp(src, dst, [SYN, ACK, SYN | ACK, FIN][usize::from(n)], b"x"),
-                1 => echo_request(src.0, dst.0, dst.1, b"x"),
-                2 => udp(src, dst, &bytes(2000)).id(n),
-                _ => udp(src, dst, b"x"),
-            };
-            let pieces = if kind == 2 { packet.fragments(1200) } else { vec![packet] };
-            let end = if near == 3 { BR } else { end };
-            let mut frames: Vec<_> = pieces.iter().map(|packet| match side {
-                LAN => from_lan(packet),
-                _ => from(end, us, &packet.bytes()),
-            }).collect();
-            if let Some((at, bit)) = flaw && let Some(byte) = frames[0].get_mut(at) {
-                *byte ^= 1 << bit;
-            }
-            let same = twins.play(side, &frames);
-            prop_assert!(same.is_ok(), "{}", same.unwrap_err());
-        }
-        let same = twins.finish();
-        prop_assert!(same.is_ok(), "{}", same.unwrap_err());
-    }
-
-    /// What a CE may send is what would be sent to it.
-    #[test]
-    fn only_the_end_that_an_address_and_port_are_at_may_send(
-        line: u16, flip in 0u32..130, address: u8, port: u16, draft03: bool
-    ) {
-        let iid = if draft03 { InterfaceId::Draft03 } else { InterfaceId::Rfc7597 };
-        let mut router = router(iid, &[rule(true)], true, Filtering::EndpointIndependent);
-        let us = us(iid);
-        let (_, sent) = outbound(&mut router, &udp(C, S, b"x"));
-        let from_line = ce(&format!("2001:db8:{:x}:{:x}::/56", line >> 8, u32::from(line & 0xff) << 8), iid);
-        // Now and then a bit is wrong.
-        let end = Ipv6Addr::from(from_line.address.to_bits() ^ 1u128.checked_shl(flip).unwrap_or(0));
-        for (src, port) in [([192, 0, 2, address], port), (from_line.ipv4.octets(), port), (from_line.ipv4.octets(), first_port(from_line))] {
-            if Ipv4Addr::from(src) == us.ipv4 || end == BR {
-                continue;
-            }
-            let verdict = router.wan(from(end, us, &udp((src, port), sent.src(), b"x").bytes())).verdict();
-            let may = rule(true).remote(Ipv4Addr::from(src).into(), port, iid) == Some(end.into());
-            let expected = if may { Verdict::Inbound } else { Verdict::Dropped(Reason::MapSpoofed) };
-            prop_assert_eq!(verdict, expected, "{} {:?} {}", end, src, port);
-        }
-    }
 }

@@ -1,11 +1,12 @@
 //! What the tests of the packet path share: a router on memory rings ([`router`]), packets made and
-//! judged by etherparse ([`packets`]), captures ([`capture`]), two routers that must not differ
-//! ([`twins`]).
+//! judged by etherparse ([`packets`]), a CE of a mesh ([`mesh`]), captures ([`capture`]), two routers
+//! that must not differ ([`twins`]).
 
 // Every test program uses another part of it.
 #![allow(dead_code, unused_imports, missing_docs)]
 
 pub mod capture;
+pub mod mesh;
 pub mod packets;
 pub mod router;
 pub mod twins;
