@@ -12,7 +12,7 @@ use hikyaku_dataplane::time::Time;
 
 use super::saved::{Answer, Saved, upper_half};
 use super::status::{Event, State, Status};
-use super::{Credentials, Identity, NAME, Offer, Server};
+use super::{Credentials, Identity, NAME, Offer, Refusal, Server};
 use crate::names::{Failure, RecordType, Records};
 use crate::stack::http::{HttpError, MAX_BODY, Redirects, Request, Response, Secret, Trust, UrlError};
 
@@ -28,8 +28,9 @@ const NO_TTL: RangeInclusive<Duration> = Duration::from_secs(20 * 3600)..=Durati
 /// A `ttl` shorter than this counts as this: no server is asked more often than one that fails.
 const SHORTEST_TTL: Duration = *SERVER.start();
 
-/// For all of a request, redirects too.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// For all of a request, redirects too. A router that was just started waits so long for a server that is
+/// silent before it goes by the answer of before.
+const TIMEOUT: Duration = Duration::from_secs(15);
 /// Whoever was to answer a question has forgotten it.
 const LOST: Duration = Duration::from_secs(120);
 
@@ -134,7 +135,8 @@ impl Provision {
     /// longest that any answer is good for, or there is a newer one.
     pub fn resume(&mut self, now: Time, wall: u64, saved: &Saved) -> bool {
         if self.answer.is_none() {
-            self.answer = Answer::load(saved, now, wall);
+            let answer = Answer::load(saved, now, wall);
+            self.answer = answer.map(|answer| Answer { offer: self.clean(answer.offer), ..answer });
             return self.answer.is_some();
         }
         false
@@ -289,22 +291,21 @@ impl Provision {
     }
 
     fn accept(&mut self, now: Time, host: String, offer: Offer, body: Vec<u8>) {
+        let offer = self.clean(offer);
         let ttl = offer.ttl.map(|ttl| ttl.max(SHORTEST_TTL));
         let next = ttl.unwrap_or_else(|| self.rng.random_range(NO_TTL));
         let again = self.offer().is_some_and(|old| old.order == offer.order);
-        let what = self.hide(offer.to_string(), offer.token.as_ref());
-        let event = Event::Offered { what, host: host.clone(), again, next };
+        let event = Event::Offered { what: offer.to_string(), host: host.clone(), again, next };
         self.outputs.push_back(Output::Event(event));
         for refusal in &offer.refused {
-            let what = self.hide(refusal.to_string(), offer.token.as_ref());
-            self.outputs.push_back(Output::Event(Event::Refused { what }));
+            self.outputs.push_back(Output::Event(Event::Refused { what: refusal.to_string() }));
         }
         if let Some(auth) = offer.auth {
             self.outputs.push_back(Output::Event(Event::Auth(auth)));
         }
         let token = offer.token.clone().or_else(|| self.token(&host).cloned());
         let prefix = self.prefix.expect("a request is made somewhere");
-        let body = String::from_utf8(body).expect("what was parsed is UTF-8");
+        let body = Secret::new(String::from_utf8(body).expect("what was parsed is UTF-8"));
         self.answer = Some(Answer { offer, token, host, prefix, body, at: now, age: Duration::ZERO });
         (self.in_use, self.outcome) = (true, Outcome::Good);
         self.rest(now + next);
@@ -343,7 +344,14 @@ impl Provision {
         (self.phase, self.due) = (Phase::Resting, until);
     }
 
-    /// A text without what is secret: servers repeat what they were told.
+    /// An answer whose names and reasons, which are shown, are without what is secret: servers repeat what
+    /// they were told.
+    fn clean(&self, mut offer: Offer) -> Offer {
+        let token = offer.token.clone();
+        offer.texts().for_each(|text| *text = self.hide(std::mem::take(text), token.as_ref()));
+        offer
+    }
+
     fn hide(&self, text: String, token: Option<&Secret>) -> String {
         let credentials = self.config.credentials.iter().flat_map(|c| [&c.user, &c.pass]);
         let old = self.answer.as_ref().and_then(|answer| answer.token.as_ref());
@@ -372,13 +380,12 @@ impl Provision {
 
     /// For `show status`.
     pub fn status(&self, now: Time) -> Status {
-        let show = |text: String| self.hide(text, None);
         let offer = self.offer();
         Status {
             state: self.state(),
             server: self.answer.as_ref().filter(|_| offer.is_some()).map(|answer| answer.host.clone()),
-            offer: offer.map(|offer| show(offer.to_string())),
-            refused: offer.iter().flat_map(|o| &o.refused).map(|refusal| show(refusal.to_string())).collect(),
+            offer: offer.map(Offer::to_string),
+            refused: offer.iter().flat_map(|o| &o.refused).map(Refusal::to_string).collect(),
             answered: self.answer.as_ref().filter(|_| offer.is_some()).map(|answer| answer.age(now).as_secs()),
             last_error: match &self.outcome {
                 Outcome::Failed(why) | Outcome::Absent(why) => Some(why.clone()),

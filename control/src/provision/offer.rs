@@ -123,6 +123,16 @@ impl Technology {
 }
 
 impl Offer {
+    /// Everything in it that is a stranger's words.
+    pub(super) fn texts(&mut self) -> impl Iterator<Item = &mut String> {
+        let names = [&mut self.enabler, &mut self.service, &mut self.isp].into_iter().flatten();
+        let unsupported = self.order.iter_mut().filter_map(|technology| match technology {
+            Technology::Unsupported(name) => Some(name),
+            _ => None,
+        });
+        names.chain(unsupported).chain(self.refused.iter_mut().map(|refusal| &mut refusal.why))
+    }
+
     /// The first technology that this program can do.
     pub fn first(&self) -> Option<&Technology> {
         self.order.iter().find(|technology| technology.is_supported())

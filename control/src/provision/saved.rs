@@ -20,8 +20,8 @@ pub(super) struct Answer {
     pub host: String,
     /// For whom, upper half.
     pub prefix: Ipv6Addr,
-    /// As it came.
-    pub body: String,
+    /// As it came: the token is in it.
+    pub body: Secret,
     /// When it was given or read.
     pub at: Time,
     /// How old it was then.
@@ -65,7 +65,7 @@ impl Answer {
             prefix: self.prefix,
             host: self.host.clone(),
             token: self.token.as_ref().map(|token| token.expose().to_string()),
-            answer: self.body.clone(),
+            answer: self.body.expose().to_string(),
         }
     }
 
@@ -81,7 +81,7 @@ impl Answer {
             token: saved.token.as_deref().map(Secret::new),
             host: saved.host.clone(),
             prefix: upper_half(saved.prefix),
-            body: saved.answer.clone(),
+            body: Secret::new(saved.answer.clone()),
             at: now,
             age,
         })
