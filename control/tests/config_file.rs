@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use clap::Parser;
-use hikyaku::config::{Config, Endpoint, InterfaceId, Kind, LocalEnd, Problems, RunArgs, reference};
+use hikyaku::aftr::Endpoint;
+use hikyaku::config::{Config, InterfaceId, Problems, RunArgs, reference};
 use hikyaku::notify::Dialect;
+use hikyaku::service::{Local, Name, WishedEnd};
 use hikyaku_dataplane::napt::Filtering;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use proptest::prelude::*;
@@ -85,8 +87,9 @@ impl Drop for File {
 #[test]
 fn a_short_file_and_its_defaults() {
     let config = Config::parse("f", DSLITE).unwrap();
-    assert_eq!(config.service.kind, Kind::Dslite { aftr: None });
-    assert_eq!((config.service.mtu, config.service.ce), (MtuMode::Strict { mtu: 1460 }, None));
+    assert_eq!((config.service.wish.name, config.service.wish.far), (Name::Dslite, None));
+    assert_eq!((config.service.mtu, config.service.wish.end), (MtuMode::Strict { mtu: 1460 }, None));
+    assert!(config.service.provisioning.is_some(), "the line's server is asked");
     assert_eq!((config.wan.interface_id, config.wan.mtu, config.lan.mtu), (InterfaceId::Stable, None, 1500));
     assert!(config.wan.dhcpv6.reconfigure && !config.wan.dhcpv6.rapid_commit);
     let dhcpv4 = config.lan.dhcpv4.unwrap();
@@ -94,9 +97,10 @@ fn a_short_file_and_its_defaults() {
     assert_eq!((config.control.mode.0, config.system.account), (0o660, None));
     assert_eq!((config.tuning.batch, config.tuning.table, config.tuning.huge_pages), (256, None, true));
     let config = Config::parse("f", IPIP).unwrap();
-    let filtering = Filtering::AddressAndPortDependent;
-    let (ipv4, br) = ([192, 0, 2, 1].into(), "2001:db8:ffff::1".parse().unwrap());
-    assert_eq!(config.service.kind, Kind::Ipip { ipv4, br, filtering });
+    let br = Endpoint::Addresses(vec!["2001:db8:ffff::1".parse().unwrap()]);
+    let wish = config.service.wish;
+    assert_eq!((wish.name, wish.ipv4, wish.far), (Name::Ipip, Some([192, 0, 2, 1].into()), Some(br)));
+    assert_eq!(config.service.filtering, Filtering::AddressAndPortDependent);
 }
 
 #[test]
@@ -106,9 +110,9 @@ fn flags_alone_and_flags_over_a_file() {
          --ce from-ipv4 --tunnel-mtu 1500 --filtering endpoint-independent --copy-dscp --timeouts udp=60 --cores 0",
     )
     .unwrap();
-    assert_eq!(config.service.ce, Some(LocalEnd::Token("::c0:2:100:0".parse().unwrap())));
+    assert_eq!(config.service.wish.end, Some(WishedEnd::FromIpv4));
     assert_eq!(config.service.mtu, MtuMode::Fragment { mtu: 1500 });
-    assert!(matches!(config.service.kind, Kind::Ipip { filtering: Filtering::EndpointIndependent, .. }));
+    assert_eq!(config.service.filtering, Filtering::EndpointIndependent);
     assert!(config.service.behaviour.copy_dscp && config.service.behaviour.timeouts.0.udp == 60);
     assert_eq!(config.tuning.cores.unwrap().0, [0]);
 
@@ -116,7 +120,7 @@ fn flags_alone_and_flags_over_a_file() {
     let over = format!("--config {} --lan-ipv4 10.1.0.1/16 --aftr gw.example.net --batch 16 --mss off", file.name());
     let config = load(&over).unwrap();
     assert_eq!(config.lan.ipv4.to_string(), "10.1.0.1/16");
-    assert_eq!(config.service.kind, Kind::Dslite { aftr: Some(Endpoint::Name("gw.example.net".into())) });
+    assert_eq!(config.service.wish.far, Some(Endpoint::Name("gw.example.net".into())));
     assert_eq!((config.tuning.batch, config.tuning.ring_slots), (16, 64), "the file's, where no flag is");
     assert_eq!(config.service.behaviour.mss, hikyaku::behaviour::Mss::Off);
 
@@ -124,7 +128,7 @@ fn flags_alone_and_flags_over_a_file() {
     let wrong: Vec<String> = wrong.0.iter().map(ToString::to_string).collect();
     assert!(wrong[0].starts_with("--wan: link = 'ix0': link name \"ix0\" does not say how to reach it"), "{wrong:?}");
     assert!(wrong[1].starts_with("--lan-ipv4: ipv4 = '10.0.0.0/8': ") && wrong[1].ends_with("give 10.0.0.1/8"));
-    assert_eq!(wrong[2], "--service: kind = 'map' is none of: dslite, ipip");
+    assert!(wrong[2].starts_with("--service: kind = 'map' is none of: auto, transix, "), "{wrong:?}");
     let wrong = load("").unwrap_err().to_string();
     assert_eq!(
         wrong.lines().collect::<Vec<_>>(),
@@ -191,12 +195,12 @@ fn values_that_cannot_be() {
 #[test]
 fn settings_that_contradict_each_other() {
     for (base, change, says) in [
-        (DSLITE, "ipv4 = '192.0.2.1'", "f:8: ipv4: kind = \"dslite\" has no IPv4 address"),
-        (DSLITE, "br = '2001:db8::1'", "f:8: br: the far end of kind = \"dslite\" is aftr"),
-        (DSLITE, "filtering = 'endpoint-independent'", "f:8: filtering: kind = \"dslite\" does not filter"),
+        (DSLITE, "ipv4 = '192.0.2.1'", "f:8: ipv4: dslite has none; leave it out"),
+        (DSLITE, "br = '2001:db8::1'", "f:8: br: the far end of dslite is aftr"),
+        (DSLITE, "filtering = 'endpoint-independent'", "f:8: filtering: dslite has none; leave it out"),
         (DSLITE, "ce = 'from-ipv4'", "f:8: ce = 'from-ipv4': there is no ipv4"),
         (DSLITE, "aftr = '2001:db8::1'\nce = '2001:db8::1'", "f:9: ce and aftr are both 2001:db8::1"),
-        (DSLITE, "[service.notification]\ndialect = 'url'\nurl = 'http://x/'", "a DS-Lite line is told nothing"),
+        (DSLITE, "[service.notification]\ndialect = 'url'\nurl = 'http://x/'", "dslite is told nothing; leave it out"),
         (
             DSLITE,
             "[lan.dhcpv4]\npool = '192.168.2.1-192.168.2.9'",
@@ -206,7 +210,7 @@ fn settings_that_contradict_each_other() {
         (DSLITE, "[lan.dhcpv4]\npool = '192.168.1.1-192.168.1.9'", "it has our own address 192.168.1.1 in it"),
         (DSLITE, "[wan.dhcpv6]\nmode = 'off'\npd-hint = 56", "f:10: pd-hint: nothing is leased with this mode"),
         (DSLITE, "[[lan]]\nlink = 'netmap:ix2'", "duplicate key"),
-        (IPIP, "aftr = 'gw.example.net'", "f:10: aftr: the far end of kind = \"ipip\" is br"),
+        (IPIP, "aftr = 'gw.example.net'", "f:10: aftr: the far end of ipip is br"),
     ] {
         let problems = problems(&format!("{base}{change}\n"));
         assert!(problems.iter().any(|p| p.contains(says)), "{change}: {problems:?}");
@@ -214,9 +218,9 @@ fn settings_that_contradict_each_other() {
     let without = |line: &str| problems(&IPIP.replace(line, ""));
     assert_eq!(
         without("ipv4 = '192.0.2.1'\n"),
-        ["f:6: ipv4: kind = \"ipip\" lacks it; give the address that the provider assigned (or --ipv4 ADDR)"]
+        ["f:6: ipip lacks ipv4; give the address that the provider assigned (or --ipv4 ADDR)"]
     );
-    assert!(without("br = '2001:db8:ffff::1'\n")[0].starts_with("f:6: br: kind = \"ipip\" lacks it"));
+    assert!(without("br = '2001:db8:ffff::1'\n")[0].starts_with("f:6: ipip lacks br; "));
     let same = problems(&IPIP.replace("netmap:ix1", "netmap:ix0-1"));
     assert_eq!(same, ["f:4: link = 'netmap:ix0-1': [wan] has netmap:ix0; the two sides are two links"]);
     assert!(problems(&IPIP.replace("netmap:ix1", "xdp:ix0"))[0].contains("the two sides are two links"));
@@ -229,6 +233,74 @@ fn settings_that_contradict_each_other() {
     let two = DSLITE.replace("[lan]", "[[lan]]") + "[[lan]]\nlink = 'netmap:ix2'\nipv4 = '10.0.0.1/8'\n";
     assert_eq!(problems(&two), ["f:8: a second [[lan]]: hikyaku has one LAN so far"]);
     Config::parse("f", &DSLITE.replace("[lan]", "[[lan]]")).unwrap();
+}
+
+/// Services by their names, each with what it has and nothing else.
+#[test]
+fn services_of_the_market() {
+    let service = |text: &str| {
+        let base = DSLITE.replace("kind = 'dslite'\n", "");
+        Config::parse("f", &format!("{base}{text}\n"))
+            .map(|config| config.service)
+            .map_err(|problems| problems.to_string())
+    };
+    let plain = [
+        "auto",
+        "transix",
+        "xpass",
+        "v6connect",
+        "v6plus",
+        "v6plus-fixed",
+        "biglobe",
+        "ocn",
+        "ocn-fixed",
+        "ocx",
+        "dslite",
+        "map-e",
+        "lw4o6",
+    ];
+    for name in plain {
+        let service = service(&format!("kind = '{name}'")).unwrap();
+        assert_eq!(service.wish.name.text(), name);
+    }
+    let fixed = "ipv4 = '192.0.2.1'\nbr = '2001:db8:f::1'";
+    let contract = service(&format!("kind = 'transix-fixed'\n{fixed}\nce = '::feed'")).unwrap();
+    assert_eq!(contract.wish.end, Some(WishedEnd::Local(Local::Token("::feed".parse().unwrap()))));
+    service(&format!("kind = 'xpass-fixed'\n{fixed}")).unwrap();
+    let lw = service(
+        "kind = 'lw4o6'\nipv4 = '192.0.2.1'\naftr = 'lw.example.net'\npsid = 5\npsid-length = 6\npsid-offset = 4",
+    );
+    assert_eq!(lw.unwrap().wish.ports.unwrap().len(), 960);
+    for (text, says) in [
+        (
+            format!("kind = 'transix-fixed'\n{fixed}"),
+            "transix-fixed lacks ce; give the interface id of the contract sheet",
+        ),
+        ("kind = 'xpass-fixed'\nbr = '2001:db8::1'".into(), "xpass-fixed lacks ipv4"),
+        ("kind = 'ocn-fixed'\nipv4 = '192.0.2.1'".into(), "ocn-fixed lacks br"),
+        ("kind = 'auto'\naftr = 'gw.example.net'".into(), "aftr: with kind = \"auto\" the line says it"),
+        ("kind = 'v6plus'\nipv4 = '192.0.2.1'".into(), "ipv4: v6plus has none; leave it out (ipip, lw4o6 has)"),
+        ("kind = 'v6plus'\nmap-rules = '/nonexistent'".into(), "/nonexistent"),
+        ("kind = 'lw4o6'\nipv4 = '192.0.2.1'".into(), "lw4o6 lacks aftr"),
+        (
+            format!("kind = 'lw4o6'\nipv4 = '192.0.2.1'\naftr = '2001:db8::1'\npsid = 64\npsid-length = 6"),
+            "more bits than its length",
+        ),
+        (
+            "kind = 'dslite'\n[service.provisioning]\nserver = 'prov.example.net'".into(),
+            "there are no credentials to keep",
+        ),
+        ("kind = 'dslite'\n[service.provisioning]\nvendor-id = 'x'".into(), "a vendor id is six hex digits"),
+    ] {
+        let problem = service(&text).unwrap_err();
+        assert!(problem.contains(says), "{text}: {problem}");
+    }
+    assert!(service("kind = 'auto'\n[service.provisioning]\nenabled = false").unwrap().provisioning.is_none());
+    // A service that has one way to be told need not be asked which.
+    let credentials = File::new("told", "user = 'u'\npassword = 'p'");
+    let told =
+        format!("kind = 'v6plus-fixed'\n{fixed}\n[service.notification]\ncredentials-file = '{}'", credentials.name());
+    assert_eq!(service(&told).unwrap().notification.unwrap().dialect, Dialect::V6plus);
 }
 
 #[test]
@@ -304,7 +376,7 @@ fn check_says_what_it_would_do() {
     for what in [
         format!("ok: {}\n", file.name()).as_str(),
         "  line     netmap:ix0, the interface's own Ethernet address; a stable interface id; DHCPv6 as the router",
-        "  service  DS-Lite; the AFTR is the one that DHCPv6 names\n",
+        "  service  dslite: DS-Lite\n",
         "  tunnel   from the WAN's own address; MTU 1460, larger packets with DF are refused\n",
         "DHCPv4 192.168.1.128-192.168.1.254 (127 addresses), 0 reserved, leases of 43 200 s, without resolvers",
     ] {
@@ -357,10 +429,16 @@ fn the_documented_files_are_right() {
     let credentials = File::new("docs", "");
     let certificate = rcgen::generate_simple_self_signed(["x.example".to_string()]).unwrap().cert.pem();
     let roots = File::new("roots", &certificate);
+    let rules = File::new(
+        "rules",
+        "iid = 'draft03'\n[[rule]]\nipv6 = '2001:db8::/40'\nipv4 = '192.0.2.0/24'\nea-length = 16\npsid-offset = 4",
+    );
     let blocks = documented(&credentials.0, &roots.0);
-    let [dslite, ipip, secrets] = &blocks[..] else { panic!("three files are documented") };
+    let Some((secrets, files)) = blocks.split_last() else { panic!("nothing is documented") };
     std::fs::write(&credentials.0, secrets).unwrap();
-    for file in [dslite, ipip] {
+    assert_eq!(files.len(), 4);
+    for file in files {
+        let file = &file.replace("/etc/hikyaku.rules", rules.name());
         if let Err(problems) = Config::parse("docs", file) {
             panic!("{problems}");
         }

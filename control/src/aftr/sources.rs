@@ -45,6 +45,16 @@ pub enum Source {
 }
 
 impl Source {
+    /// The best first.
+    pub const ALL: [Self; 6] = [
+        Self::UserAddresses,
+        Self::UserName,
+        Self::Dhcp,
+        Self::Provisioning,
+        Self::ProfileName,
+        Self::ProfileAddresses,
+    ];
+
     pub(super) fn is_the_users(self) -> bool {
         matches!(self, Self::UserAddresses | Self::UserName)
     }

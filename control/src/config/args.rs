@@ -12,6 +12,9 @@ use crate::tuning::TuningArgs;
 
 const RUN_EXAMPLES: &str = "\
 Examples:
+  Whatever the line has, found out and said:
+    hikyaku run --wan netmap:ix0 --lan netmap:ix1 --lan-ipv4 192.168.1.1/24 --service auto
+
   DS-Lite, the AFTR as the line names it (DHCPv6) or by name:
     hikyaku run --wan netmap:ix0 --lan netmap:ix1 --lan-ipv4 192.168.1.1/24 --service dslite
     hikyaku run --wan netmap:ix0 --lan netmap:ix1 --lan-ipv4 192.168.1.1/24 --service dslite --aftr gw.example.net
@@ -71,32 +74,38 @@ pub struct LineArgs {
     #[arg(long, value_name = "ADDR/LEN")]
     pub lan_ipv4: Option<String>,
 
-    /// What the line is: `dslite` or `ipip`.
-    #[arg(long, value_name = "KIND")]
+    /// What the line is: `auto` (it is found out), the service by its name (transix, transix-fixed, xpass,
+    /// xpass-fixed, v6connect, v6plus, v6plus-fixed, biglobe, ocn, ocn-fixed, ocx), or a technology (dslite, ipip,
+    /// map-e, lw4o6).
+    #[arg(long, value_name = "NAME")]
     pub service: Option<String>,
 
-    /// The far end of DS-Lite, an address or a name; without it the one that DHCPv6 names.
+    /// The far end of DS-Lite and lw4o6, an address or a name; without it the one that the line names.
     #[arg(long, value_name = "ADDR|NAME")]
     pub aftr: Option<String>,
 
-    /// The far end of `--service ipip`: the border router.
+    /// The far end of fixed addresses and MAP-E: the border router; without it the service's, or the line's.
     #[arg(long, value_name = "ADDR")]
     pub br: Option<String>,
 
-    /// The fixed IPv4 address of `--service ipip`.
+    /// The IPv4 address of a fixed-address service.
     #[arg(long, value_name = "ADDR")]
     pub ipv4: Option<String>,
 
     /// The near end of the tunnel: an interface id such as ::feed, a whole address, or `from-ipv4`;
-    /// without it the WAN's own address.
+    /// without it what the service has, else the WAN's own address.
     #[arg(long, value_name = "ID|ADDR")]
     pub ce: Option<String>,
+
+    /// Rules of a MAP-E service (docs/map-rules.md); without it the line says them.
+    #[arg(long, value_name = "FILE")]
+    pub map_rules: Option<String>,
 
     /// The tunnel's MTU as hosts see it, 576 to 1500 [default: 1460].
     #[arg(long, value_name = "N")]
     pub tunnel_mtu: Option<String>,
 
-    /// With `--service ipip`, whose packets a mapping lets in: `address-and-port-dependent` or
+    /// Where this end translates, whose packets a mapping lets in: `address-and-port-dependent` or
     /// `endpoint-independent` [default: address-and-port-dependent].
     #[arg(long, value_name = "MODE")]
     pub filtering: Option<String>,
@@ -111,7 +120,7 @@ pub struct LineArgs {
 }
 
 /// Each flag, its section and its key.
-const FLAGS: [(&str, &str, &str); 12] = [
+const FLAGS: [(&str, &str, &str); 13] = [
     ("--wan", "wan", "link"),
     ("--lan", "lan", "link"),
     ("--lan-ipv4", "lan", "ipv4"),
@@ -120,6 +129,7 @@ const FLAGS: [(&str, &str, &str); 12] = [
     ("--br", "service", "br"),
     ("--ipv4", "service", "ipv4"),
     ("--ce", "service", "ce"),
+    ("--map-rules", "service", "map-rules"),
     ("--tunnel-mtu", "service", "tunnel-mtu"),
     ("--filtering", "service", "filtering"),
     ("--log-level", "log", "level"),
@@ -144,6 +154,7 @@ impl RunArgs {
             &l.br,
             &l.ipv4,
             &l.ce,
+            &l.map_rules,
             &l.tunnel_mtu,
             &l.filtering,
             &l.log_level,

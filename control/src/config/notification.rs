@@ -1,13 +1,13 @@
 //! `[service.notification]`: who is told where we are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::keys::{self, Read};
-use super::problem::Problems;
+use super::problem::{Place, Problems};
 use super::secret::{Credentials, read_text};
 use super::tree::Section;
 use super::value::{host_name, number};
@@ -74,7 +74,7 @@ pub(super) fn read(section: Section, problems: &mut Problems) -> Option<Config> 
     let read = keys::read::<NotificationKeys>(section, &[], problems)?;
     let keys = read.keys.clone();
     let credentials = read_credentials(&read, problems);
-    let trust = read_roots(&read, problems);
+    let trust = trust(keys.ca_file.as_deref(), &read.place("ca-file"), problems);
     // A password that everybody on the way could read.
     if keys.dialect == Dialect::Xpass && keys.url.as_ref().is_some_and(|url| !url.starts_with("https://")) {
         problems.add(read.place("url"), "url: xpass-fixed is told over https only");
@@ -133,14 +133,15 @@ fn read_credentials(read: &Read<NotificationKeys>, problems: &mut Problems) -> O
     Some(credentials)
 }
 
-fn read_roots(read: &Read<NotificationKeys>, problems: &mut Problems) -> Option<Trust> {
-    let Some(path) = &read.keys.ca_file else { return Some(Trust::default()) };
+/// Who vouches for servers: the certificates of a file, or those that come with the program.
+pub(super) fn trust(path: Option<&Path>, place: &Place, problems: &mut Problems) -> Option<Trust> {
+    let Some(path) = path else { return Some(Trust::default()) };
     let roots = read_text(path).map_err(|error| format!("cannot be read: {error}"));
     let roots = roots.and_then(|pem| Roots::from_pem(pem.as_bytes()).map_err(|error| error.to_string()));
     match roots {
         Ok(roots) => Some(Trust::Roots(roots)),
         Err(why) => {
-            problems.add(read.place("ca-file"), format!("ca-file {}: {why}", path.display()));
+            problems.add(place.clone(), format!("ca-file {}: {why}", path.display()));
             None
         }
     }

@@ -7,6 +7,7 @@ use clap::Args;
 use super::keys::{Key, keys};
 use super::lan::{Dhcpv4Keys, Lan, Reservation};
 use super::notification::NotificationKeys;
+use super::provisioning::ProvisioningKeys;
 use super::secret::Credentials;
 use super::service::ServiceKeys;
 use super::system::{Control, Log, System};
@@ -26,6 +27,7 @@ pub fn sections() -> Vec<(&'static str, Vec<Key>)> {
         of::<Reservation>("[[lan.dhcpv4.reservation]]"),
         of::<ServiceKeys>("[service]"),
         of::<NotificationKeys>("[service.notification]"),
+        of::<ProvisioningKeys>("[service.provisioning]"),
         of::<Credentials>("credentials file"),
         of::<TuningArgs>("[tuning]"),
         of::<Control>("[control]"),

@@ -1,9 +1,10 @@
 //! `[service]`: what the line is to be.
 
-use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum as _};
+use hikyaku_dataplane::map::InterfaceId;
 use hikyaku_dataplane::napt;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 
@@ -11,116 +12,86 @@ use super::keys::{self, Read};
 use super::lan::Lan;
 use super::notification;
 use super::problem::Problems;
-use super::tree::Section;
+use super::provisioning;
+use super::tree::{Section, Setting, Value};
 use super::value::{Ce, Endpoint, host4, host6, number};
 use super::wan::Wan;
+use crate::aftr;
 use crate::behaviour::BehaviourArgs;
-use crate::line::Token;
+use crate::map_e::RulesFile;
 use crate::memory_router::{LINK_MTU, Setup};
 use crate::notify;
+use crate::provision;
 use crate::replay::FilteringMode;
+use crate::service::{Local, Name, Technology, UsualEnd, Wish, WishedEnd};
 
 /// What the line is to be.
 #[derive(Clone, Debug)]
 pub struct Service {
-    /// The kind, and what only that kind has.
-    pub kind: Kind,
-    /// Our end of the tunnel; `None`: the WAN's own address.
-    pub ce: Option<LocalEnd>,
+    /// Which service, and what the user knows of it.
+    pub wish: Wish,
     /// What fits the tunnel.
     pub mtu: MtuMode,
     /// What is done to packets.
     pub behaviour: BehaviourArgs,
+    /// Whom a mapping lets in, where this end translates.
+    pub filtering: napt::Filtering,
     /// Whom to tell where we are.
     pub notification: Option<notify::Config>,
-}
-
-/// A kind of service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// DS-Lite B4 (RFC 6333): the far end translates.
-    Dslite {
-        /// The AFTR; `None`: the one that DHCPv6 option 64 names (RFC 6334).
-        aftr: Option<Endpoint>,
-    },
-    /// IPv4 over IPv6 with one fixed address: this end translates.
-    Ipip {
-        /// The address.
-        ipv4: Ipv4Addr,
-        /// The border router.
-        br: Ipv6Addr,
-        /// Whom a mapping lets in.
-        filtering: napt::Filtering,
-    },
-}
-
-/// Our end of the tunnel, where it is not the WAN's own address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LocalEnd {
-    /// The prefix of the line, and this lower half.
-    Token(Token),
-    /// This address, whatever the prefix.
-    Address(Ipv6Addr),
-}
-
-impl Kind {
-    /// As it is written.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Dslite { .. } => "dslite",
-            Self::Ipip { .. } => "ipip",
-        }
-    }
-}
-
-impl fmt::Display for LocalEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Token(token) => token.fmt(f),
-            Self::Address(address) => address.fmt(f),
-        }
-    }
-}
-
-/// See [`ServiceKeys::kind`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum KindKey {
-    /// DS-Lite.
-    Dslite,
-    /// A fixed IPv4 address.
-    Ipip,
+    /// How the line's provisioning server is asked; `None`: not at all.
+    pub provisioning: Option<provision::Config>,
 }
 
 /// `[service]` as it is written.
 #[derive(Args, Clone, Debug)]
 pub struct ServiceKeys {
-    /// What the line is: DS-Lite, or IPv4 over IPv6 with a fixed IPv4 address
+    /// What the line is: the service by its name, a technology, or `auto`: it is found out
     #[arg(long, value_enum)]
-    pub kind: KindKey,
+    pub kind: Name,
 
-    /// Of dslite: the AFTR, an address or a name; unset: the one that DHCPv6 names (option 64)
+    /// Of dslite and lw4o6: the AFTR, an address or a name; unset: the line's (DHCPv6, HB46PP) or the service's
     #[arg(long, value_name = "ADDR|NAME")]
     pub aftr: Option<Endpoint>,
 
-    /// Of ipip: the border router
+    /// Of fixed addresses and MAP-E: the border router; unset: the line's or the service's
     #[arg(long, value_name = "ADDR", value_parser = host6)]
     pub br: Option<Ipv6Addr>,
 
-    /// Of ipip: the fixed IPv4 address
+    /// Of fixed addresses and lw4o6: the IPv4 address; of a block the first
     #[arg(long, value_name = "ADDR", value_parser = host4)]
     pub ipv4: Option<Ipv4Addr>,
 
     /// Our end of the tunnel: an interface id such as ::feed, a whole address, or `from-ipv4` (the id that MAP-E's
-    /// draft 03 makes of the IPv4 address); unset: the WAN's own address
+    /// draft 03 makes of the IPv4 address); unset: what the service has, else the WAN's own address
     #[arg(long, value_name = "ID|ADDR|from-ipv4")]
     pub ce: Option<Ce>,
+
+    /// Of MAP-E: a file with the rules of the domain (docs/map-rules.md); unset: the line's (DHCPv6, HB46PP)
+    #[arg(long, value_name = "FILE")]
+    pub map_rules: Option<PathBuf>,
+
+    /// Of MAP-E: the form of the interface id; unset: what the rules or the service say, else rfc7597
+    #[arg(long, value_name = "draft03|rfc7597")]
+    pub iid: Option<InterfaceId>,
+
+    /// Of lw4o6: our share of the ports, the PSID
+    #[arg(long, value_name = "N", value_parser = number(0u16..=u16::MAX))]
+    pub psid: Option<u16>,
+
+    /// Of lw4o6: the PSID's length in bits; unset: all ports are ours
+    #[arg(long, value_name = "BITS", value_parser = number(0u8..=16))]
+    pub psid_length: Option<u8>,
+
+    /// Of lw4o6: bits of a port before the PSID; unset: 0
+    #[arg(long, value_name = "BITS", value_parser = number(0u8..=15))]
+    pub psid_offset: Option<u8>,
 
     /// The tunnel's MTU as hosts see it, 576 to 1500. Up to 1460, larger packets with DF are refused and others
     /// leave in outer fragments; above, packets up to N are carried whatever DF says (RFC 6333)
     #[arg(long, value_name = "N", default_value = "1460", value_parser = number(576..=LINK_MTU))]
     pub tunnel_mtu: u16,
 
-    /// Of ipip: whose packets a mapping lets in (RFC 4787 5); unset: address-and-port-dependent
+    /// Where this end translates: whose packets a mapping lets in (RFC 4787 5); unset: address-and-port-dependent
     #[arg(long, value_enum)]
     pub filtering: Option<FilteringMode>,
 
@@ -130,42 +101,46 @@ pub struct ServiceKeys {
 }
 
 impl Service {
-    /// Reads `[service]` and `[service.notification]`.
+    /// Reads `[service]`, `[service.notification]` and `[service.provisioning]`.
     pub(super) fn read(mut section: Section, problems: &mut Problems) -> Option<(Self, Read<ServiceKeys>)> {
-        let has_notification = section.tables.contains_key("notification");
-        let notification = section.take("notification", "one server is told", problems);
-        let read = keys::read::<ServiceKeys>(section, &["notification"], problems);
-        let notification_at = notification.place.clone();
-        let notification = has_notification.then(|| notification::read(notification, problems));
+        let notification = section.tables.contains_key("notification").then(|| {
+            let mut notification = section.take("notification", "one server is told", problems);
+            // A service that has one way to be told need not be asked which.
+            let usual = usual_dialect(&section);
+            if let Some(dialect) = usual.filter(|_| !notification.settings.contains_key("dialect")) {
+                let place = notification.place.clone();
+                notification.settings.insert("dialect".into(), Setting { value: Value::One(dialect), place });
+            }
+            notification
+        });
+        let provisioning = section.take("provisioning", "a line has one server", problems);
+        let provisioning = provisioning::read(provisioning, problems);
+        let read = keys::read::<ServiceKeys>(section, &["notification", "provisioning"], problems);
+        let notification_at = notification.as_ref().map(|section| section.place.clone());
+        let notification = notification.map(|section| notification::read(section, problems));
         let read = read?;
-        let kind = Kind::of(&read, problems);
-        if let Some(Kind::Dslite { .. }) = kind
-            && has_notification
+        let keys = &read.keys;
+        let technology = keys.kind.profile().technology;
+        if let (Some(place), Some(Technology::Dslite | Technology::MapE | Technology::Lw4o6)) =
+            (notification_at, technology)
         {
-            problems.add(notification_at, "[service.notification]: a DS-Lite line is told nothing; leave it out");
+            let text = format!("[service.notification]: {} is told nothing; leave it out", keys.kind);
+            problems.add(place, text);
         }
-        let ServiceKeys { ce, ipv4, tunnel_mtu, ref behaviour, .. } = read.keys;
-        let ce = match ce {
-            None => None,
-            Some(Ce::Token(token)) => Some(LocalEnd::Token(token)),
-            Some(Ce::Address(address)) => Some(LocalEnd::Address(address)),
-            Some(Ce::FromIpv4) => match ipv4 {
-                Some(ipv4) => Ce::token_of(ipv4).map(LocalEnd::Token),
-                None => {
-                    problems.add(read.place("ce"), "ce = 'from-ipv4': there is no ipv4 to make it of; give ipv4 too");
-                    None
-                }
-            },
-        };
+        fits(&read, problems);
         let service = Self {
-            kind: kind?,
-            ce,
-            mtu: Setup::mtu_mode(tunnel_mtu),
-            behaviour: behaviour.clone(),
+            wish: wish(&read, problems)?,
+            mtu: Setup::mtu_mode(keys.tunnel_mtu),
+            behaviour: keys.behaviour.clone(),
+            filtering: match keys.filtering {
+                Some(FilteringMode::EndpointIndependent) => napt::Filtering::EndpointIndependent,
+                Some(FilteringMode::AddressAndPortDependent) | None => napt::Filtering::AddressAndPortDependent,
+            },
             notification: match notification {
                 Some(notification) => Some(notification?),
                 None => None,
             },
+            provisioning: provisioning?,
         };
         Some((service, read))
     }
@@ -197,49 +172,115 @@ impl Service {
     }
 }
 
-impl Kind {
-    fn of(read: &Read<ServiceKeys>, problems: &mut Problems) -> Option<Self> {
-        let ServiceKeys { kind, ref aftr, br, ipv4, filtering, .. } = read.keys;
-        let mut wrong = |key: &str, text: &str| problems.add(read.place(key), format!("{key}: {text}"));
-        match kind {
-            KindKey::Dslite => {
-                for (key, set) in [("ipv4", ipv4.is_some()), ("br", br.is_some()), ("filtering", filtering.is_some())] {
-                    let instead = match key {
-                        "br" => "the far end of kind = \"dslite\" is aftr",
-                        "ipv4" => "kind = \"dslite\" has no IPv4 address; leave it out, or use kind = \"ipip\"",
-                        _ => "kind = \"dslite\" does not filter; leave it out, or use kind = \"ipip\"",
-                    };
-                    if set {
-                        wrong(key, instead);
-                    }
+/// How the border router of the service in `section` is told where we are, if there is one way.
+fn usual_dialect(section: &Section) -> Option<String> {
+    let Value::One(kind) = &section.settings.get("kind")?.value else { return None };
+    Some(Name::from_str(kind, false).ok()?.profile().notification?.to_string())
+}
+
+/// The keys that belong to one technology and not to another, and what a service cannot do without.
+fn fits(read: &Read<ServiceKeys>, problems: &mut Problems) {
+    use Technology::{Dslite, Ipip, Lw4o6, MapE};
+    /// Each key, the technologies that have it, and whether `auto` has it too.
+    const KEYS: [(&str, &[Technology], bool); 10] = [
+        ("aftr", &[Dslite, Lw4o6], false),
+        ("br", &[Ipip, MapE], false),
+        ("ipv4", &[Ipip, Lw4o6], false),
+        ("ce", &[Dslite, Ipip, Lw4o6], false),
+        ("map-rules", &[MapE], true),
+        ("iid", &[MapE], true),
+        ("psid", &[Lw4o6], false),
+        ("psid-length", &[Lw4o6], false),
+        ("psid-offset", &[Lw4o6], false),
+        ("filtering", &[Ipip, MapE, Lw4o6], true),
+    ];
+    let keys = &read.keys;
+    let (kind, profile) = (keys.kind, keys.kind.profile());
+    for (key, of, auto) in KEYS {
+        let belongs = profile.technology.map_or(auto, |technology| of.contains(&technology));
+        if read.is_set(key) && !belongs {
+            let instead = match (key, profile.technology) {
+                ("br", Some(Dslite | Lw4o6)) => format!("the far end of {kind} is aftr"),
+                ("aftr", Some(Ipip | MapE)) => format!("the far end of {kind} is br"),
+                (_, None) => "with kind = \"auto\" the line says it; name the service to give it".into(),
+                _ => {
+                    let others: Vec<&str> = of.iter().map(|technology| technology.name()).collect();
+                    format!("{kind} has none; leave it out ({} has)", others.join(", "))
                 }
-                Some(Self::Dslite { aftr: aftr.clone() })
+            };
+            problems.add(read.place(key), format!("{key}: {instead}"));
+        }
+    }
+    let mut lacks = |key: &str, text: &str| problems.add(read.place(key), format!("{kind} lacks {key}; {text}"));
+    let alone = profile.technology == Some(Ipip) && (!profile.provisioned || kind == Name::Ipip);
+    if profile.technology == Some(Ipip) && (alone || keys.ipv4.is_some() != keys.br.is_some()) {
+        if keys.ipv4.is_none() {
+            lacks("ipv4", "give the address that the provider assigned (or --ipv4 ADDR)");
+        }
+        if keys.br.is_none() {
+            lacks("br", "give the border router of the contract sheet (or --br ADDR)");
+        }
+    }
+    if profile.end == UsualEnd::Contract && keys.ce.is_none() {
+        lacks("ce", "give the interface id of the contract sheet, such as ::feed (or --ce ID)");
+    }
+    if profile.technology == Some(Lw4o6) {
+        let given = [keys.ipv4.is_some(), keys.aftr.is_some()];
+        if given[0] != given[1] || !given[0] && (keys.psid.is_some() || keys.psid_length.is_some()) {
+            if keys.ipv4.is_none() {
+                lacks("ipv4", "give all of ipv4, aftr, psid and psid-length, or none: then the line says them");
             }
-            KindKey::Ipip => {
-                if aftr.is_some() {
-                    wrong("aftr", "the far end of kind = \"ipip\" is br");
-                }
-                if ipv4.is_none() {
-                    wrong(
-                        "ipv4",
-                        "kind = \"ipip\" lacks it; give the address that the provider assigned (or --ipv4 ADDR)",
-                    );
-                }
-                if br.is_none() {
-                    wrong(
-                        "br",
-                        "kind = \"ipip\" lacks it; give the border router of the contract sheet (or --br ADDR)",
-                    );
-                }
-                Some(Self::Ipip {
-                    ipv4: ipv4?,
-                    br: br?,
-                    filtering: match filtering {
-                        Some(FilteringMode::EndpointIndependent) => napt::Filtering::EndpointIndependent,
-                        Some(FilteringMode::AddressAndPortDependent) | None => napt::Filtering::AddressAndPortDependent,
-                    },
-                })
+            if keys.aftr.is_none() {
+                lacks("aftr", "give all of ipv4, aftr, psid and psid-length, or none: then the line says them");
             }
         }
     }
+}
+
+fn wish(read: &Read<ServiceKeys>, problems: &mut Problems) -> Option<Wish> {
+    let before = problems.0.len();
+    let keys = &read.keys;
+    let far = match (&keys.aftr, keys.br) {
+        (Some(Endpoint::Name(name)), _) => Some(aftr::Endpoint::Name(name.clone())),
+        (&Some(Endpoint::Address(address)), _) | (None, Some(address)) => {
+            Some(aftr::Endpoint::Addresses(vec![address]))
+        }
+        (None, None) => None,
+    };
+    let end = match keys.ce {
+        None => None,
+        Some(Ce::Token(token)) => Some(WishedEnd::Local(Local::Token(token))),
+        Some(Ce::Address(address)) => Some(WishedEnd::Local(Local::Address(address))),
+        Some(Ce::FromIpv4) => {
+            if keys.kind.profile().technology == Some(Technology::Dslite) {
+                problems.add(read.place("ce"), "ce = 'from-ipv4': there is no ipv4 to make it of");
+            }
+            Some(WishedEnd::FromIpv4)
+        }
+    };
+    let (offset, length, psid) = (keys.psid_offset.unwrap_or(0), keys.psid_length.unwrap_or(0), keys.psid.unwrap_or(0));
+    let ports = napt::PortSet::new(offset, length, psid);
+    if ports.is_none() {
+        let text = format!(
+            "psid {psid}, psid-length {length}, psid-offset {offset}: the PSID has more bits than its length, or both \
+             lengths together are more than the 16 bits of a port"
+        );
+        problems.add(read.place("psid"), text);
+    }
+    let rules = keys.map_rules.as_ref().and_then(|path| match RulesFile::read(path) {
+        Ok(domain) => Some(domain),
+        Err(more) => {
+            problems.0.extend(more.0);
+            None
+        }
+    });
+    (problems.0.len() == before).then(|| Wish {
+        name: keys.kind,
+        far,
+        ipv4: keys.ipv4,
+        ports: (keys.psid.is_some() || keys.psid_length.is_some()).then_some(ports).flatten(),
+        end,
+        rules,
+        iid: keys.iid,
+    })
 }

@@ -6,7 +6,9 @@ use hikyaku_dataplane::napt::Filtering;
 use hikyaku_dataplane::packet::Mac;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 
-use super::{Config, Dhcpv6Mode, Endpoint, InterfaceId, Kind};
+use super::{Config, Dhcpv6Mode, InterfaceId, Service};
+use crate::aftr::Endpoint;
+use crate::service::{Local, Technology, UsualEnd, WishedEnd};
 use crate::table::grouped;
 use crate::tuning::{DEFAULT_TABLE, IdlePolicy};
 
@@ -84,32 +86,49 @@ impl Summary<'_> {
     }
 
     fn service(&self) -> String {
-        match &self.0.service.kind {
-            Kind::Dslite { aftr: None } => "DS-Lite; the AFTR is the one that DHCPv6 names".into(),
-            Kind::Dslite { aftr: Some(Endpoint::Address(address)) } => format!("DS-Lite; AFTR {address}"),
-            Kind::Dslite { aftr: Some(Endpoint::Name(name)) } => {
-                format!("DS-Lite; AFTR {name}, as the line's resolvers know it")
+        let Service { wish, provisioning, .. } = &self.0.service;
+        let what = match wish.name.profile().technology {
+            None => "found out from the line".to_string(),
+            Some(technology) => technology.to_string(),
+        };
+        let mut parts = vec![format!("{}: {what}", wish.name)];
+        parts.extend(wish.ipv4.map(|ipv4| format!("address {ipv4}")));
+        parts.extend(wish.ports.map(|ports| format!("{} ports", ports.len())));
+        parts.extend(wish.rules.as_ref().map(|domain| format!("{} rules", domain.rules.len())));
+        parts.extend(wish.far.as_ref().map(|far| match far {
+            Endpoint::Name(name) => format!("far end {name}, as the line's resolvers know it"),
+            Endpoint::Addresses(addresses) => {
+                let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                format!("far end {}", addresses.join(", "))
             }
-            Kind::Ipip { ipv4, br, filtering } => {
-                let filtering = match filtering {
-                    Filtering::AddressAndPortDependent => "only those that were spoken to get in",
-                    Filtering::EndpointIndependent => "anybody gets in through a mapping",
-                };
-                format!("fixed address {ipv4}, translated here; border router {br}; {filtering}")
-            }
+        }));
+        if provisioning.is_none() {
+            parts.push("the provisioning server is not asked".into());
         }
+        parts.join("; ")
     }
 
     fn tunnel(&self) -> String {
         let service = &self.0.service;
-        let ce = match service.ce {
-            None => "from the WAN's own address".to_string(),
-            Some(ce) => format!("from {ce}"),
+        let end = match (service.wish.end, service.wish.name.profile().end) {
+            (Some(WishedEnd::Local(Local::Token(token))), _) => format!("from {token}"),
+            (Some(WishedEnd::Local(Local::Address(address))), _) => format!("from {address}"),
+            (Some(WishedEnd::FromIpv4), _) | (None, UsualEnd::FromIpv4) => "from the id of the IPv4 address".into(),
+            (Some(WishedEnd::Local(Local::Own)) | None, _) => match service.wish.name.profile().technology {
+                Some(Technology::Dslite | Technology::Ipip) => "from the WAN's own address".into(),
+                _ => "from where the service says".to_string(),
+            },
         };
-        match service.mtu {
-            MtuMode::Strict { mtu } => format!("{ce}; MTU {mtu}, larger packets with DF are refused"),
-            MtuMode::Fragment { mtu } => format!("{ce}; MTU {mtu}, where need be in outer fragments"),
-        }
+        let mtu = match service.mtu {
+            MtuMode::Strict { mtu } => format!("MTU {mtu}, larger packets with DF are refused"),
+            MtuMode::Fragment { mtu } => format!("MTU {mtu}, where need be in outer fragments"),
+        };
+        let filtering = match (service.wish.name.profile().technology, service.filtering) {
+            (Some(Technology::Dslite), _) => "",
+            (_, Filtering::AddressAndPortDependent) => "; only those that were spoken to get in",
+            (_, Filtering::EndpointIndependent) => "; anybody gets in through a mapping",
+        };
+        format!("{end}; {mtu}{filtering}")
     }
 
     fn notification(&self) -> String {
@@ -127,9 +146,9 @@ impl Summary<'_> {
             IdlePolicy::Yield => "giving way to others",
             IdlePolicy::Sleep => "sleeping when there is nothing to do",
         };
-        let sessions = match self.0.service.kind {
-            Kind::Dslite { .. } => String::new(),
-            Kind::Ipip { .. } => format!("; {} sessions", grouped(tuning.table_size(DEFAULT_TABLE).into())),
+        let sessions = match self.0.service.wish.name.profile().technology {
+            Some(Technology::Dslite) => String::new(),
+            _ => format!("; {} sessions", grouped(tuning.table_size(DEFAULT_TABLE).into())),
         };
         format!("{cores}, {idle}{sessions}")
     }

@@ -5,7 +5,6 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use hikyaku_dataplane::map;
 use hikyaku_dataplane::packet::Mac;
 use hikyaku_dataplane::snapshot::Prefix4;
 
@@ -112,13 +111,6 @@ pub enum Ce {
     FromIpv4,
     /// A whole address.
     Address(Ipv6Addr),
-}
-
-impl Ce {
-    /// The lower half that draft-ietf-softwire-map-03 6 makes from an address without port set.
-    pub fn token_of(ipv4: Ipv4Addr) -> Option<Token> {
-        Token::new(map::InterfaceId::Draft03.of(ipv4, 0))
-    }
 }
 
 impl FromStr for Ce {
@@ -334,12 +326,6 @@ mod tests {
         for bad in ["192.0.2.1", "a..b", "-a.b", "a_b", "", "a b", "ff02::1", &"a".repeat(64)] {
             assert!(bad.parse::<Endpoint>().is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn draft03_6_the_lower_half_from_the_address() {
-        let token = Ce::token_of(Ipv4Addr::new(192, 0, 2, 18)).unwrap();
-        assert_eq!(token.to_string(), "::c0:2:1200:0");
     }
 
     #[test]

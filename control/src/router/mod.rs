@@ -3,10 +3,13 @@
 //! Nothing here reads a clock, a socket or a ring: [`Router::hear`] is given what workers punted,
 //! [`Router::turn`] the time, [`Router::next_frame`] gives what is to be sent. `run` is around it.
 
+mod chooser;
 mod lan;
 mod notice;
+mod provisioning;
 mod publish;
 mod report;
+mod requests;
 mod resolver;
 mod state_dir;
 mod tunnel;
@@ -25,6 +28,7 @@ use hikyaku_dataplane::worker::{Message, Shared};
 use crate::config::Config;
 use crate::line::LineFacts;
 use crate::notify;
+use crate::provision::Provision;
 use crate::service::{self, State};
 use crate::stack::{Stack, Wake};
 
@@ -33,8 +37,10 @@ pub use report::Surroundings;
 pub use state_dir::StateDir;
 pub use wan::LinkFacts;
 
+use chooser::Chooser;
 use lan::Lan;
 use notice::Notice;
+use provisioning::Provisioning;
 use publish::Basis;
 use tunnel::Tunnel;
 use wan::Wan;
@@ -69,6 +75,8 @@ pub struct Parts {
     pub wan: LinkFacts,
     /// Whether the host's own stack is behind LAN and WAN.
     pub hosts: [bool; 2],
+    /// How many workers there are.
+    pub workers: usize,
     /// What workers are told, and what outlives a control thread that had to start over.
     pub shared: Arc<Shared>,
     /// What outlives the program.
@@ -83,6 +91,7 @@ pub struct Parts {
 pub struct Router {
     lan: Lan,
     wan: Wan,
+    chooser: Chooser,
     tunnel: Tunnel,
     notice: Option<Notice>,
     hosts: [bool; 2],
@@ -106,17 +115,24 @@ impl Router {
     /// # Errors
     /// There is no memory for the session table.
     pub fn new(parts: Parts, now: Time, wall: u64) -> std::io::Result<Self> {
-        let Parts { config, lan, wan, hosts, shared, state: state_dir, notify, wake } = parts;
+        let Parts { config, lan, wan, hosts, workers, shared, state: state_dir, notify, wake } = parts;
         let before = shared.snapshot.load_full();
-        let mut tunnel = Tunnel::new(&config, before.softwires.first()).map_err(std::io::Error::other)?;
-        tunnel.configure(now);
+        let tunnel = Tunnel::new(&config, workers, before.softwires.first());
         let mut wan = Wan::new(WAN, wan, &config.wan, state_dir.secret(), Stack::new(wake.clone()));
         let mut lan = Lan::new(LAN, lan, &config.lan);
         if let Some(lease) = state_dir.load("dhcpv6") {
             wan.dhcp6.resume(now, wall, &lease);
         }
         lan.restore(now, wall, state_dir.load("dhcpv4").as_ref());
-        let notice = notify.map(|config| Notice::new(config, &wan, wake)).transpose().map_err(std::io::Error::other)?;
+        let notice = notify.map(|config| Notice::new(config, &wan, wake.clone())).transpose();
+        let notice = notice.map_err(std::io::Error::other)?;
+        let provisioning = config.service.provisioning.clone().map(|config| {
+            let mut machine = Provision::new(config);
+            if let Some(saved) = state_dir.load("provisioning") {
+                machine.resume(now, wall, &saved);
+            }
+            Provisioning::new(machine, &wan, wake)
+        });
         // A snapshot of other stations is no good: nothing that is sent to us now would be taken.
         let same_stations = [(LAN, lan.link.mac), (WAN, wan.link.mac)]
             .into_iter()
@@ -125,6 +141,7 @@ impl Router {
         Ok(Self {
             lan,
             wan,
+            chooser: Chooser::new(config.service.wish.clone(), provisioning),
             tunnel,
             notice,
             hosts,
@@ -173,11 +190,13 @@ impl Router {
         for _ in 0..ROUNDS {
             let mut news = self.wan.step(now, &mut self.frames);
             while let Some(answer) = self.wan.resolver.next_answer() {
+                self.chooser.answered(now, &answer);
                 self.tunnel.answered(now, &answer);
                 self.notice.iter_mut().for_each(|notice| notice.answered(&answer));
             }
             let facts = self.wan.line.facts(now);
-            news |= self.tunnel.step(now, &mut self.wan, &facts);
+            news |= self.chooser.step(now, &mut self.wan, &facts);
+            news |= self.tunnel.step(now, &mut self.wan, &facts, &self.chooser.decision);
             let ends = self.tunnel.ends(&self.wan, &facts);
             self.wan.settle(now, &facts, &ends, self.tunnel.border_router());
             if let Some(notice) = &mut self.notice {
@@ -210,10 +229,12 @@ impl Router {
             router: facts.default_router(),
             prefix: self.wan.prefix(facts),
             wanted,
-            in_use: self.tunnel.local,
+            in_use: self.tunnel.local(),
             taken_by: wanted.and_then(|address| self.wan.taken.get(&address).copied()),
             border_router: self.tunnel.border_router(),
-            no_border_router: self.tunnel.why_no_border_router(),
+            no_service: self.tunnel.wanted_plan().is_none().then(|| self.chooser.decision.why()),
+            trouble: self.tunnel.trouble.clone(),
+            no_border_router: self.tunnel.aftr.state().to_string(),
             next_hop: next_hop.map(|(address, _)| address),
             next_hop_known: next_hop.is_some_and(|(_, mac)| mac.is_some()),
         });
@@ -254,6 +275,14 @@ impl Router {
                 None => self.state_dir.remove("dhcpv6"),
             }
         }
+        if let Some(provisioning) = &mut self.chooser.provisioning
+            && std::mem::take(&mut provisioning.changed)
+        {
+            match provisioning.machine.saved(now, wall) {
+                Some(saved) => self.state_dir.save("provisioning", &saved),
+                None => self.state_dir.remove("provisioning"),
+            }
+        }
         if std::mem::take(&mut self.lan.leases_changed)
             && let Some(server) = &self.lan.dhcp4
         {
@@ -279,7 +308,7 @@ impl Router {
     /// When to come back if nothing happens.
     pub fn next(&self) -> Time {
         let notice = self.notice.as_ref().and_then(Notice::next);
-        let machines = [self.lan.next(), self.wan.next(), self.tunnel.next(), notice];
+        let machines = [self.lan.next(), self.wan.next(), self.chooser.next(), self.tunnel.next(), notice];
         machines.into_iter().flatten().fold(self.look, Time::min)
     }
 

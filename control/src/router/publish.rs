@@ -29,8 +29,8 @@ pub(super) struct Basis {
     wan: WanBasis,
     next_hop: Option<Mac>,
     tunnel: Option<(std::net::Ipv6Addr, std::net::Ipv6Addr)>,
-    /// [`Tunnel::paths`]: what workers learn goes where we look for it.
-    paths: u64,
+    /// [`Tunnel::changes`].
+    changes: u64,
     lan_ready: bool,
 }
 
@@ -52,8 +52,8 @@ pub(super) fn basis(lan: &Lan, wan: &Wan, tunnel: &Tunnel, facts: &LineFacts, ne
         hosts: lan.neighbours.generation(),
         wan: WanBasis { mtu: facts.mtu, addresses },
         next_hop,
-        tunnel: tunnel.local.zip(tunnel.border_router()),
-        paths: tunnel.paths,
+        tunnel: tunnel.local().zip(tunnel.border_router()),
+        changes: tunnel.changes,
         lan_ready: lan.is_ready(),
     }
 }
@@ -67,6 +67,7 @@ pub(super) fn snapshot(basis: &Basis, lan: &Lan, wan: &Wan, tunnel: &Tunnel, hos
     let softwires: Vec<Softwire> = softwire(basis, tunnel).into_iter().collect();
     if !softwires.is_empty() {
         routes.push((Prefix4::ALL, Route::Softwire(SoftwireId(0))));
+        routes.extend(tunnel.mesh.iter().flat_map(|mesh| mesh.routes(SoftwireId(0))));
     }
     let stations = lan.neighbours.usable().filter_map(|(address, mac)| match address {
         std::net::IpAddr::V4(address) => Some((address.into(), mac)),
@@ -120,8 +121,8 @@ fn softwire(basis: &Basis, tunnel: &Tunnel) -> Option<Softwire> {
         mtu: config.mtu,
         class: config.behaviour.class(),
         mss: config.behaviour.mss_limit(config.mtu, basis.wan.mtu),
-        napt: tunnel.napt.as_ref().map(Arc::clone),
-        mesh: None,
+        napt: tunnel.napt().map(Arc::clone),
+        mesh: tunnel.mesh.clone(),
         deliver: Deliver::Routed,
         state: tunnel.state.clone(),
     })

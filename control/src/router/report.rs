@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddrV4};
 use std::sync::Arc;
 
 use hikyaku_dataplane::counters::{Event, Totals};
-use hikyaku_dataplane::napt::{Endpoint, Napt, Session, SessionId};
+use hikyaku_dataplane::napt::{Endpoint, Napt, PortSet, Session, SessionId};
 use hikyaku_dataplane::packet::protocol;
 use hikyaku_dataplane::time::{Clock, Time};
 use hikyaku_dataplane::verdict::Verdict;
@@ -13,7 +13,6 @@ use hikyaku_dataplane::worker::{BurstReport, Handle};
 use serde::Serialize;
 
 use super::Router;
-use crate::config::Kind;
 use crate::line::{Lifetime, LineFacts};
 use crate::neighbour::{Neighbours, Progress};
 use crate::show::report;
@@ -37,7 +36,7 @@ impl Router {
             Request::Neighbours => query.reply.answer(self.neighbours(now)),
             Request::Leases => query.reply.answer(self.leases(now)),
             Request::Counters => query.reply.answer(self.counters(around.handles)),
-            Request::Sessions(filter) => match &self.tunnel.napt {
+            Request::Sessions(filter) => match self.tunnel.napt() {
                 Some(napt) => query.reply.stream(Walk::new(napt.clone(), self.shared.clock.clone(), filter)),
                 None => query.reply.refuse("there are no sessions: with DS-Lite the far end translates"),
             },
@@ -52,7 +51,8 @@ impl Router {
             since_seconds: now.since(self.since).as_secs(),
         };
         let tunnel = &self.tunnel;
-        let stats = tunnel.napt.as_ref().map(|napt| napt.stats());
+        let outside = tunnel.plan().and_then(|plan| plan.outside);
+        let stats = tunnel.napt().map(|napt| napt.stats());
         report::Status {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
@@ -60,21 +60,27 @@ impl Router {
             line: state.clone(),
             wan: self.wan_status(&facts),
             service: report::Service {
-                kind: tunnel.config.kind.name().into(),
+                name: tunnel.config.wish.name.text(),
+                kind: tunnel.plan().map(|plan| plan.technology.name().into()),
+                found_by: self.chooser.decision.steps.clone(),
                 state: report::State { text: tunnel.aftr.state().to_string(), ..state },
-                local: tunnel.local,
+                local: tunnel.local(),
                 remote: tunnel.border_router(),
                 aftr_name: self.wan.dhcp6.information().aftr_name.clone(),
-                ipv4: match tunnel.config.kind {
-                    Kind::Ipip { ipv4, .. } => Some(ipv4),
-                    Kind::Dslite { .. } => None,
-                },
+                ipv4: outside.map(|outside| outside.ipv4),
+                psid: outside.filter(|outside| outside.ports != PortSet::ALL).map(|outside| outside.ports.psid()),
+                ports: outside.map(|outside| outside.ports.len() as u32),
+                mesh: tunnel.mesh.is_some(),
                 tunnel_mtu: tunnel.config.mtu.inner_mtu(facts.mtu),
                 path_mtu: Some(tunnel.state.path_mtu(now, facts.mtu)),
                 last_packet_seconds: tunnel.aftr.heard().map(|heard| now.since(heard).as_secs()),
                 refused: tunnel.state.refused(),
             },
             notification: self.notice.as_ref().map(|notice| notification(&notice.status(now))),
+            provisioning: self.chooser.provisioning.as_ref().map(|provisioning| {
+                let status = provisioning.machine.status(now);
+                report::Provisioning { text: status.to_string(), state: name_of(&status.state) }
+            }),
             lan: report::Lan {
                 link: self.lan.link.name.clone(),
                 mode: self.lan.link.mode.clone(),
@@ -119,7 +125,7 @@ impl Router {
             (Progress::Tentative, _) => "tentative",
         };
         let role = match ours.address {
-            address if self.tunnel.local.map(IpAddr::V6) == Some(address) => "tunnel",
+            address if self.tunnel.local().map(IpAddr::V6) == Some(address) => "tunnel",
             IpAddr::V6(address) if address.is_unicast_link_local() => "link-local",
             _ if advertised.is_some() => "slaac",
             _ => "dhcpv6",
@@ -166,7 +172,7 @@ impl Router {
             warnings.push(format!(
                 "the border router's side refused our address {refused} times (ICMPv6 unreachable, code 5): does it know \
                  that we are at {}?",
-                self.tunnel.local.map_or("no address".into(), |local| local.to_string())
+                self.tunnel.local().map_or("no address".into(), |local| local.to_string())
             ));
         }
         warnings

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
+use hikyaku_dataplane::map::Prefix6;
 use hikyaku_dataplane::packet::{Mac, protocol};
 use hikyaku_dataplane::snapshot::LinkId;
 use hikyaku_dataplane::time::Time;
@@ -180,6 +181,24 @@ impl Wan {
     pub(super) fn prefix(&self, facts: &LineFacts) -> Option<Ipv6Addr> {
         let delegated = || self.dhcp6.prefixes().first().map(|leased| leased.what.address());
         facts.main_prefix().map(|prefix| prefix.prefix).or_else(delegated)
+    }
+
+    /// Prefixes that a MAP rule may be for, the link's own before what was delegated.
+    pub(super) fn end_user_prefixes(&self, facts: &LineFacts) -> Vec<Prefix6> {
+        let advertised = facts.prefixes.iter().filter(|prefix| prefix.autonomous && !prefix.deprecated);
+        let advertised = advertised.filter_map(|prefix| Prefix6::new(prefix.prefix, prefix.length));
+        let delegated = self.dhcp6.prefixes().iter();
+        let delegated = delegated.filter_map(|leased| Prefix6::new(leased.what.address(), leased.what.len()));
+        advertised.chain(delegated).collect()
+    }
+
+    /// Whether an end of the tunnel is in what the line still lets us have, be it for old connections only. A
+    /// home gateway delegates a part of its /56 and leaves us the tunnel's end in another.
+    pub(super) fn may_have(&self, facts: &LineFacts, end: Ipv6Addr) -> bool {
+        let advertised = facts.prefixes.iter().map(|prefix| prefix.prefix);
+        let delegated = self.dhcp6.prefixes().iter().map(|leased| leased.what.address());
+        let leased = self.dhcp6.addresses().iter().map(|leased| leased.what);
+        advertised.chain(delegated).chain(leased).any(|ours| (ours.to_bits() ^ end.to_bits()) >> 72 == 0)
     }
 
     /// The WAN's own address: from the advertised prefix, from the server, or made in the delegated prefix.

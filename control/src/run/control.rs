@@ -117,6 +117,7 @@ impl ControlThread {
             lan,
             wan,
             hosts: self.hosts,
+            workers: self.handles.len(),
             shared: self.shared.clone(),
             state: self.state.clone(),
             notify: self.notify.clone(),

@@ -64,7 +64,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     tracing::info!(
         "hikyaku {}: {} over {}, {} worker{}",
         env!("CARGO_PKG_VERSION"),
-        config.service.kind.name(),
+        config.service.wish.name,
         names[1],
         handles.len(),
         if handles.len() == 1 { "" } else { "s" }

@@ -51,6 +51,16 @@ pub enum State {
         #[serde(serialize_with = "as_text")]
         by: Mac,
     },
+    /// It is not known yet, or not at all, what the line has; the text says why.
+    ChoosingService {
+        /// In words.
+        why: String,
+    },
+    /// What is to be done cannot be; the text says why.
+    Trouble {
+        /// In words.
+        why: String,
+    },
     /// No border router is known yet; the text says how far that is.
     AwaitingBorderRouter {
         /// In words.
@@ -82,6 +92,10 @@ pub struct Facts {
     pub router: Option<Ipv6Addr>,
     /// Prefix of the line, if there is one.
     pub prefix: Option<Ipv6Addr>,
+    /// Why it is not known what to carry.
+    pub no_service: Option<String>,
+    /// Why that cannot be done.
+    pub trouble: Option<String>,
     /// Our end of the tunnel as it is to be, and as it is in use.
     pub wanted: Option<Ipv6Addr>,
     /// See above.
@@ -109,10 +123,20 @@ pub fn assess(facts: &Facts) -> State {
     if facts.router.is_none() {
         return State::AwaitingRouter;
     }
-    let Some(wanted) = facts.wanted else { return State::AwaitingPrefix };
     if let Some(prefix) = facts.prefix.filter(|&prefix| closed_network(prefix)) {
         return State::AwaitingIsp { prefix };
     }
+    // Some lines have an address of DHCPv6's and no prefix.
+    if facts.prefix.is_none() && facts.wanted.is_none() {
+        return State::AwaitingPrefix;
+    }
+    if let Some(why) = &facts.no_service {
+        return State::ChoosingService { why: why.clone() };
+    }
+    if let Some(why) = &facts.trouble {
+        return State::Trouble { why: why.clone() };
+    }
+    let Some(wanted) = facts.wanted else { return State::AwaitingPrefix };
     let Some(ce) = facts.in_use else {
         return match facts.taken_by {
             Some(by) => State::AddressTaken { ce: wanted, by },
@@ -143,6 +167,8 @@ impl fmt::Display for State {
             Self::AddressTaken { ce, by } => {
                 write!(f, "{ce} cannot be used: station {by} has it; remove it there, or give another interface id")
             }
+            Self::ChoosingService { why } => write!(f, "finding out which service the line has: {why}"),
+            Self::Trouble { why } => f.write_str(why),
             Self::AwaitingBorderRouter { why } => write!(f, "awaiting the border router: {why}"),
             Self::AwaitingNextHop { next_hop } => write!(f, "awaiting an answer of router {next_hop}"),
             Self::Carrying { ce, border_router } => write!(f, "carrying: {ce} to {border_router}"),
@@ -161,7 +187,8 @@ mod tests {
     #[test]
     fn a_line_comes_up_in_order() {
         let [ce, router, br]: [Ipv6Addr; 3] = ["2001:db8::2", "fe80::1", "2001:db8:f::1"].map(|a| a.parse().unwrap());
-        let mut facts = Facts { no_border_router: "asking".into(), ..Facts::default() };
+        let no_service = Some("asking".to_string());
+        let mut facts = Facts { no_border_router: "asking".into(), no_service, ..Facts::default() };
         let mut seen = vec![assess(&facts)];
         let mut then = |change: &mut dyn FnMut(&mut Facts)| {
             change(&mut facts);
@@ -170,7 +197,8 @@ mod tests {
         then(&mut |f| f.link_up = true);
         then(&mut |f| f.link_local_ready = true);
         then(&mut |f| f.router = Some(router));
-        then(&mut |f| (f.wanted, f.prefix) = (Some(ce), Some("2001:db8::".parse().unwrap())));
+        then(&mut |f| f.prefix = Some("2001:db8::".parse().unwrap()));
+        then(&mut |f| (f.wanted, f.no_service) = (Some(ce), None));
         then(&mut |f| f.in_use = Some(ce));
         then(&mut |f| (f.border_router, f.next_hop) = (Some(br), Some(router)));
         then(&mut |f| f.next_hop_known = true);
@@ -179,6 +207,7 @@ mod tests {
             State::Starting,
             State::AwaitingRouter,
             State::AwaitingPrefix,
+            State::ChoosingService { why: "asking".into() },
             State::CheckingAddress { ce },
             State::AwaitingBorderRouter { why: "asking".into() },
             State::AwaitingNextHop { next_hop: router },

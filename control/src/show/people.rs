@@ -47,6 +47,9 @@ impl Display for Status {
         if let Some(notification) = &self.notification {
             notification.fmt(f)?;
         }
+        if let Some(provisioning) = self.provisioning.as_ref().filter(|p| p.state != "idle") {
+            line(f, "HB46PP", &provisioning.text)?;
+        }
         let lan = &self.lan;
         let carrier = if lan.up { "" } else { ", no carrier" };
         line(f, "LAN", format_args!("{} ({}), {}, MTU {}{carrier}", lan.link, lan.mode, lan.mac, lan.mtu))?;
@@ -104,12 +107,23 @@ impl Display for Wan {
 
 impl Display for Service {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        line(f, "service", format_args!("{}, {}", self.kind, self.state))?;
+        let what = match &self.kind {
+            Some(kind) if *kind != self.name => format!("{} ({kind})", self.name),
+            _ => self.name.clone(),
+        };
+        line(f, "service", format_args!("{what}, {}", self.state))?;
+        for step in &self.found_by {
+            line(f, "", format_args!("found     {step}"))?;
+        }
         let end = |end: Option<std::net::Ipv6Addr>| end.map_or("not known yet".into(), |end| end.to_string());
         let name = self.aftr_name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
         line(f, "", format_args!("tunnel    {} -> {}{name}", end(self.local), end(self.remote)))?;
         let path = self.path_mtu.map(|mtu| format!(", path {mtu}")).unwrap_or_default();
-        let ipv4 = self.ipv4.map(|ipv4| format!("; IPv4 {ipv4}")).unwrap_or_default();
+        let share = match (self.psid, self.ports) {
+            (Some(psid), Some(ports)) => format!(", {} ports of it (PSID {psid})", grouped(ports.into())),
+            _ => String::new(),
+        };
+        let ipv4 = self.ipv4.map(|ipv4| format!("; IPv4 {ipv4}{share}")).unwrap_or_default();
         line(f, "", format_args!("MTU       {}{path}{ipv4}", self.tunnel_mtu))?;
         let last = match self.last_packet_seconds {
             Some(seconds) => format!("last packet from the far end {} ago", span(seconds)),
@@ -215,7 +229,8 @@ impl Display for Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::show::report::{Address, Lan, Lease, Prefix, Router, SessionTotals, Worker};
+    use crate::service::{Origin, Outcome, Step};
+    use crate::show::report::{Address, Lan, Lease, Prefix, Provisioning, Router, SessionTotals, Worker};
 
     #[test]
     fn spans() {
@@ -228,6 +243,7 @@ mod tests {
     #[test]
     fn a_status_is_a_page_that_reads_itself() {
         let state = |name: &str, text: &str| State { name: name.into(), text: text.into(), since_seconds: 61 };
+        let step = Step { origin: Origin::Provisioning, outcome: Outcome::Chosen, why: "it is".into() };
         let status = Status {
             version: "0.1.0".into(),
             pid: 7,
@@ -260,7 +276,12 @@ mod tests {
                 resolvers: vec!["2001:db8::53".parse().unwrap()],
             },
             service: Service {
-                kind: "ipip".into(),
+                name: "ocx".into(),
+                kind: Some("ipip".into()),
+                found_by: vec![step],
+                psid: None,
+                ports: Some(65536),
+                mesh: false,
                 state: state("silent", "the far end does not answer"),
                 local: Some("2001:db8::feed".parse().unwrap()),
                 remote: None,
@@ -277,6 +298,7 @@ mod tests {
                 last_success_seconds: None,
                 next_seconds: Some(10),
             }),
+            provisioning: Some(Provisioning { state: "offered".into(), text: "answered".into() }),
             lan: Lan { link: "netmap:ix1".into(), ipv4: "192.168.1.1/24".into(), leases: Some(2), ..Lan::default() },
             sessions: Some(SessionTotals { live: 1234, capacity: 262_144, opened: 5000, expired: 3766 }),
             workers: vec![Worker {
@@ -293,7 +315,8 @@ mod tests {
             "hikyaku   0.1.0, process 7, up 1 h 1 min\nline      up, for 1 min 1 s\n",
             "          address   2001:db8::1 preferred (slaac), valid 2 h\n",
             "          router    fe80::1 at unknown station, stale, for 30 min\n",
-            "service   ipip, silent: the far end does not answer (for 1 min 1 s)\n",
+            "service   ocx (ipip), silent: the far end does not answer (for 1 min 1 s)\n          found     HB46PP: it is\n",
+            "HB46PP    answered\n",
             "          tunnel    2001:db8::feed -> not known yet\n          MTU       1460, path 1500; IPv4 192.0.2.1\n",
             "          refused   3 times",
             "          accepted  never, again in 10 s\n",

@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
 use serde::{Deserialize, Serialize};
 
+use crate::service::Step;
+
 /// How the router is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -23,6 +25,8 @@ pub struct Status {
     pub service: Service,
     /// Who is told where we are; `null` where nobody is.
     pub notification: Option<Notification>,
+    /// How the provisioning server stands; `null` where none is asked.
+    pub provisioning: Option<Provisioning>,
     /// The side of the hosts.
     pub lan: Lan,
     /// The session table; `null` where nothing is translated.
@@ -109,8 +113,12 @@ pub struct Router {
 /// What the line is to be, and is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
-    /// `dslite` or `ipip`.
-    pub kind: String,
+    /// As configured: `auto`, `v6plus`, …
+    pub name: String,
+    /// `dslite`, `ipip`, `map-e` or `lw4o6`; `null` until one is in use.
+    pub kind: Option<String>,
+    /// Where was looked for it, in that order, with what result and why. The last one decided.
+    pub found_by: Vec<Step>,
     /// What it is waiting for, or up.
     pub state: State,
     /// Our end of the tunnel.
@@ -121,6 +129,12 @@ pub struct Service {
     pub aftr_name: Option<String>,
     /// The address that is translated to; `null` for DS-Lite.
     pub ipv4: Option<Ipv4Addr>,
+    /// The number of our share of its ports; `null` where all are ours.
+    pub psid: Option<u16>,
+    /// How many of its ports are ours; `null` for DS-Lite.
+    pub ports: Option<u32>,
+    /// Other customers are reached without the border router.
+    pub mesh: bool,
     /// The tunnel's MTU as hosts see it.
     pub tunnel_mtu: u16,
     /// The largest packet that the path to the far end carries, as far as is known.
@@ -143,6 +157,15 @@ pub struct Notification {
     pub last_success_seconds: Option<u64>,
     /// Until it is said again.
     pub next_seconds: Option<u64>,
+}
+
+/// Asking the line's provisioning server (HB46PP).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provisioning {
+    /// One word: `idle`, `asking`, `offered`, `nothing`, `absent`, `kept`, `failing`.
+    pub state: String,
+    /// What that means here.
+    pub text: String,
 }
 
 /// The side of the hosts.

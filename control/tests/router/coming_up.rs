@@ -16,8 +16,15 @@ pub const DSLITE: &str = "[service]\nkind = 'dslite'\n";
 pub const IPIP: &str = "[service]\nkind = 'ipip'\nbr = '2001:db8:b::1'\nipv4 = '198.51.100.1'\nce = '::feed'\n";
 
 /// The states of a line that comes up with nothing in its way.
-const IN_ORDER: [&str; 6] =
-    ["starting", "awaiting-router", "awaiting-prefix", "checking-address", "awaiting-border-router", "carrying"];
+const IN_ORDER: [&str; 7] = [
+    "starting",
+    "awaiting-router",
+    "awaiting-prefix",
+    "choosing-service",
+    "checking-address",
+    "awaiting-border-router",
+    "carrying",
+];
 
 /// All states that were seen are of `order`, in its order.
 #[track_caller]
