@@ -3,10 +3,12 @@
 use std::str::FromStr;
 
 use clap::Args;
-use hikyaku_dataplane::napt::Timeouts;
+use hikyaku_dataplane::napt::{self, Timeouts};
 use hikyaku_dataplane::tunnel::ecn::{ClassMode, Dscp, EcnMode};
 use hikyaku_dataplane::tunnel::mss;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
+
+use crate::config::{StaticMapping, number};
 
 /// What is done to packets on their way. The defaults suit the lines we know of.
 #[derive(Args, Clone, Debug, Default)]
@@ -30,6 +32,17 @@ pub struct BehaviourArgs {
     /// tcp-transitory=240 (half open, closing) tcp-reset=240.
     #[arg(long, value_name = "NAME=SECONDS,…", default_value = "")]
     pub timeouts: TimeoutList,
+
+    /// Where this end translates: ports that lead to a host, whoever sends to them, such as
+    /// `tcp/443=192.168.1.10`, `udp/5000-5010=192.168.1.10:6000`, `icmp/7=192.168.1.10`, `all=192.168.1.10`. May be
+    /// given more than once.
+    #[arg(long, value_name = "PROTOCOL/PORTS=ADDR[:PORT]")]
+    pub forward: Vec<StaticMapping>,
+
+    /// Where this end translates: most sessions of one host, 1 to 8388608; unset: as many as there are. On a line
+    /// with few ports a share for each host keeps one from taking all (RFC 6888).
+    #[arg(long, value_name = "N", value_parser = number(1u32..=napt::Config::MAX_SESSIONS))]
+    pub sessions_per_host: Option<u32>,
 }
 
 /// See [`BehaviourArgs::mss`].

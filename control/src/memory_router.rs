@@ -120,6 +120,8 @@ impl MemoryRouter {
                 sessions: tuning.table_size(DEFAULT_TABLE),
                 filtering: setup.filtering,
                 timeouts: setup.behaviour.timeouts.0,
+                forwards: setup.behaviour.forward.iter().flat_map(|mapping| mapping.on(outside.ports)).collect(),
+                per_host: setup.behaviour.sessions_per_host,
                 huge_pages: tuning.huge_pages,
                 ports: outside.ports,
                 ..napt::Config::new(outside.ipv4)

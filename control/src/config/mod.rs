@@ -7,6 +7,7 @@
 //! ```
 
 mod args;
+mod forward;
 mod keys;
 mod lan;
 mod notification;
@@ -29,12 +30,14 @@ use hikyaku_dataplane::ring::{LinkKind, LinkName};
 use crate::tuning::TuningArgs;
 
 pub use args::{CheckArgs, LineArgs, RunArgs};
+pub use forward::StaticMapping;
 pub use lan::{Dhcpv4, Lan, Reservation};
 pub use problem::{Place, Problem, Problems};
 pub use reference::reference;
 pub use secret::Credentials;
 pub use service::Service;
 pub use system::{Control, Level, Log, LogFormat, SOCKET, STATE_DIR, System};
+pub(crate) use value::number;
 pub use value::{Endpoint, FileMode, InterfaceId, Network4, Pool, is_host6};
 pub(crate) use value::{host_name, host4, host6};
 pub use wan::{Dhcpv6, Dhcpv6Mode, Wan};

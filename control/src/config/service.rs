@@ -154,6 +154,18 @@ impl Service {
             let text = format!("ipv4 = '{ipv4}': it is of the LAN {}; give the LAN another network", lan.ipv4);
             problems.add(read.place("ipv4"), text);
         }
+        let mut taken = Vec::new();
+        for mapping in &keys.behaviour.forward {
+            let host = mapping.host();
+            if !lan.ipv4.is_host(host) || host == lan.ipv4.address {
+                let text = format!("forward = '{mapping}': {host} is no host of the LAN {}", lan.ipv4);
+                problems.add(read.place("forward"), text);
+            }
+            taken.extend(mapping.on(napt::PortSet::ALL));
+        }
+        if let Err(why) = napt::Forward::check_all(napt::PortSet::ALL, &taken) {
+            problems.add(read.place("forward"), format!("forward: {why}"));
+        }
         let far = match (&keys.aftr, keys.br) {
             (Some(Endpoint::Address(aftr)), _) => Some(("aftr", *aftr)),
             (_, Some(br)) => Some(("br", br)),
@@ -182,7 +194,7 @@ fn usual_dialect(section: &Section) -> Option<String> {
 fn fits(read: &Read<ServiceKeys>, problems: &mut Problems) {
     use Technology::{Dslite, Ipip, Lw4o6, MapE};
     /// Each key, the technologies that have it, and whether `auto` has it too.
-    const KEYS: [(&str, &[Technology], bool); 10] = [
+    const KEYS: [(&str, &[Technology], bool); 12] = [
         ("aftr", &[Dslite, Lw4o6], false),
         ("br", &[Ipip, MapE], false),
         ("ipv4", &[Ipip, Lw4o6], false),
@@ -193,6 +205,8 @@ fn fits(read: &Read<ServiceKeys>, problems: &mut Problems) {
         ("psid-length", &[Lw4o6], false),
         ("psid-offset", &[Lw4o6], false),
         ("filtering", &[Ipip, MapE, Lw4o6], true),
+        ("forward", &[Ipip, MapE, Lw4o6], true),
+        ("sessions-per-host", &[Ipip, MapE, Lw4o6], true),
     ];
     let keys = &read.keys;
     let (kind, profile) = (keys.kind, keys.kind.profile());

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddrV4};
 use std::sync::Arc;
 
 use hikyaku_dataplane::counters::{Event, Totals};
-use hikyaku_dataplane::napt::{Endpoint, Napt, PortSet, Session, SessionId};
+use hikyaku_dataplane::napt::{Endpoint, Napt, PortSet, PortStats, Session, SessionId};
 use hikyaku_dataplane::packet::protocol;
 use hikyaku_dataplane::time::{Clock, Time};
 use hikyaku_dataplane::verdict::Verdict;
@@ -36,9 +36,13 @@ impl Router {
             Request::Neighbours => query.reply.answer(self.neighbours(now)),
             Request::Leases => query.reply.answer(self.leases(now)),
             Request::Counters => query.reply.answer(self.counters(around.handles)),
+            Request::Ports => match self.tunnel.napt() {
+                Some(napt) => query.reply.answer(ports(napt)),
+                None => query.reply.refuse(NOT_TRANSLATED),
+            },
             Request::Sessions(filter) => match self.tunnel.napt() {
                 Some(napt) => query.reply.stream(Walk::new(napt.clone(), self.shared.clock.clone(), filter)),
-                None => query.reply.refuse("there are no sessions: with DS-Lite the far end translates"),
+                None => query.reply.refuse(NOT_TRANSLATED),
             },
         }
     }
@@ -166,7 +170,7 @@ impl Router {
     }
 
     fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
+        let mut warnings = self.tunnel.unusable.clone();
         let refused = self.tunnel.state.refused();
         if refused > 0 {
             warnings.push(format!(
@@ -304,6 +308,38 @@ fn counted(counts: &impl Serialize) -> BTreeMap<String, u64> {
         .collect()
 }
 
+/// Why there are neither sessions nor ports.
+const NOT_TRANSLATED: &str =
+    "nothing is translated here: no service is in use yet, or it is DS-Lite, whose far end translates";
+
+fn ports(napt: &Napt) -> report::Ports {
+    let set = napt.port_set();
+    let one = |stats: &PortStats| report::ProtocolPorts {
+        protocol: protocol_name(stats.protocol).into(),
+        size: stats.size,
+        forwarded: stats.forwarded,
+        used: stats.used,
+        reused: stats.shared,
+        refused: stats.refused,
+        limited: stats.limited,
+    };
+    report::Ports {
+        ipv4: napt.outside(),
+        psid: (set != PortSet::ALL).then(|| set.psid()),
+        ports: set.len() as u32,
+        ranges: set.ranges().collect(),
+        protocols: napt.port_stats().iter().map(one).collect(),
+    }
+}
+
+fn protocol_name(number: u8) -> &'static str {
+    match number {
+        protocol::TCP => "tcp",
+        protocol::UDP => "udp",
+        _ => "icmp",
+    }
+}
+
 /// Sessions read per part of an answer: the table's lock is held that long.
 const SLICE: u32 = 4096;
 
@@ -349,11 +385,7 @@ fn shown(session: &Session, now: u32) -> report::Session {
     let end = |e: Endpoint| SocketAddrV4::new(e.addr.into(), e.port.number());
     let [packets_out, packets_in] = session.packets();
     report::Session {
-        protocol: match session.protocol() {
-            protocol::TCP => "tcp".into(),
-            protocol::UDP => "udp".into(),
-            _ => "icmp".into(),
-        },
+        protocol: protocol_name(session.protocol()).into(),
         inside: end(session.inside()),
         outside: end(session.outside()),
         peer: end(session.peer()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::map::Mesh;
-use hikyaku_dataplane::napt::{self, Napt};
+use hikyaku_dataplane::napt::{self, Forward, Napt, PortSet};
 use hikyaku_dataplane::snapshot::{Softwire, SoftwireState};
 use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::verdict::Verdict;
@@ -40,6 +40,8 @@ pub(super) struct Tunnel {
     table: Option<(Outside, Arc<Napt>)>,
     /// Why what is to be done cannot be.
     pub trouble: Option<String>,
+    /// Static mappings that this line cannot have, and why.
+    pub unusable: Vec<String>,
     /// Other customers who are reached directly.
     pub mesh: Option<Arc<Mesh>>,
     /// What workers learned about the path to the border router in use.
@@ -80,6 +82,7 @@ impl Tunnel {
             carried: None,
             table,
             trouble: None,
+            unusable: Vec::new(),
             mesh: None,
             changes: 0,
             path_to: before.map(|softwire| softwire.remote.into()),
@@ -194,7 +197,7 @@ impl Tunnel {
         }
         let Carried { plan, local } = &carried;
         match plan.outside {
-            Some(outside) if outside.ports == napt::PortSet::ALL => {
+            Some(outside) if outside.ports == PortSet::ALL => {
                 tracing::info!("{}: {} from {local}", plan.technology, outside.ipv4);
             }
             Some(Outside { ipv4, ports }) => {
@@ -207,14 +210,32 @@ impl Tunnel {
         (self.trouble, self.carried) = (None, Some(carried));
     }
 
-    fn new_table(&self, outside: Outside) -> Result<Napt, napt::Refused> {
+    /// The static mappings that this line can have. One that it cannot have must not cost it all others: it is
+    /// said, and shown with the warnings.
+    fn forwards(&mut self, ports: PortSet) -> Vec<Forward> {
+        let mut taken = Vec::new();
+        self.unusable.clear();
+        for mapping in &self.config.behaviour.forward {
+            let more = mapping.on(ports);
+            match Forward::check_all(ports, &[&taken[..], &more].concat()) {
+                Ok(()) => taken.extend(more),
+                Err(why) => {
+                    tracing::error!("forward {mapping}: {why}");
+                    self.unusable.push(format!("forward {mapping}: {why}"));
+                }
+            }
+        }
+        taken
+    }
+
+    fn new_table(&mut self, outside: Outside) -> Result<Napt, napt::Refused> {
         Napt::new(&napt::Config {
             sessions: self.tuning.table_size(DEFAULT_TABLE),
             ports: outside.ports,
             filtering: self.config.filtering,
             timeouts: self.config.behaviour.timeouts.0,
-            forwards: self.config.forwards.iter().flat_map(|forward| forward.on(outside.ports)).collect(),
-            per_host: self.config.sessions_per_host,
+            forwards: self.forwards(outside.ports),
+            per_host: self.config.behaviour.sessions_per_host,
             readers: self.workers,
             huge_pages: self.tuning.huge_pages,
             ..napt::Config::new(outside.ipv4)

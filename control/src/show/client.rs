@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::people::{self, SESSION_HEAD};
 use super::protocol::{Answer, Request, SessionFilter};
-use super::report::{Counters, Leases, Neighbour, Session, Status};
+use super::report::{Counters, Leases, Neighbour, Ports, Session, Status};
 use crate::config::SOCKET;
 use crate::exit::Usage;
 
@@ -20,6 +20,7 @@ const EXAMPLES: &str = "\
 Examples:
   hikyaku show status                        is the line up, and if not, what is it waiting for
   hikyaku show counters                      why frames were dropped
+  hikyaku show ports                         how many of the line's ports are in use
   hikyaku show sessions --host 192.168.1.20 --port 443 --limit 20
   hikyaku show sessions --json | jq .peer    one JSON object a line; the others are one object or list each
 
@@ -67,6 +68,8 @@ pub enum What {
     Sessions,
     /// What became of every frame
     Counters,
+    /// Outside ports: used, shared, refused
+    Ports,
 }
 
 /// Why nothing was shown.
@@ -108,6 +111,7 @@ impl ShowArgs {
             What::Leases => Request::Leases,
             What::Sessions => Request::Sessions(filter),
             What::Counters => Request::Counters,
+            What::Ports => Request::Ports,
         })
     }
 }
@@ -122,6 +126,7 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<()> {
         What::Neighbours => connection.whole(request, args.json, &mut out, |n: &Vec<Neighbour>| people::neighbours(n)),
         What::Leases => connection.whole(request, args.json, &mut out, Leases::to_string),
         What::Counters => connection.whole(request, args.json, &mut out, Counters::to_string),
+        What::Ports => connection.whole(request, args.json, &mut out, Ports::to_string),
         What::Sessions => connection.sessions(request, args.json, &mut out),
     };
     match shown.and_then(|()| out.flush().map_err(NotShown::Output)) {

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::report::{Counters, Leases, Neighbour, Notification, Service, Session, State, Status, Wan};
+use super::report::{Counters, Leases, Neighbour, Notification, Ports, Service, Session, State, Status, Wan};
 use crate::table::{Table, grouped};
 
 /// A time span, in its two largest units: `2 d 3 h`, `5 min 2 s`.
@@ -147,6 +147,23 @@ impl Display for Notification {
         let next = self.next_seconds.map(|s| format!(", again in {}", span(s))).unwrap_or_default();
         let last = self.last_success_seconds.map_or("never".into(), |s| format!("{} ago", span(s)));
         line(f, "", format_args!("accepted  {last}{next}"))
+    }
+}
+
+impl Display for Ports {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let share = self.psid.map(|psid| format!(" (PSID {psid})")).unwrap_or_default();
+        writeln!(f, "{} ports of {}{share}", grouped(self.ports.into()), self.ipv4)?;
+        let ranges: Vec<String> = self.ranges.iter().map(|(first, last)| format!("{first}-{last}")).collect();
+        for line in ranges.chunks(8) {
+            writeln!(f, "  {}", line.join(" "))?;
+        }
+        let mut table = Table::new(&["", "usable", "forwarded", "used", "reused", "refused", "over share"], 1);
+        for p in &self.protocols {
+            let counts = [p.size, p.forwarded, p.used, p.reused].map(|n| grouped(n.into()));
+            table.row([p.protocol.clone()].into_iter().chain(counts).chain([p.refused, p.limited].map(grouped)));
+        }
+        write!(f, "\n{table}")
     }
 }
 

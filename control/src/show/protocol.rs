@@ -30,6 +30,8 @@ pub enum Request {
     Sessions(SessionFilter),
     /// One part: [`super::Counters`].
     Counters,
+    /// One part: [`super::Ports`].
+    Ports,
 }
 
 /// Which sessions.

@@ -313,3 +313,37 @@ pub struct Counters {
     /// What the machines of the control thread counted: by machine, by name.
     pub control: BTreeMap<String, BTreeMap<String, u64>>,
 }
+
+/// The outside ports, and how far they go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ports {
+    /// The address that they are of.
+    pub ipv4: Ipv4Addr,
+    /// The number of our share; `null` where all ports are ours.
+    pub psid: Option<u16>,
+    /// How many are ours.
+    pub ports: u32,
+    /// First and last of each range.
+    pub ranges: Vec<(u16, u16)>,
+    /// TCP, UDP, ICMP.
+    pub protocols: Vec<ProtocolPorts>,
+}
+
+/// The ports of one protocol; of ICMP, identifiers of echo requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProtocolPorts {
+    /// `tcp`, `udp` or `icmp`.
+    pub protocol: String,
+    /// That can be used.
+    pub size: u32,
+    /// Kept for static mappings.
+    pub forwarded: u32,
+    /// Others that have sessions.
+    pub used: u32,
+    /// Sessions on a port that others have too, towards other destinations.
+    pub reused: u32,
+    /// Packets that opened no session because there was no port for it.
+    pub refused: u64,
+    /// Packets that opened none because their host had its share.
+    pub limited: u64,
+}

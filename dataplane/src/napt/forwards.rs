@@ -32,6 +32,11 @@ impl Forward {
         protocols.into_iter().flat_map(move |protocol| set.ranges().map(move |range| to_host(protocol, range)))
     }
 
+    /// Whether a table with these ports would take this list: see [`ForwardRefused`].
+    pub fn check_all(set: PortSet, list: &[Self]) -> Result<(), ForwardRefused> {
+        Forwards::new(set, list).map(drop)
+    }
+
     /// First and last port inside, as numbers that may be too large for a port.
     fn inside_ports(&self) -> (u32, u32) {
         let first = u32::from(self.inside_port);
