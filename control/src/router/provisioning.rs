@@ -59,7 +59,8 @@ impl Provisioning {
     /// What the server says that this line can have.
     pub fn said(&self, now: Time) -> Said<Vec<Candidate>> {
         match (self.machine.state(), self.machine.offer()) {
-            (State::Offered | State::Kept, Some(offer)) => Said::Said(candidates(offer)),
+            // Idle: the line is gone for a moment, and what it was offered is not.
+            (State::Offered | State::Kept | State::Idle, Some(offer)) => Said::Said(candidates(offer)),
             (State::Idle | State::Asking, _) => Said::Waiting("the line's provisioning server is asked".into()),
             (_, Some(offer)) if !offer.order.is_empty() || !offer.refused.is_empty() => Said::Said(candidates(offer)),
             (state, _) => {
