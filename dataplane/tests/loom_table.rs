@@ -182,6 +182,43 @@ fn a_session_is_found_whole_or_not_at_all() {
     });
 }
 
+/// Two flows have one outside port. The one whose mapping it was ends; the other's answers are found and
+/// translated all the time.
+#[test]
+fn answers_to_a_shared_port_are_found_while_its_mapping_ends() {
+    check(3, || {
+        let config = Config {
+            ports: PortSet::new(0, 16, 2001).unwrap(),
+            huge_pages: false,
+            seed: Some([1, 2, 3, 4]),
+            ..Config::new(OUTSIDE)
+        };
+        let napt = Arc::new(Napt::with_capacity(&config, 4).unwrap());
+        napt.quiescent(0);
+        assert!(open(&napt, 1));
+        let (inside, peer) = flow(2);
+        let late = Time(250_000_000_000);
+        napt.create_outbound(UDP, inside, peer, 0, late).unwrap();
+        let writer = {
+            let napt = napt.clone();
+            thread::spawn(move || {
+                napt.age(Time(302_000_000_000), 8);
+                // The port is not free: flow 3 shares it, too.
+                assert!(open(&napt, 3));
+            })
+        };
+        let key = Key::flow(Kind::Inbound, UDP, peer, outside(1));
+        let hash = napt.hash(&key);
+        let session = napt.confirm(napt.candidate(hash), &key, hash).expect("it lives");
+        assert_eq!(session.rewrite(Direction::Inbound).addrs, pair_addrs(peer.addr, inside.addr));
+        burst(&napt, 1, Direction::Inbound);
+        writer.join().unwrap();
+        napt.quiescent(0);
+        assert!(!burst(&napt, 1, Direction::Inbound) && napt.is_mapped(UDP, outside(1)));
+        assert_eq!(napt.port_stats()[1].shared, 2);
+    });
+}
+
 /// Two workers see the first packet of one flow.
 #[test]
 fn two_workers_open_one_flow_once() {

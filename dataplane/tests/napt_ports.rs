@@ -186,6 +186,23 @@ fn five_hundred_connections_to_one_server_and_no_more_than_240_to_one_port_of_it
 }
 
 #[test]
+fn a_port_that_comes_free_is_found_at_once() {
+    let mut nat = Nat::new();
+    (0..240).for_each(|i| _ = nat.open(TCP, host(1, 20_000 + i), peer(1, 443)).unwrap());
+    let late = |nat: &Nat| nat.open(TCP, host(2, 9), peer(1, 443));
+    // However often it was refused before.
+    (0..1000).for_each(|_| assert_eq!(late(&nat), Err(Reason::NaptPortsFull)));
+    nat.wait(241);
+    assert!(late(&nat).is_ok());
+    // Nor does a port that is no longer forwarded stay lost.
+    let nat = Nat::with(|config| config.forwards = vec![forward(TCP, (0x1340, 0x1340), host(3, 1))]);
+    (0..239).for_each(|i| _ = nat.open(TCP, host(1, 20_000 + i), peer(1, 443)).unwrap());
+    (0..10).for_each(|_| assert_eq!(late(&nat), Err(Reason::NaptPortsFull)));
+    nat.napt.set_forwards(&[]).unwrap();
+    assert_eq!(nat.outside_of(late(&nat).unwrap()).port, 0x1340.into());
+}
+
+#[test]
 fn a_whole_address_shares_its_ports_too() {
     let nat = Nat::with(|config| (config.ports, config.sessions) = (PortSet::ALL, 1 << 17));
     let client = |n: u32| Endpoint::new(Ipv4Addr::from(0x0a00_0000 + n / 50_000), (1024 + n % 50_000) as u16);

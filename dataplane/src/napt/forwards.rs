@@ -105,7 +105,12 @@ impl Forwards {
     }
 
     /// Where packets to an outside port go.
+    #[inline]
     pub fn inside(&self, protocol: u8, outside: Port) -> Option<Endpoint> {
+        // As on most lines.
+        if self.by_outside.is_empty() {
+            return None;
+        }
         let port = outside.number();
         let after = self.by_outside.partition_point(|f| (f.protocol, f.outside.0) <= (protocol, port));
         let forward = self.by_outside[..after].last()?;
@@ -114,7 +119,11 @@ impl Forwards {
     }
 
     /// The outside port of packets that come from `inside`.
+    #[inline]
     pub fn outside(&self, protocol: u8, inside: Endpoint) -> Option<Port> {
+        if self.by_inside.is_empty() {
+            return None;
+        }
         let key = (protocol, Ipv4Addr::from(inside.addr.0), inside.port.number());
         let after = self.by_inside.partition_point(|f| (f.protocol, f.inside, f.inside_port) <= key);
         let forward = self.by_inside[..after].last()?;

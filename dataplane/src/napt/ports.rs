@@ -61,36 +61,35 @@ impl Ports {
     /// Takes `wanted` if it is free, else a free port near a random place in the same range
     /// (privileged or not), else any other.
     pub fn take(&mut self, protocol: u8, wanted: Port, rng: &mut impl Rng) -> Option<Port> {
-        let wanted = wanted.number();
         let plane = plane(protocol);
+        if let Some(rank) = self.free_rank(plane, wanted) {
+            self.mark_taken(plane, rank);
+            return Some(wanted);
+        }
         if self.left[plane] == 0 {
             return None;
         }
-        let rank = if self.is_free(plane, wanted) {
-            self.set.rank(wanted.into())
-        } else {
-            let (low, high) = ((0, self.privileged), (self.privileged, self.set.len()));
-            let (first, then) = if wanted < PRIVILEGED { (low, high) } else { (high, low) };
-            self.search(plane, first, rng).or_else(|| self.search(plane, then, rng))?
-        };
+        let (low, high) = ((0, self.privileged), (self.privileged, self.set.len()));
+        let (first, then) = if wanted.number() < PRIVILEGED { (low, high) } else { (high, low) };
+        let rank = self.search(plane, first, rng).or_else(|| self.search(plane, then, rng))?;
         self.mark_taken(plane, rank);
         Some(self.set.nth(rank).into())
     }
 
     /// Takes `port` if it is free; says whether it was.
     pub fn reserve(&mut self, protocol: u8, port: Port) -> bool {
-        let was_free = self.is_free(plane(protocol), port.number());
-        if was_free {
-            self.mark_taken(plane(protocol), self.set.rank(port.number().into()));
+        let rank = self.free_rank(plane(protocol), port);
+        if let Some(rank) = rank {
+            self.mark_taken(plane(protocol), rank);
         }
-        was_free
+        rank.is_some()
     }
 
     /// Gives a taken port back.
     pub fn give_back(&mut self, protocol: u8, port: Port) {
-        let (plane, port) = (plane(protocol), port.number());
-        debug_assert!(self.set.contains(port) && !self.is_free(plane, port));
-        let rank = self.set.rank(port.into());
+        let plane = plane(protocol);
+        let Some(rank) = self.set.rank_of(port.number()) else { return debug_assert!(false, "{port:?} is not ours") };
+        debug_assert!(!self.is_free(plane, rank));
         self.free[plane][rank as usize / 64] |= 1 << (rank % 64);
         self.left[plane] += 1;
     }
@@ -100,13 +99,18 @@ impl Ports {
         let (len, plane) = (self.set.len(), plane(protocol));
         let start = rng.random_range(0..len);
         let ranks = (start..len).chain(0..start).take(most as usize);
-        let taken = ranks.filter(move |&rank| self.free[plane][rank as usize / 64] >> (rank % 64) & 1 == 0);
+        let taken = ranks.filter(move |&rank| !self.is_free(plane, rank));
         taken.map(|rank| self.set.nth(rank)).filter(|&port| port != 0).map(Port::from)
     }
 
-    fn is_free(&self, plane: usize, port: u16) -> bool {
-        let rank = self.set.rank(port.into());
-        self.set.contains(port) && self.free[plane][rank as usize / 64] >> (rank % 64) & 1 != 0
+    fn is_free(&self, plane: usize, rank: u32) -> bool {
+        self.free[plane][rank as usize / 64] >> (rank % 64) & 1 != 0
+    }
+
+    /// The rank of a port of the set that is free.
+    #[inline]
+    fn free_rank(&self, plane: usize, port: Port) -> Option<u32> {
+        self.set.rank_of(port.number()).filter(|&rank| self.is_free(plane, rank))
     }
 
     fn mark_taken(&mut self, plane: usize, rank: u32) {

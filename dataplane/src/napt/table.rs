@@ -84,6 +84,7 @@ impl Napt {
                 forwards: Forwards::default(),
                 hosts: config.per_host.map(|most| Hosts::new(most, n)),
                 tallies: Default::default(),
+                exhausted: Default::default(),
                 wheel: [0; WHEEL],
                 wheel_now: 0,
                 rng,
@@ -172,7 +173,8 @@ impl Napt {
         &self.sessions[id as usize]
     }
 
-    /// Some session of the mapping that has `endpoint` at its inside or outside end.
+    /// The session that stands for what has `endpoint` at its inside or outside end.
+    #[inline]
     fn mapping(&self, kind: Kind, protocol: u8, endpoint: Endpoint) -> Option<SessionId> {
         let key = Key::mapping(kind, protocol, endpoint);
         self.index.find(self.hash(&key), |id| self.sessions[id as usize].key(kind) == key)
@@ -241,6 +243,7 @@ impl Napt {
         let mut writer = self.lock();
         let w = &mut *writer;
         let old = std::mem::replace(&mut w.forwards, new);
+        w.exhausted = Default::default();
         for (protocol, port) in old.ports() {
             w.tallies[plane(protocol)].reserved -= 1;
             let in_use = || self.mapping(Kind::MappingOutside, protocol, Endpoint::new(self.outside, port)).is_some();

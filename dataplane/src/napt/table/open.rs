@@ -146,6 +146,7 @@ impl Napt {
     }
 
     /// The outside port of a session that is to be opened.
+    #[inline]
     fn place(&self, w: &mut Writer, protocol: u8, inside: Endpoint, peer: Endpoint) -> Option<Place> {
         // RFC 4787 REQ-1: what is mapped to the inside endpoint from outside is its mapping.
         if let Some(port) = w.forwards.outside(protocol, inside)
@@ -154,10 +155,9 @@ impl Napt {
             return Some(Place { port, claim: Claim::Forwarded, beside: self.on_port(protocol, port) });
         }
         let sibling = self.mapping(Kind::MappingInside, protocol, inside);
-        let beside_others = w.tallies[plane(protocol)].are_apart();
         if let Some(id) = sibling {
             let port = self.session(id).outside().port;
-            if !beside_others || self.is_unique(protocol, peer, port) {
+            if !w.tallies[plane(protocol)].are_apart() || self.is_unique(protocol, peer, port) {
                 return Some(Place { port, claim: Claim::Mapped, beside: sibling });
             }
         }
@@ -179,11 +179,20 @@ impl Napt {
     #[cold]
     #[inline(never)]
     fn share(&self, w: &mut Writer, protocol: u8, peer: Endpoint) -> Option<Place> {
+        let key = Key::flow(Kind::Inbound, protocol, peer, Endpoint::new(self.outside, 0));
+        let peer_hash = self.hash(&key);
+        let none_free = w.ports.left(plane(protocol)) == 0;
+        if none_free && w.exhausted.knows(peer_hash, w.expired) {
+            return None;
+        }
         let Writer { ports, forwards, rng, .. } = w;
         let mut taken = ports.taken(protocol, MOST_PROBES, rng);
         let fits = |&port: &Port| forwards.inside(protocol, port).is_none() && self.is_unique(protocol, peer, port);
-        let port = taken.find(fits)?;
-        Some(Place { port, claim: Claim::Shared, beside: self.on_port(protocol, port) })
+        let port = taken.find(fits);
+        if port.is_none() && none_free {
+            w.exhausted.note(peer_hash, w.expired);
+        }
+        port.map(|port| Place { port, claim: Claim::Shared, beside: self.on_port(protocol, port) })
     }
 
     /// Whether no session has this outside port towards `peer`.
@@ -207,13 +216,9 @@ impl Napt {
             _ => state::ESTABLISHED,
         };
         session.write(protocol, inside, peer, Endpoint::new(self.outside, place.port), state, last);
-        let kinds = match place {
-            Place { beside: Some(_), .. } => &[Kind::Outbound, Kind::Inbound][..],
-            Place { claim: Claim::Mapped, .. } => {
-                &[Kind::Outbound, Kind::Inbound, Kind::MappingInside, Kind::MappingOutside]
-            }
-            _ => &[Kind::Outbound, Kind::Inbound, Kind::MappingOutside],
-        };
+        // One that stands for its port, and for its mapping.
+        let kinds = 2 + usize::from(place.beside.is_none()) * (1 + usize::from(place.claim == Claim::Mapped));
+        let kinds = &[Kind::Outbound, Kind::Inbound, Kind::MappingOutside, Kind::MappingInside][..kinds];
         let hash = |kind| self.hash(&session.key(kind));
         for (done, &kind) in kinds.iter().enumerate() {
             if !self.index.insert(hash(kind), id, |id, kind| self.hash(&self.session(id).key(kind))) {
@@ -239,7 +244,9 @@ impl Napt {
         self.session(next).sibling_prev.store(id, Relaxed);
         let counted = w.hosts.as_mut().is_some_and(|hosts| hosts.add(inside.addr));
         session.begin(place.claim, counted);
-        w.tallies[plane(protocol)].add(place.claim);
+        if place.claim != Claim::Mapped {
+            w.tallies[plane(protocol)].add(place.claim);
+        }
         w.schedule(self, id);
         w.created += 1;
         self.live.store(self.live.load(Relaxed) + 1, Relaxed);
@@ -272,7 +279,9 @@ impl Napt {
         {
             hosts.remove(session.inside().addr);
         }
-        w.tallies[plane(protocol)].remove(claim);
+        if claim != Claim::Mapped {
+            w.tallies[plane(protocol)].remove(claim);
+        }
         w.free.push_back(id);
         w.expired += 1;
         self.live.store(self.live.load(Relaxed) - 1, Relaxed);

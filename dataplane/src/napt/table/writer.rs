@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use super::Napt;
 use crate::napt::forwards::Forwards;
 use crate::napt::hosts::Hosts;
-use crate::napt::key::Kind;
+use crate::napt::key::{Hash, Kind};
 use crate::napt::ports::Ports;
 use crate::napt::readers::Readers;
 use crate::napt::session::{Claim, Session, SessionId};
@@ -41,6 +41,7 @@ pub(super) struct Writer {
     pub(super) hosts: Option<Hosts>,
     /// Of TCP, UDP and ICMP.
     pub(super) tallies: [Tally; 3],
+    pub(super) exhausted: Exhausted,
     /// First session of each slot's list.
     pub(super) wheel: [SessionId; WHEEL],
     /// The second whose slot is worked on.
@@ -79,6 +80,23 @@ impl Tally {
     pub(super) fn remove(&mut self, claim: Claim) {
         self.shared -= u32::from(claim == Claim::Shared);
         self.forwarded -= u32::from(claim == Claim::Forwarded);
+    }
+}
+
+/// Peers towards whom no port was left: whoever insists costs one look, and not one at every port,
+/// until a session has ended.
+#[derive(Debug, Default)]
+pub(super) struct Exhausted([(Hash, u64); 32]);
+
+impl Exhausted {
+    /// Whether it was so, with as many sessions `ended` as now.
+    pub(super) fn knows(&self, peer: Hash, ended: u64) -> bool {
+        self.0[peer.flow_label() as usize % self.0.len()] == (peer, ended)
+    }
+
+    /// It is so.
+    pub(super) fn note(&mut self, peer: Hash, ended: u64) {
+        self.0[peer.flow_label() as usize % self.0.len()] = (peer, ended);
     }
 }
 
