@@ -46,6 +46,12 @@ fn own_mapping(i: u32) -> Flow {
     (protocol, inside, Endpoint::new(Ipv4Addr::new(198, 51, 100, 1), if i % 3 == 2 { 0 } else { 443 }))
 }
 
+/// As [`own_mapping`], but five flows of each protocol to each of many peers.
+fn few_to_each(i: u32) -> Flow {
+    let (protocol, inside, peer) = own_mapping(i);
+    (protocol, inside, Endpoint { addr: Ipv4Addr::from(0xc633_6400 + i / 15).into(), ..peer })
+}
+
 /// All flows of one mapping.
 fn one_mapping(i: u32) -> Flow {
     let peer = Endpoint::new(Ipv4Addr::from(0xc633_0000 + (i >> 10)), (1 + (i & 1023)) as u16 + 1000);
@@ -180,10 +186,19 @@ fn churn_leaks_nothing() {
 /// all the time. Run under a thread sanitizer it also looks for data races.
 #[test]
 fn many_workers_on_one_table() {
+    many_workers(PortSet::ALL, own_mapping);
+}
+
+#[test]
+fn many_workers_on_sixteen_ports() {
+    many_workers(PortSet::new(0, 12, 9).unwrap(), few_to_each);
+}
+
+fn many_workers(ports: PortSet, flow: impl Fn(u32) -> Flow + Sync) {
     const WORKERS: usize = 4;
     const FLOWS: u32 = 600;
     let sessions = 256;
-    let napt = Napt::with_capacity(&Config { readers: WORKERS, ..config(1 << 10) }, sessions).unwrap();
+    let napt = Napt::with_capacity(&Config { readers: WORKERS, ports, ..config(1 << 10) }, sessions).unwrap();
     let (stop, clock, start) = (AtomicBool::new(false), AtomicU64::new(0), Barrier::new(WORKERS + 1));
     let translated = AtomicU64::new(0);
     let worker = |reader: usize| {
@@ -196,7 +211,7 @@ fn many_workers_on_one_table() {
         while !stop.load(Ordering::Relaxed) {
             napt.quiescent(reader);
             let now = Time(clock.load(Ordering::Relaxed) * 1_000_000_000);
-            let flows: Vec<Flow> = (0..32).map(|_| own_mapping(random(FLOWS))).collect();
+            let flows: Vec<Flow> = (0..32).map(|_| flow(random(FLOWS))).collect();
             let keys: Vec<Key> = flows.iter().map(|&flow| key_out(flow)).collect();
             let candidates: Vec<SessionId> = keys.iter().map(|key| napt.candidate(napt.hash(key))).collect();
             let mut held = vec![];
@@ -273,6 +288,6 @@ fn many_workers_on_one_table() {
     napt.age(late, usize::MAX);
     assert_eq!(napt.stats().live, 0);
     for i in 0..sessions {
-        assert!(open(&napt, own_mapping(i), late).is_ok(), "session {i} of {sessions}");
+        assert!(open(&napt, flow(i), late).is_ok(), "session {i} of {sessions}");
     }
 }
