@@ -182,7 +182,8 @@ impl Aftr {
                 }
                 Err(refusal) => {
                     self.count(refusal);
-                    self.last_refused = Some(format!("{ce} {source} {port:?} {}", describe(&inner)));
+                    let port = port.map_or("no port".into(), |port| port.to_string());
+                    self.last_refused = Some(format!("{ce} {source} {port} {}", describe(&inner)));
                     if self.refuses_by_icmp {
                         let refusal = DestUnreachableCode::SourceAddressFailedPolicy;
                         out.to_line.push(error(br, Icmpv6Type::DestinationUnreachable(refusal), outer));
