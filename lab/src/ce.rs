@@ -35,17 +35,19 @@ pub struct Ce {
     ipv4: Ipv4Addr,
     ports: PortSet,
     domain: Domain,
+    mesh: bool,
     fragments: [Fragments; 2],
     /// Counted so far.
     pub counts: Counts,
 }
 
 impl Ce {
-    /// The one at `address`, which sends to other customers directly. `None` if that is nobody's address in the domain.
-    pub fn new(address: Ipv6Addr, br: Ipv6Addr, domain: Domain) -> Option<Self> {
+    /// The one at `address`, which in a `mesh` speaks with other customers directly. `None` if that is nobody's address
+    /// in the domain.
+    pub fn new(address: Ipv6Addr, br: Ipv6Addr, domain: Domain, mesh: bool) -> Option<Self> {
         let (ipv4, ports) = domain.share(address)?;
         let counts = Counts::default();
-        Some(Self { address, br, ipv4, ports, domain, fragments: Default::default(), counts })
+        Some(Self { address, br, ipv4, ports, domain, mesh, fragments: Default::default(), counts })
     }
 
     /// An IPv6 packet that arrived here, whoever it is for.
@@ -80,7 +82,7 @@ impl Ce {
         let Ok(header) = Ipv4HeaderSlice::from_slice(inner) else { return false };
         let source = header.source_addr();
         let heard = self.fragments[1].hear(inner.to_vec(), Side::Source);
-        let is_owner = heard.iter().all(|&(_, port)| self.domain.judge(outer, source, port).is_ok());
+        let is_owner = self.mesh && heard.iter().all(|&(_, port)| self.domain.judge(outer, source, port).is_ok());
         self.counts.from_ces += u64::from(is_owner);
         is_owner
     }
@@ -93,7 +95,7 @@ impl Ce {
         if self.domain.judge(self.address, source, port(Side::Source)).is_err() {
             return self.counts.refused += 1;
         }
-        let far = port(Side::Destination).and_then(|port| self.domain.owner(destination, port));
+        let far = port(Side::Destination).and_then(|port| self.domain.owner(destination, port)).filter(|_| self.mesh);
         match far {
             Some(_) => self.counts.to_ces += 1,
             None => self.counts.to_br += 1,
@@ -131,10 +133,10 @@ mod tests {
     const SHARED: [u8; 4] = [192, 0, 2, 18];
     const SERVER: [u8; 4] = [198, 51, 100, 2];
 
-    fn ce() -> Ce {
+    fn ce(mesh: bool) -> Ce {
         let rule = "2001:db8::/40,192.0.2.0/24,16,6".parse().unwrap();
         let domain = Domain { interface_id: InterfaceId::Rfc7597, rules: vec![rule], bindings: Vec::new() };
-        Ce::new(US, BR, domain).unwrap()
+        Ce::new(US, BR, domain, mesh).unwrap()
     }
 
     fn udp(source: ([u8; 4], u16), destination: ([u8; 4], u16)) -> Vec<u8> {
@@ -148,7 +150,7 @@ mod tests {
 
     #[test]
     fn customers_are_sent_to_directly_and_others_by_the_border_router() {
-        let mut ce = ce();
+        let mut ce = ce(true);
         let mut out = Output::default();
         for destination in [(SHARED, 1236), (SERVER, 53), (SHARED, 80)] {
             ce.from_inside(&udp((SHARED, 1232), destination), &mut out);
@@ -161,8 +163,18 @@ mod tests {
     }
 
     #[test]
+    fn without_a_mesh_all_goes_by_the_border_router() {
+        let mut ce = ce(false);
+        let mut out = Output::default();
+        ce.from_inside(&udp((SHARED, 1232), (SHARED, 1236)), &mut out);
+        assert_eq!(Ipv6HeaderSlice::from_slice(&out.to_line[0]).unwrap().destination_addr(), BR);
+        ce.from_line(&packet(OTHER, US, IpNumber::IPV4, &udp((SHARED, 1236), (SHARED, 1232))), &mut out);
+        assert_eq!(ce.counts, Counts { to_br: 1, refused: 1, ..Counts::default() });
+    }
+
+    #[test]
     fn who_sends_directly_must_have_the_inner_source() {
-        let mut ce = ce();
+        let mut ce = ce(true);
         let mut out = Output::default();
         for (outer, inner) in [
             (OTHER, udp((SHARED, 1236), (SHARED, 1232))),

@@ -30,7 +30,7 @@ fn main() -> std::process::ExitCode {
             #[arg(long)]
             control: PathBuf,
         },
-        /// Be another customer of a MAP domain until killed, one that sends to others directly
+        /// Be another customer of a MAP domain until killed
         Ce {
             /// Its address; prefix and rules say which IPv4 address and ports are its own
             #[arg(long)]
@@ -41,6 +41,9 @@ fn main() -> std::process::ExitCode {
             /// Interface ids are those of draft 03, not of RFC 7597
             #[arg(long)]
             draft03: bool,
+            /// Other customers are sent to directly, and heard
+            #[arg(long)]
+            mesh: bool,
             /// TUN device for inner packets
             #[arg(long, default_value = "softwires")]
             tun: String,
@@ -65,10 +68,10 @@ fn main() -> std::process::ExitCode {
             println!("ready");
             sockets.serve(&mut Aftr::new(&address, &border_router))
         }),
-        Cli::Ce { address, border_router, draft03, tun, control, rules } => {
+        Cli::Ce { address, border_router, draft03, mesh, tun, control, rules } => {
             let interface_id = if draft03 { InterfaceId::Draft03 } else { InterfaceId::Rfc7597 };
             let domain = Domain { interface_id, rules, bindings: Vec::new() };
-            match Ce::new(address, border_router, domain) {
+            match Ce::new(address, border_router, domain, mesh) {
                 Some(mut ce) => Sockets::open(&tun, &control).and_then(|sockets| {
                     println!("ready");
                     sockets.serve(&mut ce)

@@ -173,5 +173,5 @@ told() { notified | holds "$1"; }
 # holds CONDITION. The same of the last line of JSON.
 holds() {
     tail -n 1 | python3 -c 'import json, sys
-exit(not eval(sys.argv[1], {}, json.loads(sys.stdin.read())))' "$1"
+exit(not eval(f"({sys.argv[1]})", {}, json.loads(sys.stdin.read())))' "$1"
 }

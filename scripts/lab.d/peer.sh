@@ -5,11 +5,12 @@
 readonly PEER4=192.0.2.171 PEER_PORT=7376
 readonly -A PEER6=([rfc7597]=2001:db8:10ab:cd00:0:c000:2ab:cd [draft03]=2001:db8:10ab:cd00:c0:2:ab00:cd00)
 
-# start_peer draft03|rfc7597. It sends to other customers directly, and has a web server at PEER_PORT.
+# start_peer draft03|rfc7597 [mesh]. It has a web server at PEER_PORT; in a mesh it speaks with other customers directly.
 start_peer() {
     local id=$1 address=${PEER6[$1]} rules flags=()
     mapfile -t rules < <(map_rules 4)
     [[ $id == rfc7597 ]] || flags=(--draft03)
+    [[ -z ${2:-} ]] || flags+=(--mesh)
     ip -n peer addr replace 2001:db8:10ab:cd00::1/64 dev p0 nodad
     ip -n peer addr replace "$address/128" dev p0 nodad
     ip -n isp route replace 2001:db8:10ab:cd00::/64 dev i2

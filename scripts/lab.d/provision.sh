@@ -37,10 +37,11 @@ json_order() {
         "${PROVISION_TTL:-86400}" lab-token "$1" "$2"
 }
 
-# chosen TECHNOLOGY. Status must say that auto took it, and give a reason for each step.
+# chosen TECHNOLOGY ORIGIN. Status must say that auto took it, where it was found, and a reason for each step before.
 chosen() {
     show status --json >"$LAB/status.json"
-    python3 scripts/lab.d/judge-choice "$1" <"$LAB/status.json" || fail "status does not say that $1 was chosen, and why: $(cut -c 1-400 "$LAB/status.json")"
+    python3 scripts/lab.d/judge-choice "$@" <"$LAB/status.json" >"$LAB/choice" || fail "status: $(<"$LAB/choice")"
+    note "$(<"$LAB/choice")"
 }
 
 # says TEXT. Status has this (grep) to say, sooner or later.

@@ -5,7 +5,7 @@ map_domain rfc7597 4
 provision ok "$(json_dslite "$AFTR1")"
 comes_up auto
 near_end_is "$(map_ce rfc7597 4 pd 1)" || fail "the tunnel comes from $(near_end)"
-chosen map-e
+chosen map-e s46
 traffic
 nothing_refused
 judged auto "$BR" "$(map_ce rfc7597 4 pd 1)" "$(share 4 pd 1)"

@@ -5,7 +5,7 @@ map_domain draft03 4
 provision ok "$(json_map_e draft03 4 "$BR")"
 comes_up auto
 near_end_is "$(map_ce draft03 4 slaac 1)" || fail "the tunnel comes from $(near_end)"
-chosen map-e
+chosen map-e provisioning
 provisioned | holds "tls and path == '/rule.cgi' and host == '$PROVISION_NAME'
     and len(said['vendorid'].split('-')[0]) == 6 and said['product'] and said['version'] and 'token' not in said
     and {'dslite', 'ipip', 'lw4o6', 'map_e'} <= set(said['capability'].split(','))" ||

@@ -6,5 +6,5 @@ tell bind "$FIXED" "$ce"
 provision ok "$(json_ipip "$ce" "$BR" "$FIXED/32")"
 comes_up auto
 near_end_is "$ce" || fail "the tunnel comes from $(near_end)"
-chosen ipip
+chosen ipip provisioning
 judged auto "$BR" "$ce" "$FIXED"

@@ -3,4 +3,4 @@
 provided pd nothing "dgw.xpass.jp=$AFTR2"
 comes_up auto
 far_end_is "$AFTR2" || fail "the tunnel goes to $(far_end)"
-chosen dslite
+chosen dslite names

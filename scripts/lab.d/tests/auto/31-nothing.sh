@@ -7,4 +7,4 @@ within 30 "status says where was looked" searched
 no_ping "$INTERNET" || fail "packets pass, and nobody knows how"
 isp_offers aftr
 within $((T1 + 30)) "the Internet answers when DHCPv6 names an AFTR" internet
-chosen dslite
+chosen dslite option64

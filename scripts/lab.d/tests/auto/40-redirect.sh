@@ -3,5 +3,5 @@
 provided pd nothing "$(discovery)"
 provision redirect "$(json_dslite "$AFTR1")"
 comes_up auto
-chosen dslite
+chosen dslite provisioning
 provisioned | holds "path == '/moved' and 'dslite' in said['capability']" || fail "$(provisioned | tail -n 1)"

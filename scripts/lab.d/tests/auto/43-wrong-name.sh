@@ -6,4 +6,4 @@ says 'certificate'
 provided pd nothing "$(discovery https://other.isp.example/rule.cgi a)"
 provision ok "$(json_dslite "$AFTR1")"
 comes_up auto
-chosen dslite
+chosen dslite provisioning

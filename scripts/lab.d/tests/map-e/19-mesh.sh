@@ -4,7 +4,7 @@ isp_offers mesh
 stop router
 router_start map-e
 within 30 "the Internet answers" internet
-start_peer rfc7597
+start_peer rfc7597 mesh
 carried=$(count decapsulated)
 within 5 "the other customer answers" on h1 curl --fail --silent --max-time 5 "http://$PEER4:$PEER_PORT/small" -o "$LAB/got"
 cmp "$LAB/got" "$LAB/www/small"
