@@ -121,8 +121,18 @@ impl Model {
         self.sessions.keys().filter(|f| f.1 == host).count()
     }
 
+    /// Connections to the same peer that are over, with the second of their last packet.
+    fn over(&self, (protocol, _, _, b, m): Flow, now: u64) -> BTreeMap<Flow, u64> {
+        let is_over = |(f, s): &(&Flow, &Session)| {
+            let is_closed = protocol == protocol::TCP && (s.reset || s.fin == [true, true]);
+            let forwarded = self.forward(protocol, s.outside).is_some();
+            (f.0, f.3, f.4) == (protocol, b, m) && is_closed && now >= s.last + 2 && !forwarded
+        };
+        self.sessions.iter().filter(is_over).map(|(f, s)| (*f, s.last)).collect()
+    }
+
     /// Checks the port and claim that a flow got, or that it got none.
-    fn check_port(&self, flow: Flow, got: Option<(u16, Claim)>) {
+    fn check_port(&mut self, now: u64, flow: Flow, got: Option<(u16, Claim)>) {
         let (protocol, a, wanted, b, m) = flow;
         let (inside, peer) = ((protocol, a, wanted), (b, m));
         let unique = |&port: &u16| self.inbound(protocol, peer, port).is_none();
@@ -139,9 +149,21 @@ impl Model {
         let shareable: BTreeSet<u16> = used.difference(&reserved).copied().filter(unique).collect();
         let early = protocol == protocol::UDP && matches!(m, 53 | 123) && free <= self.ports.len() / 4;
         if free == 0 || early && !shareable.is_empty() {
-            let Some((port, claim)) = got else { return assert!(shareable.is_empty(), "to share: {shareable:?}") };
+            let over = self.over(flow, now);
+            let Some((port, claim)) = got else {
+                return assert!(over.is_empty() && shareable.is_empty(), "{over:?} {shareable:?}");
+            };
+            assert_eq!(claim, Claim::Shared);
+            if shareable.is_empty() {
+                // The one that was over for longest made room.
+                let ended = self.inbound(protocol, peer, port).expect("it had the port");
+                assert_eq!(over.get(&ended), over.values().min(), "{ended:?} of {over:?}");
+                self.sessions.remove(&ended);
+                self.expired += 1;
+                return;
+            }
             assert!(shareable.contains(&port), "{port} is not one of {shareable:?}");
-            return assert_eq!(claim, Claim::Shared);
+            return;
         }
         // The one mapping of its inside endpoint is that already, if it has one.
         let claim = if mapped.is_some() { Claim::Shared } else { Claim::Mapped };
@@ -433,7 +455,7 @@ impl Pair {
             return assert_eq!(result, Err(Reason::NaptTableFull));
         }
         let got = result.ok().map(|id| self.napt.session(id)).map(|s| (s.outside().port.number(), s.claim()));
-        self.model.check_port(flow, got);
+        self.model.check_port(self.now, flow, got);
         let (Ok(id), Some(got)) = (result, got) else {
             self.model.refused[plane(protocol)] += 1;
             return assert_eq!(result, Err(Reason::NaptPortsFull));

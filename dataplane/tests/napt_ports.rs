@@ -186,6 +186,50 @@ fn five_hundred_connections_to_one_server_and_no_more_than_240_to_one_port_of_it
 }
 
 #[test]
+fn connections_that_are_over_make_room_for_new_ones_and_open_ones_do_not() {
+    let mut nat = Nat::new();
+    let server = peer(1, 443);
+    let connect = |nat: &Nat, i: u16, close: [u8; 2]| {
+        let id = nat.open(TCP, host(1, 20_000 + i), server)?;
+        let session = nat.napt.session(id);
+        for (direction, flags) in [
+            (Direction::Inbound, SYN | Tcp::ACK),
+            (Direction::Outbound, Tcp::ACK),
+            (Direction::Outbound, close[0]),
+            (Direction::Inbound, close[1]),
+        ] {
+            nat.napt.track(session, direction, flags);
+        }
+        Ok(id)
+    };
+    let open = |nat: &Nat, i| connect(nat, i, [Tcp::ACK, Tcp::ACK]);
+    // A hundred stay open; one after the other comes and goes beside them, at seventy a second.
+    (0..100).for_each(|i| _ = open(&nat, i).unwrap());
+    for i in 100..3000 {
+        if i % 70 == 0 {
+            nat.wait(1);
+        }
+        let close = if i % 2 == 0 { [Tcp::FIN | Tcp::ACK; 2] } else { [Tcp::RST, Tcp::ACK] };
+        connect(&nat, i, close).unwrap_or_else(|reason| panic!("connection {i}: {reason:?}"));
+    }
+    nat.check_all();
+    for i in 0..100 {
+        let key = Key::flow(Kind::Outbound, TCP, host(1, 20_000 + i), server);
+        assert!(nat.napt.find(&key, nat.napt.hash(&key)).is_some(), "connection {i} is open");
+    }
+    // All in one second is too fast: what was on its way must have come. Half closed is open.
+    nat.wait(300);
+    for i in 0..140 {
+        connect(&nat, 5000 + i, if i < 70 { [Tcp::FIN, Tcp::ACK] } else { [Tcp::FIN, Tcp::FIN] }).unwrap();
+    }
+    assert_eq!(open(&nat, 6000), Err(Reason::NaptPortsFull));
+    nat.wait(2);
+    let opened = (0..200).filter(|i| open(&nat, 7000 + i).is_ok()).count();
+    assert_eq!((opened, nat.stats(TCP).used, nat.napt.stats().live), (70, 240, 240));
+    nat.check_all();
+}
+
+#[test]
 fn a_port_that_comes_free_is_found_at_once() {
     let mut nat = Nat::new();
     (0..240).for_each(|i| _ = nat.open(TCP, host(1, 20_000 + i), peer(1, 443)).unwrap());

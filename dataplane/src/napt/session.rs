@@ -248,6 +248,13 @@ impl Session {
         self.state.load(Relaxed)
     }
 
+    /// Whether it is a connection that is closed or reset and has been silent since: what was still
+    /// on its way has come. Seconds are whole, so two are at least one.
+    pub(super) fn is_over(&self, now: u32) -> bool {
+        let is_closed = self.protocol() == protocol::TCP && state::is_closed(self.state());
+        is_closed && now.saturating_sub(self.last()) >= 2
+    }
+
     /// What it is doing, for people: `established`, `opening`, `closing`.
     pub fn standing(&self) -> &'static str {
         match self.state() {

@@ -6,7 +6,10 @@
 //! endpoint-independent mapping, which has the port to itself as long as there are ports. Or it is one
 //! of a static mapping. Or, when no port is left, it *shares* one: several sessions, of whatever
 //! inside endpoints, have the same outside port, as long as each has another peer. So many ports
-//! reach as many connections to one server and port, and any number in all.
+//! reach as many connections to one server and port, and any number in all. When those are used up,
+//! connections to it that both ends have closed do not keep their ports for the four minutes of
+//! RFC 5382 REQ-5: the one that has been over for longest makes room. There would be no more than
+//! one connection a second otherwise.
 //!
 //! A session that shares its port is no mapping: its peer alone gets in by it, whatever the
 //! filtering, and the next session of its inside endpoint gets a port of its own again if one is
@@ -85,7 +88,7 @@ impl Napt {
             return Err(Reason::NaptHostLimit);
         }
         let id = w.allocate(self).ok_or(Reason::NaptTableFull)?;
-        let Some(place) = self.place(w, protocol, inside, peer) else {
+        let Some(place) = self.place(w, protocol, inside, peer, now.seconds()) else {
             w.unallocate(id);
             w.tallies[plane(protocol)].refused += 1;
             return Err(Reason::NaptPortsFull);
@@ -147,7 +150,7 @@ impl Napt {
 
     /// The outside port of a session that is to be opened.
     #[inline]
-    fn place(&self, w: &mut Writer, protocol: u8, inside: Endpoint, peer: Endpoint) -> Option<Place> {
+    fn place(&self, w: &mut Writer, protocol: u8, inside: Endpoint, peer: Endpoint, now: u32) -> Option<Place> {
         // RFC 4787 REQ-1: what is mapped to the inside endpoint from outside is its mapping.
         if let Some(port) = w.forwards.outside(protocol, inside)
             && self.is_unique(protocol, peer, port)
@@ -162,7 +165,7 @@ impl Napt {
             }
         }
         let is_early = is_question(protocol, peer.port) && w.ports.left(plane(protocol)) <= w.ports.size() / 4;
-        if is_early && let Some(place) = self.share(w, protocol, peer) {
+        if is_early && let Some(place) = self.share(w, protocol, peer, now) {
             return Some(place);
         }
         // An endpoint has one mapping at most.
@@ -170,35 +173,58 @@ impl Napt {
         match w.ports.take(protocol, inside.port, &mut w.rng) {
             Some(port) => Some(Place { port, claim, beside: None }),
             None if is_early => None,
-            None => self.share(w, protocol, peer),
+            None => self.share(w, protocol, peer, now),
         }
     }
 
     /// A port that is in use, but not towards `peer`. Some random one, so that no mapping has to
-    /// suffer more than others.
+    /// suffer more than others. If there is none, that of the connection to `peer` that has been
+    /// over for the longest time, which ends.
     #[cold]
     #[inline(never)]
-    fn share(&self, w: &mut Writer, protocol: u8, peer: Endpoint) -> Option<Place> {
+    fn share(&self, w: &mut Writer, protocol: u8, peer: Endpoint, now: u32) -> Option<Place> {
         let key = Key::flow(Kind::Inbound, protocol, peer, Endpoint::new(self.outside, 0));
         let peer_hash = self.hash(&key);
         let none_free = w.ports.left(plane(protocol)) == 0;
-        if none_free && w.exhausted.knows(peer_hash, w.expired) {
+        if none_free && w.exhausted.knows(peer_hash, w.expired, now) {
             return None;
         }
         let Writer { ports, forwards, rng, .. } = w;
-        let mut taken = ports.taken(protocol, MOST_PROBES, rng);
-        let fits = |&port: &Port| forwards.inside(protocol, port).is_none() && self.is_unique(protocol, peer, port);
-        let port = taken.find(fits);
-        if port.is_none() && none_free {
-            w.exhausted.note(peer_hash, w.expired);
+        let mut over: Option<SessionId> = None;
+        let taken = ports.taken(protocol, MOST_PROBES, rng);
+        for port in taken.filter(|&port| forwards.inside(protocol, port).is_none()) {
+            let Some(id) = self.towards(protocol, peer, port) else {
+                return Some(Place { port, claim: Claim::Shared, beside: self.on_port(protocol, port) });
+            };
+            let session = self.session(id);
+            if session.is_over(now) && over.is_none_or(|over| session.last() < self.session(over).last()) {
+                over = Some(id);
+            }
         }
-        port.map(|port| Place { port, claim: Claim::Shared, beside: self.on_port(protocol, port) })
+        if !none_free {
+            return None;
+        }
+        let Some(id) = over else {
+            w.exhausted.note(peer_hash, w.expired, now);
+            return None;
+        };
+        let port = self.session(id).outside().port;
+        w.unschedule(self, id);
+        self.close(w, id);
+        // It is free, unless others share it.
+        w.ports.reserve(protocol, port);
+        Some(Place { port, claim: Claim::Shared, beside: self.on_port(protocol, port) })
+    }
+
+    /// The session that has this outside port towards `peer`.
+    fn towards(&self, protocol: u8, peer: Endpoint, port: Port) -> Option<SessionId> {
+        let key = Key::flow(Kind::Inbound, protocol, peer, Endpoint::new(self.outside, port));
+        self.find(&key, self.hash(&key))
     }
 
     /// Whether no session has this outside port towards `peer`.
     fn is_unique(&self, protocol: u8, peer: Endpoint, port: Port) -> bool {
-        let key = Key::flow(Kind::Inbound, protocol, peer, Endpoint::new(self.outside, port));
-        self.find(&key, self.hash(&key)).is_none()
+        self.towards(protocol, peer, port).is_none()
     }
 
     /// The session that stands for an outside port.

@@ -84,19 +84,19 @@ impl Tally {
 }
 
 /// Peers towards whom no port was left: whoever insists costs one look, and not one at every port,
-/// until a session has ended.
+/// until a session has ended or a second is over.
 #[derive(Debug, Default)]
-pub(super) struct Exhausted([(Hash, u64); 32]);
+pub(super) struct Exhausted([(Hash, u64, u32); 32]);
 
 impl Exhausted {
-    /// Whether it was so, with as many sessions `ended` as now.
-    pub(super) fn knows(&self, peer: Hash, ended: u64) -> bool {
-        self.0[peer.flow_label() as usize % self.0.len()] == (peer, ended)
+    /// Whether it was so in this second, with as many sessions `ended` as now.
+    pub(super) fn knows(&self, peer: Hash, ended: u64, now: u32) -> bool {
+        self.0[peer.flow_label() as usize % self.0.len()] == (peer, ended, now)
     }
 
     /// It is so.
-    pub(super) fn note(&mut self, peer: Hash, ended: u64) {
-        self.0[peer.flow_label() as usize % self.0.len()] = (peer, ended);
+    pub(super) fn note(&mut self, peer: Hash, ended: u64, now: u32) {
+        self.0[peer.flow_label() as usize % self.0.len()] = (peer, ended, now);
     }
 }
 
