@@ -283,7 +283,7 @@ fn services_of_the_market() {
         ("kind = 'v6plus'\nmap-rules = '/nonexistent'".into(), "/nonexistent"),
         ("kind = 'lw4o6'\nipv4 = '192.0.2.1'".into(), "lw4o6 lacks aftr"),
         (
-            format!("kind = 'lw4o6'\nipv4 = '192.0.2.1'\naftr = '2001:db8::1'\npsid = 64\npsid-length = 6"),
+            "kind = 'lw4o6'\nipv4 = '192.0.2.1'\naftr = '2001:db8::1'\npsid = 64\npsid-length = 6".into(),
             "more bits than its length",
         ),
         (

@@ -73,7 +73,7 @@ impl Router {
                 aftr_name: self.wan.dhcp6.information().aftr_name.clone(),
                 ipv4: outside.map(|outside| outside.ipv4),
                 psid: outside.filter(|outside| outside.ports != PortSet::ALL).map(|outside| outside.ports.psid()),
-                ports: outside.map(|outside| outside.ports.len() as u32),
+                ports: outside.map(|outside| outside.ports.len()),
                 mesh: tunnel.mesh.is_some(),
                 tunnel_mtu: tunnel.config.mtu.inner_mtu(facts.mtu),
                 path_mtu: Some(tunnel.state.path_mtu(now, facts.mtu)),
@@ -326,7 +326,7 @@ fn ports(napt: &Napt) -> report::Ports {
     report::Ports {
         ipv4: napt.outside(),
         psid: (set != PortSet::ALL).then(|| set.psid()),
-        ports: set.len() as u32,
+        ports: set.len(),
         ranges: set.ranges().collect(),
         protocols: napt.port_stats().iter().map(one).collect(),
     }

@@ -281,7 +281,7 @@ fn start(
         lan: link("lan0", LAN_MAC),
         wan: link("wan0", wan_mac),
         hosts: [false; 2],
-        workers: 1,
+        workers: 2,
         shared: shared.clone(),
         state: StateDir::open(state_dir).unwrap(),
         notify: config.service.notification.clone(),
