@@ -38,7 +38,7 @@ pub use secret::Credentials;
 pub use service::Service;
 pub use system::{Control, Level, Log, LogFormat, SOCKET, STATE_DIR, System};
 pub(crate) use value::number;
-pub use value::{Endpoint, FileMode, InterfaceId, Network4, Pool, is_host6};
+pub use value::{FileMode, InterfaceId, Network4, Pool, is_host6};
 pub(crate) use value::{host_name, host4, host6};
 pub use wan::{Dhcpv6, Dhcpv6Mode, Wan};
 

@@ -14,9 +14,9 @@ use super::notification;
 use super::problem::Problems;
 use super::provisioning;
 use super::tree::{Section, Setting, Value};
-use super::value::{Ce, Endpoint, host4, host6, number};
+use super::value::{far_end, host4, host6, near_end, number};
 use super::wan::Wan;
-use crate::aftr;
+use crate::aftr::Endpoint;
 use crate::behaviour::BehaviourArgs;
 use crate::map_e::RulesFile;
 use crate::memory_router::{LINK_MTU, Setup};
@@ -50,7 +50,7 @@ pub struct ServiceKeys {
     pub kind: Name,
 
     /// Of dslite and lw4o6: the AFTR, an address or a name; unset: the line's (DHCPv6, HB46PP) or the service's
-    #[arg(long, value_name = "ADDR|NAME")]
+    #[arg(long, value_name = "ADDR|NAME", value_parser = far_end)]
     pub aftr: Option<Endpoint>,
 
     /// Of fixed addresses and MAP-E: the border router; unset: the line's or the service's
@@ -63,8 +63,8 @@ pub struct ServiceKeys {
 
     /// Our end of the tunnel: an interface id such as ::feed, a whole address, or `from-ipv4` (the id that MAP-E's
     /// draft 03 makes of the IPv4 address); unset: what the service has, else the WAN's own address
-    #[arg(long, value_name = "ID|ADDR|from-ipv4")]
-    pub ce: Option<Ce>,
+    #[arg(long, value_name = "ID|ADDR|from-ipv4", value_parser = near_end)]
+    pub ce: Option<WishedEnd>,
 
     /// Of MAP-E: a file with the rules of the domain (docs/map-rules.md); unset: the line's (DHCPv6, HB46PP)
     #[arg(long, value_name = "FILE")]
@@ -167,19 +167,20 @@ impl Service {
             problems.add(read.place("forward"), format!("forward: {why}"));
         }
         let far = match (&keys.aftr, keys.br) {
-            (Some(Endpoint::Address(aftr)), _) => Some(("aftr", *aftr)),
+            (Some(Endpoint::Addresses(addresses)), _) => addresses.first().map(|&aftr| ("aftr", aftr)),
             (_, Some(br)) => Some(("br", br)),
             _ => None,
         };
-        if let (Some((key, far)), Some(Ce::Address(ce))) = (far, keys.ce)
-            && far == ce
-        {
-            problems.add(read.place("ce"), format!("ce and {key} are both {ce}; a tunnel has two ends"));
-        }
-        if let (Some(Ce::Token(ce)), super::InterfaceId::Token(own)) = (keys.ce, wan.interface_id)
-            && ce == own
-        {
-            problems.add(read.place("ce"), "ce: it is [wan] interface-id; leave it out, the WAN's own address is used");
+        match keys.ce {
+            Some(WishedEnd::Local(Local::Address(ce))) if far.is_some_and(|(_, far)| far == ce) => {
+                let key = far.map_or("br", |(key, _)| key);
+                problems.add(read.place("ce"), format!("ce and {key} are both {ce}; a tunnel has two ends"));
+            }
+            Some(WishedEnd::Local(Local::Token(ce))) if wan.interface_id == super::InterfaceId::Token(ce) => {
+                let text = "ce: it is [wan] interface-id; leave it out, the WAN's own address is used";
+                problems.add(read.place("ce"), text);
+            }
+            _ => {}
         }
     }
 }
@@ -254,24 +255,9 @@ fn fits(read: &Read<ServiceKeys>, problems: &mut Problems) {
 fn wish(read: &Read<ServiceKeys>, problems: &mut Problems) -> Option<Wish> {
     let before = problems.0.len();
     let keys = &read.keys;
-    let far = match (&keys.aftr, keys.br) {
-        (Some(Endpoint::Name(name)), _) => Some(aftr::Endpoint::Name(name.clone())),
-        (&Some(Endpoint::Address(address)), _) | (None, Some(address)) => {
-            Some(aftr::Endpoint::Addresses(vec![address]))
-        }
-        (None, None) => None,
-    };
-    let end = match keys.ce {
-        None => None,
-        Some(Ce::Token(token)) => Some(WishedEnd::Local(Local::Token(token))),
-        Some(Ce::Address(address)) => Some(WishedEnd::Local(Local::Address(address))),
-        Some(Ce::FromIpv4) => {
-            if keys.kind.profile().technology == Some(Technology::Dslite) {
-                problems.add(read.place("ce"), "ce = 'from-ipv4': there is no ipv4 to make it of");
-            }
-            Some(WishedEnd::FromIpv4)
-        }
-    };
+    if keys.ce == Some(WishedEnd::FromIpv4) && keys.kind.profile().technology == Some(Technology::Dslite) {
+        problems.add(read.place("ce"), "ce = 'from-ipv4': there is no ipv4 to make it of");
+    }
     let (offset, length, psid) = (keys.psid_offset.unwrap_or(0), keys.psid_length.unwrap_or(0), keys.psid.unwrap_or(0));
     let ports = napt::PortSet::new(offset, length, psid);
     if ports.is_none() {
@@ -290,10 +276,10 @@ fn wish(read: &Read<ServiceKeys>, problems: &mut Problems) -> Option<Wish> {
     });
     (problems.0.len() == before).then(|| Wish {
         name: keys.kind,
-        far,
+        far: keys.aftr.clone().or(keys.br.map(|br| Endpoint::Addresses(vec![br]))),
         ipv4: keys.ipv4,
         ports: (keys.psid.is_some() || keys.psid_length.is_some()).then_some(ports).flatten(),
-        end,
+        end: keys.ce,
         rules,
         iid: keys.iid,
     })

@@ -8,7 +8,9 @@ use std::str::FromStr;
 use hikyaku_dataplane::packet::Mac;
 use hikyaku_dataplane::snapshot::Prefix4;
 
+use crate::aftr::Endpoint;
 use crate::line::Token;
+use crate::service::{Local, WishedEnd};
 
 /// A number of a range, with an error that names the range.
 pub fn number<N>(range: RangeInclusive<N>) -> impl Fn(&str) -> Result<N, String> + Clone + Send + Sync + 'static
@@ -102,59 +104,24 @@ impl fmt::Display for InterfaceId {
     }
 }
 
-/// Our end of the tunnel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ce {
-    /// The prefix of the line, and this lower half.
-    Token(Token),
-    /// The prefix of the line, and the lower half that MAP-E's draft 03 makes from the IPv4 address.
-    FromIpv4,
-    /// A whole address.
-    Address(Ipv6Addr),
-}
-
-impl FromStr for Ce {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "from-ipv4" {
-            return Ok(Self::FromIpv4);
-        }
-        if let Ok(token) = text.parse() {
-            return Ok(Self::Token(token));
-        }
-        let says = |why| format!("{why}; give an interface id such as ::feed, a whole address, or `from-ipv4`");
-        host6(text).map(Self::Address).map_err(says)
+/// Our end of the tunnel: an interface id, a whole address, or what is made of the IPv4 address.
+pub fn near_end(text: &str) -> Result<WishedEnd, String> {
+    if text == "from-ipv4" {
+        return Ok(WishedEnd::FromIpv4);
     }
-}
-
-/// Who is at the far end of the tunnel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    /// An address.
-    Address(Ipv6Addr),
-    /// A name, which the line's own resolvers know.
-    Name(String),
-}
-
-impl FromStr for Endpoint {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.contains(':') {
-            return host6(text).map(Self::Address);
-        }
-        host_name(text).map(Self::Name).map_err(|_| "give an IPv6 address or a name such as gw.example.net".into())
+    if let Ok(token) = text.parse() {
+        return Ok(WishedEnd::Local(Local::Token(token)));
     }
+    let says = |why| format!("{why}; give an interface id such as ::feed, a whole address, or `from-ipv4`");
+    host6(text).map(|address| WishedEnd::Local(Local::Address(address))).map_err(says)
 }
 
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address(address) => address.fmt(f),
-            Self::Name(name) => f.write_str(name),
-        }
+/// Who is at the far end of the tunnel: an address, or a name that the line's own resolvers know.
+pub fn far_end(text: &str) -> Result<Endpoint, String> {
+    if text.contains(':') {
+        return host6(text).map(|address| Endpoint::Addresses(vec![address]));
     }
+    host_name(text).map(Endpoint::Name).map_err(|_| "give an IPv6 address or a name such as gw.example.net".into())
 }
 
 /// An address of ours and the network around it: `192.168.1.1/24`.
@@ -318,13 +285,13 @@ mod tests {
         for bad in ["::", "feed", "2001:db8::feed", "", "EUI64", "::ffff:ffff:1:2:3"] {
             assert!(bad.parse::<InterfaceId>().is_err(), "{bad}");
         }
-        assert_eq!("::feed".parse(), Ok(Ce::Token(token(0xfeed))));
-        assert_eq!("2001:db8::1".parse(), Ok(Ce::Address("2001:db8::1".parse().unwrap())));
-        assert!(["::", "fe80::1", "ff02::1", "x"].iter().all(|bad| bad.parse::<Ce>().is_err()));
-        assert_eq!("GW.Example.net.".parse(), Ok(Endpoint::Name("gw.example.net".into())));
-        assert_eq!("2001:db8::a".parse(), Ok(Endpoint::Address("2001:db8::a".parse().unwrap())));
+        assert_eq!(near_end("::feed"), Ok(WishedEnd::Local(Local::Token(token(0xfeed)))));
+        assert_eq!(near_end("2001:db8::1"), Ok(WishedEnd::Local(Local::Address("2001:db8::1".parse().unwrap()))));
+        assert!(["::", "fe80::1", "ff02::1", "x"].iter().all(|bad| near_end(bad).is_err()));
+        assert_eq!(far_end("GW.Example.net."), Ok(Endpoint::Name("gw.example.net".into())));
+        assert_eq!(far_end("2001:db8::a"), Ok(Endpoint::Addresses(vec!["2001:db8::a".parse().unwrap()])));
         for bad in ["192.0.2.1", "a..b", "-a.b", "a_b", "", "a b", "ff02::1", &"a".repeat(64)] {
-            assert!(bad.parse::<Endpoint>().is_err(), "{bad}");
+            assert!(far_end(bad).is_err(), "{bad}");
         }
     }
 
