@@ -258,6 +258,7 @@ impl Aftr {
             Command::Mtu(bytes) => self.mtu = bytes,
             Command::Answer(answer) => self.answer = Some(answer).filter(|answer| answer.left > 0),
             Command::Spoil(spoil) => self.spoil = spoil,
+            Command::Forget => (self.counts, self.last_refused) = (Counts::default(), None),
             Command::Status => return self.status(),
             Command::Help => return HELP.to_owned(),
         }

@@ -26,6 +26,7 @@ answer TYPE CODE WORD COUNT
                       the next COUNT tunnel packets are not carried but answered with this ICMPv6 error;
                       WORD is its four bytes after the checksum, for type 2 the MTU
 spoil KIND            before each packet to the line a bad copy: source, checksum, length, short or none
+forget                counts begin at zero
 status                softwires, fixed addresses, rules, bindings, ends of the last packet from the line, counts
 help                  this text";
 
@@ -52,6 +53,8 @@ pub enum Command {
     Answer(Answer),
     /// See [`HELP`].
     Spoil(Option<Spoil>),
+    /// See [`HELP`].
+    Forget,
     /// See [`HELP`].
     Status,
     /// See [`HELP`].
@@ -144,6 +147,7 @@ impl FromStr for Command {
             ["spoil", "checksum"] => Command::Spoil(Some(Spoil::Checksum)),
             ["spoil", "length"] => Command::Spoil(Some(Spoil::Length)),
             ["spoil", "short"] => Command::Spoil(Some(Spoil::Short)),
+            ["forget"] => Command::Forget,
             ["status"] => Command::Status,
             ["help"] => Command::Help,
             _ => return Err(CommandError::Unknown(line.to_owned())),

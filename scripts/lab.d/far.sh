@@ -61,7 +61,7 @@ tell() { "$LAB_PROGRAM" tell "$LAB/aftr.sock" "$@"; }
 # count NAME. A counter of the AFTR's and border router's.
 count() { tell status | sed -n "s/^$1 //p"; }
 
-# nothing_refused. What the border router did not like since it was started; fails the test if there is anything.
+# nothing_refused. What the border router did not like since it was started or told to forget; fails the test if there is anything.
 nothing_refused() {
     (($(count refused) == 0)) || fail "the border router refused $(count refused), the last: $(tell status | sed -n 's/^last-refused //p')"
 }

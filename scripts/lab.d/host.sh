@@ -28,7 +28,7 @@ leased() { sed -n "s/^$2=//p" "$LAB/$1.lease"; }
 
 # An address for h1 that does not need DHCP, so that one failure is not all of them.
 static_host() {
-    ip -n h1 -4 addr show dev eth0 | grep -q inet && return
+    [[ -z $(ip -n h1 -4 addr show dev eth0) ]] || return 0
     ip -n h1 addr add 192.168.7.50/24 dev eth0
     ip -n h1 route replace default via "$GATEWAY"
 }

@@ -37,7 +37,7 @@ json_order() {
         "${PROVISION_TTL:-86400}" lab-token "$1" "$2"
 }
 
-# chosen TECHNOLOGY ORIGIN. Status must say that auto took it, where it was found, and a reason for each step before.
+# chosen TECHNOLOGY ORIGIN [first]. Status must say that auto took it, where it was found, and a reason for each step before.
 chosen() {
     show status --json >"$LAB/status.json"
     python3 scripts/lab.d/judge-choice "$@" <"$LAB/status.json" >"$LAB/choice" || fail "status: $(<"$LAB/choice")"

@@ -54,6 +54,7 @@ provided() {
     isp_line "$1" 1
     fixed_addresses
     tell unbind "$FIXED"
+    tell forget
     : >"$LAB/notify.requests"
     : >"$LAB/provision.requests"
     : >"$LAB/unbound.log"
@@ -136,8 +137,9 @@ fixed_ce() {
     printf '%s' "${prefix%::/*}:cb:71:500:0"
 }
 
-# rules_file OFFSET [BR]. The lab's rules as --map-rules takes them.
+# rules_file draft03|rfc7597 OFFSET [BR]. The lab's rules as --map-rules takes them.
 rules_file() {
-    [[ -z ${2:-} ]] || printf 'br = "%s"\n' "$2"
-    map_rules "$1" | awk -F, '{ printf "\n[[rule]]\nipv6 = \"%s\"\nipv4 = \"%s\"\nea-length = %s\npsid-offset = %s\n", $1, $2, $3, $4 }'
+    printf 'iid = "%s"\n' "$1"
+    [[ -z ${3:-} ]] || printf 'br = "%s"\n' "$3"
+    map_rules "$2" | awk -F, '{ printf "\n[[rule]]\nipv6 = \"%s\"\nipv4 = \"%s\"\nea-length = %s\npsid-offset = %s\n", $1, $2, $3, $4 }'
 }

@@ -121,7 +121,8 @@ impl Chooser {
             Said::Waiting(_) if self.resolvers.is_empty() => no_resolvers(),
             said => said,
         };
-        let prefers_s46 = matches!(s46::offers(information).first(), Some(s46::Offer::Softwire(_)));
+        let is_first = matches!(s46::offers(information).first(), Some(s46::Offer::Softwire(_)));
+        let prefers_s46 = is_first && information.aftr_name.is_some();
         Known { prefixes: self.prefixes.clone(), option64, s46, prefers_s46, provisioning, names }
     }
 

@@ -4,5 +4,5 @@ provided pd "aftr map-e prefer-map-e"
 map_domain rfc7597 4
 comes_up auto
 near_end_is "$(map_ce rfc7597 4 pd 1)" || fail "the tunnel comes from $(near_end)"
-chosen map-e s46
+chosen map-e s46 first
 nothing_refused

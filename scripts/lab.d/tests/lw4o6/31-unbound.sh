@@ -6,3 +6,4 @@ tell lend 192.0.2.18 4 8 53 2001:db8::53
 within 5 "the host is told" unreachable
 lw_table
 within 10 "the Internet answers again" internet
+tell forget
