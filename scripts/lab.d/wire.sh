@@ -21,11 +21,11 @@ capture_stop() {
 stop_captures() { capture_stop 2>/dev/null || true; }
 
 # shark FILE FILTER. The frames that match, one line each. Checksums are checked, streams and fragments taken as they
-# come, payload of files and iperf3 not looked into.
+# come, payload of files and of high ports not looked into: translated ports may by chance be those of some protocol.
 shark() {
     tshark -n -r "$1" -o ip.check_checksum:TRUE -o tcp.check_checksum:TRUE -o udp.check_checksum:TRUE \
         -o tcp.analyze_sequence_numbers:FALSE -o tcp.desegment_tcp_streams:FALSE -o http.desegment_body:FALSE \
-        -d udp.port==5201,data -d tcp.port==5201,data -d tcp.port==80,data -Y "$2" 2>"$LAB/tshark.log" ||
+        -d udp.port==4096-65535,data -d tcp.port==4096-65535,data -d tcp.port==80,data -Y "$2" 2>"$LAB/tshark.log" ||
         fail "tshark: $(grep -v '^Running as' "$LAB/tshark.log" | head -n 1)"
 }
 
