@@ -195,6 +195,27 @@ fn rfc4787_req9_a_forward_is_reached_from_inside_and_outside() {
 }
 
 #[test]
+fn rfc6888_req8_a_hairpin_that_is_refused_is_answered_as_it_was_sent() {
+    let inside = (OTHER_CLIENT, 80);
+    let forwards = vec![forward(protocol::UDP, 4930, inside), forward(protocol::TCP, 4930, inside)];
+    for mut router in routers(&Setup { forwards, per_host: Some(4), ..line() }) {
+        // Three quarters of what a host may have are there: strangers open no more to it.
+        for port in [1, 2, 3] {
+            outbound(&mut router, &udp(D, (SERVER, port), b"x"));
+        }
+        for captured in capture::read("hairpin-refused-lan.pcap") {
+            let out = router.lan(&captured.bytes);
+            assert_eq!(out.verdict(), Verdict::Dropped(Reason::NaptHostLimit));
+            let answer = plain(out.to_lan());
+            answer.check_transport();
+            assert_eq!((answer.header.source, answer.header.destination), (ROUTER, CLIENT));
+            let (kind, code, _, about) = answer.icmp_parts();
+            assert_eq!((kind, code, about), (3, 1, &captured.bytes[14..]));
+        }
+    }
+}
+
+#[test]
 fn hosts_that_share_a_port_meet_by_the_outside_address() {
     // Two ports: 5000 is the server's, 5001 all others' together.
     let forwards = vec![forward(protocol::UDP, 5000, (CLIENT, 9))];

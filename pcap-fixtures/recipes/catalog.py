@@ -116,6 +116,8 @@ HOSTILE = (
     Hostile("hostile-lan-ipv4.pcap", hostile_lan.addresses_and_header, LAN, "IPv4 header fields, options, TTL, addresses, LAND, DF"),
     Hostile("hostile-lan-fragments.pcap.gz", hostile_lan.fragments, LAN, "IPv4 fragments: order, overlap, tiny, beyond the end, floods"),
     Hostile("hostile-lan-transport.pcap", hostile_lan.transport, LAN, "TCP, MSS option, UDP, ICMP, other protocols, trailers"),
+    Hostile("hairpin-refused-lan.pcap", hostile_lan.hairpin_refused, LAN, "to our own outside address and a static mapping that is full: "
+            "found by tests/model, the answer quoted the translated packet"),
     Hostile("opener-lan.pcap", hostile_wan.opener, LAN, "opens the three sessions that the hostile WAN files answer; play it first"),
     Hostile("hostile-wan-outer.pcap", hostile_wan.outer, WAN, "the outer header: cut, addresses, next header, payload length"),
     Hostile("hostile-wan-extension-headers.pcap", hostile_wan.extension_headers, WAN, "chains of IPv6 extension headers"),

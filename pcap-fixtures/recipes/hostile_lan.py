@@ -376,3 +376,14 @@ def transport():
     s.add("forward", "TCP SYN with a 6-byte trailer that looks like an MSS option", "trailer untouched by the clamp",
           eth(ipv4(tcp(b"", s.port), f.TCP)) + bytes.fromhex("020405b40000"))
     return s.frames
+
+
+def hairpin_refused():
+    """To our own outside address, where a static mapping may be that can take no more (tests/path_ports.rs)."""
+    s = Sheet()
+    must = "without a static mapping nothing is sent; with one that is full: host unreachable to 192.168.1.10, quoting this frame"
+    s.add("drop", "UDP 192.168.1.10:40000 to 192.0.2.1:4930: the way out is free, the way back in is not", must,
+          eth(ipv4(udp(sport=40000, dport=4930, dst=f.OUTSIDE), dst=f.OUTSIDE)))
+    s.add("drop", "TCP SYN 192.168.1.10:40000 to 192.0.2.1:4930: as above", must,
+          eth(ipv4(tcp(b"", 40000, 4930, dst=f.OUTSIDE), f.TCP, dst=f.OUTSIDE)))
+    return s.frames

@@ -158,13 +158,18 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
                 let (from, now) = (softwire.local, self.burst.now);
                 let mut translator = Translator { napt, fragments: &mut core.fragments, from, now };
                 // RFC 4787 REQ-9: only towards a mapping that exists is a way out opened for the way back in.
-                if hairpin {
+                let before = if hairpin {
                     translator.may_hairpin(packet, checked)?;
-                }
+                    Some(Front::of(packet))
+                } else {
+                    None
+                };
                 let done = translator.translate(Direction::Outbound, packet, checked)?;
                 core.counters.note(Event::SessionOpened, done.opened.into());
-                if hairpin {
-                    let back = translator.translate(Direction::Inbound, packet, checked)?;
+                if let Some(before) = before {
+                    // Whoever sent it is told of the packet as it was, or it waits as it was.
+                    let back = translator.translate(Direction::Inbound, packet, checked);
+                    let back = back.inspect_err(|_| before.restore(packet))?;
                     core.counters.note(Event::SessionOpened, back.opened.into());
                 }
                 done
@@ -212,6 +217,27 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
             core.counters.end(verdict, 1);
             core.fragments.done(waiting);
         }
+    }
+}
+
+/// The part of a packet that translation may change: at most the two headers of an ICMP error with all their
+/// options, and of what is quoted as much as has a checksum.
+struct Front {
+    bytes: [u8; Self::MAX],
+    len: usize,
+}
+
+impl Front {
+    const MAX: usize = 60 + 8 + 60 + 20;
+
+    fn of(packet: &[u8]) -> Self {
+        let (mut bytes, len) = ([0; Self::MAX], packet.len().min(Self::MAX));
+        bytes[..len].copy_from_slice(&packet[..len]);
+        Self { bytes, len }
+    }
+
+    fn restore(&self, packet: &mut [u8]) {
+        packet[..self.len].copy_from_slice(&self.bytes[..self.len]);
     }
 }
 
