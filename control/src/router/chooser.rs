@@ -9,12 +9,12 @@ use super::provisioning::Provisioning;
 use super::resolver::NameAnswer;
 use super::wan::Wan;
 use crate::aftr::Endpoint;
+use crate::config::Dhcpv6Mode;
 use crate::dhcp6;
 use crate::line::LineFacts;
 use crate::names::{QueryId, RecordType};
-use crate::provision::Place;
 use crate::s46;
-use crate::service::{Candidate, Decision, Known, Outcome, Probe, Said, Step, Wish, choose};
+use crate::service::{Candidate, Decision, Known, Outcome, Probe, Said, Step, Wish, choose, closed_network};
 
 /// How long a DHCPv6 server may take before the line counts as one without: Solicit is sent four times by then.
 const DHCPV6_PATIENCE: Duration = Duration::from_secs(15);
@@ -27,10 +27,20 @@ pub(super) struct Chooser {
     probe: Probe,
     asked: Vec<(QueryId, &'static str)>,
     pub provisioning: Option<Provisioning>,
-    /// Since when the DHCPv6 server has been waited for.
-    waiting: Option<Time>,
+    patience: Patience,
     prefixes: Vec<Prefix6>,
     resolvers: Vec<std::net::IpAddr>,
+}
+
+/// How the DHCPv6 server is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    /// It has answered, or there is no line to ask on.
+    Unneeded,
+    /// Until then.
+    Until(Time),
+    /// It counts as silent.
+    Over,
 }
 
 impl Chooser {
@@ -41,7 +51,7 @@ impl Chooser {
             probe: Probe::default(),
             asked: Vec::new(),
             provisioning,
-            waiting: None,
+            patience: Patience::Unneeded,
             prefixes: Vec::new(),
             resolvers: Vec::new(),
         }
@@ -50,9 +60,10 @@ impl Chooser {
     /// Takes note of what the line says now. True if the decision is another.
     pub fn step(&mut self, now: Time, wan: &mut Wan, facts: &LineFacts) -> bool {
         self.note_line(now, wan, facts);
-        let known = self.known(now, wan, facts);
-        let decision = choose(&self.wish, &known);
-        self.ask(now, wan, &decision);
+        self.ask(now, wan, facts);
+        // Nothing outside can be reached from a closed network. Only who names the far end may know one inside.
+        let closed = wan.prefix(facts).is_some_and(closed_network) && self.wish.far.is_none();
+        let decision = if closed { Decision::default() } else { choose(&self.wish, &self.known(now, wan, facts)) };
         let changed = decision != self.decision;
         if changed {
             tell(&self.decision.steps, &decision.steps);
@@ -61,88 +72,85 @@ impl Chooser {
         changed
     }
 
-    /// Tells those who ask what they have to know of the line.
     fn note_line(&mut self, now: Time, wan: &Wan, facts: &LineFacts) {
         let prefixes = wan.end_user_prefixes(facts);
         let resolvers = if wan.source.is_some() { wan.resolvers(facts) } else { Vec::new() };
-        let answered = informed(wan);
-        match self.waiting {
-            None if !answered && facts.default_router().is_some() => self.waiting = Some(now),
-            Some(_) if answered => self.waiting = None,
-            _ => {}
+        self.patience = match self.patience {
+            _ if wan.is_informed() || facts.default_router().is_none() => Patience::Unneeded,
+            Patience::Unneeded => Patience::Until(now + DHCPV6_PATIENCE),
+            Patience::Until(end) if end <= now => Patience::Over,
+            patience => patience,
+        };
+        if (&prefixes, &resolvers) != (&self.prefixes, &self.resolvers) {
+            // Another line, perhaps another provider.
+            (self.prefixes, self.resolvers) = (prefixes, resolvers);
+            self.probe.line_changed();
         }
-        if (&prefixes, &resolvers) == (&self.prefixes, &self.resolvers) {
-            return;
-        }
-        // Another line, perhaps another provider.
-        (self.prefixes, self.resolvers) = (prefixes, resolvers);
-        self.probe.line_changed();
     }
 
-    fn ask(&mut self, now: Time, wan: &mut Wan, decision: &Decision) {
+    /// Asks those whom the decision needs.
+    fn ask(&mut self, now: Time, wan: &mut Wan, facts: &LineFacts) {
         let can_ask = !self.resolvers.is_empty();
-        self.probe.set_active(decision.asks_names && can_ask);
+        self.probe.set_active(self.decision.asks_names && can_ask);
         while let Some(name) = self.probe.poll(now) {
             self.asked.push((wan.resolver.ask(now, name, RecordType::Aaaa), name));
         }
         if let Some(provisioning) = &mut self.provisioning {
-            let place = self.prefixes.first().zip(wan.source).filter(|_| decision.asks_provisioning && can_ask);
-            let place = place.map(|(prefix, from)| Place { prefix: prefix.address(), from });
-            provisioning.step(now, wan, place);
+            let asks = self.decision.asks_provisioning && can_ask;
+            let from = wan.own_address(facts).filter(|&address| asks && wan.is_ready(address));
+            provisioning.step(now, wan, from);
         }
     }
 
     fn known(&self, now: Time, wan: &Wan, facts: &LineFacts) -> Known {
         let information = wan.dhcp6.information();
-        let server = |nothing: &str| match self.silence(now, wan, facts) {
-            Some(said) => said,
-            None => Said::Nothing(nothing.into()),
-        };
+        let offers = s46::offers(information);
+        // Only where both are there.
+        let prefers_s46 = matches!(offers.first(), Some(s46::Offer::Softwire(_))) && information.aftr_name.is_some();
+        let softwires: Vec<Candidate> = offers.into_iter().filter_map(candidate).collect();
         let option64 = match &information.aftr_name {
             Some(name) => Said::Said(name.clone()),
-            None => server("the DHCPv6 server names no AFTR"),
+            None => self.unsaid(wan, facts, "the server names no AFTR"),
         };
-        let s46 = match s46_candidates(information) {
-            candidates if candidates.is_empty() => match server("the DHCPv6 server has no softwire options") {
-                Said::Waiting(why) => Said::Waiting(why),
-                Said::Nothing(why) | Said::Said(why) => Said::Nothing(why),
-            },
-            candidates => Said::Said(candidates),
-        };
-        let asked = |said: Said<Vec<Candidate>>| match said {
-            Said::Waiting(_) if self.resolvers.is_empty() => no_resolvers(),
-            said => said,
+        let s46 = match softwires.is_empty() {
+            false => Said::Said(softwires),
+            true => self.unsaid(wan, facts, "the server has no softwire options"),
         };
         let provisioning = match &self.provisioning {
-            Some(provisioning) => asked(provisioning.said(now)),
+            Some(provisioning) => self.asked(provisioning.said(now, wan.own_address(facts))),
             None => Said::Nothing("switched off".into()),
         };
-        let names = match self.probe.said() {
-            Said::Waiting(_) if self.resolvers.is_empty() => no_resolvers(),
-            said => said,
-        };
-        let is_first = matches!(s46::offers(information).first(), Some(s46::Offer::Softwire(_)));
-        let prefers_s46 = is_first && information.aftr_name.is_some();
+        let names = self.asked(self.probe.said());
         Known { prefixes: self.prefixes.clone(), option64, s46, prefers_s46, provisioning, names }
     }
 
-    /// Why the DHCPv6 server has not said anything; `None` if it has.
-    fn silence(&self, now: Time, wan: &Wan, facts: &LineFacts) -> Option<Said<String>> {
-        if informed(wan) {
-            return None;
+    /// Why the DHCPv6 server has not said something. `nothing`: because it does not.
+    fn unsaid<T>(&self, wan: &Wan, facts: &LineFacts, nothing: &str) -> Said<T> {
+        if wan.is_informed() {
+            return Said::Nothing(nothing.into());
         }
-        let waiting = |why: &str| Some(Said::Waiting(why.into()));
+        if wan.dhcpv6_mode == Dhcpv6Mode::Off {
+            return Said::Nothing("switched off".into());
+        }
         if facts.default_router().is_none() {
-            return waiting("no router yet");
+            return Said::Waiting("no router yet".into());
         }
         if wan.dhcp6.state() == dhcp6::State::Off && !facts.managed && !facts.other {
-            return Some(Said::Nothing("the router says that there is no DHCPv6 server".into()));
+            return Said::Nothing("the router says that there is no server".into());
         }
-        match self.waiting {
-            Some(since) if now.since(since) >= DHCPV6_PATIENCE => {
-                Some(Said::Nothing("no DHCPv6 server answers".into()))
+        match self.patience {
+            Patience::Over => Said::Silent("no server answers".into()),
+            _ => Said::Waiting("the server has not answered yet".into()),
+        }
+    }
+
+    /// Nobody is asked without resolvers.
+    fn asked<T>(&self, said: Said<T>) -> Said<T> {
+        match said {
+            Said::Waiting(_) if self.resolvers.is_empty() => {
+                Said::Waiting("no resolver yet, or no address to ask it from".into())
             }
-            _ => waiting("the DHCPv6 server has not answered yet"),
+            said => said,
         }
     }
 
@@ -159,7 +167,10 @@ impl Chooser {
 
     /// When to come back.
     pub fn next(&self) -> Option<Time> {
-        let patience = self.waiting.map(|since| since + DHCPV6_PATIENCE);
+        let patience = match self.patience {
+            Patience::Until(end) => Some(end),
+            Patience::Unneeded | Patience::Over => None,
+        };
         [patience, self.probe.next(), self.provisioning.as_ref().and_then(Provisioning::next)]
             .into_iter()
             .flatten()
@@ -167,20 +178,9 @@ impl Chooser {
     }
 }
 
-/// Whether a DHCPv6 server has said what it has to say.
-fn informed(wan: &Wan) -> bool {
-    use dhcp6::State::{Bound, Informed, Rebinding, Renewing};
-    matches!(wan.dhcp6.state(), Bound | Renewing | Rebinding | Informed)
-        || *wan.dhcp6.information() != dhcp6::Information::default()
-}
-
-fn no_resolvers<T>() -> Said<T> {
-    Said::Waiting("the line has named no resolvers yet".into())
-}
-
-/// What the server's softwire options say that the line can have.
-fn s46_candidates(information: &dhcp6::Information) -> Vec<Candidate> {
-    let candidate = |offer| match offer {
+/// What one of the DHCPv6 server's offers is as a softwire.
+fn candidate(offer: s46::Offer) -> Option<Candidate> {
+    match offer {
         // Another step's.
         s46::Offer::DsLite(_) => None,
         s46::Offer::Softwire(s46::Softwire::MapE(domain)) => Some(Candidate::MapE(domain)),
@@ -191,16 +191,17 @@ fn s46_candidates(information: &dhcp6::Information) -> Vec<Candidate> {
             far: Endpoint::Addresses(lw4o6.lwaftr),
         }),
         s46::Offer::Refused(code, why) => Some(Candidate::Unsupported { name: code.to_string(), why: why.to_string() }),
-    };
-    s46::offers(information).into_iter().filter_map(candidate).collect()
+    }
 }
 
-/// Logs the steps that came out differently than before.
+/// Logs the steps that came out differently than before. What is waited for is in the line's state, which is logged
+/// too.
 fn tell(before: &[Step], after: &[Step]) {
     for step in after.iter().filter(|step| !before.contains(step)) {
         match step.outcome {
+            Outcome::Waiting => {}
             Outcome::Unusable => tracing::warn!("service: {step}"),
-            _ => tracing::info!("service: {step}"),
+            Outcome::Silent | Outcome::Nothing | Outcome::Chosen => tracing::info!("service: {step}"),
         }
     }
 }

@@ -107,6 +107,8 @@ pub struct Router {
     look: Time,
     /// The first snapshot of a control thread that had to start over waits until there is a tunnel in it.
     hold: bool,
+    /// The program is about to end.
+    leaving: bool,
 }
 
 impl Router {
@@ -154,6 +156,7 @@ impl Router {
             started: now,
             look: now,
             hold,
+            leaving: false,
         })
     }
 
@@ -186,6 +189,14 @@ impl Router {
     /// seconds since 1970, for what is saved.
     pub fn turn(&mut self, now: Time, wall: u64, totals: impl FnOnce() -> Totals) {
         self.lan.step(now, &mut self.frames);
+        if self.leaving {
+            // Leases are given back, and nothing new is begun.
+            self.wan.step(now, &mut self.frames);
+            let facts = self.wan.line.facts(now);
+            self.wan.settle(now, &facts, &[], None);
+            self.publish(&facts, now);
+            return self.save(now, wall);
+        }
         // What one machine learns may be news to another: until nothing is new.
         for _ in 0..ROUNDS {
             let mut news = self.wan.step(now, &mut self.frames);
@@ -307,13 +318,18 @@ impl Router {
 
     /// When to come back if nothing happens.
     pub fn next(&self) -> Time {
+        if self.leaving {
+            return self.lan.next().into_iter().chain(self.wan.next()).min().unwrap_or(Time(u64::MAX));
+        }
         let notice = self.notice.as_ref().and_then(Notice::next);
         let machines = [self.lan.next(), self.wan.next(), self.chooser.next(), self.tunnel.next(), notice];
         machines.into_iter().flatten().fold(self.look, Time::min)
     }
 
-    /// Gives the leases back: the end of the program.
+    /// Gives the leases back: the end of the program. What they were good for ends with that (RFC 8415 18.2.7).
     pub fn release(&mut self, now: Time) {
+        self.leaving = true;
+        self.tunnel.release();
         self.wan.release(now);
     }
 

@@ -1,5 +1,7 @@
 //! Asking the line's provisioning server (HB46PP): the machine, its questions, and what it says in terms of services.
 
+use std::net::Ipv6Addr;
+
 use hikyaku_dataplane::time::Time;
 
 use super::requests::Requests;
@@ -15,19 +17,26 @@ pub(super) struct Provisioning {
     pub machine: Provision,
     requests: Requests,
     asked: Option<QueryId>,
+    /// The prefix that was asked from last.
+    line: Option<Ipv6Addr>,
     /// What a restart must not lose is other than what was saved.
     pub changed: bool,
 }
 
 impl Provisioning {
     pub fn new(machine: Provision, wan: &Wan, wake: Wake) -> Self {
-        Self { machine, requests: Requests::new(wan, wake), asked: None, changed: false }
+        Self { machine, requests: Requests::new(wan, wake), asked: None, line: None, changed: false }
     }
 
-    /// Goes on. `place`: where to ask from, if it is to be asked.
-    pub fn step(&mut self, now: Time, wan: &mut Wan, place: Option<Place>) {
-        match place {
-            Some(place) => self.machine.start(now, place),
+    /// Goes on. `from`: the address to ask from, if it is to be asked. Servers answer by that: what they say is for
+    /// its prefix.
+    pub fn step(&mut self, now: Time, wan: &mut Wan, from: Option<Ipv6Addr>) {
+        match from {
+            Some(from) => {
+                let prefix = upper_half(from);
+                self.line = Some(prefix);
+                self.machine.start(now, Place { prefix, from });
+            }
             None => self.machine.stop(now),
         }
         if let Some(result) = self.requests.finished() {
@@ -56,17 +65,21 @@ impl Provisioning {
         self.requests.answered(answer);
     }
 
-    /// What the server says that this line can have.
-    pub fn said(&self, now: Time) -> Said<Vec<Candidate>> {
+    /// What the server says that this line can have. `own`: our address on it, if there is one.
+    pub fn said(&self, now: Time, own: Option<Ipv6Addr>) -> Said<Vec<Candidate>> {
+        let Some(own) = own else { return Said::Waiting("there is no address to ask from yet".into()) };
+        // What it said was for another line.
+        if self.line != Some(upper_half(own)) {
+            return Said::Waiting(ASKED.into());
+        }
+        let why = |state: State| self.machine.status(now).last_error.unwrap_or_else(|| state.to_string());
         match (self.machine.state(), self.machine.offer()) {
-            // Idle: the line is gone for a moment, and what it was offered is not.
-            (State::Offered | State::Kept | State::Idle, Some(offer)) => Said::Said(candidates(offer)),
-            (State::Idle | State::Asking, _) => Said::Waiting("the line's provisioning server is asked".into()),
+            // Also while the line is gone for a moment: what it was offered is not.
             (_, Some(offer)) if !offer.order.is_empty() || !offer.refused.is_empty() => Said::Said(candidates(offer)),
-            (state, _) => {
-                let why = self.machine.status(now).last_error;
-                Said::Nothing(why.unwrap_or_else(|| state.to_string()))
-            }
+            (state, Some(_)) => Said::Nothing(state.to_string()),
+            (State::Idle | State::Asking, None) => Said::Waiting(ASKED.into()),
+            (state @ State::Failing, None) => Said::Silent(why(state)),
+            (state, None) => Said::Nothing(why(state)),
         }
     }
 
@@ -74,6 +87,12 @@ impl Provisioning {
     pub fn next(&self) -> Option<Time> {
         self.machine.next()
     }
+}
+
+const ASKED: &str = "the line's provisioning server is asked";
+
+fn upper_half(address: Ipv6Addr) -> Ipv6Addr {
+    Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)
 }
 
 /// In the order in which the server wants them tried; what makes no sense comes last, with its reason.

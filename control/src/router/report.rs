@@ -47,7 +47,8 @@ impl Router {
         }
     }
 
-    fn status(&self, now: Time, around: Surroundings) -> report::Status {
+    /// How everything is.
+    pub fn status(&self, now: Time, around: Surroundings) -> report::Status {
         let facts = self.wan.line.facts(now);
         let state = report::State {
             name: name_of(&self.state),

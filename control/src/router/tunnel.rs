@@ -23,6 +23,9 @@ use crate::tuning::{DEFAULT_TABLE, TuningArgs};
 /// How often traffic is looked at.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
 
+/// A session table for which there was no memory is tried again after this.
+const RETRY: Duration = Duration::from_secs(60);
+
 /// ICMPv6 errors about the tunnel that count, of one look: more are no more news.
 const UNREACHABLE: u64 = 8;
 
@@ -40,6 +43,8 @@ pub(super) struct Tunnel {
     table: Option<(Outside, Arc<Napt>)>,
     /// Why what is to be done cannot be.
     pub trouble: Option<String>,
+    /// Until when it is not tried again.
+    retry: Option<Time>,
     /// Static mappings that this line cannot have, and why.
     pub unusable: Vec<String>,
     /// Other customers who are reached directly.
@@ -52,6 +57,8 @@ pub(super) struct Tunnel {
     path_to: Option<Ipv6Addr>,
     asked: Vec<(QueryId, String)>,
     /// What `aftr` was told last.
+    far_of: Option<Plan>,
+    /// See above.
     prefix: Option<Ipv6Addr>,
     resolvers: Vec<std::net::IpAddr>,
     unreachable: u64,
@@ -82,6 +89,7 @@ impl Tunnel {
             carried: None,
             table,
             trouble: None,
+            retry: None,
             unusable: Vec::new(),
             mesh: None,
             changes: 0,
@@ -89,6 +97,7 @@ impl Tunnel {
             unreachable: state.unreachable(),
             state,
             asked: Vec::new(),
+            far_of: None,
             prefix: None,
             resolvers: Vec::new(),
         }
@@ -152,25 +161,36 @@ impl Tunnel {
     /// have to know.
     pub fn step(&mut self, now: Time, wan: &mut Wan, facts: &LineFacts, decision: &Decision) -> bool {
         let before = (self.carried.clone(), self.border_router());
-        // As long as something has not answered, what was said last holds.
-        if decision.plan.is_some() || !decision.is_waiting() {
+        if decision.plan.is_some() || decision.is_nothing() || !self.is_on_line(wan, facts) {
+            if self.wanted != decision.plan {
+                self.retry = None;
+            }
             self.wanted.clone_from(&decision.plan);
         }
-        self.carry(wan, facts);
+        self.carry(now, wan, facts);
         self.tell_aftr(now, wan, facts);
         self.hear_aftr(now, wan);
         before != (self.carried.clone(), self.border_router())
     }
 
+    /// Whether what is to be done is of this line still. As long as it is, it holds while nobody says anything.
+    fn is_on_line(&self, wan: &Wan, facts: &LineFacts) -> bool {
+        match self.wanted.as_ref().map(|plan| plan.local) {
+            Some(Local::Address(end)) => wan.may_have(facts, end),
+            _ => true,
+        }
+    }
+
     /// Does what is to be done, if its end of the tunnel is ours. Until then what was done before goes on, but not
     /// longer than the line lets us have its end.
-    fn carry(&mut self, wan: &Wan, facts: &LineFacts) {
+    fn carry(&mut self, now: Time, wan: &Wan, facts: &LineFacts) {
+        self.retry = self.retry.filter(|&at| at > now);
         let local = self.wanted(wan, facts).filter(|&local| wan.is_ready(local));
-        match (self.wanted.clone(), local) {
+        match (&self.wanted, local) {
             (Some(plan), Some(local)) => {
-                let carried = Carried { plan, local };
-                if self.carried.as_ref() != Some(&carried) {
-                    self.take_up(carried);
+                let done = self.carried.as_ref().is_some_and(|carried| carried.plan == *plan && carried.local == local);
+                if !done && self.retry.is_none() {
+                    self.take_up(now, Carried { plan: plan.clone(), local });
                 }
             }
             (None, _) => self.carried = None,
@@ -179,62 +199,81 @@ impl Tunnel {
         }
     }
 
-    fn take_up(&mut self, carried: Carried) {
-        if let Some(outside) = carried.plan.outside
+    fn take_up(&mut self, now: Time, carried: Carried) {
+        let Carried { plan, local } = &carried;
+        let forwards = self.forwards(plan.outside);
+        if let Some(outside) = plan.outside
             && self.table.as_ref().is_none_or(|(of, _)| *of != outside)
         {
-            match self.new_table(outside) {
+            match self.new_table(outside, forwards) {
                 Ok(napt) => self.table = Some((outside, Arc::new(napt))),
                 Err(why) => {
                     let trouble = format!("no session table: {why}");
                     if self.trouble.as_ref() != Some(&trouble) {
                         tracing::error!("{trouble}");
                     }
-                    (self.trouble, self.carried) = (Some(trouble), None);
+                    (self.trouble, self.carried, self.retry) = (Some(trouble), None, Some(now + RETRY));
                     return;
                 }
             }
         }
-        let Carried { plan, local } = &carried;
-        match plan.outside {
-            Some(outside) if outside.ports == PortSet::ALL => {
-                tracing::info!("{}: {} from {local}", plan.technology, outside.ipv4);
+        let before = self.carried.as_ref();
+        let is_same = |old: &Carried| {
+            (old.local, old.plan.technology, old.plan.outside) == (*local, plan.technology, plan.outside)
+        };
+        if !before.is_some_and(is_same) {
+            self.changes += 1;
+            match plan.outside {
+                Some(outside) if outside.ports == PortSet::ALL => {
+                    tracing::info!("{}: {} from {local}", plan.technology, outside.ipv4);
+                }
+                Some(Outside { ipv4, ports }) => {
+                    tracing::info!("{}: {} ports of {ipv4} from {local}", plan.technology, ports.len());
+                }
+                None => tracing::info!("{}: from {local}", plan.technology),
             }
-            Some(Outside { ipv4, ports }) => {
-                tracing::info!("{}: {} ports of {ipv4} from {local}", plan.technology, ports.len());
-            }
-            None => tracing::info!("{}: from {local}", plan.technology),
         }
-        self.mesh = plan.mesh.as_ref().map(|mesh| Arc::new(Mesh::new(mesh.rules.iter().copied(), mesh.iid)));
-        self.changes += 1;
-        (self.trouble, self.carried) = (None, Some(carried));
+        if before.is_none_or(|old| old.plan.mesh != plan.mesh) {
+            self.mesh = plan.mesh.as_ref().map(|mesh| Arc::new(Mesh::new(mesh.rules.iter().copied(), mesh.iid)));
+            self.changes += 1;
+        }
+        (self.trouble, self.retry, self.carried) = (None, None, Some(carried));
     }
 
     /// The static mappings that this line can have. One that it cannot have must not cost it all others: it is
     /// said, and shown with the warnings.
-    fn forwards(&mut self, ports: PortSet) -> Vec<Forward> {
-        let mut taken = Vec::new();
-        self.unusable.clear();
+    fn forwards(&mut self, outside: Option<Outside>) -> Vec<Forward> {
+        let (mut taken, mut unusable) = (Vec::new(), Vec::new());
         for mapping in &self.config.behaviour.forward {
-            let more = mapping.on(ports);
-            match Forward::check_all(ports, &[&taken[..], &more].concat()) {
-                Ok(()) => taken.extend(more),
-                Err(why) => {
-                    tracing::error!("forward {mapping}: {why}");
-                    self.unusable.push(format!("forward {mapping}: {why}"));
+            let why = match outside {
+                None => "with DS-Lite the far end has the ports".to_string(),
+                Some(Outside { ports, .. }) => {
+                    let more = mapping.on(ports);
+                    match Forward::check_all(ports, &[&taken[..], &more].concat()) {
+                        Ok(()) => {
+                            taken.extend(more);
+                            continue;
+                        }
+                        Err(why) => why.to_string(),
+                    }
                 }
-            }
+            };
+            unusable.push(format!("forward {mapping}: {why}"));
         }
+        for unusable in unusable.iter().filter(|unusable| !self.unusable.contains(unusable)) {
+            tracing::error!("{unusable}");
+        }
+        self.unusable = unusable;
         taken
     }
 
-    fn new_table(&mut self, outside: Outside) -> Result<Napt, napt::Refused> {
+    fn new_table(&self, outside: Outside, forwards: Vec<Forward>) -> Result<Napt, napt::Refused> {
         Napt::new(&napt::Config {
             sessions: self.tuning.table_size(DEFAULT_TABLE),
             ports: outside.ports,
             filtering: self.config.filtering,
             timeouts: self.config.behaviour.timeouts.0,
-            forwards: self.forwards(outside.ports),
+            forwards,
             per_host: self.config.behaviour.sessions_per_host,
             readers: self.workers,
             huge_pages: self.tuning.huge_pages,
@@ -245,10 +284,21 @@ impl Tunnel {
     fn tell_aftr(&mut self, now: Time, wan: &Wan, facts: &LineFacts) {
         // The far end belongs to the plan that is in use.
         let plan = self.carried.as_ref().map(|carried| &carried.plan).or(self.wanted.as_ref());
-        let far: Vec<(Source, aftr::Endpoint)> = plan.map(|plan| plan.far.clone()).unwrap_or_default();
-        for source in Source::ALL {
-            let endpoint = far.iter().find(|(of, _)| *of == source).map(|(_, endpoint)| endpoint.clone());
-            self.aftr.set(now, source, endpoint);
+        if plan != self.far_of.as_ref() {
+            let plan = plan.cloned();
+            if let (Some(old), Some(new)) = (&self.far_of, &plan)
+                && !new.goes_on_from(old)
+            {
+                // It would be used until the new one's name has resolved.
+                self.aftr = Aftr::new(Patience::default());
+                self.aftr.resolvers_changed(now, !self.resolvers.is_empty());
+            }
+            let far = plan.as_ref().map(|plan| &plan.far[..]).unwrap_or_default();
+            let endpoint = |source| far.iter().find(|(of, _)| *of == source).map(|(_, endpoint)| endpoint.clone());
+            // First what is new, so that there is one all the time.
+            let (said, unsaid): (Vec<_>, Vec<_>) = Source::ALL.into_iter().partition(|&of| endpoint(of).is_some());
+            said.into_iter().chain(unsaid).for_each(|source| self.aftr.set(now, source, endpoint(source)));
+            self.far_of = plan;
         }
         // Whoever asks needs an address to ask from.
         let resolvers = if wan.source.is_some() { wan.resolvers(facts) } else { Vec::new() };
@@ -310,7 +360,12 @@ impl Tunnel {
 
     /// When to come back.
     pub fn next(&self) -> Option<Time> {
-        self.aftr.next()
+        self.aftr.next().into_iter().chain(self.retry).min()
+    }
+
+    /// The end of the program: our ends of the tunnel are given back.
+    pub fn release(&mut self) {
+        (self.wanted, self.carried, self.retry) = (None, None, None);
     }
 }
 

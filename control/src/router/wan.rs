@@ -43,7 +43,7 @@ pub struct Wan {
     pub(super) id: LinkId,
     pub(super) link: LinkFacts,
     pub(super) up: bool,
-    dhcpv6_mode: Dhcpv6Mode,
+    pub(super) dhcpv6_mode: Dhcpv6Mode,
     interface_id: InterfaceId,
     /// How many of our link-local addresses were somebody else's.
     duplicates: u8,
@@ -270,10 +270,19 @@ impl Wan {
             // second one without it, must not cost the line its prefix.
             Dhcpv6Mode::Auto if mode == dhcp6::Mode::Stateful && self.dhcp6.has_leases() => mode,
             Dhcpv6Mode::Auto if facts.other => dhcp6::Mode::Stateless,
+            // In the same way what it told (resolvers, an AFTR, softwires) outlives an advertisement without the flag.
+            Dhcpv6Mode::Auto if mode == dhcp6::Mode::Stateless && self.is_informed() => mode,
             // The last router's flags say nothing once it is gone; leases end by themselves.
             Dhcpv6Mode::Auto if facts.routers.is_empty() => mode,
             Dhcpv6Mode::Auto => dhcp6::Mode::Off,
         }
+    }
+
+    /// Whether the DHCPv6 server has said what it has to say.
+    pub(super) fn is_informed(&self) -> bool {
+        use dhcp6::State::{Bound, Informed, Rebinding, Renewing};
+        matches!(self.dhcp6.state(), Bound | Renewing | Rebinding | Informed)
+            || *self.dhcp6.information() != dhcp6::Information::default()
     }
 
     /// Who is asked for names.

@@ -14,7 +14,7 @@ use hikyaku_dataplane::map::{InterfaceId, Prefix6};
 use hikyaku_dataplane::napt::PortSet;
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Candidate, Frame, Local, Plan};
+use super::plan::{Candidate, Frame, Local, Plan, Unfit};
 use super::profile::UsualEnd;
 use super::{Name, Technology};
 use crate::aftr::{self, Endpoint};
@@ -85,6 +85,8 @@ impl fmt::Display for Origin {
 pub enum Said<T> {
     /// Not yet; why.
     Waiting(String),
+    /// Nobody answers; why. That may change at any time, and says nothing about what there is.
+    Silent(String),
     /// It says nothing; why.
     Nothing(String),
     /// This.
@@ -116,6 +118,8 @@ pub enum Outcome {
     Chosen,
     /// No answer yet; nothing after it is looked at.
     Waiting,
+    /// Nobody answers; what comes after it is looked at.
+    Silent,
     /// It has nothing.
     Nothing,
     /// It has something that cannot be used here.
@@ -158,6 +162,12 @@ impl Decision {
         self.steps.last().is_some_and(|step| step.outcome == Outcome::Waiting)
     }
 
+    /// Everybody has said that there is nothing. Else what was said before holds: who is silent takes back nothing.
+    pub fn is_nothing(&self) -> bool {
+        let is_open = |step: &Step| matches!(step.outcome, Outcome::Waiting | Outcome::Silent);
+        self.plan.is_none() && !self.steps.iter().any(is_open)
+    }
+
     /// Why there is no plan, in words.
     pub fn why(&self) -> String {
         match self.steps.last() {
@@ -188,6 +198,16 @@ pub fn choose(wish: &Wish, known: &Known) -> Decision {
 
 type Look = (Outcome, String, Option<Plan>);
 
+/// What comes of what was said, if anything was.
+fn weigh<T>(said: &Said<T>, look: impl FnOnce(&T) -> Look) -> Look {
+    match said {
+        Said::Waiting(why) => (Outcome::Waiting, why.clone(), None),
+        Said::Silent(why) => (Outcome::Silent, why.clone(), None),
+        Said::Nothing(why) => (Outcome::Nothing, why.clone(), None),
+        Said::Said(what) => look(what),
+    }
+}
+
 impl Wish {
     /// What is looked at, in order.
     fn origins(&self, known: &Known) -> Vec<Origin> {
@@ -211,45 +231,33 @@ impl Wish {
 
     fn look(&self, origin: Origin, known: &Known) -> Look {
         match origin {
-            Origin::Configuration => self.carry(origin, aftr::Source::UserAddresses, &self.configured(), known),
+            Origin::Configuration => self.carry(aftr::Source::UserAddresses, &self.configured(), known),
             Origin::Rules => {
                 let rules = self.rules.iter().cloned().map(Candidate::MapE).collect::<Vec<_>>();
-                self.carry(origin, aftr::Source::UserAddresses, &rules, known)
+                self.carry(aftr::Source::UserAddresses, &rules, known)
             }
-            Origin::Option64 => match &known.option64 {
-                Said::Said(name) => {
-                    let aftr = [Candidate::Dslite(Endpoint::Name(name.clone()))];
-                    self.carry(origin, aftr::Source::Dhcp, &aftr, known)
-                }
-                Said::Waiting(why) => (Outcome::Waiting, why.clone(), None),
-                Said::Nothing(why) => (Outcome::Nothing, why.clone(), None),
-            },
-            Origin::S46 => self.weigh(origin, aftr::Source::Dhcp, &known.s46, known),
-            Origin::Provisioning => self.weigh(origin, aftr::Source::Provisioning, &known.provisioning, known),
-            Origin::Names => match &known.names {
-                Said::Said(names) if !names.is_empty() => {
-                    let aftr = Candidate::Dslite(Endpoint::Name(names[0].profile().aftr.unwrap_or_default().into()));
-                    let (outcome, _, plan) = self.carry(origin, aftr::Source::ProfileName, &[aftr], known);
-                    let why = format!("the line's resolvers know the AFTR of {}: DS-Lite", names[0]);
-                    (outcome, why, plan)
-                }
-                Said::Said(_) => (Outcome::Nothing, "the line's resolvers know no AFTR's name".into(), None),
-                Said::Waiting(why) => (Outcome::Waiting, why.clone(), None),
-                Said::Nothing(why) => (Outcome::Nothing, why.clone(), None),
-            },
-        }
-    }
-
-    fn weigh(&self, origin: Origin, source: aftr::Source, said: &Said<Vec<Candidate>>, known: &Known) -> Look {
-        match said {
-            Said::Waiting(why) => (Outcome::Waiting, why.clone(), None),
-            Said::Nothing(why) => (Outcome::Nothing, why.clone(), None),
-            Said::Said(candidates) => self.carry(origin, source, candidates, known),
+            Origin::Option64 => weigh(&known.option64, |name| {
+                let aftr = [Candidate::Dslite(Endpoint::Name(name.clone()))];
+                self.carry(aftr::Source::Dhcp, &aftr, known)
+            }),
+            Origin::S46 => weigh(&known.s46, |found| self.carry(aftr::Source::Dhcp, found, known)),
+            Origin::Provisioning => {
+                weigh(&known.provisioning, |found| self.carry(aftr::Source::Provisioning, found, known))
+            }
+            Origin::Names => weigh(&known.names, |names| {
+                let Some(name) = names.first() else {
+                    return (Outcome::Nothing, "the line's resolvers know no AFTR's name".into(), None);
+                };
+                let aftr = Candidate::Dslite(Endpoint::Name(name.profile().aftr.unwrap_or_default().into()));
+                let (outcome, _, plan) = self.carry(aftr::Source::ProfileName, &[aftr], known);
+                let why = format!("DS-Lite: the line's resolvers know the AFTR of {name}");
+                (outcome, why, plan)
+            }),
         }
     }
 
     /// The first candidate that can be carried here. Of a service that was named, nothing else will do.
-    fn carry(&self, origin: Origin, source: aftr::Source, candidates: &[Candidate], known: &Known) -> Look {
+    fn carry(&self, source: aftr::Source, candidates: &[Candidate], known: &Known) -> Look {
         let wanted = self.name.profile().technology;
         let mut unusable = Vec::new();
         for candidate in candidates.iter().filter(|candidate| candidate.is(wanted)) {
@@ -258,16 +266,18 @@ impl Wish {
                     if plan.technology == Technology::Dslite {
                         plan.far = self.aftrs(known, plan.far);
                     }
-                    unusable.push(format!("{} it is", candidate.name()));
-                    return (Outcome::Chosen, unusable.join("; "), Some(plan));
+                    let passed_over = unusable.iter().map(|why| format!("; not {why}")).collect::<String>();
+                    return (Outcome::Chosen, candidate.name() + &passed_over, Some(plan));
                 }
-                Err(why) => unusable.push(format!("{}: {why}", candidate.name())),
+                // It may come any moment, and nothing else must come before it until then.
+                Err(Unfit::NoPrefix) => return (Outcome::Waiting, "the line has no prefix yet".into(), None),
+                Err(Unfit::Because(why)) => unusable.push(format!("{}: {why}", candidate.name())),
             }
         }
         match (unusable.is_empty(), wanted) {
             (false, _) => (Outcome::Unusable, unusable.join("; "), None),
-            (true, Some(wanted)) => (Outcome::Nothing, format!("it has no {wanted} for this line"), None),
-            (true, None) => (Outcome::Nothing, format!("{origin} has nothing for this line"), None),
+            (true, Some(wanted)) => (Outcome::Nothing, format!("no {wanted} for this line"), None),
+            (true, None) => (Outcome::Nothing, "nothing for this line".into(), None),
         }
     }
 

@@ -26,6 +26,14 @@ pub struct Plan {
     pub mesh: Option<Meshed>,
 }
 
+impl Plan {
+    /// Whether a far end of `old` may go on being used, until one of this plan is known.
+    pub fn goes_on_from(&self, old: &Self) -> bool {
+        let shared = || self.far.iter().any(|(_, far)| old.far.iter().any(|(_, old)| old == far));
+        self.technology == old.technology && (self.outside == old.outside || shared())
+    }
+}
+
 /// Our end of the tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Local {
@@ -119,9 +127,9 @@ impl Candidate {
     }
 
     /// What is to be done for it on this line; an error says why that cannot be.
-    pub(super) fn plan(&self, source: Source, frame: &Frame) -> Result<Plan, String> {
+    pub(super) fn plan(&self, source: Source, frame: &Frame) -> Result<Plan, Unfit> {
         let plan = match self {
-            Self::Unsupported { why, .. } => return Err(why.clone()),
+            Self::Unsupported { why, .. } => return Err(Unfit::Because(why.clone())),
             Self::Dslite(far) => Plan {
                 technology: Technology::Dslite,
                 local: frame.local.unwrap_or(Local::Own),
@@ -131,7 +139,11 @@ impl Candidate {
             },
             Self::Ipip { ipv4, local, far } => Plan {
                 technology: Technology::Ipip,
-                local: frame.local.or(local.map(Local::Address)).unwrap_or(Local::Own),
+                local: match (frame.local, local) {
+                    (Some(local), _) => local,
+                    (None, &Some(local)) => frame.has(local).map(|()| Local::Address(local))?,
+                    (None, None) => Local::Own,
+                },
                 far: vec![(source, Endpoint::Addresses(vec![*far]))],
                 outside: Some(Outside { ipv4: *ipv4, ports: PortSet::ALL }),
                 mesh: None,
@@ -140,13 +152,18 @@ impl Candidate {
             Self::Lw4o6 { ipv4, ports, bind, far } => {
                 let outside = Outside { ipv4: *ipv4, ports: *ports };
                 let softwire = s46::Lw4o6 { lwaftr: Vec::new(), ipv4: *ipv4, ports: *ports, bind_prefix: *bind };
-                let end = softwire.end(frame.prefixes);
+                let local = match (frame.local, softwire.end(frame.prefixes)) {
+                    (Some(local), _) => local,
+                    (None, Some(end)) => Local::Address(end),
+                    (None, None) if frame.prefixes.is_empty() => return Err(Unfit::NoPrefix),
+                    (None, None) => {
+                        let why = format!("the softwire is bound to {bind}, and the line has no prefix in it");
+                        return Err(Unfit::Because(why));
+                    }
+                };
                 Plan {
                     technology: Technology::Lw4o6,
-                    local: frame
-                        .local
-                        .or_else(|| end.map(Local::Address))
-                        .ok_or_else(|| format!("the softwire is bound to {bind}, and the line has no prefix in it"))?,
+                    local,
                     far: vec![(source, far.clone())],
                     outside: Some(outside),
                     mesh: None,
@@ -172,17 +189,41 @@ pub(super) struct Frame<'a> {
     pub usual_far: &'a [Ipv6Addr],
 }
 
+impl Frame<'_> {
+    /// Whether an end of the tunnel that somebody else says is in a prefix of the line: of others nothing comes
+    /// back. A home gateway keeps a /56, of which it leaves us a part.
+    fn has(&self, end: Ipv6Addr) -> Result<(), Unfit> {
+        let is_near = |prefix: &Prefix6| (prefix.address().to_bits() ^ end.to_bits()) >> 72 == 0;
+        match self.prefixes {
+            [] => Err(Unfit::NoPrefix),
+            prefixes if prefixes.iter().any(is_near) => Ok(()),
+            [first, ..] => Err(Unfit::Because(format!("it is for {end}, and the line's prefix is {first}"))),
+        }
+    }
+}
+
+/// Why a candidate is of no use here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unfit {
+    /// What it is made from is not known yet.
+    NoPrefix,
+    /// In words.
+    Because(String),
+}
+
 /// MAP-E: the rule with the longest prefix that is the line's (RFC 7597 5).
-fn map_e(domain: &Domain, source: Source, frame: &Frame) -> Result<Plan, String> {
+fn map_e(domain: &Domain, source: Source, frame: &Frame) -> Result<Plan, Unfit> {
     let far = match (frame.far, domain.br.as_slice()) {
         (Some(far), _) => (Source::UserAddresses, far.clone()),
-        (None, []) if frame.usual_far.is_empty() => return Err("no border router is named; give br".into()),
+        (None, []) if frame.usual_far.is_empty() => {
+            return Err(Unfit::Because("no border router is named; give br".into()));
+        }
         (None, []) => (Source::ProfileAddresses, Endpoint::Addresses(frame.usual_far.to_vec())),
         (None, br) => (source, Endpoint::Addresses(br.to_vec())),
     };
     let iid = domain.iid.or(frame.iid).unwrap_or_else(|| known_form(domain));
     let mut unfit = match frame.prefixes {
-        [] => "the line has no prefix yet".to_string(),
+        [] => return Err(Unfit::NoPrefix),
         [first, ..] => format!("none of the {} rules is for {first}, the line's prefix", domain.rules.len()),
     };
     for &prefix in frame.prefixes {
@@ -200,7 +241,7 @@ fn map_e(domain: &Domain, source: Source, frame: &Frame) -> Result<Plan, String>
             Err(why) => unfit = why.to_string(),
         }
     }
-    Err(unfit)
+    Err(Unfit::Because(unfit))
 }
 
 /// RFC 7598 does not say which form of interface id a domain has. A border router of a service that is known

@@ -18,17 +18,24 @@ const RETRY: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub struct Probe {
     active: bool,
-    asked: Option<Time>,
-    answers: [Answer; Name::RECOGNISED.len()],
+    /// When all names were asked for last.
+    began: Option<Time>,
+    questions: [Question; Name::RECOGNISED.len()],
 }
 
 #[derive(Clone, Debug, Default)]
-enum Answer {
+struct Question {
+    stage: Stage,
+    /// The last one. It holds until the next: what is asked again is not unknown meanwhile.
+    answer: Option<Result<(), Failure>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
     #[default]
-    NotAsked,
+    ToAsk,
     Asked,
-    Known,
-    Unknown(Failure),
+    Answered,
 }
 
 impl Probe {
@@ -50,58 +57,58 @@ impl Probe {
             return None;
         }
         if self.next().is_some_and(|due| due <= now) {
-            self.line_changed();
+            self.questions.iter_mut().for_each(|question| question.stage = Stage::ToAsk);
         }
-        let at = self.answers.iter().position(|answer| matches!(answer, Answer::NotAsked))?;
-        self.answers[at] = Answer::Asked;
-        self.asked = Some(now);
+        let at = self.questions.iter().position(|question| question.stage == Stage::ToAsk)?;
+        self.questions[at].stage = Stage::Asked;
+        self.began = Some(now);
         Name::RECOGNISED[at].profile().aftr
     }
 
     /// An answer.
     pub fn answered(&mut self, name: &str, result: &Result<Records, Failure>) {
         let Some(at) = Name::RECOGNISED.iter().position(|service| service.profile().aftr == Some(name)) else { return };
-        if matches!(self.answers[at], Answer::Asked) {
-            self.answers[at] = match result {
-                Ok(_) => Answer::Known,
-                Err(failure) => Answer::Unknown(failure.clone()),
-            };
+        let question = &mut self.questions[at];
+        if question.stage == Stage::Asked {
+            question.stage = Stage::Answered;
+            question.answer = Some(result.as_ref().map(drop).map_err(Clone::clone));
         }
+    }
+
+    /// Why each name is not known, if all were asked for and none is.
+    fn failures(&self) -> Option<Vec<&Failure>> {
+        self.questions
+            .iter()
+            .map(|question| match (question.stage, &question.answer) {
+                (Stage::Answered, Some(Err(failure))) => Some(failure),
+                _ => None,
+            })
+            .collect()
     }
 
     /// When to ask again.
     pub fn next(&self) -> Option<Time> {
-        let failures: Option<Vec<&Failure>> = self
-            .answers
-            .iter()
-            .map(|answer| match answer {
-                Answer::Unknown(failure) => Some(failure),
-                _ => None,
-            })
-            .collect();
-        let wait = if failures?.iter().all(|failure| failure.is_definite()) { AGAIN } else { RETRY };
-        Some(self.asked? + wait)
+        let definite = self.failures()?.iter().all(|failure| failure.is_definite());
+        Some(self.began? + if definite { AGAIN } else { RETRY })
     }
 
-    /// What is known. A name counts when all before it are known not to be.
+    /// What is known. A name counts when all before it have answered.
     pub fn said(&self) -> Said<Vec<Name>> {
         let mut known = Vec::new();
-        for (answer, name) in self.answers.iter().zip(Name::RECOGNISED) {
-            match answer {
-                Answer::Known => known.push(name),
-                Answer::Unknown(_) => {}
-                Answer::NotAsked | Answer::Asked if known.is_empty() => {
+        let mut silence = None;
+        for (question, name) in self.questions.iter().zip(Name::RECOGNISED) {
+            match &question.answer {
+                Some(Ok(())) => known.push(name),
+                Some(Err(failure)) if !failure.is_definite() => silence = silence.or(Some(failure)),
+                Some(Err(_)) => {}
+                None if known.is_empty() => {
                     return Said::Waiting("the line's resolvers are asked which AFTR they know".into());
                 }
-                Answer::NotAsked | Answer::Asked => {}
+                None => {}
             }
         }
-        let failure = self.answers.iter().find_map(|answer| match answer {
-            Answer::Unknown(failure) if !failure.is_definite() => Some(failure),
-            _ => None,
-        });
-        match failure {
-            Some(failure) if known.is_empty() => Said::Nothing(format!("the line's resolvers cannot say: {failure}")),
+        match silence {
+            Some(failure) if known.is_empty() => Said::Silent(format!("the line's resolvers do not say: {failure}")),
             _ => Said::Said(known),
         }
     }
@@ -142,9 +149,10 @@ mod tests {
                 probe.answered(name, &Err(failure.clone()));
             }
             assert_eq!(probe.next(), Some(Time(7) + wait));
-            assert_eq!(matches!(probe.said(), Said::Nothing(_)), !failure.is_definite());
+            assert_eq!(matches!(probe.said(), Said::Silent(_)), !failure.is_definite());
             assert_eq!(probe.poll(Time(7) + wait / 2), None);
             assert!(probe.poll(Time(7) + wait).is_some());
+            assert!(!matches!(probe.said(), Said::Waiting(_)), "the last answer holds until the next");
         }
     }
 }

@@ -3,5 +3,6 @@
 mod changes;
 mod coming_up;
 mod leases;
+mod services;
 mod storms;
 mod world;

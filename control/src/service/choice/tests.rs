@@ -202,7 +202,7 @@ fn fixed_addresses() {
     assert_eq!(choose(&wish(Name::Ocx), &known).plan.unwrap().local, Local::Address(address("2001:db8::2")));
     known.provisioning = server(None);
     let decision = choose(&wish(Name::Ocx), &known);
-    assert_eq!(decision.steps[0].why, "MAP-T: not supported; a fixed address it is");
+    assert_eq!(decision.steps[0].why, "a fixed address; not MAP-T: not supported");
     assert_eq!(decision.plan.unwrap().local, Local::Token("::cb:71:6000:0".parse().unwrap()));
 }
 

@@ -20,13 +20,15 @@ pub struct Server {
     pub resolvers: Vec<Ipv6Addr>,
     /// Option 64 (RFC 6334).
     pub aftr: Option<String>,
+    /// Any other, as bytes.
+    pub others: Vec<(u16, Vec<u8>)>,
     /// What was asked of it.
     pub asked: Vec<MessageType>,
 }
 
 impl Server {
     pub fn new() -> Self {
-        Self { alive: true, prefix: None, resolvers: Vec::new(), aftr: None, asked: Vec::new() }
+        Self { alive: true, prefix: None, resolvers: Vec::new(), aftr: None, others: Vec::new(), asked: Vec::new() }
     }
 
     /// The answer to a UDP payload.
@@ -59,6 +61,9 @@ impl Server {
             let labels = name.split('.').flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat());
             let wire: Vec<u8> = labels.chain([0]).collect();
             opts.insert(DhcpOption::Unknown(UnknownOption::new(OptionCode::AftrName, wire)));
+        }
+        for (code, bytes) in &self.others {
+            opts.insert(DhcpOption::Unknown(UnknownOption::new((*code).into(), bytes.clone())));
         }
         Some(reply.to_vec().unwrap())
     }

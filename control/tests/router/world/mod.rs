@@ -3,13 +3,16 @@
 //!
 //! Later kinds of lines add a [`Host`] behind the ISP's router, or answers to its resolver.
 
+pub mod carried;
 pub mod delegation;
 pub mod isp;
 pub mod lan;
 pub mod resolver;
+pub mod s46;
 pub mod web;
 pub mod wire;
 
+use std::collections::HashMap;
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,8 +20,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
 use hikyaku::config::Config;
-use hikyaku::router::{LAN, LinkFacts, Parts, Router, StateDir, WAN};
+use hikyaku::router::{LAN, LinkFacts, Parts, Router, StateDir, Surroundings, WAN};
 use hikyaku::service::State;
+use hikyaku::show::report;
 use hikyaku_dataplane::counters::Counters;
 use hikyaku_dataplane::packet::Mac;
 use hikyaku_dataplane::snapshot::{LinkId, Snapshot, Softwire};
@@ -26,6 +30,7 @@ use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::verdict::Verdict;
 use hikyaku_dataplane::worker::{Message, Shared};
 
+use carried::Translates;
 use isp::Isp;
 use lan::Lan;
 
@@ -71,6 +76,8 @@ pub struct World {
     pub states: Vec<State>,
     /// The snapshots that were published, in order.
     pub snapshots: Vec<Arc<Snapshot>>,
+    /// What far ends there are: nothing else may be sent to them. Others are not looked at.
+    pub far_ends: HashMap<Ipv6Addr, Translates>,
     /// Frames that the router sent.
     pub sent: u64,
     /// Turns of the router.
@@ -105,6 +112,7 @@ impl World {
             states: Vec::new(),
             snapshots: vec![shared.snapshot.load_full()],
             shared,
+            far_ends: HashMap::new(),
             sent: 0,
             turns: 0,
             woken,
@@ -221,6 +229,7 @@ impl World {
         }
         let snapshot = self.shared.snapshot.load_full();
         if !Arc::ptr_eq(&snapshot, self.snapshots.last().unwrap()) {
+            carried::check(&snapshot, &self.far_ends);
             self.snapshots.push(snapshot);
         }
     }
@@ -254,6 +263,11 @@ impl World {
     /// The tunnel in it.
     pub fn softwire(&self) -> Softwire {
         self.snapshot().softwires.first().expect("a softwire").clone()
+    }
+
+    /// What `hikyaku show status` is told.
+    pub fn status(&self) -> report::Status {
+        self.router.status(self.now, Surroundings { handles: &[], cores: &[], bursts: &mut [] })
     }
 
     /// Names of the states so far, without their particulars.

@@ -1,0 +1,58 @@
+//! What every snapshot that is published must be: of one technology, and whole.
+
+use std::collections::HashMap;
+use std::net::Ipv6Addr;
+
+use hikyaku::router::WAN;
+use hikyaku_dataplane::map::InterfaceId;
+use hikyaku_dataplane::napt::PortSet;
+use hikyaku_dataplane::snapshot::{Route, Snapshot, Softwire, SoftwireId};
+
+/// Who translates for a far end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Translates {
+    /// It does (DS-Lite).
+    FarEnd,
+    /// We do, to an address that is all ours.
+    WholeAddress,
+    /// We do, to a share of an address.
+    Share,
+}
+
+/// Panics if it is not.
+pub fn check(snapshot: &Snapshot, far_ends: &HashMap<Ipv6Addr, Translates>) {
+    let default = snapshot.routes.default_route();
+    match &snapshot.softwires[..] {
+        [] => assert!(!matches!(default, Route::Softwire(_)), "a route into no softwire"),
+        [softwire] => {
+            assert_eq!(default, Route::Softwire(SoftwireId(0)));
+            check_softwire(softwire, far_ends);
+            let mesh = softwire.mesh.iter().flat_map(|mesh| mesh.routes(SoftwireId(0)));
+            for (prefix, route) in mesh {
+                assert_eq!(snapshot.routes.lookup(prefix.address().into()), route, "{prefix} of the mesh");
+            }
+        }
+        many => panic!("{} softwires at once", many.len()),
+    }
+}
+
+fn check_softwire(softwire: &Softwire, far_ends: &HashMap<Ipv6Addr, Translates>) {
+    let (local, remote) = (Ipv6Addr::from(softwire.local), Ipv6Addr::from(softwire.remote));
+    assert_eq!(softwire.link, WAN);
+    assert_ne!(local, remote, "a tunnel has two ends");
+    let translates = match &softwire.napt {
+        None => Translates::FarEnd,
+        Some(napt) if napt.port_set() == PortSet::ALL => Translates::WholeAddress,
+        Some(napt) => {
+            let (ipv4, psid) = (napt.outside(), napt.port_set().psid());
+            // RFC 7597 6, and draft 03: the address says which share it has.
+            let forms = [InterfaceId::Rfc7597, InterfaceId::Draft03].map(|form| form.of(ipv4, psid));
+            assert!(forms.contains(&(local.to_bits() as u64)), "{local} for {ipv4}, PSID {psid}");
+            Translates::Share
+        }
+    };
+    assert!(softwire.mesh.is_none() || translates == Translates::Share, "a mesh without ports");
+    if let Some(expected) = far_ends.get(&remote) {
+        assert_eq!(translates, *expected, "{local} to {remote}");
+    }
+}
