@@ -198,8 +198,13 @@ fn fixed_addresses() {
             Candidate::Ipip { ipv4, local, far },
         ])
     };
+    let end = address("240b:10:3f6c:d400::2");
+    known.provisioning = server(Some(end));
+    assert_eq!(choose(&wish(Name::Ocx), &known).plan.unwrap().local, Local::Address(end));
+    // An end that is in no prefix of ours: nothing would come back to it.
     known.provisioning = server(Some(address("2001:db8::2")));
-    assert_eq!(choose(&wish(Name::Ocx), &known).plan.unwrap().local, Local::Address(address("2001:db8::2")));
+    let decision = choose(&wish(Name::Ocx), &known);
+    assert!(decision.plan.is_none() && decision.why().contains("2001:db8::2"), "{}", decision.why());
     known.provisioning = server(None);
     let decision = choose(&wish(Name::Ocx), &known);
     assert_eq!(decision.steps[0].why, "a fixed address; not MAP-T: not supported");
