@@ -170,8 +170,13 @@ notified_at_least() { (($(notified_times) >= $1)); }
 # told CONDITION. Whether the last request was so: an expression of Python's over its fields.
 told() { notified | holds "$1"; }
 
-# holds CONDITION. The same of the last line of JSON.
+# holds CONDITION. The same of JSON on the input: all of it, or its last line.
 holds() {
-    tail -n 1 | python3 -c 'import json, sys
-exit(not eval(f"({sys.argv[1]})", {}, json.loads(sys.stdin.read())))' "$1"
+    python3 -c 'import json, sys
+text = sys.stdin.read()
+try:
+    fields = json.loads(text)
+except ValueError:
+    fields = json.loads(text.splitlines()[-1])
+exit(not eval(f"({sys.argv[1]})", {}, fields))' "$1"
 }
