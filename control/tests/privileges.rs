@@ -42,8 +42,7 @@ mod linux {
     const NET_RAW: u64 = 1 << 13;
     const IPC_LOCK: u64 = 1 << 14;
     const BPF: u64 = 1 << 39;
-    const KEPT: [(Keep, u64); 3] =
-        [(Keep::Nothing, 0), (Keep::Netmap, NET_ADMIN), (Keep::Xdp, NET_ADMIN | NET_RAW | IPC_LOCK | BPF)];
+    const KEPT: [(Keep, u64); 2] = [(Keep::Nothing, 0), (Keep::Xdp, NET_ADMIN | NET_RAW | IPC_LOCK | BPF)];
 
     pub fn cases(run: impl Fn(usize)) {
         let all = status()["CapEff"].clone();

@@ -56,6 +56,10 @@ events! {
     Injected = "injected",
     /// A frame of the control thread found the transmit ring full.
     InjectLost = "inject-lost",
+    /// A worker dropped its queue of a link, because the interface was gone.
+    QueueLost = "queue-lost",
+    /// A worker got a queue of a link whose interface came back.
+    QueueAdopted = "queue-adopted",
 }
 
 /// The counters of one worker. The worker pads them onto cache lines of their own.

@@ -1,5 +1,8 @@
 //! A worker: one thread on one core that owns one queue of each link and runs the path over them.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::hash::RandomState;
 use std::io;
@@ -114,8 +117,8 @@ const PUNT_QUEUE: usize = 256;
 /// Frames of the control thread that wait for a worker, at most.
 const INJECT_QUEUE: usize = 64;
 
-/// Links opened anew that wait for a worker, at most.
-const ADOPT_QUEUE: usize = 4;
+/// Queues taken away or opened anew that wait for a worker, at most.
+const ADOPT_QUEUE: usize = 8;
 
 impl Shared {
     /// With a first snapshot.
@@ -155,8 +158,9 @@ pub struct Handle {
     pub inject: Arc<ArrayQueue<Message>>,
     /// Links that failed at their last sync, a bit for each [`LinkId`]: the interface is down or gone.
     pub failing: Arc<AtomicU64>,
-    /// A link that was opened anew, in place of the queue that the worker has.
-    pub adopt: Arc<ArrayQueue<(LinkId, Queue)>>,
+    /// A queue of a link that was opened anew, in place of the one that the worker has; or none, where the
+    /// interface is gone. Taken note of at the worker's next turn, in this order.
+    pub adopt: Arc<ArrayQueue<(LinkId, Option<Queue>)>>,
 }
 
 impl fmt::Debug for Handle {
@@ -173,6 +177,10 @@ struct Input {
 }
 
 impl Input {
+    fn new(link: LinkId, rx: RxRing, provider: Box<dyn Provider>) -> Self {
+        Self { link, rx, provider, failing: false }
+    }
+
     /// Whether a sync worked; the first one that does not, and the first that does again, are told.
     fn note(&mut self, synced: io::Result<()>, failing: &AtomicU64) {
         if self.failing == synced.is_err() {
@@ -214,7 +222,7 @@ impl Worker {
         for (link, queue) in queues {
             tx.resize_with(tx.len().max(link.index() + 1), || None);
             tx[link.index()] = Some(queue.tx);
-            inputs.push(Input { link, rx: queue.rx, provider: queue.provider, failing: false });
+            inputs.push(Input::new(link, queue.rx, queue.provider));
         }
         Self {
             id,
@@ -289,12 +297,21 @@ impl Worker {
         frames
     }
 
-    /// Goes on with a link that was opened anew. What waited in its old rings is lost.
+    /// Goes on with a link that was opened anew, or without it. What waited in its old rings is lost.
     #[cold]
-    fn adopt(&mut self, link: LinkId, queue: Queue) {
-        let Some(input) = self.inputs.iter_mut().find(|input| input.link == link) else { return };
-        self.tx[link.index()] = Some(queue.tx);
-        (input.rx, input.provider) = (queue.rx, queue.provider);
+    fn adopt(&mut self, link: LinkId, queue: Option<Queue>) {
+        let Some(tx) = self.tx.get_mut(link.index()) else { return };
+        let bit = 1 << link.0;
+        if tx.take().is_some() {
+            self.inputs.retain(|input| input.link != link);
+            self.handle.failing.fetch_or(bit, Ordering::Relaxed);
+            self.handle.counters.note(Event::QueueLost, 1);
+        }
+        let Some(queue) = queue else { return };
+        *tx = Some(queue.tx);
+        self.inputs.push(Input::new(link, queue.rx, queue.provider));
+        self.handle.failing.fetch_and(!bit, Ordering::Relaxed);
+        self.handle.counters.note(Event::QueueAdopted, 1);
     }
 
     /// Gives all frames that are held a verdict, as if their time had run out: the end of a replay.
@@ -400,48 +417,5 @@ impl Bursts {
     fn record(&mut self, nanoseconds: u64, frames: u64) {
         self.nanoseconds.saturating_record(nanoseconds);
         self.frames.saturating_record(frames);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::fd::AsRawFd;
-
-    use super::*;
-    use crate::ring::memory::{MemoryConfig, links};
-
-    /// An interface that is down, or up: netmap's sync fails with EIO, and poll(2) has an event at once.
-    struct Interface {
-        up: Arc<AtomicBool>,
-        file: std::fs::File,
-    }
-
-    impl Provider for Interface {
-        fn sync_tx(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-
-        fn sync_rx(&mut self) -> io::Result<()> {
-            if self.up.load(Ordering::Relaxed) { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EIO)) }
-        }
-
-        fn descriptor(&self) -> Option<RawFd> {
-            Some(self.file.as_raw_fd())
-        }
-    }
-
-    #[test]
-    fn a_link_that_is_down_does_not_keep_the_worker_awake() {
-        let (mut queue, _wire) = links(1, 1, MemoryConfig::default()).unwrap().remove(0).remove(0);
-        let up = Arc::new(AtomicBool::new(false));
-        queue.provider = Box::new(Interface { up: up.clone(), file: std::fs::File::open("/dev/null").unwrap() });
-        let shared = Shared::new(Snapshot::default());
-        let mut worker = Worker::new(0, [(LinkId(0), queue)], &shared, Config::default());
-        for is_up in [true, false, true] {
-            up.store(is_up, Ordering::Relaxed);
-            worker.turn(shared.clock.now());
-            assert_eq!(worker.handle.failing.load(Ordering::Relaxed), u64::from(!is_up));
-            assert_eq!(worker.wakers().count(), usize::from(is_up));
-        }
     }
 }

@@ -18,6 +18,8 @@ readonly SIZE=3000000
 
 FAILURES=0
 LINE=''
+# A line of the configuration: whom the router is to become.
+ACCOUNT=''
 
 say() { echo "netmap-vm: $*"; }
 on() { ip netns exec "$@"; }
@@ -48,27 +50,46 @@ check() {
 
 plain() { on "$1" ethtool -K "$2" tx off rx off tso off gso off gro off sg off >/dev/null; }
 
+# pair SIDE. l0 = l1 or w0 = w1, with addresses that nobody had before.
+pair() {
+    ip link add "$1"0 type veth peer name "$1"1 || return
+    for end in "$1"0 "$1"1; do
+        echo 1 >/proc/sys/net/ipv6/conf/"$end"/disable_ipv6
+        ethtool -K "$end" tx off rx off tso off gso off gro off sg off >/dev/null
+        ip link set "$end" mtu 1500 promisc on
+    done
+    "join_$1"
+    ip link set "$1"1 up
+}
+
+join_l() {
+    ip link set l0 netns host
+    ip -n host link set l0 mtu 1500 up
+}
+
+join_w() {
+    ip link set w0 netns aftr
+    # What a cut cable would take with it otherwise.
+    on aftr sysctl -qw net.ipv6.conf.all.keep_addr_on_down=1 net.ipv6.conf.w0.disable_ipv6=0 \
+        net.ipv6.conf.all.forwarding=1 net.ipv4.ip_forward=1
+    ip -n aftr link set w0 mtu 1500 up
+    ip -n aftr addr add ${PREFIX}1/64 dev w0 nodad
+}
+
 build_net() {
     mkdir -p $DIR
     for ns in host aftr inet; do
         ip netns add $ns
         ip -n $ns link set lo up
     done
-    ip link set l0 netns host
-    ip link set w0 netns aftr
     for end in l1 w1; do ip link set $end mtu 1500; done
+    join_l
+    join_w
     ip link add x0 netns aftr type veth peer name x1 netns inet
     plain aftr x0
     plain inet x1
 
-    ip -n host link set l0 mtu 1500 up
-
-    # What a cut cable would take with it otherwise.
-    on aftr sysctl -qw net.ipv6.conf.all.keep_addr_on_down=1 net.ipv6.conf.w0.disable_ipv6=0 \
-        net.ipv6.conf.all.forwarding=1 net.ipv4.ip_forward=1
-    ip -n aftr link set w0 mtu 1500 up
     ip -n aftr link set x0 up
-    ip -n aftr addr add ${PREFIX}1/64 dev w0 nodad
     ip -n aftr addr add $AFTR/128 dev lo nodad
     ip -n aftr addr add 198.51.100.1/24 dev x0
     ip -n aftr link add softwire type ip6tnl mode ipip6 local $AFTR remote $B4 encaplimit none
@@ -105,6 +126,9 @@ U
     chmod +x $DIR/udhcpc
 }
 
+# mac LINK ADDRESS. Pipes and VALE ports have none of their own.
+mac() { [[ $1 == netmap:?1 ]] || echo "mac = \"$2\""; }
+
 # conf WAN LAN [LINK...]. The router's configuration; LINK, wan or lan, is to have the host's own stack behind it.
 conf() {
     local host_wan=false host_lan=false
@@ -113,13 +137,13 @@ conf() {
     cat >$DIR/router.toml <<C
 [wan]
 link = "$1"
-mac = "$WAN_MAC"
+$(mac "$1" "$WAN_MAC")
 interface-id = "::b4"
 host = $host_wan
 
 [lan]
 link = "$2"
-mac = "$LAN_MAC"
+$(mac "$2" "$LAN_MAC")
 ipv4 = "$GATEWAY/24"
 host = $host_lan
 
@@ -138,6 +162,7 @@ socket = "$DIR/control.sock"
 
 [system]
 state-dir = "$DIR/state"
+$ACCOUNT
 
 [log]
 level = "debug"
@@ -228,6 +253,33 @@ away_here() {
     within 30 internet
 }
 
+# replaced SIDE [at-once]. The interface is removed, and another of its name has another address. The router says both,
+# lets go of the old one (or the removal would never end), and goes on by itself.
+replaced() {
+    local link=netmap:$1"1" gone back removal
+    gone=$(grep -c "$link: the interface is gone" $LOG)
+    back=$(grep -c "$link: the interface is back" $LOG)
+    ip link del "$1"1 &
+    removal=$!
+    if [ "${2:-}" != at-once ]; then
+        within 15 more_than "$gone" "$link: the interface is gone" || { echo "not noticed" && return 1; }
+        no_internet || { echo "it is not gone" && return 1; }
+        wait $removal || { echo "it cannot be removed" && return 1; }
+    fi
+    # The name is free before the router has let go.
+    within 5 pair "$1" || return 1
+    [ "$1" = w ] || { ip -n host addr add 192.168.7.50/24 dev l0 && ip -n host route replace default via $GATEWAY; }
+    wait $removal
+    within 15 more_than "$back" "$link: the interface is back" || { echo "not open again" && return 1; }
+    [ "$(grep -c "$link: the interface is gone" $LOG)" = $((gone + 1)) ] || { echo "not said once" && return 1; }
+    grep -q "it is $(cat /sys/class/net/"$1"1/address) with MTU 1500: starting over" $LOG || { echo "the old address" && return 1; }
+    within 40 internet
+}
+
+lost_and_adopted() {
+    hikyaku show --socket $DIR/control.sock counters | tee /dev/stderr | grep -cE 'queue-(lost|adopted)[^0-9]*3 *$' | grep -x 2
+}
+
 killed() {
     ends KILL 137 || return 1
     start
@@ -290,8 +342,31 @@ emulated() {
     check "a download after all that" download
     check "killed and started again" killed
     check "a download after that" download
+    check "the line's interface is removed and made anew" replaced w
+    check "the LAN's interface is removed and made anew" replaced l
+    check "the line's interface is made anew before the old one is let go" replaced w at-once
+    check "the counters say so" lost_and_adopted
+    check "a download after all that" download
     finish
 }
+
+# Nobody in particular, who has been given the device: nothing else is needed to open links again.
+as_a_user() {
+    echo courier:x:100:100::/:/bin/sh >>/etc/passwd
+    chown courier /dev/netmap
+    ACCOUNT='user = "courier"'
+    begin "as a user" netmap:w1 netmap:l1
+    check "the Internet answers" within 40 internet
+    check "it is that user, with no capability" is_nobody
+    check "the line's interface is removed and made anew" replaced w
+    check "the LAN's interface is removed and made anew" replaced l
+    check "a download after that" download
+    finish
+    ACCOUNT=''
+    chown root /dev/netmap
+}
+
+is_nobody() { tee /dev/stderr </proc/$ROUTER/status | grep -c '^Uid:.100.100.100.100$\|^CapPrm:.0*$' | grep -x 2; }
 
 both_at_once() {
     download >/tmp/both 2>&1 &
@@ -315,6 +390,9 @@ host_rings() {
     check "the server reaches a LAN host" ping -n -c 3 -W 2 "$(cut -d' ' -f1 $DIR/lease)"
     check "the server reaches the line's router" ping -n -c 3 -W 2 ${PREFIX}1
     check "$SIZE bytes by TCP from the server, and as many from the Internet at once" both_at_once
+    check "the LAN's interface is removed and made anew" replaced l
+    ip addr add $OWN4/24 dev l1
+    check "the server's own address answers pings on the new one" on host ping -n -c 3 -W 2 $OWN4
     finish
 
     # A pipe has no host rings, and need not have any.
@@ -352,6 +430,7 @@ cabled() {
 build_net
 WAN_MAC=$(cat /sys/class/net/w1/address) LAN_MAC=$(cat /sys/class/net/l1/address)
 emulated
+as_a_user
 host_rings
 cabled "pipes" 'netmap:x{1' 'netmap:x{2' 'netmap:x}1' 'netmap:x}2'
 cabled "VALE ports" vale0:wan vale1:lan vale0:peer vale1:peer

@@ -14,7 +14,6 @@ pub const HOW_TO_GIVE: &str = "start it as root, or give it them (setcap, Ambien
 fn kept(keep: Keep) -> CapabilitySet {
     match keep {
         Keep::Nothing => CapabilitySet::empty(),
-        Keep::Netmap => CapabilitySet::NET_ADMIN,
         Keep::Xdp => CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW | CapabilitySet::BPF | CapabilitySet::IPC_LOCK,
     }
 }

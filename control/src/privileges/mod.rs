@@ -9,9 +9,9 @@
 //! 4. Start workers and every other thread: they are born with what is left.
 //!
 //! What is left on Linux is nothing, or with [`Keep`] what a link needs to be opened again after its
-//! interface came back. That is not all it needs: `/dev/netmap` has an owner and a mode like any
-//! file, and a user that links are to be opened again by must be given it (`chgrp`, udev rule,
-//! devfs.rules).
+//! interface came back. For netmap's links that is no capability, on either system: whoever may open
+//! `/dev/netmap` may open links. It has an owner and a mode like any file, so a user that links are to be
+//! opened again by must be given it (`chown`, udev rule, devfs.rules).
 //!
 //! Other users' programs cannot look into the process (no core dumps, no ptrace), and nothing it
 //! starts gains rights by set-user-id bits. FreeBSD's Capsicum is not used: the netmap device and
@@ -88,12 +88,10 @@ pub fn group(name: &str) -> Result<u32, AccountError> {
 }
 
 /// What the process must be able to do later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// Nothing: a link that goes away is gone until a restart.
+    /// Nothing. Links of netmap's can be opened again with that, by whoever may open the device.
     Nothing,
-    /// Open netmap links again: CAP_NET_ADMIN, for the interface's flags.
-    Netmap,
     /// Open AF_XDP links again: CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, and CAP_IPC_LOCK for their memory.
     Xdp,
 }
@@ -101,8 +99,8 @@ pub enum Keep {
 impl Keep {
     /// What it takes to open these links again.
     pub fn links<'a>(links: impl IntoIterator<Item = &'a LinkName>) -> Self {
-        let of = |link: &LinkName| if link.kind() == LinkKind::Xdp { Self::Xdp } else { Self::Netmap };
-        links.into_iter().map(of).max().unwrap_or(Self::Nothing)
+        let any = links.into_iter().any(|link| link.kind() == LinkKind::Xdp);
+        if any { Self::Xdp } else { Self::Nothing }
     }
 }
 
@@ -204,7 +202,7 @@ mod tests {
     fn the_most_demanding_link_counts() {
         let link = |name: &str| name.parse::<LinkName>().unwrap();
         assert_eq!(Keep::links([]), Keep::Nothing);
-        assert_eq!(Keep::links([&link("netmap:ix0"), &link("vale0:a")]), Keep::Netmap);
+        assert_eq!(Keep::links([&link("netmap:ix0"), &link("vale0:a")]), Keep::Nothing);
         assert_eq!(Keep::links([&link("netmap:ix0"), &link("xdp:eth0-1")]), Keep::Xdp);
     }
 }

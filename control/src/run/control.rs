@@ -12,10 +12,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::Receiver;
 use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::ring;
-use hikyaku_dataplane::ring::xdp::Watch;
 use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::worker::{BurstReport, Handle, Shared};
 
+use super::guard::LinkGuard;
 use super::links;
 use crate::config::Config;
 use crate::notify;
@@ -28,7 +28,7 @@ use crate::stack::Wake;
 const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 /// Between two turns at least, whoever wakes us how often: a storm of frames does not make one of turns.
 const BREATH: Duration = Duration::from_millis(1);
-/// How often carriers are looked at.
+/// How often links are looked at: whether they have a carrier, whether an interface went away or came back.
 const CARRIERS: Duration = Duration::from_millis(500);
 /// The first pause after a panic, and the longest.
 const PAUSE: [Duration; 2] = match cfg!(test) {
@@ -48,7 +48,7 @@ pub struct ControlThread {
     /// LAN and WAN.
     pub facts: [LinkFacts; 2],
     pub hosts: [bool; 2],
-    pub watches: [Option<Watch>; 2],
+    pub guards: [LinkGuard; 2],
     pub shared: Arc<Shared>,
     pub handles: Vec<Handle>,
     pub state: StateDir,
@@ -179,17 +179,8 @@ impl ControlThread {
         self.bursts.iter_mut().for_each(BurstReport::refresh);
         let names = [&self.config.lan.link, &self.config.wan.link];
         let mut relinked = false;
-        for (side, watch) in self.watches.iter_mut().enumerate() {
-            let Some(watch) = watch.as_mut().filter(|watch| watch.gone()) else { continue };
-            let name = names[side];
-            let info = match watch.reopen() {
-                Ok(info) => info,
-                Err(error) => {
-                    tracing::debug!("{name}: still gone: {error}");
-                    continue;
-                }
-            };
-            tracing::info!("{name}: the interface is back: {info}");
+        for (side, guard) in self.guards.iter_mut().enumerate() {
+            let Some(info) = guard.look(&self.handles) else { continue };
             match [links::lan_facts, links::wan_facts][side](&self.config, &info) {
                 Ok(facts) => relinked |= relink(&mut self.facts[side], facts),
                 Err(error) => tracing::error!("{error}; going on with what it was"),

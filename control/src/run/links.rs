@@ -1,10 +1,10 @@
 //! The links of a router: opened together, shared out among the workers.
 
 use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::ring::xdp::Watch;
 use hikyaku_dataplane::ring::{self, LinkInfo, LinkName, Queue};
 use hikyaku_dataplane::snapshot::LinkId;
 
+use super::guard::LinkGuard;
 use crate::config::Config;
 use crate::router::{LAN, LAN_HOST, LinkFacts, WAN, WAN_HOST};
 
@@ -12,8 +12,8 @@ use crate::router::{LAN, LAN_HOST, LinkFacts, WAN, WAN_HOST};
 pub struct Links {
     /// By worker: its queue of every link.
     pub queues: Vec<Vec<(LinkId, Queue)>>,
-    /// For links whose interface may go away, LAN and WAN.
-    pub watches: [Option<Watch>; 2],
+    /// See to it that they come back, LAN and WAN.
+    pub guards: [LinkGuard; 2],
     /// What they turned out to be, LAN and WAN.
     pub facts: [LinkFacts; 2],
     /// Whether the host's own stack is behind them.
@@ -71,18 +71,18 @@ impl Links {
             }
         }
         let mut queues: Vec<Vec<(LinkId, Queue)>> = (0..workers).map(|_| Vec::new()).collect();
-        let mut watches = [None, None];
-        for (at, (link, [id, host_id])) in [(lan, [LAN, LAN_HOST]), (wan, [WAN, WAN_HOST])].into_iter().enumerate() {
+        let mut share_out = |link: ring::Link, name: &LinkName, ids: [LinkId; 2]| {
             for (worker, queue) in link.queues.into_iter().enumerate() {
-                queues[worker].push((id, queue));
+                queues[worker].push((ids[0], queue));
             }
             // The host's stack is slow and small: one worker carries all of it.
-            if let Some(queue) = link.host.into_iter().next() {
-                queues[0].push((host_id, queue));
-            }
-            watches[at] = link.watch;
-        }
-        Ok(Self { queues, watches, facts, hosts })
+            let host = link.host.into_iter().next();
+            let has_host = host.is_some();
+            queues[0].extend(host.map(|queue| (ids[1], queue)));
+            LinkGuard::new(name.clone(), ids, has_host, link.watch)
+        };
+        let guards = [share_out(lan, &names[0], [LAN, LAN_HOST]), share_out(wan, &names[1], [WAN, WAN_HOST])];
+        Ok(Self { queues, guards, facts, hosts })
     }
 }
 

@@ -5,12 +5,14 @@
 //! same backwards.
 
 mod control;
+mod guard;
 mod links;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
+use hikyaku_dataplane::ring::{LinkKind, kernel};
 use hikyaku_dataplane::snapshot::Snapshot;
 use hikyaku_dataplane::worker::{BurstReport, Handle, Shared, Worker};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -44,10 +46,15 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let listener = Listener::bind(&config.control)?;
     let notify = config.service.notification.clone();
     privileges::give_up(account, Keep::links(names))?;
+    if names.iter().any(|name| name.kind() == LinkKind::Interface)
+        && let Err(error) = kernel::check_device()
+    {
+        tracing::warn!("{error}; until then, a link whose interface is removed stays away until a restart");
+    }
 
     let shared = Shared::new(Snapshot::default());
     let cores = config.tuning.cores.as_ref().map(|cores| cores.0.clone()).unwrap_or_default();
-    let Links { queues, watches, facts, hosts } = links;
+    let Links { queues, guards, facts, hosts } = links;
     let mut handles: Vec<Handle> = Vec::new();
     let mut bursts = Vec::new();
     let mut threads = Vec::new();
@@ -73,7 +80,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         config: Arc::new(config.clone()),
         facts,
         hosts,
-        watches,
+        guards,
         shared,
         handles,
         state,

@@ -16,6 +16,7 @@ mod open;
 mod platform;
 mod queue;
 mod region;
+mod watch;
 pub mod xdp;
 
 use std::io;
@@ -27,6 +28,7 @@ pub use open::{Link, LinkError, LinkOptions, open};
 pub use platform::Adapter;
 pub use queue::{BadRing, BadSlot, Full, RxRing, Traffic, TxRing, prefetch};
 pub use region::{Region, RegionId, Zeroed};
+pub use watch::{Reopened, Watch};
 
 /// What moves slots between a queue and the world: one call per burst, never one per packet.
 pub trait Provider: Send {

@@ -2,6 +2,7 @@
 
 use super::link::LinkInfo;
 use super::name::{LinkKind, LinkName};
+use super::watch::{NetmapWatch, Watch};
 use super::{Queue, kernel, xdp};
 
 /// How to open links. Host rings are asked for link by link: see [`open`].
@@ -21,8 +22,9 @@ pub struct Link {
     pub host: Vec<Queue>,
     /// What it turned out to be.
     pub info: LinkInfo,
-    /// For whoever sees to it that the link comes back when its interface was gone; netmap's do not.
-    pub watch: Option<xdp::Watch>,
+    /// For whoever sees to it that the link comes back when its interface was gone. VALE ports and pipes
+    /// are never gone.
+    pub watch: Option<Box<dyn Watch>>,
 }
 
 /// Why a link could not be opened. One line each.
@@ -50,12 +52,12 @@ pub fn open(links: &[(LinkName, bool)], options: &LinkOptions) -> Result<Vec<Lin
     let one = |(name, host): &(LinkName, bool)| match &umem {
         Some(umem) if is_xdp(&name) => {
             let xdp::XdpLink { queues, info, watch } = xdp::open(name, umem, &options.xdp)?;
-            Ok(Link { queues, host: Vec::new(), info, watch: Some(watch) })
+            Ok(Link { queues, host: Vec::new(), info, watch: Some(Box::new(watch)) })
         }
         _ => {
             let options = kernel::OpenOptions { host: *host, ..options.netmap.clone() };
-            let kernel::KernelLink { queues, host, info } = kernel::open(name, &options)?;
-            Ok(Link { queues, host, info, watch: None })
+            let (kernel::KernelLink { queues, host, info }, watch) = NetmapWatch::open(name, options)?;
+            Ok(Link { queues, host, info, watch: watch.map(|watch| Box::new(watch) as _) })
         }
     };
     links.iter().map(one).collect()

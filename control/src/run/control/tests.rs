@@ -4,14 +4,18 @@ use std::net::Ipv4Addr;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
+use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::packet::Mac;
+use hikyaku_dataplane::ring::Queue;
 use hikyaku_dataplane::ring::memory::{self, MemoryConfig, Wire};
 use hikyaku_dataplane::snapshot::Snapshot;
+use hikyaku_dataplane::verdict::{Reason, Verdict};
 use hikyaku_dataplane::worker::{self, Idle, Worker};
 
+use super::super::guard::tests::{Interface, MemoryWatch};
 use super::*;
 use crate::dhcp6;
-use crate::router::{LAN, WAN};
+use crate::router::{LAN, LAN_HOST, WAN, WAN_HOST};
 use crate::service::State;
 
 const LAN_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
@@ -37,20 +41,21 @@ const STUCK: Duration = Duration::from_secs(60);
 struct Lab {
     lan: Wire,
     wan: Wire,
+    /// What the WAN link is opened on, and another one of the same memory.
+    interface: Arc<Interface>,
+    spare: Option<(Queue, Wire)>,
+    handle: Handle,
     shared: Arc<Shared>,
     stop: Arc<AtomicBool>,
     workers_stop: Arc<AtomicBool>,
     control: Option<JoinHandle<()>>,
+    worker: Option<JoinHandle<Worker>>,
     state: std::path::PathBuf,
 }
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.control.take() {
-            thread.join().unwrap();
-        }
-        self.workers_stop.store(true, Ordering::Relaxed);
+        self.end();
         let _ = std::fs::remove_dir_all(&self.state);
     }
 }
@@ -62,15 +67,19 @@ impl Lab {
 
     /// `prepare` saves what was known before.
     fn with_state(prepare: impl FnOnce(&StateDir), before_turn: impl FnMut(&Router) + Send + 'static) -> Self {
-        let mut links = memory::links(2, 1, MemoryConfig::default()).unwrap().into_iter().flatten();
+        let mut links = memory::links(3, 1, MemoryConfig::default()).unwrap().into_iter().flatten();
         let ((lan_queue, lan), (wan_queue, wan)) = (links.next().unwrap(), links.next().unwrap());
+        let spare = links.next();
         let shared = Shared::new(Snapshot::default());
         let config = worker::Config { idle: Idle::Yield, ..Default::default() };
         let worker = Worker::new(0, [(LAN, lan_queue), (WAN, wan_queue)], &shared, config);
         let handles = vec![worker.handle()];
+        let handle = handles[0].clone();
+        let interface = Arc::new(Interface::default());
+        let watch = Box::new(MemoryWatch(interface.clone()));
         let (report, recorder) = BurstReport::new();
         let workers_stop = Arc::new(AtomicBool::new(false));
-        worker.spawn(None, workers_stop.clone(), recorder).unwrap();
+        let worker = worker.spawn(None, workers_stop.clone(), recorder).unwrap();
         let state = std::env::temp_dir().join(format!("hikyaku-control-{}", rand::random::<u64>()));
         let stop = Arc::new(AtomicBool::new(false));
         let link = |name: &str, mac| LinkFacts { name: name.into(), mac, mtu: 1500, mode: "memory".into() };
@@ -82,7 +91,10 @@ impl Lab {
                 config: Arc::new(Config::parse("test.toml", CONFIG).unwrap()),
                 facts,
                 hosts: [false; 2],
-                watches: [None, None],
+                guards: [
+                    LinkGuard::new("vale0:lan".parse().unwrap(), [LAN, LAN_HOST], false, None),
+                    LinkGuard::new("vale0:wan".parse().unwrap(), [WAN, WAN_HOST], false, Some(watch)),
+                ],
                 shared: shared_there,
                 handles,
                 state: state_dir,
@@ -95,7 +107,30 @@ impl Lab {
             };
             thread.run();
         });
-        Self { lan, wan, shared, stop, workers_stop, control: Some(control), state }
+        Self {
+            lan,
+            wan,
+            interface,
+            spare,
+            handle,
+            shared,
+            stop,
+            workers_stop,
+            control: Some(control),
+            worker: Some(worker),
+            state,
+        }
+    }
+
+    fn end(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.control.take() {
+            thread.join().unwrap();
+        }
+        self.workers_stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.worker.take() {
+            thread.join().unwrap();
+        }
     }
 
     /// The line's router advertises itself and a prefix; a host asks for ours by ARP.
@@ -137,8 +172,8 @@ impl Lab {
         }
     }
 
-    /// A host's packet to the Internet. Whether it comes out of the tunnel's mouth.
-    fn forwards(&mut self) -> bool {
+    /// A host's packet to the Internet.
+    fn ask(&mut self) {
         let mut frame = Vec::new();
         etherparse::PacketBuilder::ethernet2(HOST_MAC.0, LAN_MAC.0)
             .ipv4(HOST.octets(), [203, 0, 113, 5], 64)
@@ -146,6 +181,11 @@ impl Lab {
             .write(&mut frame, b"question")
             .unwrap();
         assert!(self.lan.deliver(&frame));
+    }
+
+    /// Whether such a packet comes out of the tunnel's mouth.
+    fn forwards(&mut self) -> bool {
+        self.ask();
         let end = Instant::now() + STUCK;
         while Instant::now() < end {
             let mut tunnelled = 0;
@@ -244,6 +284,47 @@ fn leases_are_given_back_at_the_end() {
         lab.control.as_ref().unwrap().is_finished()
     });
     assert!(released);
+}
+
+/// The interface is removed while traffic flows, and another of its name has another address. What comes meanwhile is
+/// dropped and counted; afterwards it goes on by itself. Every buffer is in one ring.
+#[test]
+fn a_link_goes_away_and_comes_back() {
+    const NEW_MAC: Mac = Mac([2, 0, 0, 0, 0, 7]);
+    let mut lab = Lab::new(|_| ());
+    lab.come_up();
+    assert!(lab.forwards());
+    lab.interface.gone.store(true, Ordering::Relaxed);
+    let counted = |lab: &Lab, event| lab.handle.counters.event(event);
+    lab.until(|lab| counted(lab, Event::QueueLost) == 1);
+    let dropped = Verdict::Dropped(Reason::NoRoute);
+    lab.until(|lab| {
+        lab.ask();
+        lab.handle.counters.verdict(dropped) >= 100
+    });
+    lab.until(|lab| lab.interface.tries.load(Ordering::Relaxed) >= 2);
+    assert_eq!(counted(&lab, Event::QueueAdopted), 0);
+
+    let (queue, wire) = lab.spare.take().unwrap();
+    let old = std::mem::replace(&mut lab.wan, wire);
+    lab.interface.comes_back(NEW_MAC, vec![queue], Vec::new());
+    lab.until(|lab| counted(lab, Event::QueueAdopted) == 1);
+    lab.until(|lab| {
+        lab.advertise();
+        lab.shared.snapshot.load().link(WAN).is_some_and(|link| link.mac == NEW_MAC)
+    });
+    lab.come_up();
+    for _ in 0..3000 {
+        assert!(lab.forwards());
+    }
+    lab.end();
+    let totals = lab.handle.counters.totals();
+    assert!(totals.add_up(), "{totals:?}");
+    let mut buffers: Vec<u32> = [&lab.lan, &lab.wan, &old].into_iter().flat_map(Wire::buffers).collect();
+    let all = buffers.len();
+    buffers.sort_unstable();
+    buffers.dedup();
+    assert_eq!(buffers.len(), all);
 }
 
 /// RFC 2464: what is made of an Ethernet address is made anew with it.

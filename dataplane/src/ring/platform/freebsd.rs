@@ -1,6 +1,7 @@
 //! FreeBSD: `AF_LINK` addresses and sysctls.
 
 use std::ffi::CString;
+use std::io;
 use std::ptr;
 
 use super::Adapter;
@@ -40,6 +41,19 @@ pub(super) fn carrier(_: &str, entry: &libc::ifaddrs) -> bool {
     // SAFETY: getifaddrs(3) makes `ifa_data` of an AF_LINK entry point at an if_data, or null.
     let data = unsafe { entry.ifa_data.cast::<libc::if_data>().as_ref() };
     up && data.is_none_or(|data| data.ifi_link_state != LINK_STATE_DOWN)
+}
+
+/// The next interface gets the lowest number that is free. What tells it from the last one is when it was
+/// attached, in seconds since the system started: one that is removed and made anew within a second is not
+/// told apart.
+pub(super) fn attached(name: &str) -> io::Result<Option<u64>> {
+    let epoch = |entry: &libc::ifaddrs| {
+        // SAFETY: getifaddrs(3) makes `ifa_data` of an AF_LINK entry point at an if_data, or null.
+        let data = unsafe { entry.ifa_data.cast::<libc::if_data>().as_ref() }?;
+        // SAFETY: both members of the union have 64 bits, any of which are a number.
+        Some(unsafe { data.__ifi_epoch.ph })
+    };
+    Ok(super::collect(|its, entry| if its == name { epoch(entry) } else { None })?.pop())
 }
 
 /// Every iflib driver (ix, ixl, ice, igb, em, …) speaks netmap and has a sysctl subtree of that

@@ -4,6 +4,7 @@
 //! ioctl answers is asked there.
 
 use std::fs;
+use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
@@ -31,18 +32,16 @@ pub(super) fn mtu(name: &str, _: &libc::ifaddrs) -> Option<u32> {
     u32::try_from(unsafe { request.ifr_ifru.ifru_mtu }).ok()
 }
 
-/// The interface's number, if there is one of that name.
-pub fn index(name: &str) -> Option<u32> {
-    let request = control(request(name)?, libc::SIOCGIFINDEX)?;
-    // SAFETY: SIOCGIFINDEX answers in this field.
-    u32::try_from(unsafe { request.ifr_ifru.ifru_ifindex }).ok()
-}
-
 /// Whether its owner has set the interface up (`IFF_UP`), with a cable in it or not.
 pub fn is_up(name: &str) -> bool {
     let flags = request(name).and_then(|request| control(request, libc::SIOCGIFFLAGS));
     // SAFETY: SIOCGIFFLAGS answers in this field.
     flags.is_some_and(|request| i32::from(unsafe { request.ifr_ifru.ifru_flags }) & libc::IFF_UP != 0)
+}
+
+/// A number is not given to a second interface, so nothing else is needed.
+pub(super) fn attached(_: &str) -> io::Result<Option<u64>> {
+    Ok(Some(0))
 }
 
 pub(super) fn carrier(name: &str, _: &libc::ifaddrs) -> bool {

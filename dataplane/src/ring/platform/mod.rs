@@ -1,7 +1,7 @@
 //! What the two systems say about an interface: its address, its MTU, and whether its driver
 //! speaks netmap itself. One file per system; nothing else in this crate asks which one it is.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::ptr;
 
@@ -14,7 +14,7 @@ mod system;
 
 pub(super) use system::{BUFFER_SIZE_HINT, LOAD_HINT, MEMORY_HINT};
 #[cfg(target_os = "linux")]
-pub(super) use system::{driver, index, is_up, queues};
+pub(super) use system::{driver, is_up, queues};
 
 /// Who moves frames between the card and netmap's rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +39,51 @@ pub(super) struct Interface {
     pub carrier: bool,
 }
 
+/// What tells an interface from the next one of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    index: u32,
+    /// When it was attached, on systems that give a number again: see `system::attached`.
+    attached: u64,
+}
+
+/// The interface that has this name now, if one has.
+pub(super) fn identity(name: &str) -> io::Result<Option<Identity>> {
+    let Some(index) = index(name)? else { return Ok(None) };
+    Ok(system::attached(name)?.map(|attached| Identity { index, attached }))
+}
+
+/// The interface's number, if there is one of that name. An error says nothing about the interface.
+pub(super) fn index(name: &str) -> io::Result<Option<u32>> {
+    let name = CString::new(name)?;
+    // SAFETY: a NUL-terminated name.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => {
+            let error = io::Error::last_os_error();
+            let is_answer = matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ENXIO));
+            if is_answer { Ok(None) } else { Err(error) }
+        }
+        index => Ok(Some(index)),
+    }
+}
+
 /// The interfaces that a link could be opened on: all but loopback.
 pub(super) fn interfaces() -> io::Result<Vec<Interface>> {
+    let mut found = collect(|name, entry| {
+        Some(Interface {
+            name: name.into(),
+            mac: system::mac(entry),
+            mtu: system::mtu(name, entry),
+            adapter: system::adapter(name),
+            carrier: system::carrier(name, entry),
+        })
+    })?;
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+/// What `of` makes of every interface's name and link-layer entry, but loopback's.
+fn collect<T>(mut of: impl FnMut(&str, &libc::ifaddrs) -> Option<T>) -> io::Result<Vec<T>> {
     let mut list = ptr::null_mut();
     // SAFETY: on success the call stores a list that is ours until `freeifaddrs`.
     if unsafe { libc::getifaddrs(&mut list) } != 0 {
@@ -60,23 +103,26 @@ pub(super) fn interfaces() -> io::Result<Vec<Interface>> {
         if i32::from(family) == system::LINK_FAMILY
             && let Ok(name) = name.to_str()
         {
-            found.push(Interface {
-                name: name.into(),
-                mac: system::mac(entry),
-                mtu: system::mtu(name, entry),
-                adapter: system::adapter(name),
-                carrier: system::carrier(name, entry),
-            });
+            found.extend(of(name, entry));
         }
     }
     // SAFETY: the list came from `getifaddrs` and nothing borrowed from it is left.
     unsafe { libc::freeifaddrs(list) };
-    found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn an_interface_is_told_from_none() {
+        for interface in super::interfaces().unwrap() {
+            let found = super::identity(&interface.name).unwrap();
+            assert!(found.is_some(), "{}", interface.name);
+            assert_eq!(super::identity(&interface.name).unwrap(), found);
+        }
+        assert_eq!(super::identity("no-such-name").unwrap(), None);
+    }
+
     #[test]
     fn interfaces_are_listed_without_loopback() {
         let all = super::interfaces().unwrap();

@@ -58,7 +58,7 @@ pub(super) fn find(name: &LinkName) -> Result<Found, OpenError> {
     }
     let mut all = platform::interfaces().map_err(OpenError::Interfaces)?;
     let at = all.iter().position(|i| i.name == name.port());
-    match at.and_then(|at| Some((all.swap_remove(at), platform::index(name.port())?))) {
+    match at.and_then(|at| Some((all.swap_remove(at), platform::index(name.port()).ok()??))) {
         Some((Interface { mtu, mac, .. }, index)) => {
             let (rx_queues, tx_queues) = platform::queues(name.port());
             Ok(Found { mtu, mac, index, rx_queues, tx_queues })
