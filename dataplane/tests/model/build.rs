@@ -87,7 +87,9 @@ impl Model {
                 (forward.map(|f| f.protocol), (from, PORTS[usize::from(p)]), outside(port))
             }
             Ends::Odd(n, source) => {
-                let (odd, (_, from, to)) = ((ODD[usize::from(n)], 40000), self.ends(Ends::New(0, 0, 0, 0), from_lan));
+                // To all, and to the port of DHCP servers, among them.
+                let port = if n % 2 == 1 { 67 } else { 40000 };
+                let (odd, (_, from, to)) = ((ODD[usize::from(n)], port), self.ends(Ends::New(0, 0, 0, 0), from_lan));
                 if source { (None, odd, to) } else { (None, from, odd) }
             }
         }
@@ -158,7 +160,17 @@ impl Model {
         let packets = self.packets(sent.ends, sent.carries, sent.ip, sent.cut, true);
         let frames = packets.into_iter().map(|packet| {
             let station = if packet[12..16] == OTHER_CLIENT { OTHER_CLIENT_MAC } else { CLIENT_MAC };
-            let frame = ethernet(ROUTER_MAC, station, 0x0800, sent.ethernet, &packet);
+            let frame = match sent.ethernet {
+                // Neighbour discovery and the like; the ends of what is no tunnel here.
+                8.. => {
+                    let to = ["fe80::1", "ff02::1", "ff05::1", "2001:db8::1"][usize::from(packet[5] + packet[8]) % 4];
+                    let to: std::net::Ipv6Addr = to.parse().unwrap();
+                    let next = [58, 17, 6, 4, 59][packet.len() % 5];
+                    let packet = ipv6(0, next, &[near(3).octets(), to.octets()].concat(), &packet);
+                    ethernet(ROUTER_MAC, station, 0x86dd, 0, &packet)
+                }
+                odd => ethernet(ROUTER_MAC, station, 0x0800, odd, &packet),
+            };
             spoiled(frame, sent.spoil, 14)
         });
         frames.collect()

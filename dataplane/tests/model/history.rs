@@ -222,7 +222,7 @@ fn spoil() -> BoxedStrategy<Option<Spoil>> {
 }
 
 fn lan() -> impl Strategy<Value = LanSent> {
-    (ends(), carries(), ip(), cut(), mostly(0, 0..8u8), spoil())
+    (ends(), carries(), ip(), cut(), mostly(0, 0..10u8), spoil())
         .prop_map(|(ends, carries, ip, cut, ethernet, spoil)| LanSent { ends, carries, ip, cut, ethernet, spoil })
 }
 
@@ -296,7 +296,7 @@ fn step() -> impl Strategy<Value = Step> {
         20 => prop::collection::vec(wan(), 1..5).prop_map(Step::Wan),
         5 => wait.prop_map(Step::Wait),
         3 => change().prop_map(Step::Change),
-        1 => (0..2u8, prop_oneof![4 => 1..120u16, 2 => 120..400u16], any::<bool>()).prop_map(|(host, flows, questions)| Step::Flood { host, flows, questions }),
+        1 => (0..2u8, prop_oneof![20 => 1..120u16, 10 => 120..400u16, 2 => 700..1200u16], any::<bool>()).prop_map(|(host, flows, questions)| Step::Flood { host, flows, questions }),
     ]
 }
 

@@ -22,19 +22,20 @@ mod play;
 mod reassembly;
 mod translate;
 
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
 use history::{History, history};
 use line::Line;
-use play::{Trace, play};
+use play::{Seen, Trace, play};
 
 /// Histories of each kind of line, unless `PROPTEST_CASES` says otherwise.
-const CASES: u32 = 32;
+const CASES: u32 = 64;
 
 /// As [`play`]; what panicked failed.
-fn attempt(history: &History, trace: &mut Trace) -> Result<(), String> {
+fn attempt(history: &History, trace: &mut Trace) -> Result<Seen, String> {
     catch_unwind(AssertUnwindSafe(|| play(history, trace))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         Err(text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned())
@@ -44,10 +45,21 @@ fn attempt(history: &History, trace: &mut Trace) -> Result<(), String> {
 fn hold(name: &str, line: Line) {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(CASES);
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 4000, ..Config::default() };
-    let tested = TestRunner::new(config)
-        .run(&history(line), |history| attempt(&history, &mut Trace::new()).map_err(TestCaseError::fail));
+    let seen = RefCell::new(Seen::new());
+    let tested = TestRunner::new(config).run(&history(line), |history| {
+        let met = attempt(&history, &mut Trace::new()).map_err(TestCaseError::fail)?;
+        met.into_iter().for_each(|(verdict, n)| *seen.borrow_mut().entry(verdict).or_default() += n);
+        Ok(())
+    });
     match tested {
-        Ok(()) => {}
+        Ok(()) => {
+            let seen = seen.into_inner();
+            println!("{name}: {seen:?}");
+            // So many of each kind that histories without them would be another test.
+            for verdict in ["outbound", "inbound", "punted", "reassembled", "too-big", "ttl-exceeded", "tunnel-icmp"] {
+                assert!(cases < CASES || seen.contains_key(verdict), "no history has {verdict}");
+            }
+        }
         Err(TestError::Abort(why)) => panic!("no histories: {why}"),
         Err(TestError::Fail(_, history)) => {
             let mut trace = Trace::new();

@@ -165,24 +165,26 @@ impl Napt {
         if let Some(port) = mapping.filter(|&p| is_free_towards(p)) {
             return May::these([port], Claim::Mapped);
         }
+        let claim = if mapping.is_some() { Claim::Shared } else { Claim::Mapped };
+        let is_forwarded = |port: u16| line.forward(protocol, port).is_some();
+        let is_wanted = |port: u16| self.ports.binary_search(&port).is_ok() && !is_forwarded(port);
+        if !is_question(protocol, peer.1) && is_wanted(inside.1) && self.on_port(protocol, inside.1).next().is_none() {
+            // RFC 4787 REQ-3.
+            return May::these([inside.1], claim);
+        }
         let used = self.used(protocol);
-        let is_free = |p: &u16| !used.contains(p) && line.forward(protocol, *p).is_none();
-        let left = || self.ports.iter().filter(|p| is_free(p)).count();
-        let not_towards = |p: &&u16| is_free_towards(**p) && line.forward(protocol, **p).is_none();
-        let shared: BTreeSet<u16> = used.iter().filter(not_towards).copied().collect();
-        let is_early = is_question(protocol, peer.1) && left() <= self.ports.len() / 4;
+        let free: Vec<u16> = self.ports.iter().copied().filter(|p| !used.contains(p) && !is_forwarded(*p)).collect();
+        let shared: Vec<u16> = used.into_iter().filter(|&p| is_free_towards(p) && !is_forwarded(p)).collect();
+        let is_early = is_question(protocol, peer.1) && free.len() <= self.ports.len() / 4;
         if is_early && !shared.is_empty() {
             return May::these(shared, Claim::Shared);
         }
-        let claim = if mapping.is_some() { Claim::Shared } else { Claim::Mapped };
-        // RFC 4787 REQ-3.
-        if self.ports.binary_search(&inside.1).is_ok() && is_free(&inside.1) {
+        if free.binary_search(&inside.1).is_ok() {
             return May::these([inside.1], claim);
         }
-        let free: BTreeSet<u16> = self.ports.iter().copied().filter(is_free).collect();
         if !free.is_empty() {
             // RFC 4787 REQ-3a: below 1024 or not stays so.
-            let (low, high): (BTreeSet<u16>, _) = free.into_iter().partition(|&p| p < 1024);
+            let (low, high): (Vec<u16>, _) = free.into_iter().partition(|&p| p < 1024);
             let (first, then) = if inside.1 < 1024 { (low, high) } else { (high, low) };
             return May::these(if first.is_empty() { then } else { first }, claim);
         }
@@ -271,7 +273,7 @@ impl Napt {
 
 /// What the router may choose from.
 struct May {
-    ports: BTreeSet<u16>,
+    ports: Vec<u16>,
     claim: Claim,
     /// The session that has the port towards the peer ends.
     ends: bool,

@@ -30,16 +30,21 @@ struct Play<'a> {
     state: Arc<SoftwireState>,
     left: Vec<Vec<u8>>,
     trace: &'a mut Trace,
+    seen: Seen,
 }
 
+/// How often each verdict was met.
+pub type Seen = BTreeMap<&'static str, u64>;
+
 /// Plays a history. `Err` says what differs.
-pub fn play(history: &History, trace: &mut Trace) -> Result<(), String> {
+pub fn play(history: &History, trace: &mut Trace) -> Result<Seen, String> {
     let line = history.line.clone();
     let (napt, state) = (line.table(), Arc::new(SoftwireState::default()));
     let mut router = Router::with(&line.setup(), |snapshot| *snapshot = line.snapshot(&napt, &state));
     router.napt = napt;
     let model = Model::new(line, router.now.0);
-    let mut play = Play { model, router, choices: Choices::default(), state, left: Vec::new(), trace };
+    let mut play =
+        Play { model, router, choices: Choices::default(), state, left: Vec::new(), trace, seen: Seen::new() };
     for (i, step) in history.steps.iter().enumerate() {
         play.step(step).map_err(|e| format!("step {i}, {step:?}:\n{e}"))?;
     }
@@ -47,7 +52,7 @@ pub fn play(history: &History, trace: &mut Trace) -> Result<(), String> {
     if play.router.held() != 0 {
         return Err(format!("{} frames are held after the end", play.router.held()));
     }
-    Ok(())
+    Ok(play.seen)
 }
 
 impl Play<'_> {
@@ -69,8 +74,8 @@ impl Play<'_> {
                 let ends = Ends::New(host, 0, 0, u8::from(questions));
                 let sent = LanSent { ends, carries, ip, cut: None, ethernet: 0, spoil: None };
                 let frame = self.model.lan_frames(&sent).remove(0);
-                let ports: Vec<u16> = (0..flows).map(|i| 20000 + i).collect();
-                ports.chunks(16).try_for_each(|ports| {
+                let ports: Vec<u16> = (0..flows).map(|i| 20000 + 10000 * u16::from(host) + i).collect();
+                ports.chunks(100).try_for_each(|ports| {
                     let frames = ports.iter().map(|port| {
                         let mut frame = frame.clone();
                         frame[34..36].copy_from_slice(&port.to_be_bytes());
@@ -160,6 +165,7 @@ impl Play<'_> {
         let Emitted { lan, wan, punted, verdicts } = std::mem::take(&mut self.model.out);
         let mut got: BTreeMap<&str, u64> = BTreeMap::new();
         out.verdicts.iter().for_each(|(verdict, n)| *got.entry(verdict.name()).or_default() += n);
+        verdicts.iter().for_each(|(verdict, n)| *self.seen.entry(verdict).or_default() += n);
         if got != verdicts {
             return Err(format!("verdicts: expected {verdicts:?}, got {got:?}"));
         }
