@@ -13,6 +13,7 @@ use hikyaku_dataplane::worker::{BurstReport, Handle};
 use serde::Serialize;
 
 use super::Router;
+use crate::aftr;
 use crate::line::{Lifetime, LineFacts};
 use crate::neighbour::{Neighbours, Progress};
 use crate::show::report;
@@ -68,10 +69,13 @@ impl Router {
                 name: tunnel.config.wish.name.text(),
                 kind: tunnel.plan().map(|plan| plan.technology.name().into()),
                 found_by: self.chooser.decision.steps.clone(),
-                state: report::State { text: tunnel.aftr.state().to_string(), ..state },
+                state: report::State { text: self.service_text(), ..state },
                 local: tunnel.local(),
                 remote: tunnel.border_router(),
-                aftr_name: self.wan.dhcp6.information().aftr_name.clone(),
+                aftr_name: match tunnel.aftr.state() {
+                    aftr::State::Using { name, .. } => name.clone(),
+                    _ => None,
+                },
                 ipv4: outside.map(|outside| outside.ipv4),
                 psid: outside.filter(|outside| outside.ports != PortSet::ALL).map(|outside| outside.ports.psid()),
                 ports: outside.map(|outside| outside.ports.len()),
@@ -103,6 +107,18 @@ impl Router {
             }),
             workers: workers(around),
             warnings: self.warnings(),
+        }
+    }
+
+    /// What the service is waiting for, or up with.
+    fn service_text(&self) -> String {
+        let decision = &self.chooser.decision;
+        match (self.tunnel.wanted_plan(), &decision.plan) {
+            (None, _) if decision.is_waiting() => "it is being found out what the line has".into(),
+            (None, _) if decision.steps.is_empty() => "nothing is known of it yet".into(),
+            (None, _) => "the line has nothing, as far as could be found out; it is asked again".into(),
+            (Some(_), None) => format!("{}; kept, for nobody says otherwise", self.tunnel.aftr.state()),
+            (Some(_), Some(_)) => self.tunnel.aftr.state().to_string(),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::report::{Counters, Leases, Neighbour, Notification, Ports, Service, Session, State, Status, Wan};
+use crate::service::Outcome;
 use crate::table::{Table, grouped};
 
 /// A time span, in its two largest units: `2 d 3 h`, `5 min 2 s`.
@@ -105,26 +106,47 @@ impl Display for Wan {
     }
 }
 
+/// What came of a look, as the head of its line.
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Chosen => "chosen",
+        Outcome::Waiting => "waiting",
+        Outcome::Silent => "silent",
+        Outcome::Nothing => "nothing",
+        Outcome::Unusable => "unusable",
+    }
+}
+
 impl Display for Service {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let what = match &self.kind {
             Some(kind) if *kind != self.name => format!("{} ({kind})", self.name),
             _ => self.name.clone(),
         };
-        line(f, "service", format_args!("{what}, {}", self.state))?;
+        match self.kind {
+            Some(_) => line(f, "service", format_args!("{what}, {}", self.state))?,
+            // The state of the line is above; here is what it means for the service.
+            None => line(f, "service", format_args!("{what}: {}", self.state.text))?,
+        }
         for step in &self.found_by {
-            line(f, "", format_args!("found     {step}"))?;
+            line(f, "", format_args!("{:<9} {step}", word(step.outcome)))?;
+        }
+        if (self.local, self.remote) == (None, None) {
+            return Ok(());
         }
         let end = |end: Option<std::net::Ipv6Addr>| end.map_or("not known yet".into(), |end| end.to_string());
         let name = self.aftr_name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
         line(f, "", format_args!("tunnel    {} -> {}{name}", end(self.local), end(self.remote)))?;
         let path = self.path_mtu.map(|mtu| format!(", path {mtu}")).unwrap_or_default();
         let share = match (self.psid, self.ports) {
-            (Some(psid), Some(ports)) => format!(", {} ports of it (PSID {psid})", grouped(ports.into())),
+            (Some(psid), Some(ports)) => format!(", {} of its ports (PSID {psid})", grouped(ports.into())),
             _ => String::new(),
         };
-        let ipv4 = self.ipv4.map(|ipv4| format!("; IPv4 {ipv4}{share}")).unwrap_or_default();
-        line(f, "", format_args!("MTU       {}{path}{ipv4}", self.tunnel_mtu))?;
+        let mesh = if self.mesh { ", other customers directly (mesh)" } else { "" };
+        if let Some(ipv4) = self.ipv4 {
+            line(f, "", format_args!("IPv4      {ipv4}{share}{mesh}"))?;
+        }
+        line(f, "", format_args!("MTU       {}{path}", self.tunnel_mtu))?;
         let last = match self.last_packet_seconds {
             Some(seconds) => format!("last packet from the far end {} ago", span(seconds)),
             None => "no packet from the far end yet".into(),
@@ -246,7 +268,7 @@ impl Display for Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::{Origin, Outcome, Step};
+    use crate::service::{Origin, Step};
     use crate::show::report::{Address, Lan, Lease, Prefix, Provisioning, Router, SessionTotals, Worker};
 
     #[test]
@@ -332,9 +354,9 @@ mod tests {
             "hikyaku   0.1.0, process 7, up 1 h 1 min\nline      up, for 1 min 1 s\n",
             "          address   2001:db8::1 preferred (slaac), valid 2 h\n",
             "          router    fe80::1 at unknown station, stale, for 30 min\n",
-            "service   ocx (ipip), silent: the far end does not answer (for 1 min 1 s)\n          found     HB46PP: it is\n",
+            "service   ocx (ipip), silent: the far end does not answer (for 1 min 1 s)\n          chosen    HB46PP: it is\n",
             "HB46PP    answered\n",
-            "          tunnel    2001:db8::feed -> not known yet\n          MTU       1460, path 1500; IPv4 192.0.2.1\n",
+            "          tunnel    2001:db8::feed -> not known yet\n          IPv4      192.0.2.1\n          MTU       1460, path 1500\n",
             "          refused   3 times",
             "          accepted  never, again in 10 s\n",
             "LAN       netmap:ix1 (), , MTU 0, no carrier\n          192.168.1.1/24, 2 leases\n",

@@ -3,6 +3,7 @@
 mod changes;
 mod coming_up;
 mod leases;
+mod provisioned;
 mod services;
 mod storms;
 mod world;

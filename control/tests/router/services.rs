@@ -445,3 +445,23 @@ fn a_router_that_leaves() {
     assert_eq!(world.status().service.found_by, found);
     assert!(world.snapshot().softwires.is_empty(), "RFC 8415 18.2.7");
 }
+
+/// What a newcomer reads: each look with its result, and the tunnel once there is one.
+#[test]
+fn status_says_how_the_service_was_found() {
+    let mut world = line(AUTO);
+    world.pass(seconds(1));
+    let text = world.status().to_string();
+    assert!(text.contains("service   auto: it is being found out what the line has\n"), "{text}");
+    assert!(!text.contains("tunnel"), "{text}");
+    world.isp.dhcp.others = vec![map_e(true)];
+    world.carries_within(seconds(20));
+    let text = world.status().to_string();
+    for says in [
+        "service   auto (map-e), carrying: border router 2001:db8:b::1 (from DHCPv6)",
+        "\n          nothing   DHCPv6 option 64: the server names no AFTR\n          chosen    DHCPv6 S46: MAP-E\n",
+        "IPv4      198.51.100.18, 240 of its ports (PSID 52), other customers directly (mesh)\n",
+    ] {
+        assert!(text.contains(says), "{says:?} is not in\n{text}");
+    }
+}

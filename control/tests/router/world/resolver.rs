@@ -33,6 +33,11 @@ impl Resolver {
         self.records.insert((name.into(), kind), (ttl, records));
     }
 
+    /// From now on it has none.
+    pub fn remove(&mut self, name: &str, kind: RecordType) {
+        self.records.remove(&(name.into(), kind));
+    }
+
     /// The same for addresses.
     pub fn set_addresses(&mut self, name: &str, ttl: u32, addresses: &[Ipv6Addr]) {
         let records = addresses.iter().map(|&address| RData::AAAA(AAAA(address))).collect();
