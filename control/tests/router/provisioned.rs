@@ -52,6 +52,11 @@ fn set_record(world: &mut World) {
     world.isp.resolver.set("4over6.info", RecordType::TXT, 300, vec![RData::TXT(TXT::new(vec![RECORD.into()]))]);
 }
 
+/// Whether the server was looked for.
+fn is_asked(world: &World) -> bool {
+    world.isp.resolver.asked.iter().any(|(_, name, _)| name == "4over6.info")
+}
+
 impl Provisioned {
     #[track_caller]
     fn until(&mut self, what: impl Fn(&World) -> bool) {
@@ -62,7 +67,6 @@ impl Provisioned {
     #[track_caller]
     fn carries(&mut self) {
         // Until a thread is needed, time is cheap.
-        let is_asked = |world: &World| world.isp.resolver.asked.iter().any(|(_, name, _)| name == "4over6.info");
         self.world.pass_until(seconds(20), is_asked);
         self.until(|world| matches!(world.router.state(), State::Carrying { .. }));
     }
@@ -127,7 +131,7 @@ fn renumbering() {
     *line.says.borrow_mut() = (200, MAP_E.into());
     // 10 to 30 minutes.
     line.world.isp.resolver.asked.clear();
-    line.world.pass_until(seconds(1801), |world| !world.isp.resolver.asked.is_empty());
+    line.world.pass_until(seconds(1801), is_asked);
     let new = end(OTHER_LINE, Draft03, Ipv4Addr::new(198, 51, 100, 86), 0x78);
     line.until(move |world| ends(world).0 == new);
 }
