@@ -109,9 +109,7 @@ pub struct Routes {
     /// Longest first.
     prefixes: Vec<(Prefix4, Route)>,
     /// Those of each octet that alone does not decide, longest first.
-    within: Vec<(Prefix4, Route)>,
-    /// Where in `within` an octet's are.
-    ranges: Box<[(u32, u32); 256]>,
+    within: Box<[Box<[(Prefix4, Route)]>; 256]>,
 }
 
 impl Default for Routes {
@@ -131,8 +129,7 @@ impl Routes {
             by_octet: Box::new([None; 256]),
             default_by_octet: Box::new([false; 256]),
             prefixes,
-            within: Vec::new(),
-            ranges: Box::new([(0, 0); 256]),
+            within: Box::new(std::array::from_fn(|_| Box::default())),
         };
         for octet in 0..=255u8 {
             let whole = Addr4([octet, 0, 0, 0]);
@@ -141,13 +138,13 @@ impl Routes {
                 table.by_octet[octet as usize] = Some(Route::Unreachable);
                 continue;
             }
-            let first = table.within.len();
             let meets = |p: &Prefix4| if p.len > 8 { p.net.to_ne_bytes()[0] == octet } else { p.contains(whole) };
-            table.within.extend(table.prefixes.iter().filter(|(p, _)| meets(p)));
-            table.ranges[octet as usize] = (first as u32, table.within.len() as u32);
-            if table.within[first..].iter().all(|(p, _)| p.len <= 8) {
-                table.by_octet[octet as usize] = Some(table.search(whole));
-                table.within.truncate(first);
+            let within: Box<[_]> = table.prefixes.iter().copied().filter(|(p, _)| meets(p)).collect();
+            if within.iter().all(|(p, _)| p.len <= 8) {
+                let route = within.first().map_or(Route::Unreachable, |&(_, route)| route);
+                table.by_octet[octet as usize] = Some(route);
+            } else {
+                table.within[octet as usize] = within;
             }
         }
         let default = Some(table.default_route());
@@ -168,9 +165,9 @@ impl Routes {
         self.default_by_octet[addr.0[0] as usize]
     }
 
+    #[inline]
     fn search(&self, addr: Addr4) -> Route {
-        let (first, end) = self.ranges[addr.0[0] as usize];
-        let mut candidates = self.within[first as usize..end as usize].iter();
+        let mut candidates = self.within[addr.0[0] as usize].iter();
         candidates.find(|(prefix, _)| prefix.contains(addr)).map_or(Route::Unreachable, |&(_, route)| route)
     }
 
