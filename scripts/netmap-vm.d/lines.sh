@@ -10,6 +10,8 @@ set -u
 
 readonly PREFIX=2001:db8:1:: B4=2001:db8:1::b4 AFTR=2001:db8:ffff::1
 readonly GATEWAY=192.168.7.1 INTERNET=198.51.100.2
+# A binding of lw4o6 (RFC 7596): address, PSID of 8 bits behind 4, and the B4's address that follows (RFC 7597 6).
+readonly SHARED=192.0.2.18 PSID=52 LW_B4=2001:db8:1:0:0:c000:212:34
 # The host system's own addresses on the links of the router.
 readonly OWN4=192.168.7.2 OWN6=2001:db8:1::5
 readonly DIR=/run/line LOG=/run/line/router.log
@@ -20,6 +22,10 @@ FAILURES=0
 LINE=''
 # A line of the configuration: whom the router is to become.
 ACCOUNT=''
+# Its section [service].
+readonly DSLITE="kind = \"dslite\"
+aftr = \"$AFTR\""
+SERVICE=$DSLITE
 
 say() { echo "netmap-vm: $*"; }
 on() { ip netns exec "$@"; }
@@ -95,6 +101,9 @@ build_net() {
     ip -n aftr link add softwire type ip6tnl mode ipip6 local $AFTR remote $B4 encaplimit none
     ip -n aftr link set softwire up mtu 1460
     ip -n aftr route add 192.168.7.0/24 dev softwire
+    ip -n aftr link add lightweight type ip6tnl mode ipip6 local $AFTR remote $LW_B4 encaplimit none
+    ip -n aftr link set lightweight up mtu 1460
+    ip -n aftr route add $SHARED/32 dev lightweight
 
     ip -n inet link set x1 up
     ip -n inet addr add $INTERNET/24 dev x1
@@ -151,8 +160,7 @@ host = $host_lan
 dns = ["198.51.100.53"]
 
 [service]
-kind = "dslite"
-aftr = "$AFTR"
+$SERVICE
 
 [tuning]
 idle = "sleep"
@@ -376,6 +384,35 @@ both_at_once() {
     wait $other && [ $own = 0 ]
 }
 
+# The addresses are translated here, to a share of the ports of one.
+lightweight() {
+    SERVICE="kind = \"lw4o6\"
+aftr = \"$AFTR\"
+ipv4 = \"$SHARED\"
+psid = $PSID
+psid-length = 8
+psid-offset = 4"
+    begin "lw4o6" netmap:w1 netmap:l1
+    forwards
+    check "the server sees the shared address and ports of the port set" own_ports
+    check "the line's interface is removed and made anew" replaced w
+    check "a download after that" download
+    finish
+    SERVICE=$DSLITE
+}
+
+# The server's ends of the last downloads; addresses there are numbers of the machine's byte order.
+own_ports() {
+    local port ports
+    download || return 1
+    ports=$(on inet sed -n 's/^ *[0-9]*: [0-9A-F]*:0013 [0-9A-F]*120200C0:\([0-9A-F]*\) .*/\1/p' /proc/net/tcp /proc/net/tcp6)
+    [ -n "$ports" ] || { on inet cat /proc/net/tcp6 && return 1; }
+    for port in $ports; do
+        echo "port $((16#$port))"
+        ((16#$port >= 4096 && (16#$port >> 4 & 255) == PSID)) || return 1
+    done
+}
+
 host_rings() {
     ip addr add $OWN4/24 dev l1
     echo 0 >/proc/sys/net/ipv6/conf/w1/disable_ipv6
@@ -431,6 +468,7 @@ build_net
 WAN_MAC=$(cat /sys/class/net/w1/address) LAN_MAC=$(cat /sys/class/net/l1/address)
 emulated
 as_a_user
+lightweight
 host_rings
 cabled "pipes" 'netmap:x{1' 'netmap:x{2' 'netmap:x}1' 'netmap:x}2'
 cabled "VALE ports" vale0:wan vale1:lan vale0:peer vale1:peer
