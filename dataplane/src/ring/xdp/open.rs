@@ -3,10 +3,11 @@
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
+use std::thread::sleep;
 
 use super::bpf::Program;
 use super::queue::XdpQueue;
-use super::socket::{BIND, Socket};
+use super::socket::{BIND, LETTING_GO, Socket};
 use super::umem::Umem;
 use super::watch::Watch;
 use super::{Attach, HEADROOM, OpenError, OpenOptions, Step, Transfer, XdpLink, XdpMode, frame_room};
@@ -133,7 +134,16 @@ fn program(
     if let Some(program) = umem.program(found.index) {
         return Ok(program);
     }
-    let attach = |mode| Program::attach(found.index, found.rx_queues, mode);
+    let attach = |mode| {
+        let mut patience = LETTING_GO.iter();
+        loop {
+            match (Program::attach(found.index, found.rx_queues, mode), patience.next()) {
+                // Perhaps that of a router which was killed a moment ago: the kernel takes it away soon.
+                (Err(step), Some(&pause)) if is_taken(&step.source) => sleep(pause),
+                (result, _) => return result,
+            }
+        }
+    };
     let program = match options.attach {
         Some(mode) => attach(mode),
         None => attach(Attach::Native).or_else(|step| {
@@ -183,9 +193,14 @@ fn sockets(
     Ok((sockets, transfer))
 }
 
+/// Whether somebody else's program is there.
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EEXIST))
+}
+
 /// Whether a simpler mode would be refused as well.
 fn is_final(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EEXIST | libc::EPERM | libc::EACCES))
+    is_taken(error) || matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES))
 }
 
 /// Turns an errno into what it means for this link.

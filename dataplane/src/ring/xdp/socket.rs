@@ -15,9 +15,9 @@ use super::umem::Umem;
 use super::{Step, Transfer};
 use crate::ring::region::{Region, RegionId};
 
-/// How long a queue may stay taken by a socket that is already closed: the kernel lets go of it
+/// How long a queue or an interface may stay taken by a program that is already gone: the kernel lets go of it
 /// later, in a thread of its own.
-const LETTING_GO: [Duration; 20] = [Duration::from_millis(25); 20];
+pub(super) const LETTING_GO: [Duration; 20] = [Duration::from_millis(25); 20];
 
 /// A bound socket with its rings.
 pub(super) struct Socket {
