@@ -86,6 +86,11 @@ impl Line {
         self.forwards.iter().find(covers).map(|f| (f.inside.octets(), f.inside_port + (outside - f.outside.0)))
     }
 
+    /// The outside ports of all static mappings.
+    pub fn forwarded_ports(&self, protocol: u8) -> impl Iterator<Item = u16> {
+        self.forwards.iter().filter(move |f| f.protocol == protocol).flat_map(|f| f.outside.0..=f.outside.1)
+    }
+
     fn ports(&self) -> PortSet {
         self.share.map_or(PortSet::ALL, |(a, k, psid)| PortSet::new(a, k, psid).unwrap())
     }

@@ -167,15 +167,18 @@ impl Napt {
         }
         let claim = if mapping.is_some() { Claim::Shared } else { Claim::Mapped };
         let is_forwarded = |port: u16| line.forward(protocol, port).is_some();
-        let is_wanted = |port: u16| self.ports.binary_search(&port).is_ok() && !is_forwarded(port);
-        if !is_question(protocol, peer.1) && is_wanted(inside.1) && self.on_port(protocol, inside.1).next().is_none() {
-            // RFC 4787 REQ-3.
+        let used = self.used(protocol);
+        let left = self.ports.len()
+            - used.iter().copied().chain(line.forwarded_ports(protocol)).collect::<BTreeSet<_>>().len();
+        let is_free = |p: &u16| !used.contains(p) && !is_forwarded(*p);
+        let is_early = is_question(protocol, peer.1) && left <= self.ports.len() / 4;
+        // RFC 4787 REQ-3.
+        if !is_early && self.ports.binary_search(&inside.1).is_ok() && is_free(&inside.1) {
             return May::these([inside.1], claim);
         }
-        let used = self.used(protocol);
-        let free: Vec<u16> = self.ports.iter().copied().filter(|p| !used.contains(p) && !is_forwarded(*p)).collect();
-        let shared: Vec<u16> = used.into_iter().filter(|&p| is_free_towards(p) && !is_forwarded(p)).collect();
-        let is_early = is_question(protocol, peer.1) && free.len() <= self.ports.len() / 4;
+        let free: Vec<u16> = self.ports.iter().copied().filter(is_free).collect();
+        assert_eq!(free.len(), left);
+        let shared: Vec<u16> = used.iter().copied().filter(|&p| is_free_towards(p) && !is_forwarded(p)).collect();
         if is_early && !shared.is_empty() {
             return May::these(shared, Claim::Shared);
         }
