@@ -96,6 +96,9 @@ pub enum Route {
     Unreachable,
 }
 
+/// Prefixes and where they lead.
+type Candidates = Box<[(Prefix4, Route)]>;
+
 /// Routes by longest prefix.
 ///
 /// A line has few routes but for those of a mesh, and almost every packet takes the default one. So the
@@ -109,7 +112,7 @@ pub struct Routes {
     /// Longest first.
     prefixes: Vec<(Prefix4, Route)>,
     /// Those of each octet that alone does not decide, longest first.
-    within: Box<[Box<[(Prefix4, Route)]>; 256]>,
+    within: Box<[Candidates; 256]>,
 }
 
 impl Default for Routes {
@@ -139,7 +142,7 @@ impl Routes {
                 continue;
             }
             let meets = |p: &Prefix4| if p.len > 8 { p.net.to_ne_bytes()[0] == octet } else { p.contains(whole) };
-            let within: Box<[_]> = table.prefixes.iter().copied().filter(|(p, _)| meets(p)).collect();
+            let within: Candidates = table.prefixes.iter().copied().filter(|(p, _)| meets(p)).collect();
             if within.iter().all(|(p, _)| p.len <= 8) {
                 let route = within.first().map_or(Route::Unreachable, |&(_, route)| route);
                 table.by_octet[octet as usize] = Some(route);
