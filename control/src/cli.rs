@@ -8,7 +8,7 @@ use crate::map_e::MapEArgs;
 use crate::replay::ReplayArgs;
 use crate::show::ShowArgs;
 
-/// A software router for lines where IPv4 travels inside IPv6: DS-Lite (B4) and fixed-address IPIP.
+/// A software router for lines where IPv4 travels inside IPv6: DS-Lite, MAP-E, lw4o6 and fixed addresses.
 #[derive(Parser, Debug)]
 #[command(
     name = "hikyaku",
