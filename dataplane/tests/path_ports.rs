@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::*;
 use hikyaku_dataplane::napt::{Forward, PortSet};
 use hikyaku_dataplane::packet::protocol;
@@ -150,7 +152,7 @@ fn rfc7597_8_3_2_fragments_on_a_shared_port_find_their_host() {
         let pieces = udp(S, (OUTSIDE, 5001), &bytes(1500)).id(77).fragments(1000);
         router.wan(from_wan(&pieces[0])).dropped(Reason::PortOutsideSet);
         assert_eq!(router.wan(from_wan(&pieces[1])).verdicts, []);
-        router.advance(std::time::Duration::from_secs(3));
+        router.advance(Duration::from_secs(3));
         assert_eq!(router.idle().verdicts, [(Verdict::Dropped(Reason::NaptFragment), 1)]);
     }
 }
@@ -233,5 +235,24 @@ fn hosts_that_share_a_port_meet_by_the_outside_address() {
         for (host, from) in [(C, S), (D, (SERVER, 444)), ((CLIENT, 7), (SERVER, 445))] {
             assert_eq!(inbound(&mut router, &udp(from, at, b"x")).dst(), host);
         }
+    }
+}
+
+#[test]
+fn a_connection_that_made_room_is_over_at_once() {
+    // Found by path_same: in one burst a connection makes room for another one, and the packet behind that is the
+    // old one's, whose session the burst had found already. From the same port to the same peer there is one.
+    for mut router in routers(&Setup { ports: PortSet::new(0, 15, 40000 >> 1).unwrap(), ..Setup::ipip() }) {
+        for port in [40000, 40001] {
+            outbound(&mut router, &tcp((CLIENT, port), S, SYN, b""));
+        }
+        outbound(&mut router, &tcp((CLIENT, 40000), S, RST, b""));
+        router.advance(Duration::from_secs(3));
+        let burst = [((OTHER_CLIENT, 53), SYN), ((CLIENT, 40000), ACK)];
+        let out = router.play(LAN, burst.map(|(from, flags)| from_lan(&tcp(from, S, flags, b""))));
+        assert_eq!((out.count(Verdict::Outbound), out.count(Reason::NaptPortsFull)), (1, 1));
+        let sent = inner(&out.wan[0]);
+        assert_eq!(sent.src(), (OUTSIDE, 40000));
+        assert_eq!(plain(router.wan(from_wan(&tcp(S, sent.src(), SYN | ACK, b""))).to_lan()).dst(), (OTHER_CLIENT, 53));
     }
 }

@@ -46,12 +46,14 @@ pub struct Session {
     in_ports: AtomicU32,
     /// Change of the address words, and of address and port words, outbound.
     deltas: AtomicU32,
+    /// 0 when the session is over: who found it a moment ago, and still has its packet to finish, must
+    /// not believe in it any longer, because its outside port may be another's by then.
     protocol: AtomicU8,
     state: AtomicU8,
     /// Slot of the timing wheel it hangs in.
     pub(super) wheel_slot: AtomicU8,
-    /// 1 from its opening to its end.
-    live: AtomicU8,
+    /// [`Claim`].
+    claim: AtomicU8,
     /// Second of the last packet.
     last: AtomicU32,
     /// Ring of sessions that share the mapping.
@@ -62,11 +64,9 @@ pub struct Session {
     pub(super) wheel_prev: AtomicU32,
     /// Outbound, inbound; they wrap.
     packets: [AtomicU32; 2],
-    /// [`Claim`].
-    claim: AtomicU8,
     /// 1 if it is among its host's count.
     counted: AtomicU8,
-    _spare: [AtomicU8; 2],
+    _spare: [AtomicU8; 3],
 }
 
 #[cfg(not(loom))]
@@ -222,17 +222,22 @@ impl Session {
     pub(super) fn begin(&self, claim: Claim, counted: bool) {
         self.claim.store(claim as u8, Relaxed);
         self.counted.store(counted.into(), Relaxed);
-        self.live.store(1, Relaxed);
     }
 
-    /// It is over. Answers whether it was counted among its host's.
-    pub(super) fn end(&self) -> bool {
-        self.live.store(0, Relaxed);
-        self.counted.load(Relaxed) != 0
+    /// It is over: it is no packet's any more, whoever has it in hand. What it made of packets stays
+    /// readable until the record is written again.
+    pub(super) fn end(&self) {
+        self.protocol.store(0, Relaxed);
     }
 
+    /// Whether it is open, for the holder of the table's lock.
     pub(super) fn is_live(&self) -> bool {
-        self.live.load(Relaxed) != 0
+        self.protocol() != 0
+    }
+
+    /// Whether it is counted among its host's.
+    pub(super) fn is_counted(&self) -> bool {
+        self.counted.load(Relaxed) != 0
     }
 
     /// By what right it has its outside port.

@@ -253,6 +253,7 @@ impl Napt {
                     w.release(protocol, place.port);
                 }
                 // A reader may have found it already: it must wait like any removed session.
+                session.end();
                 w.free.push_back(id);
                 return Err(Reason::NaptTableFull);
             }
@@ -300,7 +301,8 @@ impl Napt {
         }
         self.session(prev).sibling_next.store(next, Relaxed);
         self.session(next).sibling_prev.store(prev, Relaxed);
-        if session.end()
+        session.end();
+        if session.is_counted()
             && let Some(hosts) = &mut w.hosts
         {
             hosts.remove(session.inside().addr);
