@@ -77,7 +77,7 @@ impl TuningArgs {
         let headroom = self.headroom();
         // A full-size frame with a tag fits behind the largest offset, and buffers start on lines.
         let buf_size = (u32::from(headroom.max()) + 1536).next_multiple_of(64).max(2048);
-        MemoryConfig { slots: self.ring_slots, buf_size, headroom, huge_pages: self.huge_pages }
+        MemoryConfig { slots: self.ring_slots, buf_size, headroom, huge_pages: self.huge_pages, ..Default::default() }
     }
 
     /// How links of the kernel are opened.

@@ -1,5 +1,7 @@
 //! What became of a frame. Every received frame ends in exactly one [`Verdict`], and every verdict
-//! is counted: received = sum of verdicts (+ fragments still held for reassembly).
+//! is counted: received = sum of verdicts (+ fragments still held for reassembly). A frame that one worker
+//! hands to another has one of either: the first counts it as handed, the other as taken over, and then
+//! by what became of it.
 
 use std::fmt;
 
@@ -115,6 +117,8 @@ reasons! {
     NoNeighbour = "no-neighbour",
     /// The transmit ring was full.
     TxFull = "tx-full",
+    /// The worker that has the flow is behind: the lane to it was full.
+    WorkerFull = "worker-full",
     /// The queue to the control thread was full.
     PuntFull = "punt-full",
 }
@@ -130,6 +134,8 @@ pub enum Verdict {
     Hairpin,
     /// An outer fragment whose packet was put together and went on.
     Reassembled,
+    /// Given to another worker, which has all of its flow.
+    Handed,
     /// Given to the control thread.
     Punted,
     /// Given to the host's own network stack.
@@ -141,8 +147,16 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    const FORWARDED: [Self; 7] =
-        [Self::Outbound, Self::Inbound, Self::Hairpin, Self::Reassembled, Self::Punted, Self::Host, Self::FromHost];
+    const FORWARDED: [Self; 8] = [
+        Self::Outbound,
+        Self::Inbound,
+        Self::Hairpin,
+        Self::Reassembled,
+        Self::Handed,
+        Self::Punted,
+        Self::Host,
+        Self::FromHost,
+    ];
 
     /// How many different verdicts there are.
     pub const COUNT: usize = Self::FORWARDED.len() + Reason::ALL.len();
@@ -163,9 +177,10 @@ impl Verdict {
             Self::Inbound => DROPS + 1,
             Self::Hairpin => DROPS + 2,
             Self::Reassembled => DROPS + 3,
-            Self::Punted => DROPS + 4,
-            Self::Host => DROPS + 5,
-            Self::FromHost => DROPS + 6,
+            Self::Handed => DROPS + 4,
+            Self::Punted => DROPS + 5,
+            Self::Host => DROPS + 6,
+            Self::FromHost => DROPS + 7,
         }
     }
 
@@ -176,6 +191,7 @@ impl Verdict {
             Self::Inbound => "inbound",
             Self::Hairpin => "hairpin",
             Self::Reassembled => "reassembled",
+            Self::Handed => "handed",
             Self::Punted => "punted",
             Self::Host => "host",
             Self::FromHost => "from-host",

@@ -1,5 +1,6 @@
 //! A worker: one thread on one core that owns one queue of each link and runs the path over them.
 
+mod lanes;
 #[cfg(test)]
 mod tests;
 
@@ -19,10 +20,13 @@ use hdrhistogram::Histogram;
 use hdrhistogram::sync::Recorder;
 
 use crate::counters::{Counters, Event};
-use crate::path::{Burst, MAX_BATCH, Path};
-use crate::ring::{self, Provider, Queue, RxRing, Traffic, TxRing};
+use crate::path::{Burst, FlowLabels, MAX_BATCH, Path, Spread};
+use crate::ring::{self, LaneIn, Provider, Queue, RxRing, Traffic, TxRing};
 use crate::snapshot::{LinkId, Snapshot};
 use crate::time::{Clock, Time};
+use lanes::Bell;
+
+pub use lanes::Lanes;
 
 /// What a worker does when no frame waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,6 +107,8 @@ pub struct Shared {
     /// The secret behind fragment ids. One for all workers: each has ids of its own, and together
     /// they repeat none.
     pub(crate) fragment_ids: RandomState,
+    /// The secret behind flow labels and which worker has a flow.
+    pub(crate) flows: FlowLabels,
 }
 
 /// Most workers that a router has.
@@ -129,6 +135,7 @@ impl Shared {
             clock: Clock::default(),
             control: OnceLock::new(),
             fragment_ids: RandomState::new(),
+            flows: FlowLabels::random(),
         })
     }
 
@@ -203,6 +210,10 @@ pub struct Worker {
     /// By [`LinkId`].
     tx: Vec<Option<TxRing>>,
     path: Path,
+    /// From the other workers, if there are any: frames of the link.
+    lanes: Vec<(LinkId, LaneIn)>,
+    /// By worker.
+    bells: Arc<[Bell]>,
     snapshot: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
     shared: Arc<Shared>,
     handle: Handle,
@@ -230,6 +241,8 @@ impl Worker {
             inputs,
             tx,
             path: Path::new(id, counters.clone(), shared.clone()),
+            lanes: Vec::new(),
+            bells: Arc::new([]),
             snapshot: Cache::new(shared.snapshot.clone()),
             shared: shared.clone(),
             handle: Handle {
@@ -239,6 +252,16 @@ impl Worker {
                 adopt: Arc::new(ArrayQueue::new(ADOPT_QUEUE)),
             },
         }
+    }
+
+    /// The same worker as one of several that share what comes in by one queue.
+    #[must_use]
+    pub fn with_lanes(mut self, lanes: Lanes) -> Self {
+        let Lanes { link, to, from, bells } = lanes;
+        self.path.set_spread(Spread::new(link, self.id, to));
+        self.lanes = from.into_iter().map(|lane| (link, lane)).collect();
+        self.bells = bells;
+        self
     }
 
     /// What it shows of itself.
@@ -261,8 +284,21 @@ impl Worker {
             // A link that cannot sync shows no new frames; the control thread sees to it.
             let synced = input.provider.sync_rx();
             input.note(synced, &self.handle.failing);
-            let burst = Burst { snapshot, link: input.link, now, max: self.config.batch, fast: self.config.fast };
+            let burst = Burst {
+                snapshot,
+                link: input.link,
+                now,
+                max: self.config.batch,
+                fast: self.config.fast,
+                handed: false,
+            };
             frames += self.path.burst(burst, &mut input.rx, &mut self.tx);
+        }
+        for (link, lane) in &mut self.lanes {
+            lane.sync();
+            let burst =
+                Burst { snapshot, link: *link, now, max: self.config.batch, fast: self.config.fast, handed: true };
+            frames += self.path.burst(burst, &mut lane.rx, &mut self.tx);
         }
         if frames > 0 {
             self.shared.call();
@@ -279,6 +315,12 @@ impl Worker {
             napt.age(now, self.config.ageing + frames / 4);
         }
         self.path.expire(now);
+        for (worker, lane) in self.path.spread().into_iter().flat_map(Spread::lanes) {
+            if lane.sync() {
+                self.bells[worker].ring();
+            }
+            self.handle.counters.note(Event::Copied, lane.take_traffic().copied);
+        }
         for input in &mut self.inputs {
             let Some(tx) = &mut self.tx[input.link.index()] else { continue };
             tx.publish();
@@ -348,13 +390,19 @@ impl Worker {
         })
     }
 
-    fn idle(&self) {
+    fn idle(&mut self) {
         match self.config.idle {
             Idle::Spin => std::hint::spin_loop(),
             Idle::Yield => thread::yield_now(),
             Idle::Sleep => {
-                self.offline();
-                ring::wait(self.wakers(), SLEEP);
+                let bell = self.bells.get(self.id);
+                bell.inspect(|bell| bell.doze());
+                // What came before that rang no bell.
+                if !self.lanes.iter_mut().any(|(_, lane)| lane.waits()) {
+                    self.offline();
+                    ring::wait(self.wakers().chain(bell.map(Bell::descriptor)), SLEEP);
+                }
+                bell.inspect(|bell| bell.wake());
             }
         }
     }

@@ -57,17 +57,18 @@ pub struct Waiting {
     pub bytes: Vec<u8>,
 }
 
-/// One worker's memory of fragments: fixed, and nothing an attacker fills makes it slower.
+/// One worker's memory of fragments, and of what a first one taught: how it was translated, or which worker
+/// it is for. Its size is fixed, and nothing an attacker fills makes it slower.
 #[derive(Debug)]
-pub struct Fragments {
+pub struct Fragments<T = Learned> {
     hasher: RandomState,
-    known: Box<[(Packet, Time, Learned)]>,
+    known: Box<[(Packet, Time, T)]>,
     waiting: VecDeque<Waiting>,
     /// Buffers for fragments that will wait.
     spare: Vec<Vec<u8>>,
 }
 
-/// Packets whose translation is remembered, four to a set.
+/// Packets whose first fragment is remembered, four to a set.
 const KNOWN: usize = 4096;
 const WAYS: usize = 4;
 
@@ -78,24 +79,24 @@ pub const MAX_WAITING: usize = 64;
 /// come within a few milliseconds; RFC 4787 names no time.
 pub const AGE: Duration = Duration::from_secs(2);
 
-impl Default for Fragments {
+impl<T: Clone + Default> Default for Fragments<T> {
     fn default() -> Self {
         Self {
             hasher: RandomState::new(),
-            known: vec![Default::default(); KNOWN].into(),
+            known: vec![(Packet::default(), Time::default(), T::default()); KNOWN].into(),
             waiting: VecDeque::with_capacity(MAX_WAITING),
             spare: (0..MAX_WAITING).map(|_| Vec::with_capacity(2048)).collect(),
         }
     }
 }
 
-impl Fragments {
+impl<T: Copy> Fragments<T> {
     fn set(&self, packet: &Packet) -> usize {
         self.hasher.hash_one(packet) as usize % (KNOWN / WAYS) * WAYS
     }
 
-    /// Remembers how a first fragment was translated.
-    pub fn learn(&mut self, origin: Origin, ip: &Ipv4, learned: Learned, now: Time) {
+    /// Remembers what a first fragment taught.
+    pub fn learn(&mut self, origin: Origin, ip: &Ipv4, learned: T, now: Time) {
         let packet = Packet::of(origin, ip);
         let at = self.set(&packet);
         let set = &mut self.known[at..at + WAYS];
@@ -106,11 +107,11 @@ impl Fragments {
         set[place] = (packet, now, learned);
     }
 
-    /// How the fragment of `ip` is translated, if its first one was seen.
-    pub fn find(&self, origin: Origin, ip: &Ipv4, now: Time) -> Option<Learned> {
+    /// What the first fragment of `ip`'s packet taught, if it was seen.
+    pub fn find(&self, origin: Origin, ip: &Ipv4, now: Time) -> Option<T> {
         let packet = Packet::of(origin, ip);
         let at = self.set(&packet);
-        let known = |(p, since, _): &&(Packet, Time, Learned)| *p == packet && now.since(*since) < AGE;
+        let known = |(p, since, _): &&(Packet, Time, T)| *p == packet && now.since(*since) < AGE;
         self.known[at..at + WAYS].iter().find(known).map(|&(.., learned)| learned)
     }
 
@@ -137,6 +138,15 @@ impl Fragments {
     pub fn overdue(&mut self, now: Time) -> Option<Waiting> {
         self.waiting.front().filter(|w| now.since(w.since) >= AGE)?;
         self.waiting.pop_front()
+    }
+
+    /// Lets go of what has waited too long at `now`; `late` is told of every one. Answers how many still wait.
+    pub fn expire(&mut self, now: Time, mut late: impl FnMut()) -> usize {
+        while let Some(waiting) = self.overdue(now) {
+            late();
+            self.done(waiting);
+        }
+        self.waiting()
     }
 
     /// Takes a buffer back.

@@ -90,8 +90,9 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
                 return Err(Reason::TunnelProtocol);
             }
             // The inner packet stays where it is; what will be its Ethernet header ends where it begins.
-            let frame = frame.with_len(ETHERNET + walked.end).pop(walked.offset);
-            return Ok(self.deliver(core, rings, (softwire, outer.src), Inner::Frame(frame), outer.traffic_class()));
+            let inner = Inner::Frame(frame.with_len(ETHERNET + walked.end).pop(walked.offset));
+            let class = outer.traffic_class();
+            return Ok(self.deliver_or_hand(core, rings, (softwire, outer.src), Some(frame), inner, class));
         }
         let Core { counters, reassembler, scratch, .. } = core;
         let released = |reason: Reason, frames: u32| counters.end(reason.into(), frames.into());
@@ -106,13 +107,14 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
         scratch.clear();
         scratch.extend_from_slice(whole.packet);
         let mut packet = std::mem::take(scratch);
-        let verdict = self.deliver(core, rings, (softwire, outer.src), Inner::Bytes(&mut packet), class);
+        let inner = Inner::Bytes(&mut packet);
+        let verdict = self.deliver_or_hand(core, rings, (softwire, outer.src), None, inner, class);
         core.scratch = packet;
         Ok(verdict)
     }
 
     /// The inner packet, wherever it is; `from` the far end of the tunnel, or so it says.
-    fn deliver(
+    pub(super) fn deliver(
         &self,
         core: &mut Core,
         rings: &mut Rings,
@@ -245,7 +247,7 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
 }
 
 /// A decapsulated packet while it is worked on.
-enum Inner<'a> {
+pub(super) enum Inner<'a> {
     /// Behind the first 14 bytes of the frame.
     Frame(Frame),
     /// Put together from pieces.
@@ -253,7 +255,7 @@ enum Inner<'a> {
 }
 
 impl Inner<'_> {
-    fn bytes<'b>(&'b mut self, rx: &'b mut RxRing) -> &'b mut [u8] {
+    pub(super) fn bytes<'b>(&'b mut self, rx: &'b mut RxRing) -> &'b mut [u8] {
         match self {
             Self::Frame(frame) => &mut rx.bytes(*frame)[ETHERNET..],
             Self::Bytes(bytes) => bytes,
@@ -277,7 +279,7 @@ impl Inner<'_> {
 }
 
 /// Writes DSCP and ECN, checksum included.
-fn set_tos(packet: &mut [u8], tos: u8) {
+pub(super) fn set_tos(packet: &mut [u8], tos: u8) {
     let Ok((ip, _)) = Ipv4::mut_from_prefix(packet) else { return };
     let delta = Delta::word(u16::from_ne_bytes([ip.version_ihl, ip.tos]), u16::from_ne_bytes([ip.version_ihl, tos]));
     ip.tos = tos;

@@ -14,6 +14,7 @@ mod inbound;
 mod inbound_closer;
 mod outbound;
 mod outbound_closer;
+mod spread;
 mod translate;
 mod tunnel_errors;
 
@@ -35,6 +36,8 @@ use crate::verdict::{Reason, Verdict};
 use crate::worker::{MAX_WORKERS, Shared};
 
 use gate::Tunnelled;
+use spread::Owner;
+pub(crate) use spread::Spread;
 
 /// Most frames handled in one go.
 pub const MAX_BATCH: usize = 256;
@@ -111,6 +114,8 @@ struct Core {
     reassembler: Reassembler,
     /// Inner fragments and what became of their first ones.
     fragments: Fragments,
+    /// The way to the other workers, if there are any.
+    spread: Option<Spread>,
     /// Identifications of packets that we make or cut.
     ids: FragmentIds,
     /// ICMP errors of ours.
@@ -150,6 +155,8 @@ pub struct Burst<'a> {
     /// Let ordinary frames through the fast lanes. Off, every frame gets the closer look, with the
     /// same bytes in the end: tests hold one against the other.
     pub fast: bool,
+    /// Another worker received these frames and handed them over.
+    pub handed: bool,
 }
 
 impl Path {
@@ -157,9 +164,10 @@ impl Path {
     pub fn new(worker: usize, counters: Arc<CachePadded<Counters>>, shared: Arc<Shared>) -> Self {
         let core = Core {
             counters,
-            flows: FlowLabels::random(),
+            flows: shared.flows,
             reassembler: Reassembler::new(Limits::default()),
             fragments: Fragments::default(),
+            spread: None,
             ids: FragmentIds::new(shared.fragment_ids.clone(), worker as u32, MAX_WORKERS as u32),
             shared,
             limiter: Limiter::new(ICMP_RATE, ICMP_BURST),
@@ -169,15 +177,26 @@ impl Path {
         Self { batch: Box::new([Meta::NONE; MAX_BATCH]), core }
     }
 
+    /// Hands packets of a link to the workers of their flows from now on.
+    pub(crate) fn set_spread(&mut self, spread: Spread) {
+        self.core.spread = Some(spread);
+    }
+
+    /// See [`Spread::sync`].
+    pub(crate) fn spread(&mut self) -> Option<&mut Spread> {
+        self.core.spread.as_mut()
+    }
+
     /// Lets go of what was held for too long. Once per turn.
     pub fn expire(&mut self, now: Time) {
-        let Core { counters, reassembler, fragments, .. } = &mut self.core;
+        let Core { counters, reassembler, fragments, spread, .. } = &mut self.core;
         reassembler.expire(now, |reason, frames| counters.end(reason.into(), frames.into()));
-        while let Some(waiting) = fragments.overdue(now) {
-            counters.end(Reason::NaptFragment.into(), 1);
-            fragments.done(waiting);
+        let late = || counters.end(Reason::NaptFragment.into(), 1);
+        let mut held = reassembler.held() + fragments.expire(now, late) as u64;
+        if let Some(spread) = spread {
+            held += spread.owners.expire(now, late) as u64;
         }
-        counters.set_held(reassembler.held() + fragments.waiting() as u64);
+        counters.set_held(held);
     }
 
     /// Lets go of everything that is held: the end of a replay.
@@ -195,22 +214,38 @@ impl Path {
         let softwire = burst.snapshot.main_softwire(burst.link).map(|id| &burst.snapshot.softwires[id.0 as usize]);
         let napt = softwire.and_then(|s| s.napt.as_deref());
         let rings = Rings { rx, tx };
+        let taken_as = if burst.handed { Event::TakenOver } else { Event::Received };
         match (link.side, napt) {
-            (Side::Lan, Some(napt)) => self.run(n, rings, &outbound::Outbound::<true>::new(burst, Some(napt))),
-            (Side::Lan, None) => self.run(n, rings, &outbound::Outbound::<false>::new(burst, None)),
-            (Side::Wan, Some(napt)) => self.run(n, rings, &inbound::Inbound::<true>::new(burst, Some(napt))),
-            (Side::Wan, None) => self.run(n, rings, &inbound::Inbound::<false>::new(burst, None)),
+            (Side::Lan, Some(_)) => {
+                self.run::<_, false>(n, rings, &outbound::Outbound::<true>::new(burst, napt), taken_as)
+            }
+            (Side::Lan, None) => {
+                self.run::<_, false>(n, rings, &outbound::Outbound::<false>::new(burst, napt), taken_as)
+            }
+            (Side::Wan, Some(_)) => {
+                self.inbound(n, rings, burst, &inbound::Inbound::<true>::new(burst, napt), taken_as)
+            }
+            (Side::Wan, None) => self.inbound(n, rings, burst, &inbound::Inbound::<false>::new(burst, napt), taken_as),
             (Side::Host, _) => self.core.host_sends(n, rings, link.peer),
         }
         n
     }
 
+    /// Spread over the workers or not.
+    fn inbound<W: Way>(&mut self, n: usize, rings: Rings, burst: Burst, way: &W, taken_as: Event) {
+        match self.core.spread_of(burst).is_some() {
+            true => self.run::<_, true>(n, rings, way, taken_as),
+            false => self.run::<_, false>(n, rings, way, taken_as),
+        }
+    }
+
     #[inline(never)]
-    fn run<W: Way>(&mut self, n: usize, mut rings: Rings, way: &W) {
+    fn run<W: Way, const SPREAD: bool>(&mut self, n: usize, mut rings: Rings, way: &W, taken_as: Event) {
         let Self { batch, core } = self;
         let mut bytes = 0;
         let mut taken = 0;
         let mut forwarded = 0;
+        let mut handed = 0;
         for i in 0..FRAMES_AHEAD {
             rings.rx.prefetch(i);
         }
@@ -222,12 +257,30 @@ impl Path {
                     if frame.headroom() < W::HEADROOM {
                         // The link knows no offsets: the frame must be moved once, now or later.
                         let Some(moved) = rings.rx.shift(frame, W::HEADROOM) else {
-                            core.counters.end(Reason::Jumbo.into(), 1);
-                            rings.rx.restore(frame);
+                            core.drop(&mut rings, frame, Reason::Jumbo);
                             continue;
                         };
                         frame = moved;
                         core.counters.note(Event::Shifted, 1);
+                    }
+                    if SPREAD {
+                        match core.plain_owner(&mut rings, frame) {
+                            Some(Owner::Me) => {}
+                            Some(Owner::Other(worker)) => {
+                                match core.hand(&mut rings, worker, frame) {
+                                    Ok(()) => handed += 1,
+                                    Err(reason) => core.drop(&mut rings, frame, reason),
+                                }
+                                continue;
+                            }
+                            None => {
+                                // It may be of any flow: all that came before it goes before it.
+                                forwarded += finish_all(way, core, &mut rings, &mut batch[..taken]);
+                                taken = 0;
+                                forwarded += finish(way, core, &mut rings, &Meta { frame, ..Meta::NONE });
+                                continue;
+                            }
+                        }
                     }
                     let meta = way.classify(rings.rx.head(frame), frame);
                     if W::LOOKS_UP {
@@ -247,16 +300,25 @@ impl Path {
                 Err(bad) => core.counters.end(Verdict::Dropped(bad.into()), 1),
             }
         }
-        let batch = &mut batch[..taken];
-        batch.iter_mut().skip(taken.saturating_sub(AHEAD)).for_each(|meta| way.probe(meta));
-        for meta in batch.iter().skip(taken.saturating_sub(2 * AHEAD)) {
-            forwarded += finish(way, core, &mut rings, meta);
-        }
+        forwarded += finish_all(way, core, &mut rings, &mut batch[..taken]);
         core.counters.end(W::FORWARDED, forwarded);
+        if SPREAD {
+            core.counters.end(Verdict::Handed, handed);
+        }
         rings.rx.release();
-        core.counters.note(Event::Received, n as u64);
-        core.counters.note(Event::ReceivedBytes, bytes);
+        core.counters.note(taken_as, n as u64);
+        if taken_as == Event::Received {
+            core.counters.note(Event::ReceivedBytes, bytes);
+        }
     }
+}
+
+/// Finishes what is left of a batch: the last frames are not probed yet, those before them are.
+#[inline(always)]
+fn finish_all<W: Way>(way: &W, core: &mut Core, rings: &mut Rings, batch: &mut [Meta]) -> u64 {
+    let taken = batch.len();
+    batch.iter_mut().skip(taken.saturating_sub(AHEAD)).for_each(|meta| way.probe(meta));
+    batch.iter().skip(taken.saturating_sub(2 * AHEAD)).map(|meta| finish(way, core, rings, meta)).sum()
 }
 
 /// Finishes a frame; 1 if it was forwarded, else it is counted here.
@@ -282,6 +344,13 @@ impl From<BadSlot> for Reason {
 }
 
 impl Core {
+    /// The end of a frame that goes nowhere.
+    #[cold]
+    fn drop(&self, rings: &mut Rings, frame: Frame, reason: Reason) {
+        self.counters.end(reason.into(), 1);
+        rings.rx.restore(frame);
+    }
+
     /// Sends a finished frame.
     #[inline(always)]
     fn send(&self, rings: &mut Rings, link: LinkId, frame: Frame) -> Result<(), Reason> {
@@ -320,11 +389,13 @@ impl Core {
 }
 
 /// Flow labels of packets that no NAPT has hashed (RFC 6437 3: the same for all packets of a flow,
-/// uniformly distributed). Nothing is stored by them, so one multiplication by a random number does.
-struct FlowLabels(u64);
+/// uniformly distributed), and which worker has the flow of a packet from the tunnel. Nothing is stored by
+/// them, so one multiplication by a random number does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FlowLabels(u64);
 
 impl FlowLabels {
-    fn random() -> Self {
+    pub(crate) fn random() -> Self {
         Self(rand::random::<u64>() | 1)
     }
 

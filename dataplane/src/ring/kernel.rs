@@ -346,6 +346,7 @@ impl Opener<'_> {
             rx: RxRing::attach(region.clone(), find(rx, 0)?, self.headroom).map_err(bad)?,
             tx: TxRing::attach(region.clone(), find(tx, 1)?, self.headroom).map_err(bad)?,
             provider: Box::new(device),
+            spare: Vec::new(),
         })
     }
 }

@@ -23,11 +23,19 @@ pub struct MemoryConfig {
     pub headroom: Headroom,
     /// Ask for huge pages.
     pub huge_pages: bool,
+    /// Spare buffers of each queue for a lane to each other one's worker.
+    pub lane_slots: u32,
 }
 
 impl Default for MemoryConfig {
     fn default() -> Self {
-        Self { slots: 2048, buf_size: 2048, headroom: Headroom::new(Headroom::DEFAULT_BASE, 8), huge_pages: true }
+        Self {
+            slots: 2048,
+            buf_size: 2048,
+            headroom: Headroom::new(Headroom::DEFAULT_BASE, 8),
+            huge_pages: true,
+            lane_slots: 0,
+        }
     }
 }
 
@@ -64,7 +72,8 @@ pub fn links(links: usize, queues: usize, config: MemoryConfig) -> Result<Vec<Ve
     let if_len = size_of::<netmap_if>().next_multiple_of(128);
     // Buffers 0 and 1 are reserved, as in the kernel's regions.
     let bufs_at = (if_len + rings * ring_len).next_multiple_of(4096);
-    let bytes = bufs_at + (2 + rings * slots) * config.buf_size as usize;
+    let spare = (queues - 1) * config.lane_slots as usize;
+    let bytes = bufs_at + (2 + rings * slots + links * queues * spare) * config.buf_size as usize;
     let id = RegionId(NEXT_ID.fetch_add(1, Ordering::Relaxed));
     let region =
         Region::anonymous(bytes, id, config.huge_pages).map_err(|source| MemoryError::Memory { bytes, source })?;
@@ -92,6 +101,7 @@ pub fn links(links: usize, queues: usize, config: MemoryConfig) -> Result<Vec<Ve
         at
     };
 
+    let first_spare = 2 + (rings * slots) as u32;
     let mut all = Vec::with_capacity(links);
     for l in 0..links {
         let mut of_link = Vec::with_capacity(queues);
@@ -102,6 +112,7 @@ pub fn links(links: usize, queues: usize, config: MemoryConfig) -> Result<Vec<Ve
                 rx: RxRing::attach(region.clone(), rx_at, config.headroom)?,
                 tx: TxRing::attach(region.clone(), tx_at, config.headroom)?,
                 provider: Box::new(Memory),
+                spare: (first_spare..).skip((l * queues + q) * spare).take(spare).collect(),
             };
             of_link.push((queue, Wire { region: region.clone(), rx_at, tx_at, bufs_at, config, sent_up_to: 0 }));
         }

@@ -9,6 +9,7 @@ pub mod abi;
 mod device;
 mod frame;
 pub mod kernel;
+mod lane;
 mod link;
 pub mod memory;
 mod name;
@@ -22,6 +23,7 @@ pub mod xdp;
 use std::io;
 
 pub use frame::{Frame, HEAD, Headroom};
+pub use lane::{LANE_SLOTS, LaneIn, LaneOut, MIN_LANE_SLOTS, lane};
 pub use link::{LinkInfo, Offsets};
 pub use name::{LinkKind, LinkName, NameError, Rings};
 pub use open::{Link, LinkError, LinkOptions, open};
@@ -52,6 +54,8 @@ pub struct Queue {
     pub tx: TxRing,
     /// Who moves them.
     pub provider: Box<dyn Provider>,
+    /// Buffers of the same memory beside those of the rings, for lanes to other workers; none unless asked for.
+    pub spare: Vec<u32>,
 }
 
 /// Whether these links have a carrier. Those that are no interfaces, VALE ports and pipes, always do;

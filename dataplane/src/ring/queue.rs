@@ -42,8 +42,10 @@ struct Raw {
     max_start: u16,
     headroom: Headroom,
     region_id: RegionId,
-    /// Keeps the memory mapped.
-    _region: Arc<Region>,
+    /// Keeps the buffers mapped.
+    region: Arc<Region>,
+    /// Keeps the ring mapped, where it is not in the same memory.
+    _ring: Option<Arc<Region>>,
 }
 
 // SAFETY: a ring is used by the one worker that owns it; the other side (kernel or `Wire`)
@@ -104,8 +106,31 @@ impl Raw {
             max_start: headroom.max_start(),
             headroom,
             region_id: region.id(),
-            _region: region,
+            region,
+            _ring: None,
         })
+    }
+
+    /// One end of a lane: header and slots at these places of `rings`, buffers where those of `like` are.
+    fn of_lane(like: &Self, rings: &Arc<Region>, header_at: usize, slots_at: usize) -> Self {
+        // SAFETY: the lane made room for a header there.
+        let ring = unsafe { rings.base().add(header_at) }.cast::<netmap_ring>();
+        // SAFETY: as above; the number does not change.
+        let num_slots = unsafe { (*ring.as_ptr()).num_slots };
+        assert!(slots_at + num_slots as usize * size_of::<netmap_slot>() <= rings.len());
+        Self {
+            ring,
+            // SAFETY: as just checked.
+            slots: unsafe { rings.base().add(slots_at) }.cast(),
+            num_slots,
+            // Whatever the link knows: a frame goes on from where it begins.
+            offset_mask: 0xffff,
+            max_start: u16::MAX,
+            headroom: Headroom::NONE,
+            region: like.region.clone(),
+            _ring: Some(rings.clone()),
+            ..*like
+        }
     }
 
     /// The slot `i` places after `from`. Below the ring's size if both are.
@@ -189,6 +214,11 @@ impl RxRing {
         let raw = Raw::attach(region, offset, headroom)?;
         let next = raw.head();
         Ok(Self { raw, next, continues: false })
+    }
+
+    /// The end of a lane that frames come out of; see [`super::lane`].
+    pub(super) fn of_lane(like: &RxRing, rings: &Arc<Region>, header_at: usize, slots_at: usize) -> Self {
+        Self { raw: Raw::of_lane(&like.raw, rings, header_at, slots_at), next: 0, continues: false }
     }
 
     /// How many frames wait.
@@ -369,6 +399,13 @@ impl TxRing {
         Ok(Self { raw, next, space, traffic: Traffic::default() })
     }
 
+    /// The end of a lane that frames go into; see [`super::lane`].
+    pub(super) fn of_lane(like: &RxRing, rings: &Arc<Region>, header_at: usize, slots_at: usize) -> Self {
+        let raw = Raw::of_lane(&like.raw, rings, header_at, slots_at);
+        let space = raw.until_tail(0);
+        Self { raw, next: 0, space, traffic: Traffic::default() }
+    }
+
     /// Slots free. One slot of the ring always stays empty.
     #[inline(always)]
     pub fn space(&mut self) -> u32 {
@@ -477,6 +514,11 @@ impl TxRing {
     /// The memory its buffers are in.
     pub fn region(&self) -> RegionId {
         self.raw.region_id
+    }
+
+    /// Bytes of each buffer.
+    pub fn buf_size(&self) -> u32 {
+        self.raw.buf_size
     }
 
     /// Number of slots; one fewer can be filled.

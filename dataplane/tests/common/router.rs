@@ -221,8 +221,13 @@ impl Router {
 
     /// With a snapshot that `change` has had in hand.
     pub fn with(setup: &Setup, change: impl FnOnce(&mut Snapshot)) -> Self {
-        let memory =
-            MemoryConfig { slots: setup.slots, buf_size: setup.buf_size, headroom: setup.headroom, huge_pages: false };
+        let memory = MemoryConfig {
+            slots: setup.slots,
+            buf_size: setup.buf_size,
+            headroom: setup.headroom,
+            huge_pages: false,
+            ..Default::default()
+        };
         let mut queues = if setup.two_regions {
             let [a, b] = [0, 1].map(|_| links(1, 1, memory).expect("a small link"));
             a.into_iter().chain(b).collect()

@@ -37,7 +37,7 @@ const BUFFER: usize = 1024;
 fuzz_target!(|input: Input| {
     let headroom = if input.headroom { Headroom::new(64, 4) } else { Headroom::NONE };
     let slots = 2 + u32::from(input.slots % 14);
-    let config = MemoryConfig { slots, buf_size: BUFFER as u32, headroom, huge_pages: false };
+    let config = MemoryConfig { slots, buf_size: BUFFER as u32, headroom, huge_pages: false, ..Default::default() };
     let mut made = links(2, 1, config).expect("two small links");
     let (mut out, mut out_wire) = made.pop().unwrap().pop().unwrap();
     let (mut inn, mut in_wire) = made.pop().unwrap().pop().unwrap();

@@ -46,7 +46,7 @@ pub fn open(name: &LinkName, umem: &Umem, options: &OpenOptions) -> Result<XdpLi
         let (rx, tx) = place.attach(headroom)?;
         let provider = XdpQueue::new(place, socket, umem);
         seats.push((number, provider.seat()));
-        queues.push(Queue { rx, tx, provider: Box::new(provider) });
+        queues.push(Queue { rx, tx, provider: Box::new(provider), spare: Vec::new() });
     }
     let watch = Watch::new(name.clone(), options.clone(), umem.clone(), seats);
     Ok(XdpLink { queues, info, watch })

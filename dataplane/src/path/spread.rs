@@ -1,0 +1,228 @@
+//! Several workers on one tunnel. All that comes from one border router is one flow to a card, in one
+//! queue. The worker that has the queue looks at the *inner* header and hands each packet to the worker
+//! of its flow, buffers swapped (`ring::lane`).
+//!
+//! A flow has one worker, and a lane keeps the order, so packets of a flow leave in the order in which
+//! they came. For that, everything about a packet that decides where it goes is known when it is handed
+//! on: outer fragments are put together here first; an inner fragment goes where its first one went.
+
+use zerocopy::{FromBytes, IntoBytes};
+
+use super::emit::ETHERNET;
+use super::gate::Tunnelled;
+use super::inbound::Inbound;
+use super::inbound_closer::{Inner, set_tos};
+use super::{Burst, Core, FlowLabels, Rings, first_word, ports_of};
+use crate::napt::{Fragments, Hash, Key, Kind};
+use crate::packet::{Addr6, Ethernet, Ipv4, ethertype, protocol};
+use crate::ring::{Frame, Full, LaneOut};
+use crate::snapshot::{LinkId, Softwire};
+use crate::tunnel::{OUTER_LEN, Outer, ecn};
+use crate::verdict::{Reason, Verdict};
+
+/// One worker's lanes to the others, for the frames of one link.
+#[derive(Debug)]
+pub(crate) struct Spread {
+    /// The link whose frames are spread.
+    link: LinkId,
+    /// Which worker this is.
+    me: usize,
+    /// By worker; none to itself.
+    lanes: Vec<Option<LaneOut>>,
+    /// Inner fragments, and whose their first ones were.
+    pub(super) owners: Fragments<Owner>,
+}
+
+impl Spread {
+    /// Of worker `me`; `lanes` by worker.
+    pub fn new(link: LinkId, me: usize, lanes: Vec<Option<LaneOut>>) -> Self {
+        Self { link, me, lanes, owners: Fragments::default() }
+    }
+
+    /// Which worker a flow has.
+    #[inline(always)]
+    fn owner(&self, flow: Hash) -> Owner {
+        let worker = (u64::from(flow.flow_label()) * self.lanes.len() as u64 >> 20) as usize;
+        if worker == self.me { Owner::Me } else { Owner::Other(worker) }
+    }
+
+    /// The lanes there are, with the number of the worker at the other end.
+    pub fn lanes(&mut self) -> impl Iterator<Item = (usize, &mut LaneOut)> {
+        self.lanes.iter_mut().enumerate().filter_map(|(worker, lane)| Some((worker, lane.as_mut()?)))
+    }
+}
+
+/// Whose a packet is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// This worker's.
+    #[default]
+    Me,
+    /// That of the worker with this number.
+    Other(usize),
+}
+
+/// The key by which a flow has its worker: the same for all its packets, whatever else is in them.
+#[inline(always)]
+fn flow(ip: &Ipv4, ports: u32) -> Key {
+    Key { addrs: ip.addrs(), ports, protocol: ip.protocol, kind: Kind::Inbound }
+}
+
+/// What of a packet decides whose it is.
+#[derive(Clone, Copy)]
+enum Part {
+    /// All of it, or the first fragment: its flow.
+    First(Ipv4, Hash),
+    /// A fragment without ports.
+    Later(Ipv4),
+    /// It is no packet.
+    Broken,
+}
+
+impl Part {
+    fn of(flows: &FlowLabels, packet: &[u8]) -> Self {
+        let Ok((ip, _)) = Ipv4::read_from_prefix(packet) else { return Self::Broken };
+        if ip.fragment_offset() != 0 {
+            return Self::Later(ip);
+        }
+        match packet.get(ip.header_len()..).and_then(|transport| transport.first_chunk::<4>()) {
+            Some(transport) => Self::First(ip, flows.of(&flow(&ip, ports_of(&ip, transport)))),
+            None => Self::Broken,
+        }
+    }
+}
+
+/// A softwire, and the far end of it that a packet came from.
+type Ends<'a> = (&'a Softwire, Addr6);
+
+impl<const NAPT: bool> Inbound<'_, NAPT> {
+    /// Delivers a packet that came through the tunnel, or has its worker do so. `frame`: the whole frame, if
+    /// the packet still lies in it. `None`: it is held and gets its verdict later.
+    pub(super) fn deliver_or_hand(
+        &self,
+        core: &mut Core,
+        rings: &mut Rings,
+        ends: Ends,
+        frame: Option<Frame>,
+        mut inner: Inner,
+        class: u8,
+    ) -> Option<Verdict> {
+        let (now, from, flows) = (self.burst.now, Some(ends.1), core.flows);
+        let Some(spread) = core.spread_of(self.burst) else { return self.deliver(core, rings, ends, inner, class) };
+        let part = Part::of(&flows, inner.bytes(rings.rx));
+        let owner = match part {
+            Part::First(_, flow) => spread.owner(flow),
+            Part::Broken => Owner::Me,
+            Part::Later(ip) => match spread.owners.find(from, &ip, now) {
+                Some(owner) => owner,
+                None => {
+                    // What the outer header says of it is written into it: it waits without.
+                    match ecn::decapsulated_tos(ip.tos, class) {
+                        Ok(tos) => set_tos(inner.bytes(rings.rx), tos),
+                        Err(reason) => return Some(reason.into()),
+                    }
+                    let waits = spread.owners.wait(from, &ip, self.burst.link, inner.bytes(rings.rx), now);
+                    return (!waits).then_some(Reason::NaptFragment.into());
+                }
+            },
+        };
+        let verdict = match (owner, frame) {
+            (Owner::Other(worker), Some(frame)) => {
+                Some(core.hand(rings, worker, frame).map_or_else(Into::into, |()| Verdict::Handed))
+            }
+            _ => self.deliver_or_hand_bytes(core, rings, ends, inner, class, owner),
+        };
+        if let Part::First(first, _) = part
+            && first.more_fragments()
+        {
+            self.release_held(core, rings, ends, &first, owner);
+        }
+        verdict
+    }
+
+    /// A first fragment has gone to its worker: those that waited for it go after it.
+    fn release_held(&self, core: &mut Core, rings: &mut Rings, ends: Ends, first: &Ipv4, owner: Owner) {
+        let from = Some(ends.1);
+        if let Some(spread) = &mut core.spread {
+            spread.owners.learn(from, first, owner, self.burst.now);
+        }
+        while let Some(mut held) = core.spread.as_mut().and_then(|spread| spread.owners.ready(from, first)) {
+            let inner = Inner::Bytes(&mut held.bytes);
+            if let Some(verdict) = self.deliver_or_hand_bytes(core, rings, ends, inner, 0, owner) {
+                core.counters.end(verdict, 1);
+            }
+            if let Some(spread) = &mut core.spread {
+                spread.owners.done(held);
+            }
+        }
+    }
+
+    /// The same of a packet that is in no frame of its own, whose worker is known. What is longer than a slot is
+    /// delivered here, and may be overtaken.
+    fn deliver_or_hand_bytes(
+        &self,
+        core: &mut Core,
+        rings: &mut Rings,
+        ends: Ends,
+        inner: Inner,
+        class: u8,
+        owner: Owner,
+    ) -> Option<Verdict> {
+        match (core.lane_to(owner), inner) {
+            (Some(lane), Inner::Bytes(packet)) if ETHERNET + OUTER_LEN + packet.len() <= lane.longest() => {
+                Some(self.hand_bytes(lane, ends, packet, class))
+            }
+            (_, inner) => self.deliver(core, rings, ends, inner, class),
+        }
+    }
+
+    /// Hands a packet on in a frame as it would have come in.
+    fn hand_bytes(&self, lane: &mut LaneOut, (softwire, from): Ends, packet: &[u8], class: u8) -> Verdict {
+        let mac = self.burst.snapshot.links[self.burst.link.index()].mac;
+        let ethernet = Ethernet { dst: mac, src: mac, ethertype: ethertype::IPV6.into() };
+        let outer = Outer { src: from, dst: softwire.local, ..softwire.outer(class, 0) };
+        let header = outer.header(packet.len() as u16, protocol::IPV4);
+        let sent = lane.originate(ETHERNET + OUTER_LEN + packet.len(), |to| {
+            to[..ETHERNET].copy_from_slice(ethernet.as_bytes());
+            to[ETHERNET..][..OUTER_LEN].copy_from_slice(header.as_bytes());
+            to[ETHERNET + OUTER_LEN..].copy_from_slice(packet);
+        });
+        sent.map_or_else(|Full| Reason::WorkerFull.into(), |()| Verdict::Handed)
+    }
+}
+
+impl Core {
+    /// The other workers, if this burst is to be spread over them.
+    #[inline(always)]
+    pub(super) fn spread_of(&mut self, burst: Burst) -> Option<&mut Spread> {
+        self.spread.as_mut().filter(|spread| !burst.handed && spread.link == burst.link)
+    }
+
+    /// Whose a frame of the tunnel is that carries plain TCP or UDP; `None` if that takes a closer look.
+    #[inline(always)]
+    pub(super) fn plain_owner(&self, rings: &mut Rings, frame: Frame) -> Option<Owner> {
+        let view: &Tunnelled = zerocopy::transmute_ref!(rings.rx.head(frame));
+        let ip = &view.inner;
+        let plain = view.ethernet.ethertype.get() == ethertype::IPV6
+            && view.outer.next_header == protocol::IPV4
+            && ip.version_ihl == 0x45
+            && !ip.is_fragment()
+            && matches!(ip.protocol, protocol::TCP | protocol::UDP);
+        let spread = self.spread.as_ref().filter(|_| plain)?;
+        Some(spread.owner(self.flows.of(&flow(ip, first_word(&view.rest)))))
+    }
+
+    fn lane_to(&mut self, owner: Owner) -> Option<&mut LaneOut> {
+        match owner {
+            Owner::Me => None,
+            Owner::Other(worker) => self.spread.as_mut()?.lanes.get_mut(worker)?.as_mut(),
+        }
+    }
+
+    /// Hands a frame as it came to the worker of its flow.
+    #[inline(always)]
+    pub(super) fn hand(&mut self, rings: &mut Rings, worker: usize, frame: Frame) -> Result<(), Reason> {
+        let lane = self.lane_to(Owner::Other(worker)).ok_or(Reason::WorkerFull)?;
+        lane.send(rings.rx, frame).map_err(|Full| Reason::WorkerFull)
+    }
+}

@@ -1,0 +1,194 @@
+//! Lanes: frames from one worker to another, buffers swapped as between any two rings.
+//!
+//! A lane is a ring of slots with two ends. One worker sends into it as into a link's transmit ring, the
+//! other takes from it as from a receive ring, and what comes back in the slots are buffers. Neither
+//! kernel nor lock is between them: each end has a ring header of its own, and two words say how far
+//! each of them has got, looked at once per turn.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32 as Word;
+
+use crossbeam_utils::CachePadded;
+use netmap_sys::netmap::{netmap_ring, netmap_slot};
+
+use super::queue::{RxRing, TxRing};
+use super::region::{Region, RegionId};
+use super::{Frame, Full, Traffic};
+
+// Under shuttle its scheduler may stop a worker between any two looks at these words.
+#[cfg(shuttle)]
+use shuttle::sync::atomic::{AtomicU32, Ordering};
+#[cfg(not(shuttle))]
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Slots of a lane where nobody asks for another number: two full bursts, a megabyte of buffers.
+pub const LANE_SLOTS: u32 = 512;
+
+/// The fewest slots that make a lane.
+pub const MIN_LANE_SLOTS: u32 = 2;
+
+/// How far both ends have got, each word on a cache line of its own.
+#[derive(Debug)]
+struct Reached {
+    /// Slots before this one were filled.
+    filled: CachePadded<AtomicU32>,
+    /// Slots before this one were emptied.
+    emptied: CachePadded<AtomicU32>,
+}
+
+/// Memory of a lane's two ring headers and its slots.
+#[derive(Debug)]
+struct Rings {
+    region: Arc<Region>,
+    slots: u32,
+}
+
+impl Rings {
+    /// A header and its padding.
+    const HEADER: usize = size_of::<netmap_ring>().next_multiple_of(128);
+
+    fn header(&self, end: usize) -> *mut netmap_ring {
+        // SAFETY: both headers lie at the front of the region, see `lane`.
+        unsafe { self.region.base().add(end * Self::HEADER).cast().as_ptr() }
+    }
+
+    fn word(&self, end: usize, field: impl FnOnce(*mut netmap_ring) -> *mut u32) -> &Word {
+        // SAFETY: the header is mapped and aligned; its words are only ever touched as atomics.
+        unsafe { Word::from_ptr(field(self.header(end))) }
+    }
+
+    fn head(&self, end: usize) -> u32 {
+        // SAFETY: only the address of the field is taken.
+        self.word(end, |r| unsafe { &raw mut (*r).head }).load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn set_tail(&self, end: usize, tail: u32) {
+        // SAFETY: only the address of the field is taken.
+        self.word(end, |r| unsafe { &raw mut (*r).tail }).store(tail, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+const OUT: usize = 0;
+const IN: usize = 1;
+
+/// The end of a lane that frames go into.
+#[derive(Debug)]
+pub struct LaneOut {
+    tx: TxRing,
+    rings: Rings,
+    reached: Arc<Reached>,
+}
+
+/// The end of a lane that frames come out of.
+#[derive(Debug)]
+pub struct LaneIn {
+    /// The frames, after [`Self::sync`].
+    pub rx: RxRing,
+    rings: Rings,
+    reached: Arc<Reached>,
+}
+
+/// A lane whose frames' buffers are in the memory of `like`, with a slot for each of `buffers`, which are
+/// nobody else's. At least [`MIN_LANE_SLOTS`] of them.
+pub fn lane(like: &RxRing, buffers: &[u32]) -> io::Result<(LaneOut, LaneIn)> {
+    let slots =
+        u32::try_from(buffers.len()).ok().filter(|&n| n >= MIN_LANE_SLOTS).ok_or(io::ErrorKind::InvalidInput)?;
+    let slots_at = 2 * Rings::HEADER;
+    let bytes = slots_at + buffers.len() * size_of::<netmap_slot>();
+    let region = Region::anonymous(bytes, RegionId(u64::MAX), false)?;
+    let rings = |region: &Arc<Region>| Rings { region: region.clone(), slots };
+    for (end, tail) in [(OUT, slots - 1), (IN, 0)] {
+        // SAFETY: both headers lie inside the region, which is zeroed and known to nobody else yet; all
+        // bytes zero is a netmap_ring.
+        unsafe {
+            let header = rings(&region).header(end);
+            (*header).num_slots = slots;
+            (*header).tail = tail;
+        }
+    }
+    for (i, &buf_idx) in buffers.iter().enumerate() {
+        // SAFETY: the slots lie behind the headers inside the region, see `bytes`.
+        unsafe {
+            let slot = region.base().add(slots_at).cast::<netmap_slot>().add(i);
+            slot.write(netmap_slot { buf_idx, len: 0, flags: 0, ptr: 0 });
+        }
+    }
+    let reached =
+        Arc::new(Reached { filled: CachePadded::new(AtomicU32::new(0)), emptied: CachePadded::new(AtomicU32::new(0)) });
+    let (out_at, in_at) = (OUT * Rings::HEADER, IN * Rings::HEADER);
+    Ok((
+        LaneOut {
+            tx: TxRing::of_lane(like, &region, out_at, slots_at),
+            rings: rings(&region),
+            reached: reached.clone(),
+        },
+        LaneIn { rx: RxRing::of_lane(like, &region, in_at, slots_at), rings: rings(&region), reached },
+    ))
+}
+
+impl LaneOut {
+    /// Hands a frame of `rx` on; see [`TxRing::send`].
+    #[inline(always)]
+    pub fn send(&mut self, rx: &mut RxRing, frame: Frame) -> Result<(), Full> {
+        self.tx.send(rx, frame).or_else(|Full| {
+            self.sync();
+            self.tx.send(rx, frame)
+        })
+    }
+
+    /// Hands on a frame of `len` bytes that `fill` writes; see [`TxRing::originate`].
+    pub fn originate(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<(), Full> {
+        if self.tx.space() == 0 {
+            self.sync();
+        }
+        self.tx.originate(len, fill)
+    }
+
+    /// The longest frame that [`Self::originate`] takes, bytes.
+    pub fn longest(&self) -> usize {
+        self.tx.buf_size() as usize
+    }
+
+    /// Shows the other end what was sent, and finds out what it has taken. Answers whether it has yet to
+    /// take something.
+    pub fn sync(&mut self) -> bool {
+        self.tx.publish();
+        let head = self.rings.head(OUT);
+        self.reached.filled.store(head, Ordering::Release);
+        let emptied = self.reached.emptied.load(Ordering::Acquire);
+        self.rings.set_tail(OUT, if emptied == 0 { self.rings.slots - 1 } else { emptied - 1 });
+        head != emptied
+    }
+
+    /// What was sent since the last call.
+    pub fn take_traffic(&mut self) -> Traffic {
+        self.tx.take_traffic()
+    }
+}
+
+impl LaneIn {
+    /// Gives back the slots that were released, and shows the frames that came.
+    pub fn sync(&mut self) {
+        self.reached.emptied.store(self.rings.head(IN), Ordering::Release);
+        self.rings.set_tail(IN, self.reached.filled.load(Ordering::Acquire));
+    }
+
+    /// Shows the frames that came; whether there are any.
+    pub fn waits(&mut self) -> bool {
+        self.sync();
+        self.rx.available() > 0
+    }
+
+    /// The numbers of the buffers in all slots, whoever's they are just now: tests look.
+    pub fn buffers(&self) -> impl Iterator<Item = u32> + '_ {
+        let slots_at = 2 * Rings::HEADER;
+        (0..self.rings.slots as usize).map(move |i| {
+            // SAFETY: slot `i` lies inside the region; the number is one aligned word and is only looked at.
+            unsafe {
+                let slot = self.rings.region.base().add(slots_at).cast::<netmap_slot>().add(i).as_ptr();
+                (&raw const (*slot).buf_idx).read()
+            }
+        })
+    }
+}

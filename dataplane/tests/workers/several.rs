@@ -1,0 +1,113 @@
+//! A router of several workers on memory rings. All that comes through the tunnel comes in by the first one's queue.
+
+use std::sync::Arc;
+
+use hikyaku_dataplane::counters::Totals;
+use hikyaku_dataplane::napt::{self, Napt};
+use hikyaku_dataplane::ring::memory::{MemoryConfig, Wire, links};
+use hikyaku_dataplane::snapshot::LinkId;
+use hikyaku_dataplane::time::Time;
+use hikyaku_dataplane::worker::{Config, Handle, Lanes, Shared, Worker};
+
+use crate::common::{LAN, OUTSIDE, Setup, WAN};
+
+pub struct Several {
+    pub workers: Vec<Worker>,
+    /// By worker: its wire to the LAN and that of the line.
+    pub wires: Vec<[Wire; 2]>,
+    pub handles: Vec<Handle>,
+    pub now: Time,
+    buffers: Vec<u32>,
+    /// Buffers that began in lanes.
+    lanes: Vec<u32>,
+}
+
+impl Several {
+    /// With `n` workers; `slots` in each lane.
+    pub fn new(setup: &Setup, n: usize, slots: u32) -> Self {
+        let config = Config { fast: setup.fast, batch: setup.batch, ..Default::default() };
+        Self::with(setup, n, slots, config)
+    }
+
+    /// With workers that run so.
+    pub fn with(setup: &Setup, n: usize, slots: u32, config: Config) -> Self {
+        let memory = MemoryConfig {
+            slots: setup.slots,
+            headroom: setup.headroom,
+            huge_pages: false,
+            lane_slots: slots,
+            ..Default::default()
+        };
+        let mut queues = links(2, n, memory).unwrap();
+        let [wan, lan] = [queues.pop().unwrap(), queues.pop().unwrap()];
+        let napt = setup.napt.then(|| {
+            let config = napt::Config {
+                sessions: setup.sessions,
+                readers: n,
+                huge_pages: false,
+                seed: Some([1, 2, 3, 4]),
+                ..napt::Config::new(OUTSIDE.into())
+            };
+            Arc::new(Napt::new(&config).unwrap())
+        });
+        let shared = Shared::new(setup.snapshot(napt));
+        let (mut lan, lan_wires): (Vec<_>, Vec<_>) = lan.into_iter().unzip();
+        let (mut wan, wan_wires): (Vec<_>, Vec<_>) = wan.into_iter().unzip();
+        let lanes = Lanes::between(WAN, &mut wan.iter_mut().collect::<Vec<_>>()).unwrap();
+        let in_lanes = lanes.iter().flat_map(Lanes::buffers).collect();
+        let queues = lan.drain(..).zip(wan.drain(..)).zip(lanes);
+        let workers: Vec<_> = queues
+            .enumerate()
+            .map(|(id, ((lan, wan), lanes))| {
+                Worker::new(id, [(LAN, lan), (WAN, wan)], &shared, config).with_lanes(lanes)
+            })
+            .collect();
+        let handles = workers.iter().map(Worker::handle).collect();
+        let wires = lan_wires.into_iter().zip(wan_wires).map(|(lan, wan)| [lan, wan]).collect();
+        let mut several =
+            Self { workers, wires, handles, now: Time(1_000_000_000), buffers: Vec::new(), lanes: in_lanes };
+        several.buffers = several.in_rings();
+        several.buffers.append(&mut several.lanes.clone());
+        several.buffers.sort_unstable();
+        several
+    }
+
+    fn in_rings(&self) -> Vec<u32> {
+        self.wires.iter().flatten().flat_map(Wire::buffers).collect()
+    }
+
+    /// Turns of all workers until nothing waits.
+    pub fn settle(&mut self) {
+        while self.workers.iter_mut().map(|worker| worker.turn(self.now)).sum::<usize>() > 0 {}
+    }
+
+    /// What left by a link, by worker.
+    pub fn left(&mut self, link: LinkId) -> Vec<Vec<Vec<u8>>> {
+        let collect = |wires: &mut [Wire; 2]| {
+            let mut frames = Vec::new();
+            wires[link.index()].collect(|frame| frames.push(frame.to_vec()));
+            frames
+        };
+        self.wires.iter_mut().map(collect).collect()
+    }
+
+    /// What all of them counted, after every worker's own counts were seen to add up.
+    pub fn totals(&self) -> Totals {
+        let mut all = Totals::default();
+        for handle in &self.handles {
+            let totals = handle.counters.totals();
+            assert!(totals.add_up(), "{totals:?}");
+            all.add(&totals);
+        }
+        all
+    }
+
+    /// No buffer is in two rings, or in one that was nobody's.
+    pub fn check_buffers(&self) {
+        let mut now = self.in_rings();
+        now.sort_unstable();
+        let distinct = now.windows(2).all(|pair| pair[0] != pair[1]);
+        assert!(distinct, "a buffer is there twice");
+        assert!(now.iter().all(|buf| self.buffers.binary_search(buf).is_ok()), "a buffer of nobody's");
+    }
+}
