@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use hikyaku_dataplane::ring::xdp::{self, Attach, OpenError, OpenOptions, Transfer, Umem, XdpLink};
-use hikyaku_dataplane::ring::{self, LinkError, LinkOptions};
+use hikyaku_dataplane::ring::{self, LinkError, LinkOptions, Wanted};
 
 use xdp_net::*;
 
@@ -206,7 +206,7 @@ fn memory_outlives_the_interface_it_was_first_used_with() {
         veth("wan", "line", 1);
         let options = OpenOptions::default();
         let names = ["xdp:lan", "xdp:wan"].map(|name| name.parse().unwrap());
-        let umem = Umem::for_links(&names, &options).unwrap();
+        let umem = Umem::for_links(names.iter().map(|name| (name, 0)), &options).unwrap();
         let mut lan = xdp::open(&names[0], &umem, &options).unwrap_or_else(|e| panic!("{e}"));
         ip("link del lan");
         // Its queue has not noticed yet.
@@ -223,7 +223,8 @@ fn memory_outlives_the_interface_it_was_first_used_with() {
 
 #[track_caller]
 fn failure(name: &str, options: &OpenOptions) -> OpenError {
-    match ring::open(&[(name.parse().unwrap(), false)], &LinkOptions { xdp: options.clone(), ..Default::default() }) {
+    match ring::open(&[Wanted::new(name.parse().unwrap())], &LinkOptions { xdp: options.clone(), ..Default::default() })
+    {
         Ok(links) => panic!("opened: {}", links[0].info),
         Err(LinkError::Netmap(error)) => panic!("{error}"),
         Err(LinkError::Xdp(error)) => {
@@ -273,11 +274,11 @@ fn what_cannot_be_opened_says_why() {
 
         // The same queue twice, and more queues than there is memory for.
         let name = "xdp:lan".parse().unwrap();
-        let umem = Umem::for_links([&name, &name], &options).unwrap();
+        let umem = Umem::for_links([(&name, 0), (&name, 0)], &options).unwrap();
         let _lan = xdp::open(&name, &umem, &options).unwrap_or_else(|e| panic!("{e}"));
         let error = xdp::open(&name, &umem, &options).map(|_| ()).unwrap_err();
         assert!(matches!(error, OpenError::Busy { queue: 0, .. }), "{error}");
-        let umem = Umem::new(0, 2048, &options).unwrap();
+        let umem = Umem::new(0, 0, 2048, &options).unwrap();
         let error = xdp::open(&name, &umem, &options).map(|_| ()).unwrap_err();
         assert!(matches!(error, OpenError::NoRoom { .. }), "{error}");
         let error = xdp::open(&"netmap:lan".parse().unwrap(), &umem, &options).map(|_| ()).unwrap_err();

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use common::{CLIENT, End, SERVER, Setup, from_lan, from_wan, inner, plain, tunnelled, udp};
 use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::ring::xdp::{Attach, OpenOptions};
-use hikyaku_dataplane::ring::{self, LinkOptions, Queue, Traffic};
+use hikyaku_dataplane::ring::{self, LinkOptions, Queue, Traffic, Wanted};
 use hikyaku_dataplane::verdict::Verdict;
 use hikyaku_dataplane::worker::{BurstReport, Config, Idle, Shared, Worker};
 
@@ -157,7 +157,7 @@ fn links_opened_together_swap() {
     in_namespace(|| {
         veth("lan", "host", 1);
         veth("wan", "line", 2);
-        let names = ["xdp:lan", "xdp:wan-1"].map(|name| (name.parse().unwrap(), false));
+        let names = ["xdp:lan", "xdp:wan-1"].map(|name| Wanted::new(name.parse().unwrap()));
         let mut links = ring::open(&names, &LinkOptions::default()).unwrap_or_else(|e| panic!("{e}"));
         let [lan, wan] = &mut links[..] else { panic!("two links") };
         assert_eq!((lan.queues.len(), wan.queues.len(), lan.host.len()), (1, 1, 0));

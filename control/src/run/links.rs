@@ -1,8 +1,9 @@
 //! The links of a router: opened together, shared out among the workers.
 
 use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::ring::{self, LinkInfo, LinkName, Queue};
+use hikyaku_dataplane::ring::{self, LANE_SLOTS, LinkInfo, LinkName, Queue, Wanted};
 use hikyaku_dataplane::snapshot::LinkId;
+use hikyaku_dataplane::worker::Lanes;
 
 use super::guard::LinkGuard;
 use crate::config::Config;
@@ -12,6 +13,8 @@ use crate::router::{LAN, LAN_HOST, LinkFacts, WAN, WAN_HOST};
 pub struct Links {
     /// By worker: its queue of every link.
     pub queues: Vec<Vec<(LinkId, Queue)>>,
+    /// By worker: its lanes to the others, if there are several.
+    pub lanes: Vec<Lanes>,
     /// See to it that they come back, LAN and WAN.
     pub guards: [LinkGuard; 2],
     /// What they turned out to be, LAN and WAN.
@@ -43,6 +46,17 @@ pub enum LinksError {
         /// Ours.
         workers: usize,
     },
+    /// Workers cannot hand each other packets.
+    #[error(
+        "link {link}: no lanes between its workers: {source} (netmap: raise dev.netmap.buf_num, on Linux the module's \
+         parameter buf_num, or give fewer --cores)"
+    )]
+    Lanes {
+        /// The link.
+        link: LinkName,
+        /// Why.
+        source: std::io::Error,
+    },
 }
 
 impl Links {
@@ -50,8 +64,13 @@ impl Links {
     pub fn open(config: &Config) -> Result<Self, LinksError> {
         let names = [config.lan.link.clone(), config.wan.link.clone()];
         let hosts = [config.lan.host, config.wan.host];
-        let wanted = [(names[0].clone(), hosts[0]), (names[1].clone(), hosts[1])];
-        let [lan, wan] = <[ring::Link; 2]>::try_from(ring::open(&wanted, &config.tuning.links())?)
+        // Only the tunnel's packets come in by one queue; the LAN's are spread by the card.
+        let wanted = [0, 1].map(|link| Wanted {
+            name: names[link].clone(),
+            host: hosts[link],
+            lane_slots: if link == 1 { LANE_SLOTS } else { 0 },
+        });
+        let [lan, mut wan] = <[ring::Link; 2]>::try_from(ring::open(&wanted, &config.tuning.links())?)
             .unwrap_or_else(|_| unreachable!("two links were asked for"));
         for line in [&lan, &wan].into_iter().flat_map(|link| link.info.warnings()) {
             tracing::warn!("{line}");
@@ -70,6 +89,11 @@ impl Links {
                 return Err(LinksError::Queues { link: name.clone(), has: link.queues.len(), workers });
             }
         }
+        let lanes = match workers {
+            0 | 1 => Vec::new(),
+            _ => Lanes::between(WAN, &mut wan.queues.iter_mut().collect::<Vec<_>>())
+                .map_err(|source| LinksError::Lanes { link: names[1].clone(), source })?,
+        };
         let mut queues: Vec<Vec<(LinkId, Queue)>> = (0..workers).map(|_| Vec::new()).collect();
         let mut share_out = |link: ring::Link, name: &LinkName, ids: [LinkId; 2]| {
             for (worker, queue) in link.queues.into_iter().enumerate() {
@@ -82,7 +106,7 @@ impl Links {
             LinkGuard::new(name.clone(), ids, has_host, link.watch)
         };
         let guards = [share_out(lan, &names[0], [LAN, LAN_HOST]), share_out(wan, &names[1], [WAN, WAN_HOST])];
-        Ok(Self { queues, guards, facts, hosts })
+        Ok(Self { queues, lanes, guards, facts, hosts })
     }
 }
 

@@ -54,13 +54,17 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
 
     let shared = Shared::new(Snapshot::default());
     let cores = config.tuning.cores.as_ref().map(|cores| cores.0.clone()).unwrap_or_default();
-    let Links { queues, guards, facts, hosts } = links;
+    let Links { queues, lanes, guards, facts, hosts } = links;
+    let mut lanes = lanes.into_iter();
     let mut handles: Vec<Handle> = Vec::new();
     let mut bursts = Vec::new();
     let mut threads = Vec::new();
     let workers_stop = Arc::new(AtomicBool::new(false));
     for (id, queues) in queues.into_iter().enumerate() {
-        let worker = Worker::new(id, queues, &shared, config.tuning.worker());
+        let mut worker = Worker::new(id, queues, &shared, config.tuning.worker());
+        if let Some(lanes) = lanes.next() {
+            worker = worker.with_lanes(lanes);
+        }
         handles.push(worker.handle());
         let (report, recorder) = BurstReport::new();
         bursts.push(report);

@@ -7,7 +7,7 @@ use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use netmap_sys::netmap::{NIOCRXSYNC, NIOCTXSYNC};
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 use super::Provider;
 use super::abi::{self, Body, mode};
@@ -25,6 +25,17 @@ pub(super) fn read<T: FromBytes>(region: &Region, at: i64) -> Option<T> {
     // SAFETY: inside the mapping and aligned, as just checked (the mapping is page-aligned), and
     // any bytes are a `T`; volatile, because the kernel shares the memory.
     Some(unsafe { ptr::read_volatile(region.base().as_ptr().add(at).cast::<T>()) })
+}
+
+/// Writes a value into the region, where it lies inside and is aligned.
+pub(super) fn write<T: IntoBytes>(region: &Region, at: usize, value: T) -> Option<()> {
+    let end = at.checked_add(size_of::<T>())?;
+    if end > region.len() || !at.is_multiple_of(align_of::<T>()) {
+        return None;
+    }
+    // SAFETY: as in `read`; who may write there is the caller's business.
+    unsafe { ptr::write_volatile(region.base().as_ptr().add(at).cast::<T>(), value) };
+    Some(())
 }
 
 /// The mapping of region `mem_id`, made if there is none yet.

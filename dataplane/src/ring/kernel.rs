@@ -44,6 +44,8 @@ pub struct OpenOptions {
     /// The memory to use, for VALE ports and pipes, which have memory of their own otherwise. An
     /// interface's is netmap's choice.
     pub region: Option<RegionId>,
+    /// Spare buffers of each queue for a lane to each other queue's worker; none if 0.
+    pub lane_slots: u32,
 }
 
 impl Default for OpenOptions {
@@ -54,6 +56,7 @@ impl Default for OpenOptions {
             host: false,
             slots: None,
             region: None,
+            lane_slots: 0,
         }
     }
 }
@@ -85,7 +88,8 @@ pub fn open(name: &LinkName, options: &OpenOptions) -> Result<KernelLink, OpenEr
         return Err(OpenError::NoHostRings { link: name.clone() });
     }
     let (headroom, offsets) = plan_headroom(name, interface.as_ref(), options)?;
-    let mut opener = Opener { name, options, headroom, offsets, interface: interface.as_ref() };
+    let spare = options.lane_slots * pairs_of(name).saturating_sub(1);
+    let mut opener = Opener { name, options, headroom, offsets, interface: interface.as_ref(), spare };
 
     let (first_mode, first_ring) = match name.rings() {
         Rings::All => (mode::ONE_NIC, 0),
@@ -142,6 +146,16 @@ pub fn open(name: &LinkName, options: &OpenOptions) -> Result<KernelLink, OpenEr
         notes: Vec::new(),
     };
     Ok(KernelLink { queues, host, info })
+}
+
+/// Ring pairs that a name stands for, as far as netmap tells before they are bound; else 1.
+fn pairs_of(name: &LinkName) -> u32 {
+    let mut info = abi::PortInfo::default();
+    let asked = Device::open().is_ok_and(|device| device.control(name.port(), &mut info, None).is_ok());
+    match name.rings() {
+        Rings::All if asked => info.tx_rings.min(info.rx_rings).into(),
+        _ => 1,
+    }
 }
 
 pub(super) fn find_interface(name: &LinkName) -> Result<Interface, OpenError> {
@@ -224,6 +238,8 @@ struct Opener<'a> {
     interface: Option<&'a Interface>,
     headroom: Headroom,
     offsets: Offsets,
+    /// Buffers wanted for each queue beside those of its rings.
+    spare: u32,
 }
 
 impl Opener<'_> {
@@ -256,6 +272,7 @@ impl Opener<'_> {
             ring,
             mode,
             flags: flag::EXCLUSIVE | flag::NO_TX_POLL,
+            extra_bufs: if mode == mode::ONE_NIC { self.spare } else { 0 },
             ..Default::default()
         };
         let mut offsets = (self.headroom != Headroom::NONE).then(|| abi::OffsetsOption {
@@ -317,6 +334,29 @@ impl Opener<'_> {
         device::read(region, reply.offset as i64).ok_or_else(|| self.layout("netmap_if lies outside the region"))
     }
 
+    /// Takes the extra buffers that came with a descriptor: a list through their first words. The kernel is left
+    /// with an empty one. It would follow the list when the descriptor is closed, and by then buffers have
+    /// moved on into other rings: what is not in its list it has back when nobody uses the region any more.
+    fn take_spare(
+        &self,
+        region: &Region,
+        reply: &abi::Register,
+        first: u32,
+        rx: &RxRing,
+    ) -> Result<Vec<u32>, OpenError> {
+        let mut spare = Vec::new();
+        let mut next = first;
+        while next != 0 && spare.len() < reply.extra_bufs as usize {
+            spare.push(next);
+            next = rx.first_word(next).ok_or_else(|| self.layout(format!("extra buffer {next} lies outside")))?;
+        }
+        if first != 0 {
+            device::write(region, reply.offset as usize + offset_of!(abi::Interface, bufs_head), 0u32)
+                .ok_or_else(|| self.layout("netmap_if lies outside the region"))?;
+        }
+        Ok(spare)
+    }
+
     /// Finds the descriptor's ring pair in the region.
     fn attach(&self, bound: Bound, region: &Arc<Region>) -> Result<Queue, OpenError> {
         let Bound { device, reply } = bound;
@@ -342,11 +382,13 @@ impl Opener<'_> {
             }
         };
         let bad = |source| OpenError::Ring { link: self.name.clone(), source };
+        let rx = RxRing::attach(region.clone(), find(rx, 0)?, self.headroom).map_err(bad)?;
+        let spare = self.take_spare(region, &reply, counts.bufs_head, &rx)?;
         Ok(Queue {
-            rx: RxRing::attach(region.clone(), find(rx, 0)?, self.headroom).map_err(bad)?,
+            rx,
             tx: TxRing::attach(region.clone(), find(tx, 1)?, self.headroom).map_err(bad)?,
             provider: Box::new(device),
-            spare: Vec::new(),
+            spare,
         })
     }
 }

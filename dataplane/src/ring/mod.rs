@@ -26,7 +26,7 @@ pub use frame::{Frame, HEAD, Headroom};
 pub use lane::{LANE_SLOTS, LaneIn, LaneOut, MIN_LANE_SLOTS, lane};
 pub use link::{LinkInfo, Offsets};
 pub use name::{LinkKind, LinkName, NameError, Rings};
-pub use open::{Link, LinkError, LinkOptions, open};
+pub use open::{Link, LinkError, LinkOptions, Wanted, open};
 pub use platform::Adapter;
 pub use queue::{BadRing, BadSlot, Full, RxRing, Traffic, TxRing, prefetch};
 pub use region::{Region, RegionId, Zeroed};

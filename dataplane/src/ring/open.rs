@@ -14,6 +14,24 @@ pub struct LinkOptions {
     pub xdp: xdp::OpenOptions,
 }
 
+/// A link that is to be opened.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Its name.
+    pub name: LinkName,
+    /// The host's rings are wanted too. Not every kind of link has them.
+    pub host: bool,
+    /// Slots of a lane from each of its queues' workers to each other one's; 0 for no lanes.
+    pub lane_slots: u32,
+}
+
+impl Wanted {
+    /// A link without host rings and lanes.
+    pub fn new(name: LinkName) -> Self {
+        Self { name, host: false, lane_slots: 0 }
+    }
+}
+
 /// An open link.
 pub struct Link {
     /// Its queues, in the card's order.
@@ -39,23 +57,25 @@ pub enum LinkError {
 }
 
 /// Opens all links of a router: those of AF_XDP get memory in common, so that frames move between
-/// them by swapping buffers, as between netmap's. With a name stands whether the host's rings are
-/// wanted too: not every kind of link has them. The first that cannot be opened is the error, and then
+/// them by swapping buffers, as between netmap's. The first that cannot be opened is the error, and then
 /// none is open.
-pub fn open(links: &[(LinkName, bool)], options: &LinkOptions) -> Result<Vec<Link>, LinkError> {
-    let is_xdp = |name: &&LinkName| name.kind() == LinkKind::Xdp;
-    let names = || links.iter().map(|(name, _)| name);
-    let umem = match names().any(|name| is_xdp(&name)) {
-        true => Some(xdp::Umem::for_links(names().filter(is_xdp), &options.xdp)?),
+pub fn open(links: &[Wanted], options: &LinkOptions) -> Result<Vec<Link>, LinkError> {
+    let is_xdp = |link: &&Wanted| link.name.kind() == LinkKind::Xdp;
+    let umem = match links.iter().any(|link| is_xdp(&link)) {
+        true => {
+            let names = links.iter().filter(is_xdp).map(|link| (&link.name, link.lane_slots));
+            Some(xdp::Umem::for_links(names, &options.xdp)?)
+        }
         false => None,
     };
-    let one = |(name, host): &(LinkName, bool)| match &umem {
-        Some(umem) if is_xdp(&name) => {
-            let xdp::XdpLink { queues, info, watch } = xdp::open(name, umem, &options.xdp)?;
+    let one = |wanted: &Wanted| match (&umem, wanted) {
+        (Some(umem), &Wanted { ref name, lane_slots, .. }) if is_xdp(&wanted) => {
+            let options = xdp::OpenOptions { lane_slots, ..options.xdp.clone() };
+            let xdp::XdpLink { queues, info, watch } = xdp::open(name, umem, &options)?;
             Ok(Link { queues, host: Vec::new(), info, watch: Some(Box::new(watch)) })
         }
-        _ => {
-            let options = kernel::OpenOptions { host: *host, ..options.netmap.clone() };
+        (_, &Wanted { ref name, host, lane_slots }) => {
+            let options = kernel::OpenOptions { host, lane_slots, ..options.netmap.clone() };
             let (kernel::KernelLink { queues, host, info }, watch) = NetmapWatch::open(name, options)?;
             Ok(Link { queues, host, info, watch: watch.map(|watch| Box::new(watch) as _) })
         }

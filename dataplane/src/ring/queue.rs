@@ -221,6 +221,13 @@ impl RxRing {
         Self { raw: Raw::of_lane(&like.raw, rings, header_at, slots_at), next: 0, continues: false }
     }
 
+    /// The first word of a buffer that is in no ring; `None` of one that lies outside the region.
+    pub(super) fn first_word(&self, buf: u32) -> Option<u32> {
+        let at = (buf < self.raw.buf_limit).then(|| buf as usize * self.raw.buf_size as usize)?;
+        // SAFETY: the buffer lies inside the region, and whoever asks was just given it.
+        Some(unsafe { self.raw.bufs.add(at).cast::<u32>().read_unaligned() })
+    }
+
     /// How many frames wait.
     #[inline(always)]
     pub fn available(&self) -> u32 {

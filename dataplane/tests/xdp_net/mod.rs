@@ -107,7 +107,7 @@ pub fn has_program(interface: &str) -> bool {
 #[track_caller]
 pub fn open<const N: usize>(names: [&str; N], options: &OpenOptions) -> (Umem, [XdpLink; N]) {
     let names = names.map(|name| name.parse().unwrap());
-    let umem = Umem::for_links(&names, options).unwrap_or_else(|e| panic!("{e}"));
+    let umem = Umem::for_links(names.iter().map(|name| (name, 0)), options).unwrap_or_else(|e| panic!("{e}"));
     let links = names.map(|name| {
         let link = xdp::open(&name, &umem, options).unwrap_or_else(|e| panic!("{e}"));
         println!("{}", link.info);

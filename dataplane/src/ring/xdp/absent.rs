@@ -11,11 +11,11 @@ pub enum Umem {}
 impl Umem {
     /// Refuses the first link.
     pub fn for_links<'a>(
-        names: impl IntoIterator<Item = &'a LinkName>,
+        names: impl IntoIterator<Item = (&'a LinkName, u32)>,
         options: &OpenOptions,
     ) -> Result<Self, OpenError> {
         match names.into_iter().next() {
-            Some(name) => Err(OpenError::NotLinux { link: name.clone() }),
+            Some((name, _)) => Err(OpenError::NotLinux { link: name.clone() }),
             None => Err(OpenError::Shape { slots: options.slots, buf_size: 0 }),
         }
     }

@@ -431,7 +431,7 @@ mod tests {
         #[test]
         fn no_buffer_is_lost_or_there_twice(steps in vec(step(), 1..120)) {
             let options = OpenOptions { slots: SLOTS, huge_pages: false, ..Default::default() };
-            let umem = Umem::new(2, 2048, &options).unwrap();
+            let umem = Umem::new(2, 0, 2048, &options).unwrap();
             let mut links = [0, 1].map(|_| Some(Link::new(&umem)));
             for step in steps {
                 match step {
@@ -498,7 +498,7 @@ mod tests {
     #[test]
     fn strays_are_counted_and_change_nothing() {
         let options = OpenOptions { slots: SLOTS, huge_pages: false, ..Default::default() };
-        let umem = Umem::new(1, 2048, &options).unwrap();
+        let umem = Umem::new(1, 0, 2048, &options).unwrap();
         let mut link = Link::new(&umem);
         link.receive(1, false);
         link.sync();

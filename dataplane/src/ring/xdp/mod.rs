@@ -73,11 +73,13 @@ pub struct OpenOptions {
     pub buf_size: Option<u32>,
     /// Ask for huge pages.
     pub huge_pages: bool,
+    /// Spare buffers of each queue for a lane to each other queue's worker; none if 0.
+    pub lane_slots: u32,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { attach: None, transfer: None, slots: 2048, buf_size: None, huge_pages: true }
+        Self { attach: None, transfer: None, slots: 2048, buf_size: None, huge_pages: true, lane_slots: 0 }
     }
 }
 

@@ -31,6 +31,8 @@ struct Inner {
     /// Buffers, the two that netmap reserves included.
     bufs: u32,
     bufs_at: usize,
+    /// Buffers that were in no ring to begin with, and are not given out yet.
+    spare: Mutex<Vec<u32>>,
     /// A handle for each queue there is room for; whose room is free, nobody else has.
     places: Mutex<Vec<Arc<Region>>>,
     /// Sockets that the kernel knows this memory by.
@@ -56,8 +58,8 @@ pub(super) struct Place {
 }
 
 impl Umem {
-    /// Memory for `queues` queues, with buffers of `buf_size` bytes: 2048 or 4096.
-    pub fn new(queues: usize, buf_size: u32, options: &OpenOptions) -> Result<Self, OpenError> {
+    /// Memory for `queues` queues and `spare` buffers more, all of `buf_size` bytes: 2048 or 4096.
+    pub fn new(queues: usize, spare: usize, buf_size: u32, options: &OpenOptions) -> Result<Self, OpenError> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 16); // above every netmap region's 16-bit number
         if !matches!(buf_size, 2048 | 4096) || !matches!(options.slots, 64..=32768) || !options.slots.is_power_of_two()
         {
@@ -66,7 +68,8 @@ impl Umem {
         let slots = options.slots;
         let rings = 2 * queues;
         // Buffers 0 and 1 are reserved, as in the kernel's regions.
-        let bufs = 2 + rings * slots as usize;
+        let first_spare = 2 + rings * slots as usize;
+        let bufs = first_spare + spare;
         // The kernel wants whole pages.
         let bufs_at = (rings * ring_bytes(slots)).next_multiple_of(4096);
         let bytes = bufs_at + (bufs * buf_size as usize).next_multiple_of(4096);
@@ -81,6 +84,7 @@ impl Umem {
             buf_size,
             bufs,
             bufs_at,
+            spare: Mutex::new((first_spare as u32..bufs).collect()),
             places: Mutex::new(places),
             sockets: Mutex::default(),
             programs: Mutex::default(),
@@ -97,20 +101,23 @@ impl Umem {
         Ok(umem)
     }
 
-    /// Memory for the links of these names, with buffers that suit the largest of their MTUs.
+    /// Memory for the links of these names, with as many slots in their lanes, and with buffers that suit the
+    /// largest of their MTUs.
     pub fn for_links<'a>(
-        names: impl IntoIterator<Item = &'a LinkName>,
+        names: impl IntoIterator<Item = (&'a LinkName, u32)>,
         options: &OpenOptions,
     ) -> Result<Self, OpenError> {
-        let (mut queues, mut buf_size) = (0, options.buf_size.unwrap_or(2048));
-        for name in names {
+        let (mut queues, mut spare, mut buf_size) = (0, 0, options.buf_size.unwrap_or(2048));
+        for (name, lane_slots) in names {
             let found = super::open::find(name)?;
-            queues += super::open::queue_numbers(name, &found)?.len();
+            let own = super::open::queue_numbers(name, &found)?.len();
+            queues += own;
+            spare += own * own.saturating_sub(1) * lane_slots as usize;
             if options.buf_size.is_none() && found.mtu.is_some_and(|mtu| mtu > frame_room(buf_size)) {
                 buf_size = 4096;
             }
         }
-        Self::new(queues, buf_size, options)
+        Self::new(queues, spare, buf_size, options)
     }
 
     /// The region's name: equal for links that swap buffers.
@@ -169,6 +176,13 @@ impl Umem {
         tx.reset(Direction::Transmit, self.0.bufs_at, self.0.buf_size);
         rx.reset(Direction::Receive, self.0.bufs_at, self.0.buf_size);
         Some(Place { rx, tx, handle })
+    }
+
+    /// Spare buffers, `n` if there are as many.
+    pub(super) fn take_spare(&self, n: usize) -> Vec<u32> {
+        let mut spare = lock(&self.0.spare);
+        let keep = spare.len().saturating_sub(n);
+        spare.split_off(keep)
     }
 
     /// Sockets whose memory another one of the same kind can share.
