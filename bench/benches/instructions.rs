@@ -44,7 +44,7 @@ fn config(limit: u64) -> LibraryBenchmarkConfig {
 
 fn rig(mode: Mode) -> Box<Rig> {
     let memory = MemoryConfig { slots: 512, huge_pages: false, ..Default::default() };
-    let shape = Shape { mode, frame: 60, flows: FLOWS, table: FLOWS, memory, worker: Default::default() };
+    let shape = Shape { mode, frame: 60, flows: FLOWS, table: FLOWS, memory, worker: Default::default(), workers: 1 };
     Box::new(Rig::new(shape).expect("a small one"))
 }
 

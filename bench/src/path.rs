@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::rig::{Rig, Shape};
 use crate::traffic::MAX_FLOWS;
+use hikyaku_dataplane::worker::MAX_WORKERS;
 
 /// Which way packets go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -48,6 +49,9 @@ Examples:
   How fast sessions are opened:
     hikyaku-bench path --direction open --flows 65536
 
+  Two workers, beside one alone:
+    hikyaku-bench path --direction inbound --workers 2 --cpu 0,1
+
   Before and after a change: alternate, and compare the best ones.
     for i in 1 2 3; do ./old path --json; ./new path --json; done | jq .clocks_per_packet.best
 
@@ -67,7 +71,7 @@ Exit code: 0 it was measured, and all that left was right; 1 the path did someth
 #[command(
     after_help = EXAMPLES,
     after_long_help = EXAMPLES,
-    mut_arg("cores", |a| a.help("Core to measure on; one worker runs [default: the last]")),
+    mut_arg("cores", |a| a.help("Cores to measure on, one for each worker [default: the last ones]")),
     mut_arg("table", |a| a.help(
         "Sessions that the NAPT table has room for, rounded up to a power of two [default: the smallest that holds the flows]"
     )),
@@ -87,6 +91,10 @@ pub struct PathArgs {
     /// Flows, half TCP (established), half UDP.
     #[arg(long, value_name = "N", default_value_t = 65536, value_parser = clap::value_parser!(u32).range(1..=MAX_FLOWS as i64))]
     pub flows: u32,
+    /// Workers, each on a core of its own; beside them one alone is measured, in turn. What comes through the tunnel
+    /// comes in by the first one's queue, which hands it on; what the LAN sends is spread over all queues.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=MAX_WORKERS as i64))]
+    pub workers: u16,
     /// Make at least so many runs.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub runs: u32,
@@ -126,9 +134,12 @@ pub struct Report {
     ring_slots: u32,
     headroom: u16,
     huge_pages: bool,
-    cpu: usize,
+    workers: usize,
+    cpu: Vec<usize>,
     runs: usize,
     clocks_per_packet: Spread,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    beside: Option<Beside>,
     /// Of the best run.
     mpps: f64,
     /// Of the best run, where every packet opens one.
@@ -137,6 +148,25 @@ pub struct Report {
     tsc_hz: f64,
     /// Frames that were compared with what should have left.
     checked: u32,
+}
+
+/// What one worker did beside several.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Beside {
+    /// Of one worker.
+    one_worker: Spread,
+    /// How many times as many packets the best run of all workers carried.
+    scaling: f64,
+    /// Packets that found the lane to their worker full, of all that were sent to all workers.
+    lost: u64,
+}
+
+impl Spread {
+    /// Of these, one at least.
+    fn of(mut runs: Vec<f64>) -> Self {
+        runs.sort_by(f64::total_cmp);
+        Self { best: runs[0], median: runs[runs.len() / 2] }
+    }
 }
 
 /// Ticks of the time stamp counter per second.
@@ -194,17 +224,30 @@ impl PathArgs {
         Ok(table)
     }
 
-    /// The one core.
-    fn core(&self) -> Result<usize, Usage> {
+    /// A core for each worker.
+    fn cores(&self) -> Result<Vec<usize>, Usage> {
+        let workers = usize::from(self.workers);
         match &self.tuning.cores {
-            Some(Cores(cores)) if cores.len() > 1 => {
-                let all = self.tuning.cores.as_ref().expect("some");
-                Err(Usage(format!("--cpu {all}: one worker is measured on one core; give --cpu {}", cores[0])))
+            Some(all @ Cores(cores)) if cores.len() != workers => {
+                let text = match workers {
+                    1 => format!(
+                        "--cpu {all}: one worker is measured on one core; give --cpu {}, or --workers {}",
+                        cores[0],
+                        cores.len()
+                    ),
+                    _ => format!("--cpu {all}: {workers} workers need {workers} cores"),
+                };
+                Err(Usage(text))
             }
-            Some(Cores(cores)) => Ok(cores[0]),
+            Some(Cores(cores)) => Ok(cores.clone()),
             None => {
-                let last = core_affinity::get_core_ids().and_then(|ids| ids.last().map(|core| core.id));
-                Ok(last.unwrap_or(0))
+                let ids: Vec<usize> =
+                    core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
+                match ids.len().checked_sub(workers) {
+                    Some(from) => Ok(ids[from..].to_vec()),
+                    None if workers == 1 => Ok(vec![0]),
+                    None => Err(Usage(format!("--workers {workers}: there are {} cores here", ids.len()))),
+                }
             }
         }
     }
@@ -215,47 +258,69 @@ impl PathArgs {
             let text = "--direction open: --mode dslite has no sessions to open; use --mode ipip";
             return Err(Usage(text.into()).into());
         }
-        let (table, cpu) = (self.table()?, self.core()?);
-        TuningArgs { cores: Some(Cores(vec![cpu])), ..self.tuning.clone() }.pin_this_thread()?;
-        let mut rig = Rig::new(Shape {
+        if self.direction == Direction::Open && self.workers > 1 {
+            return Err(Usage(
+                "--direction open: sessions are opened by one worker at a time; leave --workers out".into(),
+            )
+            .into());
+        }
+        let (table, cpu) = (self.table()?, self.cores()?);
+        TuningArgs { cores: Some(Cores(cpu.clone())), ..self.tuning.clone() }.pin_this_thread()?;
+        let shape = Shape {
             mode: self.mode,
             frame: self.frame.into(),
             flows: self.flows,
             table,
             memory: self.tuning.memory(),
             worker: self.tuning.worker(),
-        })?;
+            workers: cpu.len(),
+        };
+        let mut rig = Rig::new(shape)?;
+        let mut alone = if cpu.len() > 1 { Some(Rig::new(Shape { workers: 1, ..shape })?) } else { None };
         let tsc_hz = tsc_hz(rig.clock());
         let mut progress = Progress::new("opening sessions");
         rig.open(|part| progress.is(part))?;
+        if let Some(alone) = &mut alone {
+            alone.open(|part| progress.is(part))?;
+        }
         drop(progress);
 
         let (ways, lap) = (self.direction.ways(), rig.lap_len());
         // As many laps a run as make it long against the counter's own cost.
         let laps = 200_000u32.div_ceil(lap);
+        let alone_too = alone.is_some();
         let run = |rig: &mut Rig| -> anyhow::Result<f64> {
             if self.direction == Direction::Open {
                 return Ok(rig.reopen()? as f64 / f64::from(self.flows));
             }
-            let clocks = (0..laps).map(|_| rig.lap(ways)).sum::<Result<u64, _>>()?;
+            let clocks = match alone_too {
+                true => rig.laps_at_once(ways, laps, &cpu).clocks,
+                false => (0..laps).map(|_| rig.lap(ways)).sum::<Result<u64, _>>()?,
+            };
             Ok(clocks as f64 / f64::from(laps * lap))
         };
         run(&mut rig)?;
-        let (mut runs, start) = (Vec::new(), Instant::now());
+        let (mut runs, mut runs_alone, start) = (Vec::new(), Vec::new(), Instant::now());
         let mut progress = Progress::new("measuring");
         while runs.len() < self.runs as usize || start.elapsed().as_secs_f64() < self.seconds {
             let (by_runs, by_time) =
                 (runs.len() as f64 / f64::from(self.runs), start.elapsed().as_secs_f64() / self.seconds);
             progress.is(by_runs.min(by_time).min(1.0));
             runs.push(run(&mut rig)?);
+            if let Some(alone) = &mut alone {
+                runs_alone.push(run(alone)?);
+            }
         }
         drop(progress);
         let checked = rig.check(ways, self.direction == Direction::Open)?;
         rig.check_counters()?;
 
-        runs.sort_by(f64::total_cmp);
-        let spread = Spread { best: runs[0], median: runs[runs.len() / 2] };
+        let (count, spread) = (runs.len(), Spread::of(runs));
         let per_second = tsc_hz / spread.best;
+        let beside = alone_too.then(|| {
+            let one_worker = Spread::of(runs_alone);
+            Beside { one_worker, scaling: one_worker.best / spread.best, lost: rig.lost() }
+        });
         Ok(Report {
             mode: name(self.mode),
             direction: name(self.direction),
@@ -266,9 +331,11 @@ impl PathArgs {
             ring_slots: self.tuning.ring_slots,
             headroom: self.tuning.headroom,
             huge_pages: self.tuning.huge_pages,
+            workers: cpu.len(),
             cpu,
-            runs: runs.len(),
+            runs: count,
             clocks_per_packet: spread,
+            beside,
             mpps: per_second / 1e6,
             sessions_per_second: (self.direction == Direction::Open).then_some(per_second),
             tsc_hz,
@@ -283,8 +350,14 @@ impl Report {
         let table = self.table.map_or("no table".into(), |table| format!("table of {table}"));
         writeln!(
             to,
-            "{} {}: {}-byte frames, {} flows, {table}, core {}",
-            self.mode, self.direction, self.frame, self.flows, self.cpu
+            "{} {}: {}-byte frames, {} flows, {table}, {} worker{} on core {}",
+            self.mode,
+            self.direction,
+            self.frame,
+            self.flows,
+            self.workers,
+            if self.workers == 1 { "" } else { "s" },
+            Cores(self.cpu.clone())
         )?;
         writeln!(to, "  clocks per packet    best {best:.1}   median {median:.1}   of {} runs", self.runs)?;
         writeln!(
@@ -294,6 +367,10 @@ impl Report {
             if self.direction == name(Direction::Both) { ", both ways together" } else { "" },
             self.tsc_hz / 1e6
         )?;
+        if let Some(Beside { one_worker, scaling, lost }) = &self.beside {
+            writeln!(to, "  one worker alone     best {:.1}   median {:.1}", one_worker.best, one_worker.median)?;
+            writeln!(to, "  scaling              {scaling:.2} times one worker; {lost} packets found a lane full")?;
+        }
         if let Some(sessions) = self.sessions_per_second {
             writeln!(to, "  sessions per second  {:.2} million", sessions / 1e6)?;
         }

@@ -95,6 +95,9 @@ pub enum SetupError {
     /// No session table.
     #[error(transparent)]
     Table(#[from] napt::Refused),
+    /// No lanes between workers.
+    #[error("no lanes between workers: {0}")]
+    Lanes(std::io::Error),
 }
 
 /// A router whose cables end in this program.

@@ -1,0 +1,143 @@
+//! All workers of a rig at once, each a thread on a core of its own.
+
+use std::hint::spin_loop;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::thread;
+
+use crossbeam_utils::CachePadded;
+use hikyaku_dataplane::napt::Direction;
+use hikyaku_dataplane::packet::Tcp;
+use hikyaku_dataplane::verdict::{Reason, Verdict};
+use hikyaku_dataplane::worker::Handle;
+
+use crate::rig::{Rig, send};
+
+/// What laps of several workers came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Laps {
+    /// From when every worker's frames were there until the last of all had left.
+    pub clocks: u64,
+    /// Frames.
+    pub frames: u64,
+    /// Of those, frames for which the lane to their worker had no room.
+    pub lost: u64,
+}
+
+/// Threads that wait for each other without sleeping: to be woken takes longer than a lap.
+#[derive(Default)]
+struct Meeting {
+    waiting: AtomicU32,
+    round: AtomicU32,
+}
+
+impl Meeting {
+    fn wait(&self, all: u32) {
+        let round = self.round.load(Ordering::Acquire);
+        if self.waiting.fetch_add(1, Ordering::AcqRel) + 1 == all {
+            self.waiting.store(0, Ordering::Relaxed);
+            self.round.store(round + 1, Ordering::Release);
+        }
+        let mut idle = 0;
+        while self.round.load(Ordering::Acquire) == round {
+            idle = pause(idle);
+        }
+    }
+}
+
+/// Waits a little, for the `idle`th time in a row: at first so that nothing is missed, later so that whoever it is
+/// waited for may run, where there are fewer cores than threads.
+fn pause(idle: u32) -> u32 {
+    if idle < 1000 {
+        spin_loop()
+    } else {
+        thread::yield_now()
+    }
+    idle.saturating_add(1)
+}
+
+/// Frames that a worker is done with, and not by handing them on.
+fn ended(handle: &Handle) -> u64 {
+    let ends = [Verdict::Outbound, Verdict::Inbound, Reason::WorkerFull.into()];
+    ends.into_iter().map(|verdict| handle.counters.verdict(verdict)).sum()
+}
+
+impl Rig {
+    /// So many laps, worker `k` on the core `cores[k]`: a ring full of frames of randomly chosen flows each.
+    pub fn laps_at_once(&mut self, ways: &[Direction], laps: u32, cores: &[usize]) -> Laps {
+        let flows: Vec<u32> = self.walk(laps * self.lap_len()).collect();
+        let lap = self.lap_len() as usize;
+        let Self { workers, wires, shape, outside, clock, now, .. } = self;
+        let (n, now) = (workers.len() as u32, *now);
+        let handles: Vec<Handle> = workers.iter().map(|worker| worker.handle()).collect();
+        let done: Vec<_> = handles.iter().map(|handle| CachePadded::new(AtomicU64::new(ended(handle)))).collect();
+        let all_done = || done.iter().map(|n| n.load(Ordering::Relaxed)).sum::<u64>();
+        let lost = || handles.iter().map(|h| h.counters.verdict(Reason::WorkerFull.into())).sum::<u64>();
+        let (done_before, lost_before) = (all_done(), lost());
+        let (meeting, over, clocks) = (Meeting::default(), AtomicU32::new(0), AtomicU64::new(0));
+        thread::scope(|scope| {
+            for (me, (worker, wires)) in workers.iter_mut().zip(wires.iter_mut()).enumerate() {
+                let (meeting, over, clocks, done, all_done) = (&meeting, &over, &clocks, &done[me], &all_done);
+                let handle = &handles[me];
+                let (shape, outside, clock, flows) = (&*shape, &outside[..], &*clock, &flows);
+                scope.spawn(move || {
+                    core_affinity::set_for_current(core_affinity::CoreId { id: cores[me] });
+                    for (number, flows) in flows.chunks(lap).enumerate() {
+                        for (&flow, &way) in flows.iter().zip(ways.iter().cycle()) {
+                            if shape.queue(way, flow) == me {
+                                send(wires, shape, outside, (way, Tcp::ACK), flow);
+                            }
+                        }
+                        meeting.wait(n);
+                        let start = clock.raw();
+                        let mut idle = 0;
+                        loop {
+                            idle = if worker.turn(now) > 0 { 0 } else { pause(idle) };
+                            done.store(ended(handle), Ordering::Relaxed);
+                            // The first sees that the lap is over, and tells the others.
+                            if me == 0 && all_done() - done_before >= ((number + 1) * lap) as u64 {
+                                clocks.fetch_add(clock.raw() - start, Ordering::Relaxed);
+                                over.store(number as u32 + 1, Ordering::Release);
+                            }
+                            if over.load(Ordering::Acquire) > number as u32 {
+                                break;
+                            }
+                        }
+                        meeting.wait(n);
+                        wires.iter_mut().for_each(|wire| _ = wire.collect(|_| ()));
+                    }
+                });
+            }
+        });
+        let frames = flows.len() as u64;
+        self.delivered += frames;
+        let lost = lost() - lost_before;
+        self.lost += lost;
+        Laps { clocks: clocks.into_inner(), frames, lost }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rig::Shape;
+    use hikyaku::memory_router::Mode;
+    use hikyaku_dataplane::ring::memory::MemoryConfig;
+
+    #[test]
+    fn all_frames_of_all_laps_leave() {
+        for mode in [Mode::Ipip, Mode::Dslite] {
+            let memory = MemoryConfig { slots: 256, huge_pages: false, ..Default::default() };
+            let shape =
+                Shape { mode, frame: 60, flows: 500, table: 1024, memory, worker: Default::default(), workers: 2 };
+            let mut rig = Rig::new(shape).unwrap();
+            rig.open(|_| ()).unwrap();
+            for ways in [&[Direction::Outbound][..], &[Direction::Inbound], &[Direction::Outbound, Direction::Inbound]]
+            {
+                let laps = rig.laps_at_once(ways, 3, &[0, 0]);
+                assert_eq!((laps.frames, laps.lost), (3 * 255, 0));
+                assert!(laps.clocks > 0);
+                rig.check_counters().unwrap();
+            }
+        }
+    }
+}
