@@ -32,9 +32,9 @@ build_net() {
     on isp sysctl -qw net.ipv6.conf.all.forwarding=1
     on aftr sysctl -qw net.ipv6.conf.all.forwarding=1 net.ipv4.ip_forward=1
 
-    link router wan onu line
+    link router wan onu line "$QUEUES" 1
     link isp i0 onu isp
-    link router lan switch gate
+    link router lan switch gate "$QUEUES" "$QUEUES"
     link h1 eth0 switch h1
     link h2 eth0 switch h2
     link isp i1 aftr a0
@@ -52,12 +52,14 @@ bridge() {
     for interface; do ip -n "$ns" link set "$interface" master bridge; done
 }
 
-# link NS IF NS IF. One queue, or an AF_XDP socket sees a part of the traffic; no offloads, or frames come
-# with unfinished checksums and merged.
+# link NS IF NS IF [QUEUES SENDS]. One queue, or an AF_XDP socket sees a part of the traffic; with QUEUES the first end has
+# so many, and the other one sends into SENDS of them. No offloads, or frames come with unfinished checksums and merged.
 link() {
-    local queues=(numtxqueues 1 numrxqueues 1)
-    ip link add "$2" netns "$1" "${queues[@]}" type veth peer name "$4" netns "$3" "${queues[@]}"
+    local queues=${5:-1} sends=${6:-1}
+    ip link add "$2" netns "$1" numtxqueues "$queues" numrxqueues "$queues" type veth \
+        peer name "$4" netns "$3" numtxqueues "$sends" numrxqueues "$queues"
     local ns interface
+    set -- "${@:1:4}"
     while (($#)); do
         ns=$1 interface=$2
         on "$ns" ethtool -K "$interface" tx off rx off tso off gso off gro off >/dev/null
