@@ -12,6 +12,9 @@ readonly INTERNET=198.51.100.2 INTERNET_DNS=198.51.100.53
 # shellcheck disable=SC2034 # far.sh
 readonly INTERNET6=2001:db8:99::2 PROVISION6=2001:db8:99::3 PROVISION_NAME=prov.isp.example
 
+# Queues of the router's links, a worker for each. The ISP's end of the line has one: all comes in by the first.
+QUEUES=1
+
 build_net() {
     # Nothing here asks the world for a name, or waits for it.
     printf '127.0.0.1 localhost\n' >"$LAB/hosts"

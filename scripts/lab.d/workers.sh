@@ -1,9 +1,6 @@
 # shellcheck shell=bash
 # A router of several workers. Sourced.
 
-# Queues of the router's links, a worker for each. The ISP's end of the line has one: all comes in by the first.
-QUEUES=1
-
 # in_order. UDP in many flows, both ways: no datagram is overtaken by the next of its flow, and nearly all come.
 in_order() {
     local way
