@@ -50,7 +50,7 @@ reasons! {
     Ipv4Checksum = "ipv4-checksum",
     /// A fragment with an impossible offset or length.
     Ipv4Fragment = "ipv4-fragment",
-    /// Source route or record route options: not forwarded (RFC 7126).
+    /// Source routes (RFC 7126 4.3, 4.4), or options that cannot be told apart.
     Ipv4Option = "ipv4-option",
     /// The source cannot be a host: martian, multicast, broadcast, or not of this side's network.
     Ipv4Source = "ipv4-source",

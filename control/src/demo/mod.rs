@@ -37,7 +37,7 @@ const LEGEND: &[(&str, &str)] = &[
     ("reassembled", "outer fragments, put together again"),
     ("too-big", "larger than the tunnel, with DF: the host is told (ICMP 3/4), as often as the rate limit allows"),
     ("ttl-exceeded", "TTL used up on the way: the host is told (ICMP 11/0)"),
-    ("ipv4-option", "source or record route, or a broken option: not forwarded (RFC 7126)"),
+    ("ipv4-option", "a source route, or a broken option: not forwarded (RFC 7126)"),
     ("napt-no-session", "answers to what never passed here"),
     ("napt-protocol", "neither TCP, UDP nor ICMP echo: has no port to translate"),
 ];
