@@ -129,3 +129,24 @@ fn a_worker_thread_forwards_and_stops_under_every_idle_policy() {
         assert!(sum.abs_diff(u64::from(FRAMES) + 1) <= sum / 50, "{sum} frames in bursts, to 2 digits");
     }
 }
+
+/// A start is nothing that may fail now and then.
+#[test]
+fn every_one_of_forty_starts_is_a_worker_that_forwards() {
+    for n in 0..40 {
+        let mut links = memory::links(2, 1, MemoryConfig { slots: 64, ..Default::default() }).unwrap();
+        let (wan_queue, mut wan) = links.pop().unwrap().pop().unwrap();
+        let (lan_queue, mut lan) = links.pop().unwrap().pop().unwrap();
+        let shared = Shared::new(snapshot(1));
+        // A frame that is there before the worker is.
+        assert!(lan.deliver(&frame(n)));
+        let config = Config { idle: Idle::Sleep, ..Default::default() };
+        let worker = Worker::new(0, [(LAN, lan_queue), (WAN, wan_queue)], &shared, config);
+        let (_report, bursts) = BurstReport::new();
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = worker.spawn(Some(0), stop.clone(), bursts).unwrap();
+        assert_eq!(collect(&mut wan, 1)[0][82..84], n.to_be_bytes());
+        stop.store(true, Ordering::Relaxed);
+        thread.join().expect("the worker does not panic");
+    }
+}
