@@ -15,7 +15,7 @@ def endpoint_independent(event, a, b, history):
     """RFC 4787 REQ-1: a host keeps its mapping whoever it speaks to, so a port that another host has is not to be had. The
     kernel gives the same port to both as long as their peers differ."""
     flow = event.flow
-    others = flow and any(f.proto == flow.proto and f.inside[1] == flow.inside[1] and f.inside != flow.inside
+    others = flow and any(f.proto == flow.proto and flow.inside[1] in (f.inside[1], *f.outside) and f.inside != flow.inside
                           for f in history.flows)
     for x, y in each(a, b):
         if others and x.get("kept") != y.get("kept"):
@@ -114,6 +114,14 @@ def queries(event, a, b, _):
     return a, b
 
 
+def echo_backwards(event, a, b, _):
+    """A session of an echo is one of its identifier: a reply goes by it where a request is usual, and a request where a reply
+    is. The kernel calls the one invalid and the other new."""
+    if event.what == "echo-backwards" and not b and len(a) == 1 and a[0]["check"] == "right":
+        return b, b
+    return a, b
+
+
 def reserved(event, a, b, _):
     """RFC 1112 4: 240.0.0.0/4 is reserved and not forwarded to. The kernel takes it for addresses like others."""
     if any(tag.endswith(" to 240.0.0.1") for tag in event.tags) and not a and len(b) == 1:
@@ -126,4 +134,5 @@ def original(event):
 
 
 DIFFERENCES = [endpoint_independent, port_zero, tos_of_errors, record_route, wrong_checksum, window, own_address, who_fragments,
-               odd_tcp, quoted_checksum, source_quench, queries, reserved]
+               odd_tcp, quoted_checksum, source_quench, queries, echo_backwards,
+               reserved]

@@ -418,8 +418,16 @@ class History:
     def odd_icmp(self):
         """Queries but for echo, a reply that nobody asked for, types that nobody knows, from inside."""
         kind = self.random.choice([0, 9, 10, 13, 14, 17, 30, 200])
-        packet = self.ipv4(frames.icmp(kind, 0, struct.pack("!HH", self.random.randrange(65536), 1), bytes(12)), ICMP,
-                           "192.168.1.11", PEERS[2])
+        flow = self.some_flow(ICMP)
+        if flow and self.random.random() < 0.5:
+            event = self.event("echo-backwards", flow, self.random.random() < 0.5, b"which way?")
+            for one in event.packets:
+                f = packets.fields(one[0])
+                turned = bytes([8 - f["payload"][0], 0, 0, 0]) + f["payload"][4:]
+                one[0] = packets.rebuild(f, payload=turned[:2] + struct.pack("!H", frames.checksum(turned)) + turned[4:])
+            return event
+        # No echo has such an identifier.
+        packet = self.ipv4(frames.icmp(kind, 0, struct.pack("!HH", 900, 1), bytes(12)), ICMP, "192.168.1.11", PEERS[2])
         return Event("odd-icmp", LAN, [[packet]] * 2, None, frozenset([f"type {kind}"]))
 
     # What came of it.
@@ -433,8 +441,10 @@ class History:
             sent = [[p for side, p in left[router] if side == WAN] for router in (OURS, KERNELS)]
             # Only what both have sent is spoken of later.
             if [len(s) for s in sent] == [1, 1]:
-                flow.sent = [s[0] for s in sent]
-                flow.outside = [packets.transport(packets.fields(s[0]))[0][0] for s in sent]
+                outside = [packets.transport(packets.fields(s[0]))[0][0] for s in sent]
+                if outside != flow.outside:
+                    flow.heard = None  # came to a mapping of before
+                flow.sent, flow.outside = [s[0] for s in sent], outside
         got = [[p for side, p in left[r] if side == LAN and event.side == WAN] for r in (OURS, KERNELS)]
         # Not of what was changed on its way by more than translation.
         as_sent = event.what in ("udp-in", "tcp-data", "tcp-ack", "echo-reply")

@@ -60,7 +60,7 @@ def shown(outcome):
 
 def judge(program, seed, count, log, spoil=None):
     """Plays `count` events. Returns complaints, and how often each difference was met. `spoil` is done to what leaves hikyaku."""
-    ours, kernel = Ours(program), Kernel()
+    ours, kernel = Ours(program, count), Kernel()
     history, met, events, complaints = History(seed), Counter(), Counter(), []
     for number in range(count):
         event = history.next()

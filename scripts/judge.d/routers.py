@@ -16,8 +16,10 @@ TUNNEL_MTU, MSS = 1460, 1420
 class Ours:
     """Its tunnel taken off and put on again."""
 
-    def __init__(self, program):
+    def __init__(self, program, events):
         self.router = PipedRouter(program, "ipip")
+        # Milliseconds for each event: an echo's session is the first to end, after a minute.
+        self.pace = max(1, min(5, 50_000 // events))
 
     def exchange(self, side, sent):
         left, self.verdicts = [], []
@@ -25,7 +27,7 @@ class Ours:
             left += self.router.frame(side, framed(packet) if side == LAN else tunnelled(packet))
             self.verdicts.append(self.router.verdicts)
         # ICMP errors are not so many that a rate is felt.
-        self.router.wait(5)
+        self.router.wait(self.pace)
         lan = [untrimmed(frame) for at, frame in left if at == LAN]
         return [(LAN, packet) for packet in lan] + [(WAN, packet) for packet in decapsulated(
             frame for at, frame in left if at == WAN)]
