@@ -61,7 +61,7 @@ def main():
         for number in range(seed, seed + rounds):
             _, these = stage(f"Linux's NAT, seed {number}", nat.judge, piped, number, events)
             met += these
-        stage("differences", listed, met, seed == 1)
+        stage("differences", listed, met, seed == 1 and rounds * events >= 12000)
     for complaint in complaints[:40]:
         print(f"!! {complaint}")
     print(f"{len(complaints)} complaints")
