@@ -30,6 +30,9 @@ Examples:
   What it is doing:
     hikyaku show status
 
+  The file was changed, have it read again (docs/configuration.md):
+    kill -HUP PID
+
 Exit code: 0 it was told to stop (SIGTERM, SIGINT); 1 something failed; 2 a flag or the file is wrong, and nothing
 was started. Passwords are given in files only (credentials-file), never as flags.";
 
@@ -176,7 +179,7 @@ impl RunArgs {
 
 const CHECK_EXAMPLES: &str = "\
 Example:
-  hikyaku check /etc/hikyaku.toml && service hikyaku restart
+  hikyaku check /etc/hikyaku.toml && kill -HUP PID     have a running router read it again
 
 Exit code: 0 it is right; 2 it is not: every line on standard error is one thing that is wrong.
 Whether links exist and may be opened, and whether names resolve, only `hikyaku run` finds out.";

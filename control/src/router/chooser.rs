@@ -21,7 +21,8 @@ const DHCPV6_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What is to be done, and how that came to be known.
 pub(super) struct Chooser {
-    wish: Wish,
+    /// What the user wants.
+    pub wish: Wish,
     /// As it is now.
     pub decision: Decision,
     probe: Probe,

@@ -20,7 +20,7 @@ pub(super) struct NameAnswer {
 #[derive(Debug)]
 pub(super) struct Resolver {
     /// Whom the user says.
-    configured: Vec<Ipv6Addr>,
+    pub configured: Vec<Ipv6Addr>,
     names: Names,
     /// By port of ours.
     sockets: HashMap<u16, UdpHandle>,

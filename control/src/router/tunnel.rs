@@ -103,6 +103,18 @@ impl Tunnel {
         }
     }
 
+    /// Another configuration. Static mappings are replaced where they are; the rest is of the next snapshot.
+    pub fn reload(&mut self, config: &config::Service) {
+        self.config.clone_from(config);
+        let Some(carried) = &self.carried else { return };
+        let forwards = self.forwards(carried.plan.outside);
+        if let Some(napt) = self.napt()
+            && let Err(refused) = napt.set_forwards(&forwards)
+        {
+            tracing::error!("forward: {refused}; they stay what they were");
+        }
+    }
+
     /// Our end, as it is in use.
     pub fn local(&self) -> Option<Ipv6Addr> {
         self.carried.as_ref().map(|carried| carried.local)

@@ -107,6 +107,12 @@ impl Wan {
         }
     }
 
+    /// Another configuration. Mode and resolvers are what can change; both are passed on by [`Self::settle`].
+    pub(super) fn reload(&mut self, config: &config::Wan) {
+        self.dhcpv6_mode = config.dhcpv6.mode;
+        self.resolver.configured.clone_from(&config.resolvers);
+    }
+
     /// The carrier came or went.
     pub(super) fn set_up(&mut self, now: Time, up: bool) {
         if up == self.up {
