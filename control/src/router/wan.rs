@@ -315,11 +315,15 @@ impl Wan {
         }
         let (link_local, source) = (self.link_local(), self.source);
         let from = |server: Ipv6Addr| if server.is_unicast_link_local() { link_local } else { source };
-        changed |= self.resolver.step(now, &mut self.stack, from);
-        while let Some(packet) = self.stack.poll(now) {
-            self.send(now, &packet, frames);
+        loop {
+            changed |= self.resolver.step(now, &mut self.stack, from);
+            while let Some(packet) = self.stack.poll(now) {
+                self.send(now, &packet, frames);
+            }
+            if !self.resolver.hear_connections(now) {
+                return changed;
+            }
         }
-        changed
     }
 
     fn neighbour_says(&mut self, now: Time, output: neighbour::Output, frames: &mut Frames) -> bool {
