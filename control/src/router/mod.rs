@@ -223,7 +223,7 @@ impl Router {
                 self.notice.iter_mut().for_each(|notice| notice.answered(&answer));
             }
             let facts = self.wan.line.facts(now);
-            news |= self.chooser.step(now, &mut self.wan, &facts);
+            news |= self.chooser.step(now, &mut self.wan, &facts, self.tunnel.lacking());
             news |= self.tunnel.step(now, &mut self.wan, &facts, &self.chooser.decision);
             let ends = self.tunnel.ends(&self.wan, &facts);
             self.wan.settle(now, &facts, &ends, self.tunnel.border_router());

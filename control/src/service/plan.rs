@@ -111,6 +111,14 @@ impl Candidate {
         }
     }
 
+    /// The name of its far end, if that has one.
+    pub(super) fn far_name(&self) -> Option<&str> {
+        match self {
+            Self::Dslite(Endpoint::Name(name)) | Self::Lw4o6 { far: Endpoint::Name(name), .. } => Some(name),
+            _ => None,
+        }
+    }
+
     fn technology(&self) -> Option<Technology> {
         Some(match self {
             Self::Dslite(_) => Technology::Dslite,
