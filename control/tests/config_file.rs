@@ -333,6 +333,33 @@ fn reservations_are_different_hosts() {
     );
 }
 
+/// The form of the interface id is the rules', the user's or the service's; where nobody says it there is none.
+#[test]
+fn rules_without_a_form_of_interface_id() {
+    let rules = "[[rule]]\nipv6 = '2001:db8::/40'\nipv4 = '192.0.2.0/24'\nea-length = 16\npsid-offset = 4\n";
+    let file = File::new("rules.toml", rules);
+    let with = |kind: &str, more: &str| {
+        DSLITE.replace("dslite", kind) + &format!("br = '2001:db8:ffff::1'\nmap-rules = '{}'\n{more}", file.name())
+    };
+    for (kind, more) in [("v6plus", ""), ("ocn", ""), ("map-e", "iid = 'rfc7597'")] {
+        let config = Config::parse("f", &with(kind, more)).unwrap();
+        assert_eq!(config.service.wish.rules.unwrap().iid, None, "{kind}");
+    }
+    let lacks = problems(&with("map-e", ""));
+    assert_eq!(
+        lacks,
+        [format!(
+            "f:9: map-rules = '{}': it does not say iid, and map-e has no form of its own; give it there, or as iid here",
+            file.name()
+        )]
+    );
+    std::fs::write(&file.0, format!("iid = 'rfc7597'\n{rules}")).unwrap();
+    Config::parse("f", &with("map-e", "")).unwrap();
+    // A border router of a service that is known says it too.
+    std::fs::write(&file.0, format!("br = '2404:9200:225:100::64'\n{rules}")).unwrap();
+    Config::parse("f", &with("map-e", "").replace("br = '2001:db8:ffff::1'\n", "")).unwrap();
+}
+
 #[test]
 fn credentials_come_from_a_file_of_their_own() {
     let good = File::new("credentials", "user = 'u'\npassword = 'hunter2'\n");

@@ -359,7 +359,8 @@ impl Wish {
             prefixes: &known.prefixes,
             local,
             far: self.far.as_ref(),
-            iid: self.iid.or(profile.iid),
+            iid: self.iid,
+            usual_iid: profile.iid,
             usual_far: match candidate {
                 Candidate::MapE(_) => profile_far(self.name),
                 _ => &[],

@@ -18,7 +18,7 @@ use serde::{Serialize, Serializer};
 
 pub use choice::{Decision, Known, Origin, Outcome, Said, Step, Wish, WishedEnd, choose};
 pub use closed::closed_network;
-pub use plan::{Candidate, Local, Meshed, Outside, Plan};
+pub use plan::{Candidate, Local, Meshed, Outside, Plan, known_form};
 pub use probe::Probe;
 pub use profile::{Name, Profile, Technology, UsualEnd};
 pub use unresolved::Unresolved;

@@ -153,6 +153,10 @@ fn map_e_services_know_their_border_routers_and_forms() {
     known.provisioning = Said::Said(vec![Candidate::MapE(rfc)]);
     let plan = choose(&wish(Name::V6plus), &known).plan.unwrap();
     assert_eq!(plan.local, Local::Address(address("240b:10:3f6c:d400:0:6a48:3f6c:d4")));
+    // And what the user says, over all.
+    let users = Wish { iid: Some(InterfaceId::Draft03), ..wish(Name::V6plus) };
+    let plan = choose(&users, &known).plan.unwrap();
+    assert_eq!(plan.local, Local::Address(address("240b:10:3f6c:d400:6a:483f:6c00:d400")));
     // Two prefixes, one of which is a rule's.
     known.prefixes.insert(0, "2001:db8::/64".parse().unwrap());
     assert!(choose(&wish(Name::V6plus), &known).plan.is_some());
