@@ -129,6 +129,12 @@ fn flags_alone_and_flags_over_a_file() {
     assert!(wrong[0].starts_with("--wan: link = 'ix0': link name \"ix0\" does not say how to reach it"), "{wrong:?}");
     assert!(wrong[1].starts_with("--lan-ipv4: ipv4 = '10.0.0.0/8': ") && wrong[1].ends_with("give 10.0.0.1/8"));
     assert!(wrong[2].starts_with("--service: kind = 'map' is none of: auto, transix, "), "{wrong:?}");
+
+    let host = "--wan netmap:ix0 --lan netmap:ix1 --lan-ipv4 10.0.0.1/8 --service dslite --host";
+    let config = load(host).unwrap();
+    assert!(config.wan.host && config.lan.host);
+    let Problems(wrong) = load(&host.replace("netmap:ix1", "xdp:eth1")).unwrap_err();
+    assert_eq!(wrong[0].to_string(), "--host: host: xdp:eth1 has no host rings; leave it out");
     let wrong = load("").unwrap_err().to_string();
     assert_eq!(
         wrong.lines().collect::<Vec<_>>(),

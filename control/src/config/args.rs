@@ -52,6 +52,11 @@ pub struct RunArgs {
     #[command(flatten)]
     pub line: LineArgs,
 
+    /// Frames that are not ours go to the host's own stack, and its frames to the line or the LAN: services of this machine
+    /// stay reachable by the same ports. Of both links, which must be netmap:IF; the file has `host` for each.
+    #[arg(long, help_heading = "Line")]
+    pub host: bool,
+
     /// See [`BehaviourArgs`].
     #[command(flatten)]
     pub behaviour: Given<BehaviourArgs>,
@@ -167,6 +172,11 @@ impl RunArgs {
             if let Some(value) = value {
                 root.set(section, key, flag, Value::One(value.clone()));
             }
+        }
+        if self.host {
+            ["wan", "lan"]
+                .into_iter()
+                .for_each(|section| root.set(section, "host", "--host", Value::One("true".into())));
         }
         // Their values were judged by the command line already.
         for (section, values) in [("service", &self.behaviour.values), ("tuning", &self.tuning.values)] {
