@@ -21,9 +21,12 @@ pub struct Mesh {
     iid: InterfaceId,
 }
 
-/// Prefixes by their lengths, the longest first, and for each length in order; with the places of their rules.
+/// Prefixes by their lengths, the longest first.
 #[derive(Clone, Debug)]
-struct Longest(Box<[(u8, Box<[(u128, u16)]>)]>);
+struct Longest(Box<[(u8, Prefixes)]>);
+
+/// Prefixes of one length in order, with the places of their rules.
+type Prefixes = Box<[(u128, u16)]>;
 
 impl Longest {
     /// Of prefixes in the first bits; of two that are the same the first counts.
