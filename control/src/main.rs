@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use hikyaku::cli::{Cli, Command};
-use hikyaku::config::{self, Config};
+use hikyaku::config;
 use hikyaku::{demo, exit, map_e, replay, run, show};
 
 fn main() -> ExitCode {
@@ -12,7 +12,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let done = match &cli.command {
-        Command::Run(args) => Config::load(args).map_err(Into::into).and_then(|config| run::run(&config)),
+        Command::Run(args) => run::run(args),
         Command::Check(args) => config::check(args),
         Command::Show(args) => show::run(args),
         Command::MapE(args) => map_e::run(args),

@@ -129,6 +129,12 @@ fn flags_alone_and_flags_over_a_file() {
     assert!(wrong[0].starts_with("--wan: link = 'ix0': link name \"ix0\" does not say how to reach it"), "{wrong:?}");
     assert!(wrong[1].starts_with("--lan-ipv4: ipv4 = '10.0.0.0/8': ") && wrong[1].ends_with("give 10.0.0.1/8"));
     assert!(wrong[2].starts_with("--service: kind = 'map' is none of: auto, transix, "), "{wrong:?}");
+
+    let host = "--wan netmap:ix0 --lan netmap:ix1 --lan-ipv4 10.0.0.1/8 --service dslite --host";
+    let config = load(host).unwrap();
+    assert!(config.wan.host && config.lan.host);
+    let Problems(wrong) = load(&host.replace("netmap:ix1", "xdp:eth1")).unwrap_err();
+    assert_eq!(wrong[0].to_string(), "--host: host: xdp:eth1 has no host rings; leave it out");
     let wrong = load("").unwrap_err().to_string();
     assert_eq!(
         wrong.lines().collect::<Vec<_>>(),
@@ -331,6 +337,33 @@ fn reservations_are_different_hosts() {
             "f:30: ip = '192.168.1.255': no host's address of the LAN 192.168.1.1/24",
         ]
     );
+}
+
+/// The form of the interface id is the rules', the user's or the service's; where nobody says it there is none.
+#[test]
+fn rules_without_a_form_of_interface_id() {
+    let rules = "[[rule]]\nipv6 = '2001:db8::/40'\nipv4 = '192.0.2.0/24'\nea-length = 16\npsid-offset = 4\n";
+    let file = File::new("rules.toml", rules);
+    let with = |kind: &str, more: &str| {
+        DSLITE.replace("dslite", kind) + &format!("br = '2001:db8:ffff::1'\nmap-rules = '{}'\n{more}", file.name())
+    };
+    for (kind, more) in [("v6plus", ""), ("ocn", ""), ("map-e", "iid = 'rfc7597'")] {
+        let config = Config::parse("f", &with(kind, more)).unwrap();
+        assert_eq!(config.service.wish.rules.unwrap().iid, None, "{kind}");
+    }
+    let lacks = problems(&with("map-e", ""));
+    assert_eq!(
+        lacks,
+        [format!(
+            "f:9: map-rules = '{}': it does not say iid, and map-e has no form of its own; give it there, or as iid here",
+            file.name()
+        )]
+    );
+    std::fs::write(&file.0, format!("iid = 'rfc7597'\n{rules}")).unwrap();
+    Config::parse("f", &with("map-e", "")).unwrap();
+    // A border router of a service that is known says it too.
+    std::fs::write(&file.0, format!("br = '2404:9200:225:100::64'\n{rules}")).unwrap();
+    Config::parse("f", &with("map-e", "").replace("br = '2001:db8:ffff::1'\n", "")).unwrap();
 }
 
 #[test]

@@ -295,7 +295,6 @@ fn what_is_wrong_with_a_file() {
             "f:12: PSID offset 9 + PSID length 8 > 16, the bits of a port; check PSID offset, EA length and the length of the IPv4 prefix",
         ]
     );
-    assert_eq!(problems(""), ["f: the file lacks iid = draft03|rfc7597"]);
     assert_eq!(problems("iid = 'draft03'"), ["f: there is no mapping rule; give at least one [[rule]]"]);
     let unknown = ["f:2: unknown section 'rules' in the file, did you mean 'rule'?"];
     assert_eq!(problems("iid = 'draft03'\n[[rules]]\nx = 1"), unknown);

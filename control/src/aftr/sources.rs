@@ -55,7 +55,8 @@ impl Source {
         Self::ProfileAddresses,
     ];
 
-    pub(super) fn is_the_users(self) -> bool {
+    /// The user says it.
+    pub fn is_the_users(self) -> bool {
         matches!(self, Self::UserAddresses | Self::UserName)
     }
 }

@@ -30,6 +30,9 @@ Examples:
   What it is doing:
     hikyaku show status
 
+  The file was changed, have it read again (docs/configuration.md):
+    kill -HUP PID
+
 Exit code: 0 it was told to stop (SIGTERM, SIGINT); 1 something failed; 2 a flag or the file is wrong, and nothing
 was started. Passwords are given in files only (credentials-file), never as flags.";
 
@@ -48,6 +51,11 @@ pub struct RunArgs {
     /// The few settings that are worth a flag.
     #[command(flatten)]
     pub line: LineArgs,
+
+    /// Frames that are not ours go to the host's own stack, and its frames to the line or the LAN: services of this machine
+    /// stay reachable by the same ports. Of both links, which must be netmap:IF; the file has `host` for each.
+    #[arg(long, help_heading = "Line")]
+    pub host: bool,
 
     /// See [`BehaviourArgs`].
     #[command(flatten)]
@@ -165,6 +173,11 @@ impl RunArgs {
                 root.set(section, key, flag, Value::One(value.clone()));
             }
         }
+        if self.host {
+            ["wan", "lan"]
+                .into_iter()
+                .for_each(|section| root.set(section, "host", "--host", Value::One("true".into())));
+        }
         // Their values were judged by the command line already.
         for (section, values) in [("service", &self.behaviour.values), ("tuning", &self.tuning.values)] {
             for (key, value) in values {
@@ -176,7 +189,7 @@ impl RunArgs {
 
 const CHECK_EXAMPLES: &str = "\
 Example:
-  hikyaku check /etc/hikyaku.toml && service hikyaku restart
+  hikyaku check /etc/hikyaku.toml && kill -HUP PID     have a running router read it again
 
 Exit code: 0 it is right; 2 it is not: every line on standard error is one thing that is wrong.
 Whether links exist and may be opened, and whether names resolve, only `hikyaku run` finds out.";

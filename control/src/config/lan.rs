@@ -44,7 +44,7 @@ pub struct Lan {
 }
 
 /// The DHCPv4 server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dhcpv4 {
     /// Addresses for whoever asks.
     pub pool: Pool,

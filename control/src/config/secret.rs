@@ -3,10 +3,11 @@
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use clap::Args;
+use rustix::fs::OFlags;
 
 use super::keys;
 use super::problem::{Place, Problems};
@@ -47,7 +48,12 @@ const MAX_FILE: u64 = 1 << 20;
 
 /// Reads a text file of ours, of a size that one would write.
 pub fn read_text(path: &Path) -> io::Result<String> {
-    text_of(&File::open(path)?)
+    text_of(&open(path)?)
+}
+
+/// Never waits: who reads it again may be the control thread, and there may be a pipe in its place by then.
+fn open(path: &Path) -> io::Result<File> {
+    File::options().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)
 }
 
 fn text_of(file: &File) -> io::Result<String> {
@@ -67,7 +73,7 @@ impl Credentials {
     pub fn open(path: &Path, place: &Place, problems: &mut Problems) -> Option<Self> {
         let name = path.display();
         // Looked at after it was opened: what is judged is what is read.
-        let opened = File::open(path).and_then(|file| Ok((file.metadata()?.mode(), file)));
+        let opened = open(path).and_then(|file| Ok((file.metadata()?.mode(), file)));
         let (mode, file) = match opened {
             Ok(opened) => opened,
             Err(error) => {
@@ -100,6 +106,24 @@ impl Credentials {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    /// One that nobody writes to would keep whoever opens it waiting.
+    #[test]
+    fn a_pipe_is_refused_at_once() {
+        let path = std::env::temp_dir().join(format!("hikyaku-pipe-{}", std::process::id()));
+        let made = std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&path).status().unwrap();
+        assert!(made.success());
+        let (told, read) = std::sync::mpsc::channel();
+        let there = path.clone();
+        std::thread::spawn(move || {
+            let mut problems = Problems::default();
+            let credentials = Credentials::open(&there, &Place::CommandLine, &mut problems);
+            let _ = told.send((read_text(&there).unwrap_err().to_string(), credentials.is_none(), problems.0.len()));
+        });
+        let refused = read.recv_timeout(std::time::Duration::from_secs(30));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(refused, Ok(("is no ordinary file".to_string(), true, 1)));
+    }
 
     #[test]
     fn files_that_others_may_read_are_refused() {

@@ -23,7 +23,7 @@ use crate::memory_router::{LINK_MTU, Setup};
 use crate::notify;
 use crate::provision;
 use crate::replay::FilteringMode;
-use crate::service::{Local, Name, Technology, UsualEnd, Wish, WishedEnd};
+use crate::service::{Local, Name, Technology, UsualEnd, Wish, WishedEnd, known_form};
 
 /// What the line is to be.
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ pub struct ServiceKeys {
     #[arg(long, value_name = "FILE")]
     pub map_rules: Option<PathBuf>,
 
-    /// Of MAP-E: the form of the interface id; unset: what the rules or the service say, else rfc7597
+    /// Of MAP-E: the form of the interface id; unset: what the rules, or else the service, say; else rfc7597
     #[arg(long, value_name = "draft03|rfc7597")]
     pub iid: Option<InterfaceId>,
 
@@ -267,7 +267,17 @@ fn wish(read: &Read<ServiceKeys>, problems: &mut Problems) -> Option<Wish> {
         );
         problems.add(read.place("psid"), text);
     }
+    let has_form = keys.iid.or(keys.kind.profile().iid).is_some();
     let rules = keys.map_rules.as_ref().and_then(|path| match RulesFile::read(path) {
+        Ok(domain) if domain.iid.is_none() && !has_form && known_form(&domain).is_none() => {
+            let text = format!(
+                "map-rules = '{}': it does not say iid, and {} has no form of its own; give it there, or as iid here",
+                path.display(),
+                keys.kind
+            );
+            problems.add(read.place("map-rules"), text);
+            None
+        }
         Ok(domain) => Some(domain),
         Err(more) => {
             problems.0.extend(more.0);

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use super::keys;
 use super::problem::Problems;
@@ -65,6 +68,18 @@ pub enum Level {
     Trace,
 }
 
+impl Level {
+    fn filter(self) -> LevelFilter {
+        match self {
+            Self::Error => LevelFilter::ERROR,
+            Self::Warn => LevelFilter::WARN,
+            Self::Info => LevelFilter::INFO,
+            Self::Debug => LevelFilter::DEBUG,
+            Self::Trace => LevelFilter::TRACE,
+        }
+    }
+}
+
 /// See [`Log::format`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -77,25 +92,30 @@ pub enum LogFormat {
 impl Log {
     /// From here on, what is logged goes to standard error; in colours if that is a terminal. To be
     /// called once; a second call changes nothing.
-    pub fn start(&self) {
-        let level = match self.level {
-            Level::Error => LevelFilter::ERROR,
-            Level::Warn => LevelFilter::WARN,
-            Level::Info => LevelFilter::INFO,
-            Level::Debug => LevelFilter::DEBUG,
-            Level::Trace => LevelFilter::TRACE,
+    pub fn start(&self) -> LevelDial {
+        let (level, dial) = reload::Layer::new(self.level.filter());
+        let lines =
+            fmt::layer().with_target(false).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+        let lines = match self.format {
+            LogFormat::Text => lines.boxed(),
+            LogFormat::Bare => lines.without_time().boxed(),
         };
-        let builder = tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_target(false)
-            .with_ansi(std::io::stderr().is_terminal())
-            .with_writer(std::io::stderr);
-        let done = match self.format {
-            LogFormat::Text => builder.try_init(),
-            LogFormat::Bare => builder.without_time().try_init(),
-        };
-        if let Err(error) = done {
+        if let Err(error) = tracing_subscriber::registry().with(level).with(lines).try_init() {
             tracing::debug!("the log is already set up: {error}");
+        }
+        LevelDial(dial)
+    }
+}
+
+/// Sets the level of a log that was started.
+#[derive(Clone, Debug)]
+pub struct LevelDial(reload::Handle<LevelFilter, Registry>);
+
+impl LevelDial {
+    /// The least that is said from now on.
+    pub fn set(&self, level: Level) {
+        if let Err(error) = self.0.reload(level.filter()) {
+            tracing::warn!("the log's level stays as it is: {error}");
         }
     }
 }

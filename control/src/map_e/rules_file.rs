@@ -17,9 +17,10 @@ pub struct RulesFile {
     #[arg(long, value_name = "ADDR", value_parser = host6)]
     pub br: Vec<Ipv6Addr>,
 
-    /// How the lower half of our address is made. There is no default: a wrong one is noticed by nobody but the far end
-    #[arg(long, value_name = "draft03|rfc7597", required = true)]
-    pub iid: InterfaceId,
+    /// How the lower half of our address is made. Unset: as the service has it, if that is known; there is no default, for a
+    /// wrong one is noticed by nobody but the far end
+    #[arg(long, value_name = "draft03|rfc7597")]
+    pub iid: Option<InterfaceId>,
 
     /// Packets to other customers go straight to them, by every rule (RFC 7597 4)
     #[arg(long)]
@@ -80,7 +81,7 @@ impl RulesFile {
         let Some(Self { br, iid, mesh }) = top.map(|top| top.keys).filter(|_| problems.0.is_empty()) else {
             return Err(problems.in_order());
         };
-        match Domain::new(rules, br, Some(iid)) {
+        match Domain::new(rules, br, iid) {
             Ok(domain) => Ok(if mesh { domain.with_mesh(true) } else { domain }),
             Err(error) => {
                 problems.add(place, format!("{error}; give at least one [[rule]]"));

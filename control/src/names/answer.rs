@@ -116,7 +116,7 @@ pub enum Failure {
     /// The answers made no sense.
     #[error("no resolver gave a usable answer: {0}")]
     Unusable(Unusable),
-    /// The answer is longer than a datagram, and TCP is switched off or failed.
+    /// The answer is longer than a datagram, and no resolver gave it by TCP.
     #[error("the answer is too long for a datagram and TCP gave none")]
     Truncated,
     /// No resolver answered at all.

@@ -108,10 +108,9 @@ struct Server {
 }
 
 /// The machine.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Names {
     servers: Vec<Server>,
-    tcp: bool,
     queries: Vec<Query>,
     cache: Cache,
     last_id: u64,
@@ -121,18 +120,9 @@ pub struct Names {
 }
 
 impl Names {
-    /// Without resolvers: every question fails until [`Self::set_servers`]. `tcp`: whether somebody carries
-    /// out [`Output::Stream`]; if not, long answers fail as [`Failure::Truncated`].
-    pub fn new(tcp: bool) -> Self {
-        Self {
-            servers: Vec::new(),
-            tcp,
-            queries: Vec::new(),
-            cache: Cache::default(),
-            last_id: 0,
-            outputs: VecDeque::new(),
-            counts: Counts::default(),
-        }
+    /// Without resolvers: every question fails until [`Self::set_servers`].
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// The line's resolvers, best first (DHCPv6 before RDNSS). If they are others than before, everything known
@@ -304,7 +294,7 @@ impl Names {
                 }
                 return;
             }
-            Reply::Truncated if self.tcp => {
+            Reply::Truncated => {
                 if query.stream.is_none() {
                     self.last_id += 1;
                     let stream = StreamId(self.last_id);
@@ -314,7 +304,6 @@ impl Names {
                 }
                 return;
             }
-            Reply::Truncated => return query.fail_if(is_last, now, Failure::Truncated),
             Reply::Unusable(why) => return query.fail_if(is_last, now, Failure::Unusable(why)),
             Reply::ServerFailed(code) => {
                 // RFC 6891 7: perhaps it is the EDNS option.

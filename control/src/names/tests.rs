@@ -108,7 +108,7 @@ fn silence(names: &mut Names) -> (Vec<(f64, IpAddr)>, f64, Answers) {
 }
 
 fn names(servers: u8) -> Names {
-    let mut names = Names::new(false);
+    let mut names = Names::new();
     names.set_servers(at(0.0), &(1..=servers).map(server).collect::<Vec<_>>());
     names
 }
@@ -393,7 +393,6 @@ fn old_servers_without_edns_or_case() {
 #[test]
 fn a_long_answer_comes_by_tcp() {
     let mut names = names(2);
-    names.tcp = true;
     let id = names.ask(at(0.0), "4over6.info", RecordType::Txt);
     let sent = one(&mut names, at(0.0));
     let mut truncated = sent.reply(ResponseCode::NoError, &[], &[]);
@@ -439,14 +438,18 @@ fn a_long_answer_comes_by_tcp() {
         names.cancel(id);
         names.hear_stream(now, stream, &[0; 9]);
     }
-    // Without TCP it is a failure with a name.
+    // Where no resolver can be connected to it is a failure with a name.
     let mut names = super::tests::names(1);
     names.ask(at(0.0), AFTR, RecordType::Aaaa);
     for round in 0..2 {
-        let sent = one(&mut names, at(f64::from(round)));
+        let now = at(f64::from(round));
+        let sent = one(&mut names, now);
         let mut truncated = sent.reply(ResponseCode::NoError, &[], &[]);
         truncated.metadata.truncation = true;
-        sent.deliver(&mut names, at(f64::from(round)), &truncated);
+        sent.deliver(&mut names, now, &truncated);
+        let Some(Output::Stream { stream, .. }) = names.poll(now) else { panic!() };
+        names.stream_failed(now, stream);
+        assert_eq!(names.poll(now), Some(Output::Close(stream)));
     }
     assert_eq!(drain(&mut names, at(2.0)).1[0].1, Err(Failure::Truncated));
 }

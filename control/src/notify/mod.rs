@@ -44,7 +44,7 @@ const RETRIES: u32 = 3;
 const RETRY_MAX: Duration = Duration::from_secs(3600);
 
 /// What to tell to whom.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The service.
     pub dialect: Dialect,

@@ -120,7 +120,7 @@ impl Capability {
 }
 
 /// What every request says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Who made this router.
     pub vendor: VendorId,
@@ -137,7 +137,7 @@ impl Default for Identity {
 }
 
 /// User name and password, where a provider gave them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
     /// The user name.
     pub user: Secret,

@@ -34,8 +34,8 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 /// Whoever was to answer a question has forgotten it.
 const LOST: Duration = Duration::from_secs(120);
 
-/// What does not change while the router runs.
-#[derive(Clone, Debug, Default)]
+/// What the machine is made from.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
     /// What servers are told of us.
     pub identity: Identity,

@@ -14,18 +14,23 @@ use crate::dhcp6;
 use crate::line::LineFacts;
 use crate::names::{QueryId, RecordType};
 use crate::s46;
-use crate::service::{Candidate, Decision, Known, Outcome, Probe, Said, Step, Wish, choose, closed_network};
+use crate::service::{
+    Candidate, Decision, Known, Outcome, Probe, Said, Step, Unresolved, Wish, choose, closed_network,
+};
 
 /// How long a DHCPv6 server may take before the line counts as one without: Solicit is sent four times by then.
 const DHCPV6_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What is to be done, and how that came to be known.
 pub(super) struct Chooser {
-    wish: Wish,
+    /// What the user wants.
+    pub wish: Wish,
     /// As it is now.
     pub decision: Decision,
     probe: Probe,
     asked: Vec<(QueryId, &'static str)>,
+    unresolved: Unresolved,
+    asked_again: Vec<(QueryId, String)>,
     pub provisioning: Option<Provisioning>,
     patience: Patience,
     prefixes: Vec<Prefix6>,
@@ -50,6 +55,8 @@ impl Chooser {
             decision: Decision::default(),
             probe: Probe::default(),
             asked: Vec::new(),
+            unresolved: Unresolved::default(),
+            asked_again: Vec::new(),
             provisioning,
             patience: Patience::Unneeded,
             prefixes: Vec::new(),
@@ -57,13 +64,23 @@ impl Chooser {
         }
     }
 
-    /// Takes note of what the line says now. True if the decision is another.
-    pub fn step(&mut self, now: Time, wan: &mut Wan, facts: &LineFacts) -> bool {
+    /// Takes note of what the line says now. `lacking`: [`super::tunnel::Tunnel::lacking`]. True if the decision is
+    /// another.
+    pub fn step(
+        &mut self,
+        now: Time,
+        wan: &mut Wan,
+        facts: &LineFacts,
+        lacking: Option<(Vec<String>, String)>,
+    ) -> bool {
         self.note_line(now, wan, facts);
+        self.unresolved.note(now, lacking);
         self.ask(now, wan, facts);
         // Nothing outside can be reached from a closed network. Only who names the far end may know one inside.
         let closed = wan.prefix(facts).is_some_and(closed_network) && self.wish.far.is_none();
-        let decision = if closed { Decision::default() } else { choose(&self.wish, &self.known(now, wan, facts)) };
+        let known = self.known(now, wan, facts);
+        self.unresolved.keep(|name| known.says(name));
+        let decision = if closed { Decision::default() } else { choose(&self.wish, &known) };
         let changed = decision != self.decision;
         if changed {
             tell(&self.decision.steps, &decision.steps);
@@ -85,6 +102,7 @@ impl Chooser {
             // Another line, perhaps another provider.
             (self.prefixes, self.resolvers) = (prefixes, resolvers);
             self.probe.line_changed();
+            self.unresolved.line_changed();
         }
     }
 
@@ -94,6 +112,9 @@ impl Chooser {
         self.probe.set_active(self.decision.asks_names && can_ask);
         while let Some(name) = self.probe.poll(now) {
             self.asked.push((wan.resolver.ask(now, name, RecordType::Aaaa), name));
+        }
+        while let Some(name) = self.unresolved.poll(now) {
+            self.asked_again.push((wan.resolver.ask(now, &name, RecordType::Aaaa), name));
         }
         if let Some(provisioning) = &mut self.provisioning {
             let asks = self.decision.asks_provisioning && can_ask;
@@ -121,7 +142,8 @@ impl Chooser {
             None => Said::Nothing("switched off".into()),
         };
         let names = self.asked(self.probe.said());
-        Known { prefixes: self.prefixes.clone(), option64, s46, prefers_s46, provisioning, names }
+        let unresolved = self.unresolved.given_up();
+        Known { prefixes: self.prefixes.clone(), option64, s46, prefers_s46, provisioning, names, unresolved }
     }
 
     /// Why the DHCPv6 server has not said something. `nothing`: because it does not.
@@ -160,6 +182,10 @@ impl Chooser {
             let (_, name) = self.asked.swap_remove(at);
             self.probe.answered(name, &answer.result);
         }
+        if let Some(at) = self.asked_again.iter().position(|(query, _)| *query == answer.query) {
+            let (_, name) = self.asked_again.swap_remove(at);
+            self.unresolved.answered(&name, &answer.result);
+        }
         if let Some(provisioning) = &mut self.provisioning {
             provisioning.answered(now, answer);
         }
@@ -171,10 +197,8 @@ impl Chooser {
             Patience::Until(end) => Some(end),
             Patience::Unneeded | Patience::Over => None,
         };
-        [patience, self.probe.next(), self.provisioning.as_ref().and_then(Provisioning::next)]
-            .into_iter()
-            .flatten()
-            .min()
+        let provisioning = self.provisioning.as_ref().and_then(Provisioning::next);
+        [patience, self.probe.next(), self.unresolved.next(), provisioning].into_iter().flatten().min()
     }
 }
 

@@ -73,19 +73,41 @@ impl Lan {
         Some(self.address().into()).filter(|_| self.is_ready()).into_iter().collect()
     }
 
-    /// Leases of before a restart. Their addresses belong to their stations from the first packet on.
+    /// Leases of before. Their addresses belong to their stations from the first packet on.
     pub(super) fn restore(&mut self, now: Time, wall: u64, saved: Option<&dhcp4::LeaseFile>) {
         if let (Some(server), Some(file)) = (&mut self.dhcp4, saved) {
             let restored = server.restore(now, wall, file);
-            tracing::info!("dhcpv4: {restored} leases of before the restart");
+            tracing::info!("dhcpv4: {restored} leases of before hold");
         }
         self.pin_leases(now);
     }
 
+    /// Another configuration. With another address of ours it is another network, of which nothing is known yet;
+    /// leases that it has no place for are dropped in either case.
+    /// `saved` are those of a server that was switched off before.
+    pub(super) fn reload(&mut self, now: Time, wall: u64, config: &config::Lan, saved: Option<dhcp4::LeaseFile>) {
+        let was = std::mem::replace(&mut self.config, config.clone());
+        if was.ipv4 == config.ipv4 && was.dhcpv4 == config.dhcpv4 {
+            return;
+        }
+        let before = self.dhcp4.take();
+        if was.ipv4 != config.ipv4 {
+            let (up, unread) = (self.up, self.unread);
+            *self = Self { unread, ..Self::new(self.id, self.link.clone(), config) };
+            self.set_up(now, up);
+        }
+        self.dhcp4 = config.dhcpv4.as_ref().and_then(|server| dhcp4_server(config, server, self.link.mac));
+        if let (Some(server), Some(before)) = (&mut self.dhcp4, &before) {
+            server.counts = before.counts;
+        }
+        self.restore(now, wall, before.map(|before| before.file(now, wall)).or(saved).as_ref());
+        self.leases_changed = true;
+    }
+
     /// An address that was leased, or is reserved, is its station's and no other's.
     fn pin_leases(&mut self, now: Time) {
-        let Some(server) = &self.dhcp4 else { return };
-        let leases = server.leases(now).into_iter().filter(|lease| lease.standing == Standing::Leased);
+        let leases = self.dhcp4.iter().flat_map(|server| server.leases(now));
+        let leases = leases.filter(|lease| lease.standing == Standing::Leased);
         let bound: HashMap<Ipv4Addr, Mac> = leases.filter_map(|lease| Some((lease.address, lease.mac?))).collect();
         for gone in self.pinned.keys().filter(|address| !bound.contains_key(address)) {
             self.neighbours.unpin(now, (*gone).into());

@@ -27,7 +27,6 @@ use hikyaku_dataplane::worker::{Message, Shared};
 
 use crate::config::Config;
 use crate::line::LineFacts;
-use crate::notify;
 use crate::provision::Provision;
 use crate::service::{self, State};
 use crate::stack::{Stack, Wake};
@@ -81,8 +80,6 @@ pub struct Parts {
     pub shared: Arc<Shared>,
     /// What outlives the program.
     pub state: StateDir,
-    /// Whom to tell where we are.
-    pub notify: Option<notify::Config>,
     /// Gets the control thread out of its sleep.
     pub wake: Wake,
 }
@@ -97,6 +94,8 @@ pub struct Router {
     hosts: [bool; 2],
     shared: Arc<Shared>,
     state_dir: StateDir,
+    config: Arc<Config>,
+    wake: Wake,
     frames: Frames,
     /// As published last.
     published: Option<Basis>,
@@ -117,7 +116,7 @@ impl Router {
     /// # Errors
     /// There is no memory for the session table.
     pub fn new(parts: Parts, now: Time, wall: u64) -> std::io::Result<Self> {
-        let Parts { config, lan, wan, hosts, workers, shared, state: state_dir, notify, wake } = parts;
+        let Parts { config, lan, wan, hosts, workers, shared, state: state_dir, wake } = parts;
         let before = shared.snapshot.load_full();
         let tunnel = Tunnel::new(&config, workers, before.softwires.first());
         let mut wan = Wan::new(WAN, wan, &config.wan, state_dir.secret(), Stack::new(wake.clone()));
@@ -126,15 +125,8 @@ impl Router {
             wan.dhcp6.resume(now, wall, &lease);
         }
         lan.restore(now, wall, state_dir.load("dhcpv4").as_ref());
-        let notice = notify.map(|config| Notice::new(config, &wan, wake.clone())).transpose();
-        let notice = notice.map_err(std::io::Error::other)?;
-        let provisioning = config.service.provisioning.clone().map(|config| {
-            let mut machine = Provision::new(config);
-            if let Some(saved) = state_dir.load("provisioning") {
-                machine.resume(now, wall, &saved);
-            }
-            Provisioning::new(machine, &wan, wake)
-        });
+        let notice = new_notice(&config, &wan, &wake).map_err(std::io::Error::other)?;
+        let provisioning = new_provisioning(now, wall, &config, &state_dir, &wan, &wake);
         // A snapshot of other stations is no good: nothing that is sent to us now would be taken.
         let same_stations = [(LAN, lan.link.mac), (WAN, wan.link.mac)]
             .into_iter()
@@ -149,6 +141,8 @@ impl Router {
             hosts,
             shared,
             state_dir,
+            config,
+            wake,
             frames: Frames::default(),
             published: None,
             state: State::LinkDown,
@@ -158,6 +152,29 @@ impl Router {
             hold,
             leaving: false,
         })
+    }
+
+    /// Another configuration than before, of the same links and threads ([`Config::reloaded`]). What depends on what
+    /// changed is made anew, sessions live on, and workers are told by the next snapshot.
+    pub fn reload(&mut self, now: Time, wall: u64, config: Arc<Config>) {
+        let was = std::mem::replace(&mut self.config, config);
+        let config = self.config.clone();
+        let saved = self.lan.dhcp4.is_none().then(|| self.state_dir.load("dhcpv4")).flatten();
+        self.lan.reload(now, wall, &config.lan, saved);
+        self.wan.reload(&config.wan);
+        if config.service.notification != was.service.notification {
+            match new_notice(&config, &self.wan, &self.wake) {
+                Ok(notice) => self.notice = notice,
+                // The configuration was checked as a whole before.
+                Err(error) => tracing::error!("{error}; told as before"),
+            }
+        }
+        if config.service.provisioning != was.service.provisioning {
+            self.chooser.provisioning = new_provisioning(now, wall, &config, &self.state_dir, &self.wan, &self.wake);
+        }
+        self.chooser.wish.clone_from(&config.service.wish);
+        self.tunnel.reload(&config.service);
+        self.published = None;
     }
 
     /// A frame that a worker punted.
@@ -206,7 +223,7 @@ impl Router {
                 self.notice.iter_mut().for_each(|notice| notice.answered(&answer));
             }
             let facts = self.wan.line.facts(now);
-            news |= self.chooser.step(now, &mut self.wan, &facts);
+            news |= self.chooser.step(now, &mut self.wan, &facts, self.tunnel.lacking());
             news |= self.tunnel.step(now, &mut self.wan, &facts, &self.chooser.decision);
             let ends = self.tunnel.ends(&self.wan, &facts);
             self.wan.settle(now, &facts, &ends, self.tunnel.border_router());
@@ -337,6 +354,26 @@ impl Router {
     pub fn is_released(&self) -> bool {
         self.wan.is_released()
     }
+}
+
+fn new_notice(config: &Config, wan: &Wan, wake: &Wake) -> Result<Option<Notice>, crate::notify::ConfigError> {
+    let notification = config.service.notification.clone();
+    notification.map(|notification| Notice::new(notification, wan, wake.clone())).transpose()
+}
+
+fn new_provisioning(
+    now: Time,
+    wall: u64,
+    config: &Config,
+    state_dir: &StateDir,
+    wan: &Wan,
+    wake: &Wake,
+) -> Option<Provisioning> {
+    let mut machine = Provision::new(config.service.provisioning.clone()?);
+    if let Some(saved) = state_dir.load("provisioning") {
+        machine.resume(now, wall, &saved);
+    }
+    Some(Provisioning::new(machine, wan, wake.clone()))
 }
 
 /// Facts pass from machine to machine this often in one turn, at most; the rest waits for the next.

@@ -27,6 +27,8 @@ pub struct Surroundings<'a> {
     pub cores: &'a [usize],
     /// By worker.
     pub bursts: &'a mut [BurstReport],
+    /// Of the configuration.
+    pub warnings: &'a [String],
 }
 
 impl Router {
@@ -105,8 +107,8 @@ impl Router {
                 opened: stats.created,
                 expired: stats.expired,
             }),
+            warnings: around.warnings.iter().cloned().chain(self.warnings()).collect(),
             workers: workers(around),
-            warnings: self.warnings(),
         }
     }
 

@@ -1,13 +1,19 @@
 //! Names asked of the line's resolvers: the machine, its sockets, its answers.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
+use std::time::Duration;
 
+use crossbeam_channel::{Receiver, TryRecvError};
 use hikyaku_dataplane::time::Time;
 
 use crate::line::LineFacts;
-use crate::names::{self, Names, Output, QueryId, RecordType};
-use crate::stack::{Stack, UdpHandle};
+use crate::names::{self, Names, Output, QueryId, RecordType, StreamId};
+use crate::stack::{Connector, Stack, Stream, StreamError, UdpHandle};
+
+/// A resolver that does not take a connection by then is not the one to wait for.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// The end of a question about a name.
 #[derive(Debug)]
@@ -16,20 +22,69 @@ pub(super) struct NameAnswer {
     pub result: Result<names::Records, names::Failure>,
 }
 
+/// A connection to a server, for what is too long for a datagram.
+#[derive(Debug)]
+enum Connection {
+    /// With what is to be sent once it is there.
+    Opening(Receiver<Result<Stream, StreamError>>, Vec<u8>),
+    Open(Stream),
+}
+
+impl Connection {
+    /// The bytes that came, none if none did; never waits. The first call that finds it open sends the query.
+    fn hear(&mut self) -> io::Result<Vec<u8>> {
+        let stream = match self {
+            Self::Open(stream) => stream,
+            Self::Opening(answer, query) => {
+                let mut stream = match answer.try_recv() {
+                    Ok(stream) => stream?,
+                    Err(TryRecvError::Empty) => return Ok(Vec::new()),
+                    Err(TryRecvError::Disconnected) => return Err(StreamError::Stopped.into()),
+                };
+                // Shorter than what an empty connection takes at once.
+                stream.write_all(query, Duration::ZERO)?;
+                *self = Self::Open(stream);
+                return Ok(Vec::new());
+            }
+        };
+        let mut bytes = vec![0; names::MAX_MESSAGE];
+        match stream.read(&mut bytes, Duration::ZERO) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(len) => Ok(bytes[..len].to_vec()),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// In order, if it was ever there.
+    fn close(self) {
+        if let Self::Open(mut stream) = self {
+            stream.finish();
+        }
+    }
+}
+
 /// Our stub resolver on the line.
 #[derive(Debug)]
 pub(super) struct Resolver {
     /// Whom the user says.
-    configured: Vec<Ipv6Addr>,
+    pub configured: Vec<Ipv6Addr>,
     names: Names,
     /// By port of ours.
     sockets: HashMap<u16, UdpHandle>,
+    connections: HashMap<StreamId, Connection>,
     answers: VecDeque<NameAnswer>,
 }
 
 impl Resolver {
     pub fn new(configured: Vec<Ipv6Addr>) -> Self {
-        Self { configured, names: Names::new(false), sockets: HashMap::new(), answers: VecDeque::new() }
+        Self {
+            configured,
+            names: Names::new(),
+            sockets: HashMap::new(),
+            connections: HashMap::new(),
+            answers: VecDeque::new(),
+        }
     }
 
     /// Who is asked for names: whom the user says, else DHCPv6's (`leased`), else the router's. Never anybody else:
@@ -53,7 +108,7 @@ impl Resolver {
         self.names.ask(now, name, record_type)
     }
 
-    /// Carries datagrams between `names` and `stack`. `from` has the address to ask a server from. True if there
+    /// Carries datagrams between `names` and `stack`, and asks that for connections. `from` has the address to ask a server from. True if there
     /// are answers.
     pub fn step(&mut self, now: Time, stack: &mut Stack, from: impl Fn(Ipv6Addr) -> Option<Ipv6Addr>) -> bool {
         let mut answered = false;
@@ -75,13 +130,41 @@ impl Resolver {
                     answered = true;
                     self.answers.push_back(NameAnswer { query, result });
                 }
-                // IPv4 resolvers are not told to it, connections were declined.
-                Output::Send { .. } | Output::Stream { .. } | Output::Close(_) => {}
+                // IPv4 resolvers are not told to it.
+                Output::Send { .. } => {}
+                Output::Stream { stream, server, payload } => match connect(&stack.connector(), server, &from) {
+                    Some(answer) => drop(self.connections.insert(stream, Connection::Opening(answer, payload))),
+                    None => self.names.stream_failed(now, stream),
+                },
+                Output::Close(stream) => drop(self.connections.remove(&stream).map(Connection::close)),
             }
         }
         let open: Vec<u16> = self.names.open_ports().collect();
         self.close_unused(stack, |port| open.contains(&port));
         answered
+    }
+
+    /// Hears what came by connections; to be called when `stack` has nothing more to send. True if it has again, or
+    /// `names` something to say.
+    pub fn hear_connections(&mut self, now: Time) -> bool {
+        let mut heard = false;
+        for (&stream, connection) in &mut self.connections {
+            let was_opening = matches!(connection, Connection::Opening(..));
+            match connection.hear() {
+                Ok(bytes) if bytes.is_empty() => {
+                    heard |= was_opening && matches!(connection, Connection::Open(_));
+                }
+                Ok(bytes) => {
+                    heard = true;
+                    self.names.hear_stream(now, stream, &bytes);
+                }
+                Err(_) => {
+                    heard = true;
+                    self.names.stream_failed(now, stream);
+                }
+            }
+        }
+        heard
     }
 
     /// Sends a query. One that cannot be sent is one that is not answered: it is asked again, from another port.
@@ -115,4 +198,13 @@ impl Resolver {
     pub fn next(&self) -> Option<Time> {
         self.names.next()
     }
+}
+
+fn connect(
+    connector: &Connector,
+    server: IpAddr,
+    from: impl Fn(Ipv6Addr) -> Option<Ipv6Addr>,
+) -> Option<Receiver<Result<Stream, StreamError>>> {
+    let IpAddr::V6(server) = server else { return None };
+    connector.start(from(server)?, SocketAddrV6::new(server, names::PORT, 0, 0), CONNECT).ok()
 }

@@ -13,7 +13,7 @@ use hikyaku_dataplane::verdict::Verdict;
 
 use super::resolver::NameAnswer;
 use super::wan::Wan;
-use crate::aftr::{self, Aftr, Patience, Resolved, Source};
+use crate::aftr::{self, Aftr, Endpoint, Patience, Resolved, Source};
 use crate::config::{self, Config};
 use crate::line::{LineFacts, Token};
 use crate::names::{QueryId, RecordType, Records};
@@ -103,6 +103,18 @@ impl Tunnel {
         }
     }
 
+    /// Another configuration. Static mappings are replaced where they are; the rest is of the next snapshot.
+    pub fn reload(&mut self, config: &config::Service) {
+        self.config.clone_from(config);
+        let Some(carried) = &self.carried else { return };
+        let forwards = self.forwards(carried.plan.outside);
+        if let Some(napt) = self.napt()
+            && let Err(refused) = napt.set_forwards(&forwards)
+        {
+            tracing::error!("forward: {refused}; they stay what they were");
+        }
+    }
+
     /// Our end, as it is in use.
     pub fn local(&self) -> Option<Ipv6Addr> {
         self.carried.as_ref().map(|carried| carried.local)
@@ -155,6 +167,16 @@ impl Tunnel {
     /// The border router in use.
     pub fn border_router(&self) -> Option<Ipv6Addr> {
         self.aftr.current()
+    }
+
+    /// The names of the far end as the line says it, if none of them resolves, and why.
+    pub fn lacking(&self) -> Option<(Vec<String>, String)> {
+        let aftr::State::Unresolved { failure, .. } = self.aftr.state() else { return None };
+        let name = |(_, far): &(Source, Endpoint)| match far {
+            Endpoint::Name(name) => Some(name.clone()),
+            Endpoint::Addresses(_) => None,
+        };
+        Some((self.far_of.as_ref()?.far.iter().map(name).collect::<Option<_>>()?, failure.to_string()))
     }
 
     /// Takes note of what the line says now, and of what is to be done. True if something changed that others

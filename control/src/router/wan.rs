@@ -107,6 +107,12 @@ impl Wan {
         }
     }
 
+    /// Another configuration. Mode and resolvers are what can change; both are passed on by [`Self::settle`].
+    pub(super) fn reload(&mut self, config: &config::Wan) {
+        self.dhcpv6_mode = config.dhcpv6.mode;
+        self.resolver.configured.clone_from(&config.resolvers);
+    }
+
     /// The carrier came or went.
     pub(super) fn set_up(&mut self, now: Time, up: bool) {
         if up == self.up {
@@ -309,11 +315,15 @@ impl Wan {
         }
         let (link_local, source) = (self.link_local(), self.source);
         let from = |server: Ipv6Addr| if server.is_unicast_link_local() { link_local } else { source };
-        changed |= self.resolver.step(now, &mut self.stack, from);
-        while let Some(packet) = self.stack.poll(now) {
-            self.send(now, &packet, frames);
+        loop {
+            changed |= self.resolver.step(now, &mut self.stack, from);
+            while let Some(packet) = self.stack.poll(now) {
+                self.send(now, &packet, frames);
+            }
+            if !self.resolver.hear_connections(now) {
+                return changed;
+            }
         }
-        changed
     }
 
     fn neighbour_says(&mut self, now: Time, output: neighbour::Output, frames: &mut Frames) -> bool {

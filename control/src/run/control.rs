@@ -17,8 +17,7 @@ use hikyaku_dataplane::worker::{BurstReport, Handle, Shared};
 
 use super::guard::LinkGuard;
 use super::links;
-use crate::config::Config;
-use crate::notify;
+use crate::config::{Config, Level, Problems};
 use crate::router::{LinkFacts, Parts, Router, StateDir, Surroundings};
 use crate::show::Query;
 use crate::stack::Wake;
@@ -52,7 +51,7 @@ pub struct ControlThread {
     pub shared: Arc<Shared>,
     pub handles: Vec<Handle>,
     pub state: StateDir,
-    pub notify: Option<notify::Config>,
+    pub reload: Reload,
     pub queries: Receiver<Query>,
     pub cores: Vec<usize>,
     pub bursts: Vec<BurstReport>,
@@ -60,6 +59,17 @@ pub struct ControlThread {
     /// Called before each turn.
     #[cfg(test)]
     pub before_turn: Option<Hook>,
+}
+
+/// How the configuration is read again.
+pub struct Reload {
+    /// That it is to be.
+    pub asked: Arc<AtomicBool>,
+    pub read: Box<dyn Fn() -> Result<Config, Problems> + Send>,
+    /// Sets the log's.
+    pub level: Box<dyn Fn(Level) + Send>,
+    /// What came of it the last time that is not as the user wants it.
+    pub warnings: Vec<String>,
 }
 
 /// For tests: sees the router, and may panic.
@@ -120,7 +130,6 @@ impl ControlThread {
             workers: self.handles.len(),
             shared: self.shared.clone(),
             state: self.state.clone(),
-            notify: self.notify.clone(),
             wake,
         };
         let mut router = match Router::new(parts, self.now(), wall()) {
@@ -135,6 +144,9 @@ impl ControlThread {
                     return End::Relinked;
                 }
                 carriers = began + CARRIERS;
+            }
+            if self.reload.asked.swap(false, Ordering::Relaxed) {
+                self.reload(&mut router);
             }
             #[cfg(test)]
             if let Some(hook) = &mut self.before_turn {
@@ -160,7 +172,12 @@ impl ControlThread {
         let totals = || totals(&self.handles);
         router.turn(self.now(), wall(), totals);
         while let Ok(query) = self.queries.try_recv() {
-            let surroundings = Surroundings { handles: &self.handles, cores: &self.cores, bursts: &mut self.bursts };
+            let surroundings = Surroundings {
+                handles: &self.handles,
+                cores: &self.cores,
+                bursts: &mut self.bursts,
+                warnings: &self.reload.warnings,
+            };
             router.answer(self.shared.clock.now(), query, surroundings);
         }
         while let Some(frame) = router.next_frame() {
@@ -172,6 +189,31 @@ impl ControlThread {
         }
         // Frames that were not heard yet, too, are a reason to come back at once.
         self.shared.punt.is_empty()
+    }
+
+    /// Reads the configuration again. What is wrong with it leaves everything as it is.
+    fn reload(&mut self, router: &mut Router) {
+        let read = match (self.reload.read)() {
+            Ok(read) => read,
+            Err(problems) => {
+                problems.0.iter().for_each(|problem| tracing::error!("{problem}"));
+                tracing::error!("the configuration is refused; going on with the one before");
+                let refused = |problem| format!("refused when it was read again: {problem}");
+                self.reload.warnings = problems.0.iter().map(refused).collect();
+                return;
+            }
+        };
+        let (config, kept) = self.config.reloaded(read);
+        self.config = Arc::new(config);
+        (self.reload.level)(self.config.log.level);
+        self.reload.warnings.clear();
+        tracing::info!("the configuration was read again");
+        if !kept.is_empty() {
+            let warning = format!("another after a restart only: {}", kept.join(", "));
+            tracing::warn!("{warning}");
+            self.reload.warnings.push(warning);
+        }
+        router.reload(self.now(), wall(), self.config.clone());
     }
 
     /// True if a link came back as another: then everything that was made of its address is to be made anew.

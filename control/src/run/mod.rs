@@ -15,19 +15,20 @@ use anyhow::Context;
 use hikyaku_dataplane::ring::{LinkKind, kernel};
 use hikyaku_dataplane::snapshot::Snapshot;
 use hikyaku_dataplane::worker::{BurstReport, Handle, Shared, Worker};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::config::Config;
+use crate::config::{Config, RunArgs};
 use crate::privileges::{self, Keep};
 use crate::router::StateDir;
 use crate::show::Listener;
 
-use control::ControlThread;
+use control::{ControlThread, Reload};
 use links::Links;
 
-/// Runs until SIGTERM or SIGINT.
-pub fn run(config: &Config) -> anyhow::Result<()> {
-    config.log.start();
+/// Runs until SIGTERM or SIGINT. SIGHUP has the configuration read again.
+pub fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let config = &Config::load(args)?;
+    let level = config.log.start();
     let names = [&config.lan.link, &config.wan.link];
     privileges::check(names, config.system.account.as_ref())?;
     let links = Links::open(config)?;
@@ -35,6 +36,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     for signal in [SIGTERM, SIGINT] {
         signal_hook::flag::register(signal, stop.clone()).context("signals cannot be caught")?;
     }
+    let asked = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGHUP, asked.clone()).context("signals cannot be caught")?;
     let account = config.system.account.as_ref();
     let directory = &config.system.state_dir;
     privileges::directory(directory, 0o700, account)
@@ -44,7 +47,6 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     }
     let state = StateDir::open(directory).with_context(|| format!("state directory {}", directory.display()))?;
     let listener = Listener::bind(&config.control)?;
-    let notify = config.service.notification.clone();
     privileges::give_up(account, Keep::links(names))?;
     if names.iter().any(|name| name.kind() == LinkKind::Interface)
         && let Err(error) = kernel::check_device()
@@ -80,6 +82,13 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         handles.len(),
         if handles.len() == 1 { "" } else { "s" }
     );
+    let args = args.clone();
+    let reload = Reload {
+        asked,
+        read: Box::new(move || Config::load(&args)),
+        level: Box::new(move |to| level.set(to)),
+        warnings: Vec::new(),
+    };
     let control = ControlThread {
         config: Arc::new(config.clone()),
         facts,
@@ -88,7 +97,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         shared,
         handles,
         state,
-        notify,
+        reload,
         queries,
         cores,
         bursts,

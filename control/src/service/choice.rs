@@ -108,6 +108,31 @@ pub struct Known {
     pub provisioning: Said<Vec<Candidate>>,
     /// The services whose AFTR's name the line's resolvers know.
     pub names: Said<Vec<Name>>,
+    /// Names of far ends that do not resolve ([`super::Unresolved`]), and why: what has no other far end is passed over.
+    pub unresolved: Vec<(String, String)>,
+}
+
+impl Known {
+    /// Whether the line says this name of a far end.
+    pub fn says(&self, name: &str) -> bool {
+        let by_dhcp = matches!(&self.option64, Said::Said(aftr) if aftr == name);
+        let candidates = match &self.provisioning {
+            Said::Said(candidates) => &candidates[..],
+            _ => &[],
+        };
+        by_dhcp || candidates.iter().filter_map(Candidate::far_name).any(|far| far == name)
+    }
+
+    /// Why none of these far ends can be found, if so.
+    fn is_lost(&self, far: &[(aftr::Source, Endpoint)]) -> Option<String> {
+        let why = |(_, far): &(aftr::Source, Endpoint)| match far {
+            Endpoint::Name(name) => self.unresolved.iter().find(|(unresolved, _)| unresolved == name),
+            Endpoint::Addresses(_) => None,
+        };
+        let lost: Option<Vec<_>> = far.iter().map(why).collect();
+        let (name, why) = lost?.into_iter().next()?;
+        Some(format!("{name} is not found: {why}; it is asked for every minute"))
+    }
 }
 
 /// What came of looking at one origin.
@@ -266,6 +291,11 @@ impl Wish {
                     if plan.technology == Technology::Dslite {
                         plan.far = self.aftrs(known, plan.far);
                     }
+                    // What the user says there is nothing to fall back from.
+                    if let Some(why) = known.is_lost(&plan.far).filter(|_| !source.is_the_users()) {
+                        unusable.push(format!("{}: {why}", candidate.name()));
+                        continue;
+                    }
                     let passed_over = unusable.iter().map(|why| format!("; not {why}")).collect::<String>();
                     return (Outcome::Chosen, candidate.name() + &passed_over, Some(plan));
                 }
@@ -329,7 +359,8 @@ impl Wish {
             prefixes: &known.prefixes,
             local,
             far: self.far.as_ref(),
-            iid: self.iid.or(profile.iid),
+            iid: self.iid,
+            usual_iid: profile.iid,
             usual_far: match candidate {
                 Candidate::MapE(_) => profile_far(self.name),
                 _ => &[],

@@ -8,6 +8,7 @@ mod closed;
 mod plan;
 mod probe;
 mod profile;
+mod unresolved;
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -17,9 +18,10 @@ use serde::{Serialize, Serializer};
 
 pub use choice::{Decision, Known, Origin, Outcome, Said, Step, Wish, WishedEnd, choose};
 pub use closed::closed_network;
-pub use plan::{Candidate, Local, Meshed, Outside, Plan};
+pub use plan::{Candidate, Local, Meshed, Outside, Plan, known_form};
 pub use probe::Probe;
 pub use profile::{Name, Profile, Technology, UsualEnd};
+pub use unresolved::Unresolved;
 
 /// How far the line has come. In the order in which it gets there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

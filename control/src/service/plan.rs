@@ -111,6 +111,14 @@ impl Candidate {
         }
     }
 
+    /// The name of its far end, if that has one.
+    pub(super) fn far_name(&self) -> Option<&str> {
+        match self {
+            Self::Dslite(Endpoint::Name(name)) | Self::Lw4o6 { far: Endpoint::Name(name), .. } => Some(name),
+            _ => None,
+        }
+    }
+
     fn technology(&self) -> Option<Technology> {
         Some(match self {
             Self::Dslite(_) => Technology::Dslite,
@@ -183,8 +191,10 @@ pub(super) struct Frame<'a> {
     pub local: Option<Local>,
     /// The border router, if the user says it.
     pub far: Option<&'a Endpoint>,
-    /// The form of the interface id, if the user or the service says it.
+    /// The form of the interface id, if the user says it.
     pub iid: Option<InterfaceId>,
+    /// The form that the service has, if nobody says it.
+    pub usual_iid: Option<InterfaceId>,
     /// Border routers to use if nobody names one.
     pub usual_far: &'a [Ipv6Addr],
 }
@@ -221,7 +231,8 @@ fn map_e(domain: &Domain, source: Source, frame: &Frame) -> Result<Plan, Unfit> 
         (None, []) => (Source::ProfileAddresses, Endpoint::Addresses(frame.usual_far.to_vec())),
         (None, br) => (source, Endpoint::Addresses(br.to_vec())),
     };
-    let iid = domain.iid.or(frame.iid).unwrap_or_else(|| known_form(domain));
+    let said = frame.iid.or(domain.iid).or(frame.usual_iid).or_else(|| known_form(domain));
+    let iid = said.unwrap_or(InterfaceId::Rfc7597);
     let mut unfit = match frame.prefixes {
         [] => return Err(Unfit::NoPrefix),
         [first, ..] => format!("none of the {} rules is for {first}, the line's prefix", domain.rules.len()),
@@ -244,9 +255,8 @@ fn map_e(domain: &Domain, source: Source, frame: &Frame) -> Result<Plan, Unfit> 
     Err(Unfit::Because(unfit))
 }
 
-/// RFC 7598 does not say which form of interface id a domain has. A border router of a service that is known
-/// does; else it is the RFC's.
-fn known_form(domain: &Domain) -> InterfaceId {
+/// RFC 7598 does not say which form of interface id a domain has. A border router of a service that is known does.
+pub fn known_form(domain: &Domain) -> Option<InterfaceId> {
     let of_service = |&address: &Ipv6Addr| Name::of_border_router(address)?.profile().iid;
-    domain.br.iter().find_map(of_service).unwrap_or(InterfaceId::Rfc7597)
+    domain.br.iter().find_map(of_service)
 }

@@ -65,7 +65,7 @@ impl Request {
             return Err(format!("a request has at most {MAX_REQUEST} bytes"));
         }
         serde_json::from_slice(line).map_err(|error| {
-            let example = r#"write {"show":"status"}, or neighbours, leases, sessions, counters"#;
+            let example = r#"write {"show":"status"}, or neighbours, leases, sessions, counters, ports"#;
             // It quotes the request, in which anything may stand.
             let error = error.to_string().replace(char::is_control, " ");
             format!("not understood: {error}; {example}")

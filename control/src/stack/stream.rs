@@ -135,10 +135,22 @@ impl Connector {
         }
     }
 
-    /// Connects from `ours`, blocking for at most `timeout`. Refused and unreachable say so at once.
-    pub fn connect(&self, ours: Ipv6Addr, theirs: SocketAddrV6, timeout: Duration) -> Result<Stream, StreamError> {
+    /// Connects from `ours`, without waiting: the receiver will have the connection, or why there is none, within
+    /// `timeout`.
+    pub fn start(
+        &self,
+        ours: Ipv6Addr,
+        theirs: SocketAddrV6,
+        timeout: Duration,
+    ) -> Result<Receiver<Result<Stream, StreamError>>, StreamError> {
         let (reply, answer) = bounded(1);
         self.ask(Ask { ours, theirs, timeout, reply })?;
+        Ok(answer)
+    }
+
+    /// Connects from `ours`, blocking for at most `timeout`. Refused and unreachable say so at once.
+    pub fn connect(&self, ours: Ipv6Addr, theirs: SocketAddrV6, timeout: Duration) -> Result<Stream, StreamError> {
+        let answer = self.start(ours, theirs, timeout)?;
         match answer.recv_timeout(timeout) {
             Ok(result) => result,
             Err(RecvTimeoutError::Timeout) => Err(StreamError::TimedOut(timeout)),

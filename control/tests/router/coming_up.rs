@@ -66,6 +66,25 @@ fn dslite_by_name() {
     assert!(world.isp.resolver.asked.iter().all(|(from, name, _)| (*from, &name[..]) == (local, "gw.example.net")));
 }
 
+/// RFC 7766 5: an answer that is too long for a datagram is asked for by TCP. Where nobody can be connected to there is
+/// none, and that is said.
+#[test]
+fn a_name_with_a_long_answer() {
+    let mut world = World::new(DSLITE);
+    world.isp.dhcp.aftr = Some("aftr.example.net".into());
+    world.isp.resolver.set_addresses("aftr.example.net", 30, &[AFTR; 60]);
+    (world.isp.resolver.truncates, world.isp.resolver.listens) = (true, false);
+    world.pass(Duration::from_secs(60));
+    let failed = matches!(world.router.state(), State::AwaitingBorderRouter { why } if why.contains("TCP"));
+    assert!(failed, "{:?}", world.router.state());
+    world.isp.resolver.listens = true;
+    world.carries_within(Duration::from_secs(60));
+    assert_eq!(Ipv6Addr::from(world.softwire().remote), AFTR);
+    world.pass(Duration::from_secs(300));
+    let by_tcp = *world.isp.resolver.by_tcp.borrow();
+    assert!((8..15).contains(&by_tcp), "asked {by_tcp} times, each time its answer is too old");
+}
+
 /// A fixed address: the far end is told where we are, from our end of the tunnel, and told again when that moves.
 #[test]
 fn ipip_with_notification() {

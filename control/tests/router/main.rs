@@ -4,6 +4,7 @@ mod changes;
 mod coming_up;
 mod leases;
 mod provisioned;
+mod reloaded;
 mod services;
 mod storms;
 mod world;

@@ -465,3 +465,41 @@ fn status_says_how_the_service_was_found() {
         assert!(text.contains(says), "{says:?} is not in\n{text}");
     }
 }
+
+/// An AFTR's name that does not resolve keeps the line from nothing else that it has; when it resolves after all, it is
+/// what the line should have first.
+#[test]
+fn an_aftr_that_is_not_found() {
+    let mut world = line(AUTO);
+    world.isp.dhcp.aftr = Some("aftr.example.net".into());
+    world.isp.dhcp.others = vec![map_e(false)];
+    world.pass(seconds(50));
+    assert!(matches!(world.router.state(), State::AwaitingBorderRouter { .. }), "it has a minute");
+    world.carries_within(seconds(30));
+    assert_eq!(steps(&world), [(Origin::Option64, Outcome::Unusable), (Origin::S46, Outcome::Chosen)]);
+    let why = world.status().service.found_by[0].why.clone();
+    assert!(why.contains("aftr.example.net is not found"), "{why}");
+    assert_eq!(ends(&world).1, BR);
+    let states = world.states.len();
+    world.pass(seconds(3600));
+    assert_eq!(world.states.len(), states, "it stays there: {:?}", world.states);
+    world.isp.resolver.set_addresses("aftr.example.net", 300, &[AFTR]);
+    assert!(world.pass_until(seconds(400), |world| ends(world).1 == AFTR));
+    assert_eq!(steps(&world), [(Origin::Option64, Outcome::Chosen)]);
+}
+
+/// The same on a line that has nothing else.
+#[test]
+fn an_aftr_that_is_not_found_and_nothing_else() {
+    let mut world = line(AUTO);
+    world.isp.dhcp.aftr = Some("aftr.example.net".into());
+    world.pass(seconds(200));
+    let State::ChoosingService { why } = world.router.state() else { panic!("{:?}", world.router.state()) };
+    assert!(why.contains("aftr.example.net is not found") && why.contains("know no AFTR"), "{why}");
+    world.isp.resolver.asked.clear();
+    world.pass(seconds(3600));
+    let asked = world.isp.resolver.asked.iter().filter(|(_, name, _)| name == "aftr.example.net").count();
+    assert!((10..=61).contains(&asked), "asked {asked} times in an hour");
+    world.isp.resolver.set_addresses("aftr.example.net", 300, &[AFTR]);
+    world.carries_within(seconds(400));
+}

@@ -1,7 +1,7 @@
 //! The thread itself, beside a worker on memory rings: what it survives, how it sleeps and how it ends.
 
 use std::net::Ipv4Addr;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread::JoinHandle;
 
 use hikyaku_dataplane::counters::Event;
@@ -47,6 +47,9 @@ struct Lab {
     handle: Handle,
     shared: Arc<Shared>,
     stop: Arc<AtomicBool>,
+    /// The configuration's file, and that it is to be read again.
+    file: Arc<Mutex<String>>,
+    reload: Arc<AtomicBool>,
     workers_stop: Arc<AtomicBool>,
     control: Option<JoinHandle<()>>,
     worker: Option<JoinHandle<Worker>>,
@@ -84,6 +87,8 @@ impl Lab {
         let stop = Arc::new(AtomicBool::new(false));
         let link = |name: &str, mac| LinkFacts { name: name.into(), mac, mtu: 1500, mode: "memory".into() };
         let (facts, shared_there) = ([link("lan", LAN_MAC), link("wan", WAN_MAC)], shared.clone());
+        let (file, reload) = (Arc::new(Mutex::new(CONFIG.to_string())), Arc::new(AtomicBool::new(false)));
+        let (file_there, reload_there) = (file.clone(), reload.clone());
         let (stop_there, state_dir) = (stop.clone(), StateDir::open(&state).unwrap());
         prepare(&state_dir);
         let control = thread::spawn(move || {
@@ -98,7 +103,12 @@ impl Lab {
                 shared: shared_there,
                 handles,
                 state: state_dir,
-                notify: None,
+                reload: Reload {
+                    asked: reload_there,
+                    read: Box::new(move || Config::parse("test.toml", &file_there.lock().unwrap())),
+                    level: Box::new(|_| ()),
+                    warnings: Vec::new(),
+                },
                 queries: crossbeam_channel::never(),
                 cores: Vec::new(),
                 bursts: vec![report],
@@ -115,6 +125,8 @@ impl Lab {
             handle,
             shared,
             stop,
+            file,
+            reload,
             workers_stop,
             control: Some(control),
             worker: Some(worker),
@@ -243,6 +255,42 @@ fn a_panic_is_survived() {
     assert!(Arc::ptr_eq(&napt(&before), &napt(&after)));
     assert_eq!(after.softwires[0].next_hop, before.softwires[0].next_hop);
     assert!(lab.forwards());
+}
+
+/// The configuration is read again while traffic flows. One that is wrong changes nothing; of one that is right workers
+/// are told by a snapshot with the same sessions in it, and every packet comes out.
+#[test]
+fn the_configuration_is_read_again() {
+    let mut lab = Lab::new(|_| ());
+    lab.come_up();
+    assert!(lab.forwards());
+    let before = lab.shared.snapshot.load_full();
+    let napt = |snapshot: &Snapshot| snapshot.softwires[0].napt.clone().unwrap();
+    let read = |lab: &mut Lab, service: &str| {
+        *lab.file.lock().unwrap() = CONFIG.replace("[tuning]", &format!("{service}\n[tuning]"));
+        lab.reload.store(true, Ordering::Relaxed);
+        lab.until(|lab| {
+            assert!(lab.forwards());
+            !lab.reload.load(Ordering::Relaxed)
+        });
+        // Whatever came of it is published by then.
+        for _ in 0..20 {
+            assert!(lab.forwards());
+        }
+    };
+    read(&mut lab, "tunnel-mtu = 1");
+    assert!(Arc::ptr_eq(&before, &lab.shared.snapshot.load_full()));
+    read(&mut lab, "tunnel-mtu = 1400\nforward = ['tcp/443=192.168.1.9']");
+    lab.until(|lab| !Arc::ptr_eq(&before, &lab.shared.snapshot.load_full()));
+    let after = lab.shared.snapshot.load_full();
+    assert!(Arc::ptr_eq(&napt(&before), &napt(&after)));
+    assert_eq!(napt(&after).forwards().len(), 1);
+    assert_ne!(after.softwires[0].mtu, before.softwires[0].mtu);
+    assert_eq!(after.softwires[0].next_hop, before.softwires[0].next_hop);
+    assert_eq!(after.link(LAN).unwrap().neighbours.get(HOST.into()), Some(HOST_MAC));
+    lab.end();
+    let totals = lab.handle.counters.totals();
+    assert_eq!(totals.verdict(Verdict::Outbound), totals.received() - totals.verdict(Verdict::Punted), "{totals:?}");
 }
 
 /// Nothing to do is no work: turns are as rare as the longest sleep and the machines' timers have them.

@@ -21,6 +21,7 @@ fn silent() -> Known {
         prefers_s46: false,
         provisioning: waiting("the server"),
         names: Said::Waiting("names are asked for".into()),
+        unresolved: Vec::new(),
     }
 }
 
@@ -152,6 +153,10 @@ fn map_e_services_know_their_border_routers_and_forms() {
     known.provisioning = Said::Said(vec![Candidate::MapE(rfc)]);
     let plan = choose(&wish(Name::V6plus), &known).plan.unwrap();
     assert_eq!(plan.local, Local::Address(address("240b:10:3f6c:d400:0:6a48:3f6c:d4")));
+    // And what the user says, over all.
+    let users = Wish { iid: Some(InterfaceId::Draft03), ..wish(Name::V6plus) };
+    let plan = choose(&users, &known).plan.unwrap();
+    assert_eq!(plan.local, Local::Address(address("240b:10:3f6c:d400:6a:483f:6c00:d400")));
     // Two prefixes, one of which is a rule's.
     known.prefixes.insert(0, "2001:db8::/64".parse().unwrap());
     assert!(choose(&wish(Name::V6plus), &known).plan.is_some());
@@ -222,4 +227,27 @@ fn every_service_on_every_line() {
             assert!(immediate || !decision.why().is_empty());
         }
     }
+}
+
+/// A far end that cannot be found is passed over, with the reason; one of the user's is not.
+#[test]
+fn a_far_end_that_is_not_found() {
+    let far = Endpoint::Addresses(vec![address("2001:db8::1")]);
+    let lw4o6 = |far| {
+        let bind = "::/0".parse().unwrap();
+        Candidate::Lw4o6 { ipv4: "192.0.2.1".parse().unwrap(), ports: PortSet::ALL, bind, far }
+    };
+    let unresolved = vec![("gw.example.net".to_string(), "no such name".to_string())];
+    let mut known = Known { option64: Said::Said("gw.example.net".into()), unresolved, ..nothing() };
+    known.provisioning = Said::Said(vec![Candidate::Dslite(name("other.example.net")), lw4o6(far)]);
+    let decision = choose(&wish(Name::Auto), &known);
+    assert!(decision.plan.is_some_and(|plan| plan.technology == Technology::Dslite), "the server knows another name");
+    known.unresolved.push(("other.example.net".into(), "no answer".into()));
+    let decision = choose(&wish(Name::Auto), &known);
+    let outcomes = [Outcome::Unusable, Outcome::Nothing, Outcome::Chosen];
+    assert_eq!(decision.steps.iter().map(|step| step.outcome).collect::<Vec<_>>(), outcomes);
+    assert!(decision.steps[0].why.contains("gw.example.net is not found: no such name"), "{}", decision.steps[0]);
+    assert!(decision.plan.is_some_and(|plan| plan.technology == Technology::Lw4o6));
+    let users = Wish { far: Some(name("gw.example.net")), ..wish(Name::Dslite) };
+    assert!(choose(&users, &known).plan.is_some());
 }

@@ -88,7 +88,7 @@ impl Request {
 }
 
 /// Who may vouch for a TLS server.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Trust {
     /// The roots that Mozilla ships.
     #[default]
@@ -101,7 +101,13 @@ pub enum Trust {
 
 /// Certificates of authorities.
 #[derive(Clone, Debug)]
-pub struct Roots(RootCerts);
+pub struct Roots(Arc<Vec<Certificate<'static>>>);
+
+impl PartialEq for Roots {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.iter().map(Certificate::der).eq(other.0.iter().map(Certificate::der))
+    }
+}
 
 impl Roots {
     /// From a PEM file's contents, which must hold one certificate at least.
@@ -114,7 +120,7 @@ impl Roots {
                 Err(_) => return Err(HttpError::Roots),
             }
         }
-        if roots.is_empty() { Err(HttpError::Roots) } else { Ok(Self(RootCerts::from(roots))) }
+        if roots.is_empty() { Err(HttpError::Roots) } else { Ok(Self(Arc::new(roots))) }
     }
 }
 
@@ -238,7 +244,7 @@ fn agent(request: &Request, timeout: Duration, connector: &Connector, names: &Na
     let tls = TlsConfig::builder();
     let tls = match &request.trust {
         Trust::Mozilla => tls.root_certs(RootCerts::WebPki),
-        Trust::Roots(roots) => tls.root_certs(roots.0.clone()),
+        Trust::Roots(roots) => tls.root_certs(RootCerts::Specific(roots.0.clone())),
         Trust::Unverified => tls.disable_verification(true),
     };
     let config = Config::builder()

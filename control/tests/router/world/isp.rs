@@ -246,6 +246,7 @@ impl Isp {
 
     /// When to poll if nothing happens.
     pub fn next(&self) -> Option<Time> {
-        self.hosts.iter().filter_map(|host| host.next()).chain([self.due]).min()
+        let hosts = self.hosts.iter().filter_map(|host| host.next());
+        hosts.chain(self.resolver.next()).chain([self.due]).min()
     }
 }

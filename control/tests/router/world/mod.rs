@@ -46,7 +46,7 @@ const WALL: u64 = 1_700_000_000;
 const MOST_TURNS: u32 = 200;
 
 /// `[wan]` and `[lan]` of every test; `[service]` follows.
-const LINKS: &str = "[wan]\nlink = 'netmap:wan0'\ninterface-id = 'eui64'\n[lan]\nlink = 'netmap:lan0'\nipv4 = '192.168.1.1/24'\n\
+pub const LINKS: &str = "[wan]\nlink = 'netmap:wan0'\ninterface-id = 'eui64'\n[lan]\nlink = 'netmap:lan0'\nipv4 = '192.168.1.1/24'\n\
                      [lan.dhcpv4]\npool = '192.168.1.100-192.168.1.200'\n[tuning]\ntable = 1024\nhuge-pages = false\n";
 
 /// Someone behind the ISP's router.
@@ -141,6 +141,15 @@ impl World {
         (self.router, self.woken) = start(&self.config, &self.state_dir, &self.shared, mac, (self.now, wall));
         self.router.set_links(self.now, true, true);
         self.states.clear();
+    }
+
+    /// The configuration is read again, and is this. The keys that stay what they are until a restart.
+    pub fn reload(&mut self, file: &str) -> Vec<&'static str> {
+        let read = Config::parse("test.toml", file).unwrap();
+        let (config, kept) = self.config.reloaded(read);
+        self.config = Arc::new(config);
+        self.router.reload(self.now, self.wall(), self.config.clone());
+        kept
     }
 
     fn wall(&self) -> u64 {
@@ -267,7 +276,7 @@ impl World {
 
     /// What `hikyaku show status` is told.
     pub fn status(&self) -> report::Status {
-        self.router.status(self.now, Surroundings { handles: &[], cores: &[], bursts: &mut [] })
+        self.router.status(self.now, Surroundings { handles: &[], cores: &[], bursts: &mut [], warnings: &[] })
     }
 
     /// Names of the states so far, without their particulars.
@@ -298,7 +307,6 @@ fn start(
         workers: 2,
         shared: shared.clone(),
         state: StateDir::open(state_dir).unwrap(),
-        notify: config.service.notification.clone(),
         wake: Arc::new(move || _ = waker.try_send(())),
     };
     (Router::new(parts, now, wall).unwrap(), woken)

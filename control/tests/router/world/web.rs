@@ -1,4 +1,4 @@
-//! A web server behind the ISP's router: smoltcp's TCP, one answer to every request.
+//! Servers behind the ISP's router: smoltcp's TCP, one answer to every request.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -20,22 +20,39 @@ const SOCKETS: usize = 4;
 /// What to answer a request with, head and all.
 pub type Answer = Box<dyn FnMut(&str) -> String>;
 
+/// What came so far, and from whom: how much of it is a request, and the answer, if it is a whole one.
+type Reader = Box<dyn FnMut(Ipv6Addr, &[u8]) -> Option<(usize, Vec<u8>)>>;
+
 /// A server.
 pub struct Web {
     address: Ipv6Addr,
+    port: u16,
     interface: Interface,
     wire: Wire,
     sockets: SocketSet<'static>,
     handles: Vec<SocketHandle>,
-    answer: Answer,
-    requests: Rc<RefCell<Vec<(Ipv6Addr, String)>>>,
+    reader: Reader,
     due: Option<Time>,
 }
 
 impl Web {
     /// At `address`, port 80. The requests that come, with who sent them, are found in the second.
     #[allow(clippy::type_complexity)]
-    pub fn new(address: Ipv6Addr, answer: Answer) -> (Self, Rc<RefCell<Vec<(Ipv6Addr, String)>>>) {
+    pub fn new(address: Ipv6Addr, mut answer: Answer) -> (Self, Rc<RefCell<Vec<(Ipv6Addr, String)>>>) {
+        let requests = Rc::new(RefCell::new(Vec::new()));
+        let noted = requests.clone();
+        let reader = move |from, bytes: &[u8]| {
+            let end = bytes.windows(4).position(|end| end == b"\r\n\r\n")?;
+            let request = String::from_utf8_lossy(&bytes[..end]).into_owned();
+            let answer = answer(&request).into_bytes();
+            noted.borrow_mut().push((from, request));
+            Some((end + 4, answer))
+        };
+        (Self::listen(address, 80, Box::new(reader)), requests)
+    }
+
+    /// At `address` and `port`, with whatever is spoken there.
+    pub fn listen(address: Ipv6Addr, port: u16, reader: Reader) -> Self {
         let mut wire = Wire::default();
         let mut interface = Interface::new(Config::new(HardwareAddress::Ip), &mut wire, Instant::ZERO);
         interface.update_ip_addrs(|all| all.push(IpCidr::new(IpAddress::Ipv6(address), 64)).unwrap());
@@ -44,26 +61,24 @@ impl Web {
         let mut sockets = SocketSet::new(Vec::new());
         let buffer = || tcp::SocketBuffer::new(vec![0; 8192]);
         let handles = (0..SOCKETS).map(|_| sockets.add(tcp::Socket::new(buffer(), buffer()))).collect();
-        let requests = Rc::new(RefCell::new(Vec::new()));
-        let web = Self { address, interface, wire, sockets, handles, answer, requests: requests.clone(), due: None };
-        (web, requests)
+        Self { address, port, interface, wire, sockets, handles, reader, due: None }
     }
 
     fn serve(&mut self) {
         for &handle in &self.handles {
             let socket = self.sockets.get_mut::<tcp::Socket>(handle);
             if !socket.is_open() {
-                socket.listen(80).unwrap();
+                socket.listen(self.port).unwrap();
             }
-            let whole = |bytes: &mut [u8]| match bytes.windows(4).position(|end| end == b"\r\n\r\n") {
-                Some(end) => (end + 4, Some(String::from_utf8_lossy(&bytes[..end]).into_owned())),
+            let Some(IpAddress::Ipv6(from)) = socket.remote_endpoint().map(|end| end.addr) else { continue };
+            let reader = &mut self.reader;
+            let read = |bytes: &mut [u8]| match reader(from, bytes) {
+                Some((len, answer)) => (len, Some(answer)),
                 None => (0, None),
             };
-            if let Some(request) = socket.can_recv().then(|| socket.recv(whole).unwrap()).flatten() {
-                let Some(IpAddress::Ipv6(from)) = socket.remote_endpoint().map(|end| end.addr) else { continue };
-                socket.send_slice((self.answer)(&request).as_bytes()).unwrap();
+            if let Some(answer) = socket.can_recv().then(|| socket.recv(read).unwrap()).flatten() {
+                socket.send_slice(&answer).unwrap();
                 socket.close();
-                self.requests.borrow_mut().push((from, request));
             }
         }
     }
