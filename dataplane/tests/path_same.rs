@@ -197,6 +197,7 @@ fn setup() -> impl Strategy<Value = Setup> {
     let links = (select(vec![1500, 1500, 1400, 1000]), select(vec![1500, 1540]), select(vec![16, 128, 512]));
     let odd =
         (select(vec![Headroom::NONE, Headroom::new(64, 8)]), prop::bool::weighted(0.1), prop::bool::weighted(0.95));
+    let vlan = || select(vec![None, None, Some(10), Some(4094)]);
     (
         any::<bool>(),
         (any::<bool>(), select(vec![1, 5, 256]), prop::bool::weighted(0.2)),
@@ -204,7 +205,7 @@ fn setup() -> impl Strategy<Value = Setup> {
         class,
         links,
         odd,
-        select(vec![None, Some(1420), Some(536)]),
+        (select(vec![None, Some(1420), Some(536)]), vlan(), vlan()),
         ports(),
     )
         .prop_map(
@@ -215,7 +216,7 @@ fn setup() -> impl Strategy<Value = Setup> {
                 class,
                 (lan_mtu, wan_mtu, slots),
                 (headroom, two_regions, next_hop),
-                mss,
+                (mss, lan_vlan, wan_vlan),
                 (ports, forwards),
             )| {
                 Setup {
@@ -234,6 +235,7 @@ fn setup() -> impl Strategy<Value = Setup> {
                     next_hop,
                     batch,
                     replay,
+                    vlans: [lan_vlan, wan_vlan],
                     ..Setup::ipip()
                 }
             },

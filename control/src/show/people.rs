@@ -53,7 +53,8 @@ impl Display for Status {
         }
         let lan = &self.lan;
         let carrier = if lan.up { "" } else { ", no carrier" };
-        line(f, "LAN", format_args!("{} ({}), {}, MTU {}{carrier}", lan.link, lan.mode, lan.mac, lan.mtu))?;
+        let (link, vlan) = (&lan.link, vlan(lan.vlan));
+        line(f, "LAN", format_args!("{link}{vlan} ({}), {}, MTU {}{carrier}", lan.mode, lan.mac, lan.mtu))?;
         let leases = lan.leases.map(|n| format!(", {n} leases")).unwrap_or_default();
         line(f, "", format_args!("{}{leases}", lan.ipv4))?;
         if let Some(s) = &self.sessions {
@@ -82,10 +83,15 @@ impl Display for Status {
     }
 }
 
+fn vlan(vlan: Option<u16>) -> String {
+    vlan.map(|vlan| format!(" VLAN {vlan}")).unwrap_or_default()
+}
+
 impl Display for Wan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let carrier = if self.up { "" } else { ", no carrier" };
-        line(f, "WAN", format_args!("{} ({}), {}, MTU {}{carrier}", self.link, self.mode, self.mac, self.mtu))?;
+        let (link, vlan) = (&self.link, vlan(self.vlan));
+        line(f, "WAN", format_args!("{link}{vlan} ({}), {}, MTU {}{carrier}", self.mode, self.mac, self.mtu))?;
         for a in &self.addresses {
             let valid = a.valid_seconds.map(|s| format!(", valid {}", span(s))).unwrap_or_default();
             line(f, "", format_args!("address   {} {} ({}){valid}", a.address, a.state, a.role))?;
@@ -291,6 +297,7 @@ mod tests {
             wan: Wan {
                 link: "netmap:ix0".into(),
                 mode: "native".into(),
+                vlan: None,
                 mac: "02:00:00:00:00:01".into(),
                 mtu: 1500,
                 up: true,

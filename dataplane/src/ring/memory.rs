@@ -288,7 +288,7 @@ mod tests {
         a.rx.release();
         assert!(a_wire.deliver(&[3; 60]));
         let f = a.rx.take().unwrap();
-        assert_eq!(b.tx.send(&mut a.rx, f), Err(super::super::Full));
+        assert_eq!(b.tx.send(&mut a.rx, f), Err(super::super::NotSent::Full));
         b.tx.publish();
         assert_eq!(b_wire.collect(|_| ()), 3);
         assert!(b.tx.send(&mut a.rx, f).is_ok());

@@ -9,8 +9,8 @@ use std::time::Duration;
 use hikyaku_dataplane::counters::{Event, Totals};
 use hikyaku_dataplane::napt::{self, Filtering, Forward, Napt, PortSet};
 use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::ring::Headroom;
 use hikyaku_dataplane::ring::memory::{MemoryConfig, Wire, links};
+use hikyaku_dataplane::ring::{Headroom, Vlan};
 use hikyaku_dataplane::snapshot::{
     Deliver, Link, LinkId, Neighbours, Prefix4, Route, Routes, Side, Snapshot, Softwire, SoftwireId,
 };
@@ -64,6 +64,9 @@ pub struct Setup {
     /// As in a replay: frames for any station are taken, from any source, and what comes in goes to
     /// the LAN whatever its address.
     pub replay: bool,
+    /// The VLANs of LAN and WAN. Tests do not see the tags: whoever plugs the cables in puts them in and takes
+    /// them out, but for [`Router::play_as_it_is`].
+    pub vlans: [Option<u16>; 2],
 }
 
 impl Setup {
@@ -89,6 +92,7 @@ impl Setup {
             batch: 256,
             fast: true,
             replay: false,
+            vlans: [None, None],
         }
     }
 
@@ -212,6 +216,24 @@ pub struct Router {
     before: Totals,
     buffers: Vec<Vec<u32>>,
     two_regions: bool,
+    vlans: [Option<u16>; 2],
+}
+
+/// The frame with the tag of a VLAN, with a priority, if there is room for one.
+pub fn tagged(vlan: u16, frame: &[u8]) -> Vec<u8> {
+    match frame.split_at_checked(12) {
+        Some((addresses, rest)) => [addresses, &[0x81, 0, 0xa0 | (vlan >> 8) as u8, vlan as u8], rest].concat(),
+        None => frame.to_vec(),
+    }
+}
+
+/// The frame without its tag, which must be this VLAN's, without a priority. What is left is long enough for those
+/// who know no tags.
+#[track_caller]
+pub fn untagged(vlan: u16, frame: &[u8]) -> Vec<u8> {
+    assert_eq!(frame[12..16], [0x81, 0, (vlan >> 8) as u8, vlan as u8], "the tag");
+    assert!(frame.len() >= 64, "shorter than Ethernet allows without the tag: {}", frame.len());
+    [&frame[..12], &frame[16..]].concat()
 }
 
 impl Router {
@@ -234,8 +256,11 @@ impl Router {
         } else {
             links(2, 1, memory).expect("two small links")
         };
-        let (wan, wan_wire) = queues.pop().unwrap().pop().unwrap();
-        let (lan, lan_wire) = queues.pop().unwrap().pop().unwrap();
+        let (mut wan, wan_wire) = queues.pop().unwrap().pop().unwrap();
+        let (mut lan, lan_wire) = queues.pop().unwrap().pop().unwrap();
+        for (queue, vlan) in [&mut lan, &mut wan].into_iter().zip(setup.vlans) {
+            queue.set_vlan(vlan.map(|id| Vlan::new(id).expect("a VLAN")));
+        }
         let napt = setup.napt.then(|| {
             let config = napt::Config {
                 sessions: setup.sessions,
@@ -264,6 +289,7 @@ impl Router {
             before: Totals::default(),
             buffers: Vec::new(),
             two_regions: setup.two_regions,
+            vlans: setup.vlans,
         };
         router.before = router.handle.counters.totals();
         router.buffers = router.all_buffers();
@@ -286,6 +312,14 @@ impl Router {
 
     /// Frames of one side, in bursts as large as the ring allows.
     pub fn play<F: AsRef<[u8]>>(&mut self, side: LinkId, frames: impl IntoIterator<Item = F>) -> Out {
+        match self.vlans[side.index()] {
+            None => self.play_as_it_is(side, frames),
+            Some(vlan) => self.play_as_it_is(side, frames.into_iter().map(|frame| tagged(vlan, frame.as_ref()))),
+        }
+    }
+
+    /// The same, whatever tag they have.
+    pub fn play_as_it_is<F: AsRef<[u8]>>(&mut self, side: LinkId, frames: impl IntoIterator<Item = F>) -> Out {
         let mut out = Out::default();
         for frame in frames {
             if self.wires[side.index()].room() == 0 {
@@ -322,8 +356,9 @@ impl Router {
 
     fn collect(&mut self, out: &mut Out) {
         let [lan, wan] = &mut self.wires;
-        lan.collect(|frame| out.lan.push(frame.to_vec()));
-        wan.collect(|frame| out.wan.push(frame.to_vec()));
+        let plugged = |frame: &[u8], vlan: Option<u16>| vlan.map_or(frame.to_vec(), |vlan| untagged(vlan, frame));
+        lan.collect(|frame| out.lan.push(plugged(frame, self.vlans[0])));
+        wan.collect(|frame| out.wan.push(plugged(frame, self.vlans[1])));
     }
 
     /// What must hold after any turn.

@@ -30,6 +30,7 @@ struct Input {
     two_regions: bool,
     narrow: bool,
     replay: bool,
+    vlans: [bool; 2],
     slots: u8,
     bursts: Vec<Burst>,
 }
@@ -171,6 +172,7 @@ fuzz_target!(|input: Input| {
         two_regions: input.two_regions,
         lan_mtu: if input.narrow { 200 } else { 1500 },
         replay: input.replay,
+        vlans: input.vlans.map(|tagged| tagged.then_some(10)),
         slots: 4 + u32::from(input.slots % 29),
         ..Setup::ipip()
     };
