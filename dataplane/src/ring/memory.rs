@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use netmap_sys::netmap::{netmap_if, netmap_ring, netmap_slot};
+use netmap_sys::netmap::{NS_MOREFRAG, netmap_if, netmap_ring, netmap_slot};
 
 use super::frame::Headroom;
 use super::queue::{BadRing, RxRing, TxRing};
@@ -182,6 +182,24 @@ impl Wire {
 
     /// Like [`Self::deliver`], with the bytes written by `fill`.
     pub fn deliver_with(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> bool {
+        self.put(len, 0, fill)
+    }
+
+    /// Puts a frame into as many slots as it has pieces, as a card does that got a frame larger than a
+    /// buffer. False, and nothing is put, when there is no room for all of them.
+    pub fn deliver_in_slots(&mut self, pieces: &[&[u8]]) -> bool {
+        if pieces.len() > self.room() as usize {
+            return false;
+        }
+        let last = pieces.len().saturating_sub(1);
+        let mut put = |(i, piece): (usize, &&[u8])| {
+            let flags = if i < last { NS_MOREFRAG } else { 0 };
+            self.put(piece.len(), flags, |to| to.copy_from_slice(piece))
+        };
+        pieces.iter().enumerate().all(&mut put)
+    }
+
+    fn put(&mut self, len: usize, flags: u16, fill: impl FnOnce(&mut [u8])) -> bool {
         // SAFETY: only the addresses of the fields are taken.
         let head = self.word(self.rx_at, |r| unsafe { &raw mut (*r).head }).load(Ordering::Acquire);
         // SAFETY: as above.
@@ -197,7 +215,7 @@ impl Wire {
         // SAFETY: `buffer` checked the range; the slot's buffer is the card's until the tail moves.
         fill(unsafe { std::slice::from_raw_parts_mut(to, len) });
         slot.len = len as u16;
-        slot.flags = 0;
+        slot.flags = flags;
         tail_word.store(next, Ordering::Release);
         true
     }

@@ -59,6 +59,8 @@ pub struct Setup {
     pub two_regions: bool,
     pub slots: u32,
     pub buf_size: u32,
+    /// Of the WAN's, if they are others; then the links are in different memory regions.
+    pub wan_buf_size: Option<u32>,
     pub batch: usize,
     pub fast: bool,
     /// As in a replay: frames for any station are taken, from any source, and what comes in goes to
@@ -89,6 +91,7 @@ impl Setup {
             two_regions: false,
             slots: 128,
             buf_size: 2048,
+            wan_buf_size: None,
             batch: 256,
             fast: true,
             replay: false,
@@ -250,8 +253,10 @@ impl Router {
             huge_pages: false,
             ..Default::default()
         };
-        let mut queues = if setup.two_regions {
-            let [a, b] = [0, 1].map(|_| links(1, 1, memory).expect("a small link"));
+        let two_regions = setup.two_regions || setup.wan_buf_size.is_some();
+        let mut queues = if two_regions {
+            let sizes = [setup.buf_size, setup.wan_buf_size.unwrap_or(setup.buf_size)];
+            let [a, b] = sizes.map(|buf_size| links(1, 1, MemoryConfig { buf_size, ..memory }).expect("a small link"));
             a.into_iter().chain(b).collect()
         } else {
             links(2, 1, memory).expect("two small links")
@@ -288,7 +293,7 @@ impl Router {
             now: Time(1_000_000_000),
             before: Totals::default(),
             buffers: Vec::new(),
-            two_regions: setup.two_regions,
+            two_regions,
             vlans: setup.vlans,
         };
         router.before = router.handle.counters.totals();
