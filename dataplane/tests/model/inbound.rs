@@ -331,7 +331,8 @@ impl Model {
         }
         let told = u32::from_be_bytes(message[4..8].try_into().unwrap());
         let too_big = message[0] == 2;
-        if too_big && !(1280..40 + u32::from(word(quote, 4))).contains(&told) {
+        let quoted = 40 + u32::from(word(quote, 4));
+        if too_big && (!(1280..quoted).contains(&told) || quoted > u32::from(self.line.wan_mtu.max(1280))) {
             return Err(forged);
         }
         let told = told.min(0xffff) as u16;
