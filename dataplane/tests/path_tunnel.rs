@@ -365,6 +365,15 @@ fn rfc8200_4_5_missing_fragments_are_waited_for_a_bounded_time() {
     let out = router.idle();
     assert_eq!(out.verdicts, [(Verdict::Dropped(Reason::ReassemblyTimeout), pieces.len() as u64 - 1)]);
     assert_eq!(router.held(), 0);
+    // As long as the RFC says, where that is asked for.
+    let (mut patient, outside) = opened(&Setup { reassembly_timeout: Duration::from_secs(60), ..Setup::ipip() });
+    let late = from_wan_pieces(&udp(S, outside, &bytes(1400)), 400, 6);
+    patient.play(WAN, &late[1..]);
+    patient.advance(Duration::from_millis(59_900));
+    assert_eq!(patient.wan(&late[0]).lan.len(), 1);
+    patient.play(WAN, &late[1..]);
+    patient.advance(Duration::from_secs(60));
+    assert_eq!(patient.idle().count(Reason::ReassemblyTimeout), late.len() as u64 - 1);
     // At the end of a replay nothing stays without a verdict.
     router.play(WAN, &pieces[..2]);
     assert_eq!(router.drain().verdicts, [(Verdict::Dropped(Reason::ReassemblyTimeout), 2)]);

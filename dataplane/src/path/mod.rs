@@ -164,11 +164,11 @@ pub struct Burst<'a> {
 
 impl Path {
     /// The path of worker number `worker`, which counts on `counters`.
-    pub fn new(worker: usize, counters: Arc<CachePadded<Counters>>, shared: Arc<Shared>) -> Self {
+    pub fn new(worker: usize, counters: Arc<CachePadded<Counters>>, shared: Arc<Shared>, reassembly: Limits) -> Self {
         let core = Core {
             counters,
             flows: shared.flows,
-            reassembler: Reassembler::new(Limits::default()),
+            reassembler: Reassembler::new(reassembly),
             fragments: Fragments::default(),
             spread: None,
             ids: FragmentIds::new(shared.fragment_ids.clone(), worker as u32, MAX_WORKERS as u32),

@@ -17,6 +17,7 @@ use hikyaku_dataplane::snapshot::{
 use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::tunnel::ecn::ClassMode;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
+use hikyaku_dataplane::tunnel::reassembly::Limits;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 use hikyaku_dataplane::worker::{Config, Handle, Message, Shared, Worker};
 
@@ -69,6 +70,7 @@ pub struct Setup {
     /// The VLANs of LAN and WAN. Tests do not see the tags: whoever plugs the cables in puts them in and takes
     /// them out, but for [`Router::play_as_it_is`].
     pub vlans: [Option<u16>; 2],
+    pub reassembly_timeout: Duration,
 }
 
 impl Setup {
@@ -96,6 +98,7 @@ impl Setup {
             fast: true,
             replay: false,
             vlans: [None, None],
+            reassembly_timeout: Duration::from_secs(2),
         }
     }
 
@@ -282,7 +285,8 @@ impl Router {
         let mut snapshot = setup.snapshot(napt.clone());
         change(&mut snapshot);
         let shared = Shared::new(snapshot);
-        let config = Config { fast: setup.fast, batch: setup.batch, ..Default::default() };
+        let reassembly = Limits { timeout: setup.reassembly_timeout, ..Limits::default() };
+        let config = Config { fast: setup.fast, batch: setup.batch, reassembly, ..Default::default() };
         let worker = Worker::new(0, [(LAN, lan), (WAN, wan)], &shared, config);
         let mut router = Self {
             handle: worker.handle(),
