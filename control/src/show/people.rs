@@ -297,7 +297,7 @@ mod tests {
             wan: Wan {
                 link: "netmap:ix0".into(),
                 mode: "native".into(),
-                vlan: None,
+                vlan: Some(10),
                 mac: "02:00:00:00:00:01".into(),
                 mtu: 1500,
                 up: true,
@@ -359,6 +359,7 @@ mod tests {
         let text = status.to_string();
         for says in [
             "hikyaku   0.1.0, process 7, up 1 h 1 min\nline      up, for 1 min 1 s\n",
+            "WAN       netmap:ix0 VLAN 10 (native), 02:00:00:00:00:01, MTU 1500\n",
             "          address   2001:db8::1 preferred (slaac), valid 2 h\n",
             "          router    fe80::1 at unknown station, stale, for 30 min\n",
             "service   ocx (ipip), silent: the far end does not answer (for 1 min 1 s)\n          chosen    HB46PP: it is\n",

@@ -329,7 +329,7 @@ impl RxRing {
         if frame.start() + TAG + HEAD > self.raw.buf_size as usize {
             return None;
         }
-        vlan::tag_to_front(self.head(frame).first_chunk_mut()?);
+        vlan::tag_to_front(self.bytes(frame).first_chunk_mut()?);
         Some(frame.pop(TAG))
     }
 
@@ -339,7 +339,7 @@ impl RxRing {
             return frame;
         }
         let frame = frame.push(TAG);
-        if let Some(head) = self.head(frame).first_chunk_mut() {
+        if let Some(head) = self.bytes(frame).first_chunk_mut() {
             vlan::tag_from_front(head);
         }
         frame
@@ -361,7 +361,7 @@ impl RxRing {
             frame = self.shift(frame, TAG)?;
         }
         let frame = frame.push(TAG);
-        let head: &mut [u8; 16] = self.head(frame).first_chunk_mut()?;
+        let head: &mut [u8; 16] = self.bytes(frame).first_chunk_mut()?;
         vlan::tag_from_front(head);
         head[12..].copy_from_slice(&vlan.tag());
         Some((frame, shifts.into()))
