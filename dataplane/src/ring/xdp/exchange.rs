@@ -502,7 +502,7 @@ mod tests {
     #[test]
     fn a_frame_of_several_buffers_is_refused_and_those_around_it_are_not() {
         let options = OpenOptions { slots: SLOTS, huge_pages: false, ..Default::default() };
-        let umem = Umem::new(1, 2048, &options).unwrap();
+        let umem = Umem::new(1, 0, 2048, &options).unwrap();
         let mut link = Link::new(&umem);
         for options in [0, CONTINUES, CONTINUES, 0, 0] {
             let addr = link.kernel.fill.pop() + u64::from(HEADROOM);
