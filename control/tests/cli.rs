@@ -164,7 +164,11 @@ fn ieee_802_1q_a_capture_of_vlans() {
     let dir = Dir::new("vlan");
     let lan = dir.capture(
         "lan.pcap",
-        &[(SECOND, tagged(10, request(10, 1000))), (2 * SECOND, tagged(11, request(11, 1001))), (3 * SECOND, request(12, 1))],
+        &[
+            (SECOND, tagged(10, request(10, 1000))),
+            (2 * SECOND, tagged(11, request(11, 1001))),
+            (3 * SECOND, request(12, 1)),
+        ],
     );
     let wan = dir.capture("wan.pcap", &[(4 * SECOND, tagged(20, reply([192, 0, 2, 1], 1000)))]);
     let (lan_out, wan_out) = (dir.file("lan-out.pcap"), dir.file("wan-out.pcap"));
