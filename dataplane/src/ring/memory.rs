@@ -266,6 +266,7 @@ impl Wire {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Vlan;
     use super::*;
 
     #[test]
@@ -288,6 +289,32 @@ mod tests {
             assert_eq!(seen, [frame]);
         }
         assert_eq!(b.rx.available(), 0);
+    }
+
+    #[test]
+    fn a_frame_goes_from_one_vlan_to_another_and_a_short_one_is_padded_before_its_tag() {
+        for headroom in [Headroom::new(64, 8), Headroom::NONE] {
+            let mut made = links(2, 1, MemoryConfig { headroom, ..Default::default() }).unwrap();
+            let (mut b, mut b_wire) = made.pop().unwrap().pop().unwrap();
+            let (mut a, mut a_wire) = made.pop().unwrap().pop().unwrap();
+            a.set_vlan(Vlan::new(0xabc));
+            b.set_vlan(Vlan::new(0x123));
+            for len in [14, 59, 60, 61, 1500] {
+                let frame: Vec<u8> = (0..len).map(|i| i as u8 | 1).collect();
+                let tagged = |tag: [u8; 4], frame: &[u8]| [&frame[..12], &tag, &frame[12..]].concat();
+                assert!(a_wire.deliver(&tagged([0x81, 0, 0xfa, 0xbc], &frame)));
+                let taken = a.rx.take().unwrap();
+                assert_eq!(a.rx.bytes(taken), frame);
+                b.tx.send(&mut a.rx, taken).unwrap();
+                a.rx.release();
+                b.tx.originate(frame.len(), |to| to.copy_from_slice(&frame)).unwrap();
+                b.tx.publish();
+                let mut padded = frame.clone();
+                padded.resize(frame.len().max(60), 0);
+                let wanted = tagged([0x81, 0, 1, 0x23], &padded);
+                assert_eq!(b_wire.collect(|sent| assert_eq!(sent, wanted)), 2);
+            }
+        }
     }
 
     #[test]
