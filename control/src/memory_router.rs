@@ -9,6 +9,7 @@ use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::map::Mesh;
 use hikyaku_dataplane::napt::{self, Napt};
 use hikyaku_dataplane::packet::{Addr4, Mac};
+use hikyaku_dataplane::ring::Vlan;
 use hikyaku_dataplane::ring::memory::{self, MemoryError, Wire};
 use hikyaku_dataplane::snapshot::{
     Deliver, Link, LinkId, Neighbours, Prefix4, Route, Routes, Side, Snapshot, Softwire, SoftwireId,
@@ -67,6 +68,8 @@ pub struct Setup {
     /// The LAN, where it is known; `None` takes IPv4 of any address from any station (a capture's
     /// addresses are what they are).
     pub lan: Option<Lan>,
+    /// The VLANs of LAN and WAN.
+    pub vlans: [Option<Vlan>; 2],
 }
 
 /// A LAN.
@@ -116,7 +119,12 @@ impl MemoryRouter {
     /// A router at its start: no sessions, all hosts at [`SOME_HOST`].
     pub fn new(setup: &Setup, tuning: &TuningArgs) -> Result<Self, SetupError> {
         let mut links = memory::links(2, 1, tuning.memory())?.into_iter().flatten();
-        let ((lan_queue, lan), (wan_queue, wan)) = (links.next().expect("two links"), links.next().expect("two links"));
+        let mut link = |vlan| {
+            let (mut queue, wire) = links.next().expect("two links");
+            queue.set_vlan(vlan);
+            (queue, wire)
+        };
+        let [(lan_queue, lan), (wan_queue, wan)] = setup.vlans.map(&mut link);
         let napt = match setup.outside {
             None => None,
             Some(outside) => Some(Arc::new(Napt::new(&napt::Config {

@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 use hikyaku_dataplane::napt;
 use hikyaku_dataplane::path::MAX_BATCH;
 use hikyaku_dataplane::ring::memory::MemoryConfig;
 use hikyaku_dataplane::ring::{Headroom, LinkOptions, kernel, xdp};
+use hikyaku_dataplane::tunnel::reassembly::Limits;
 use hikyaku_dataplane::worker::{self, Idle};
 
 /// The session table's size where none was asked for: more than a busy home has.
@@ -40,6 +42,11 @@ pub struct TuningArgs {
     #[arg(long, value_name = "POLICY", value_enum, default_value_t = IdlePolicy::Spin)]
     pub idle: IdlePolicy,
 
+    /// Seconds that the outer fragments of a packet may take, 1 to 60 (RFC 8200 4.5 has 60). Those of a border
+    /// router come back to back; what waits longer takes the place of others, 256 packets for a worker.
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=60))]
+    pub reassembly_timeout: u8,
+
     /// Bytes in front of every received frame, for the outer header (it needs 40). 0: none, frames are shifted.
     #[arg(long, value_name = "BYTES", default_value_t = Headroom::DEFAULT_BASE,
         value_parser = clap::value_parser!(u16).range(0..=1024))]
@@ -69,7 +76,8 @@ impl TuningArgs {
             IdlePolicy::Yield => Idle::Yield,
             IdlePolicy::Sleep => Idle::Sleep,
         };
-        worker::Config { batch: self.batch.into(), idle, ..Default::default() }
+        let reassembly = Limits { timeout: Duration::from_secs(self.reassembly_timeout.into()), ..Limits::default() };
+        worker::Config { batch: self.batch.into(), idle, reassembly, ..Default::default() }
     }
 
     /// What memory rings are made from.

@@ -159,6 +159,41 @@ fn a_request_and_its_reply_find_each_other_by_time() {
 }
 
 #[test]
+fn ieee_802_1q_a_capture_of_vlans() {
+    let tagged = |vlan: u8, frame: Vec<u8>| [&frame[..12], &[0x81, 0, 0x60, vlan], &frame[12..]].concat();
+    let dir = Dir::new("vlan");
+    let lan = dir.capture(
+        "lan.pcap",
+        &[
+            (SECOND, tagged(10, request(10, 1000))),
+            (2 * SECOND, tagged(11, request(11, 1001))),
+            (3 * SECOND, request(12, 1)),
+        ],
+    );
+    let wan = dir.capture("wan.pcap", &[(4 * SECOND, tagged(20, reply([192, 0, 2, 1], 1000)))]);
+    let (lan_out, wan_out) = (dir.file("lan-out.pcap"), dir.file("wan-out.pcap"));
+    let files = ["--lan", &lan, "--wan", &wan, "--lan-out", &lan_out, "--wan-out", &wan_out];
+    let vlans = ["--lan-vlan", "10", "--wan-vlan", "20"];
+    let (report, run) = replay_json(&IPIP, &[&files[..], &vlans].concat());
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let verdicts = &report["verdicts"];
+    assert_eq!((&verdicts["outbound"], &verdicts["inbound"], &verdicts["vlan"]), (&1.into(), &1.into(), &2.into()));
+    let left = |name: &str| Reader::open(name).unwrap().map(|packet| packet.unwrap().bytes).collect::<Vec<_>>();
+    let (to_lan, to_wan) = (left(&lan_out), left(&wan_out));
+    // With the station that was learned from behind a tag.
+    assert_eq!(to_lan[0][..6], [2, 0, 0, 0, 9, 10]);
+    assert_eq!((&to_lan[0][12..18], to_lan[0].len()), (&[0x81, 0, 0, 10, 8, 0][..], 64));
+    assert_eq!(to_wan[0][12..18], [0x81, 0, 0, 20, 0x86, 0xdd]);
+    // Both directions in one capture are noticed, tagged or not.
+    let both = [request(10, 1), [&request(10, 1)[6..12], &request(10, 1)[..6], &request(10, 1)[12..]].concat()];
+    let both = dir.capture("both.pcap", &both.map(|frame| (SECOND, tagged(10, frame))));
+    let (_, run) = replay_json(&IPIP, &["--lan", &both, "--lan-vlan", "10"]);
+    assert!(text(&run.stderr).contains("both directions are in the capture"), "{}", text(&run.stderr));
+    let run = hikyaku(["replay", "--lan-vlan", "4095"]);
+    assert!(text(&run.stderr).contains("a VLAN has a number from 1 to 4094"), "{}", text(&run.stderr));
+}
+
+#[test]
 fn sessions_age_by_the_capture_s_clock() {
     let dir = Dir::new("age");
     let lan = dir.capture("lan.pcap", &[(SECOND, request(10, 1000))]);

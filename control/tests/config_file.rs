@@ -104,6 +104,27 @@ fn a_short_file_and_its_defaults() {
 }
 
 #[test]
+fn ieee_802_1q_a_vlan_on_either_side() {
+    let config = Config::parse("f", &DSLITE.replace("[lan]\n", "vlan = 10\n[lan]\nvlan = 4094\n")).unwrap();
+    assert_eq!((config.wan.vlan.unwrap().id(), config.lan.vlan.unwrap().id()), (10, 4094));
+    let summary = config.summary().to_string();
+    assert!(summary.contains("netmap:ix0 VLAN 10,") && summary.contains("netmap:ix1 VLAN 4094,"), "{summary}");
+    for bad in ["0", "4095", "65536", "-1", "'x'"] {
+        let text = DSLITE.replace("[lan]\n", &format!("vlan = {bad}\n[lan]\nvlan = {bad}\n"));
+        let bad = bad.trim_matches('\'');
+        let line = |n| format!("f:{n}: vlan = '{bad}': a VLAN has a number from 1 to 4094");
+        assert_eq!(problems(&text), [line(3), line(5)]);
+    }
+    let flags = "--wan netmap:a --lan netmap:b --lan-ipv4 10.0.0.1/8 --service dslite --wan-vlan 10 --lan-vlan 20";
+    let config = load(flags).unwrap();
+    assert_eq!((config.wan.vlan.unwrap().id(), config.lan.vlan.unwrap().id()), (10, 20));
+    let file = File::new("vlan.toml", &DSLITE.replace("[lan]\n", "vlan = 0\n[lan]\n"));
+    let out = hikyaku(&["check", file.name()]);
+    assert_eq!((out.status.code(), out.stdout.len()), (Some(2), 0));
+    assert!(text(&out.stderr).contains(":3: vlan = '0': a VLAN has a number from 1 to 4094"), "{}", text(&out.stderr));
+}
+
+#[test]
 fn flags_alone_and_flags_over_a_file() {
     let config = load(
         "--wan vale0:a --lan netmap:x{1 --lan-ipv4 10.0.0.1/8 --service ipip --ipv4 192.0.2.1 --br 2001:db8::1 \

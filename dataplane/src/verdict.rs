@@ -34,7 +34,7 @@ reasons! {
     Runt = "runt",
     /// The Ethernet destination is another station's, or the source is no station's but a group's.
     OtherStation = "other-station",
-    /// An 802.1Q tag that this link is not configured for.
+    /// An 802.1Q tag that this link is not configured for, none where it is for one, or two of them.
     Vlan = "vlan",
     /// Neither IPv4, IPv6 nor ARP.
     EtherType = "ethertype",
@@ -64,7 +64,7 @@ reasons! {
     TransportHeader = "transport-header",
     /// Too big for the tunnel, with DF. Answered with ICMP fragmentation needed.
     TooBig = "too-big",
-    /// Larger than the slot of the link it would leave by.
+    /// Larger than the slot of the link it would leave by, or than the control thread takes.
     Jumbo = "jumbo",
     /// A protocol that the NAPT does not carry.
     NaptProtocol = "napt-protocol",

@@ -24,6 +24,7 @@ use crate::path::{Burst, FlowLabels, MAX_BATCH, Path, Spread};
 use crate::ring::{self, LaneIn, Provider, Queue, RxRing, Traffic, TxRing};
 use crate::snapshot::{LinkId, Snapshot};
 use crate::time::{Clock, Time};
+use crate::tunnel::reassembly::Limits;
 use lanes::Bell;
 
 pub use lanes::Lanes;
@@ -51,11 +52,13 @@ pub struct Config {
     pub ageing: usize,
     /// Whether ordinary frames take the fast lanes; see [`Burst::fast`].
     pub fast: bool,
+    /// How long the outer fragments of a packet may take, and how many wait.
+    pub reassembly: Limits,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { batch: MAX_BATCH, idle: Idle::Spin, ageing: 32, fast: true }
+        Self { batch: MAX_BATCH, idle: Idle::Spin, ageing: 32, fast: true, reassembly: Limits::default() }
     }
 }
 
@@ -240,7 +243,7 @@ impl Worker {
             config: Config { batch: config.batch.clamp(1, MAX_BATCH), ..config },
             inputs,
             tx,
-            path: Path::new(id, counters.clone(), shared.clone()),
+            path: Path::new(id, counters.clone(), shared.clone(), config.reassembly),
             lanes: Vec::new(),
             bells: Arc::new([]),
             snapshot: Cache::new(shared.snapshot.clone()),

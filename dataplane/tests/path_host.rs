@@ -6,6 +6,7 @@ use common::*;
 use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::packet::Mac;
 use hikyaku_dataplane::ring::memory::{MemoryConfig, Wire, links};
+use hikyaku_dataplane::ring::{Headroom, Vlan};
 use hikyaku_dataplane::snapshot::{Link, LinkId, Route, Routes, Side};
 use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
@@ -25,6 +26,10 @@ struct Shelf {
 
 impl Shelf {
     fn new(tunnel: bool) -> Self {
+        Self::with(tunnel, [None, None], Headroom::new(64, 8))
+    }
+
+    fn with(tunnel: bool, vlans: [Option<u16>; 2], headroom: Headroom) -> Self {
         let mut snapshot = Setup::dslite().snapshot(None);
         for (interface, host, mac) in [(LAN, LAN_HOST, ROUTER_MAC), (WAN, WAN_HOST, WAN_MAC)] {
             snapshot.links[interface.index()].peer = Some(host);
@@ -37,9 +42,10 @@ impl Shelf {
             snapshot.routes = Routes::new([(lan, Route::Link(LAN))]);
         }
         let shared = Shared::new(snapshot);
-        let memory = MemoryConfig { slots: 64, huge_pages: false, ..Default::default() };
+        let memory = MemoryConfig { slots: 64, headroom, huge_pages: false, ..Default::default() };
         let links = links(4, 1, memory).unwrap();
-        let (queues, wires): (Vec<_>, Vec<_>) = links.into_iter().map(|mut link| link.pop().unwrap()).unzip();
+        let (mut queues, wires): (Vec<_>, Vec<_>) = links.into_iter().map(|mut link| link.pop().unwrap()).unzip();
+        queues.iter_mut().zip(vlans).for_each(|(queue, vlan)| queue.set_vlan(vlan.and_then(Vlan::new)));
         let queues = queues.into_iter().enumerate().map(|(i, queue)| (LinkId(i as u8), queue));
         Self { worker: Worker::new(0, queues, &shared, Config::default()), wires, before: vec![] }
     }
@@ -114,4 +120,39 @@ fn the_host_never_forwards_for_the_lan() {
     let spoofed = from_wan(&udp((SERVER, 443), (CLIENT, 40000), b"x"));
     let spoofed = [&spoofed[..22], &[0x20; 16], &spoofed[38..]].concat();
     assert_eq!(shelf.play(WAN, &spoofed), (Reason::TunnelSource.into(), vec![]));
+}
+
+#[test]
+fn the_host_has_all_vlans() {
+    for headroom in [Headroom::new(64, 8), Headroom::NONE] {
+        let mut shelf = Shelf::with(true, [Some(10), Some(20)], headroom);
+        // What it sends leaves as it is.
+        for (host, interface) in [(LAN_HOST, LAN), (WAN_HOST, WAN)] {
+            let frame = ethernet(ALL, ROUTER_MAC, 0x806, &[7; 46]);
+            for frame in [frame.clone(), tagged(10, &frame), tagged(20, &frame), tagged(99, &frame)] {
+                assert_eq!(shelf.play(host, &frame), (Verdict::FromHost, vec![(interface, frame)]));
+            }
+        }
+        // What is not the router's goes to it as it came, with its priority: of the router's VLAN, of others, of none.
+        let to_server = udp((CLIENT, 40000), (SERVER_HERE, 22), b"to the server itself");
+        let plain = from_lan(&to_server);
+        shelf.goes_to_host(LAN, LAN_HOST, &tagged(10, &plain));
+        shelf.goes_to_host(LAN, LAN_HOST, &tagged(10, &ethernet(ALL, CLIENT_MAC, 0x88cc, &[1; 60])));
+        shelf.goes_to_host(LAN, LAN_HOST, &tagged(11, &plain));
+        shelf.goes_to_host(LAN, LAN_HOST, &tagged(0, &plain));
+        shelf.goes_to_host(LAN, LAN_HOST, &plain);
+        shelf.goes_to_host(LAN, LAN_HOST, &tagged(10, &tagged(5, &plain)));
+        shelf.goes_to_host(WAN, WAN_HOST, &tagged(20, &ethernet(WAN_MAC, GATEWAY_MAC, 0x0800, &to_server.bytes())));
+        let arp = tagged(10, &ethernet(ALL, CLIENT_MAC, 0x806, &[1; 46]));
+        assert_eq!(shelf.play(LAN, &arp), (Verdict::Punted, vec![(LAN_HOST, arp)]));
+        // Not what is another station's, whatever its VLAN.
+        let other = ethernet([2, 0, 0, 0, 9, 9], CLIENT_MAC, 0x0800, &[0x45; 40]);
+        assert_eq!(shelf.play(LAN, &tagged(11, &other)), (Reason::Vlan.into(), vec![]));
+        assert_eq!(shelf.play(LAN, &tagged(10, &other)), (Reason::OtherStation.into(), vec![]));
+        // And the router routes.
+        let (verdict, sent) = shelf.play(LAN, &tagged(10, &from_lan(&udp((CLIENT, 40000), (SERVER, 443), b"x"))));
+        let [(WAN, frame)] = &sent[..] else { panic!("{sent:?}") };
+        assert_eq!(verdict, Verdict::Outbound);
+        inner(&untagged(20, frame)).check_transport();
+    }
 }

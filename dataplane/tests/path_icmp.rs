@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use common::*;
 use hikyaku_dataplane::counters::Event;
+use hikyaku_dataplane::snapshot::{Prefix4, Route, Routes, Softwire, SoftwireId};
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 
@@ -192,4 +193,103 @@ fn relayed_errors_are_rate_limited() {
     assert_eq!(out.count(Reason::TunnelIcmp), 300);
     assert!((1..100).contains(&out.lan.len()));
     assert_eq!(out.lan.len() as u64, router.event(Event::IcmpSent));
+}
+
+#[test]
+fn rfc8201_4_nothing_of_ours_was_too_big_for_that() {
+    for setup in Setup::all() {
+        let mut router = Router::new(&setup);
+        let large = quote(&mut router, &udp(C, S, &bytes(1432)).df());
+        let small = quote(&mut router, &udp(C, S, &bytes(1200)).df());
+        let told = |router: &mut Router, from, told, quote: &[u8]| {
+            let out = router.wan(icmpv6(from, 2, 0, told, quote));
+            out.dropped(Reason::TunnelIcmpForged);
+            assert_eq!(router.event(Event::PathMtuLearned), 0);
+        };
+        // As large as the packet, or larger; less than any link carries.
+        for mtu in [1500, 1501, 9000, u32::MAX, 1279, 68, 0] {
+            told(&mut router, HOP, mtu, &large);
+        }
+        // A packet of 1268 bytes fits everywhere, whatever its quote says of its length.
+        told(&mut router, HOP, 1280, &small);
+        for (len, is_ours) in [(9000u16, false), (1461, false), (1460, true)] {
+            let mut quote = small.clone();
+            quote[4..6].copy_from_slice(&len.to_be_bytes());
+            match is_ours {
+                false => told(&mut router, HOP, 1400, &quote),
+                true => assert_eq!(router.wan(icmpv6(HOP, 2, 0, 1499, &quote)).verdict(), Reason::TunnelIcmp.into()),
+            }
+        }
+        assert_eq!(router.event(Event::PathMtuLearned), 1);
+    }
+}
+
+#[test]
+fn rfc4443_2_2_no_group_and_nobody_sends_an_error() {
+    for setup in Setup::all() {
+        let mut router = Router::new(&setup);
+        let quote = quote(&mut router, &udp(C, S, &bytes(1432)).df());
+        for from in ["ff02::1", "ff0e::1", "::"] {
+            for (kind, word) in [(2, 1280), (1, 0), (3, 0)] {
+                router.wan(icmpv6(from.parse().unwrap(), kind, 0, word, &quote)).dropped(Reason::TunnelIcmpForged);
+            }
+        }
+        assert_eq!(router.event(Event::PathMtuLearned), 0);
+    }
+}
+
+#[test]
+fn rfc4443_2_4_c_no_error_is_longer_than_1280_bytes() {
+    let mut router = Router::new(&Setup::ipip());
+    let quoted = quotes(&mut router, &udp(C, S, &bytes(1300)).df()).remove(0);
+    // Of a longer one the checksum covers what is not looked at.
+    router.wan(icmpv6(HOP, 2, 0, 1280, &quoted)).dropped(Reason::TransportHeader);
+    let out = router.wan(icmpv6(HOP, 2, 0, 1280, &quoted[..1232]));
+    assert_eq!(out.verdict(), Reason::TunnelIcmp.into());
+}
+
+#[test]
+fn rfc8201_5_2_each_far_end_has_an_mtu_of_its_own() {
+    const OTHER_BR: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 2);
+    let there = ([198, 51, 100, 7], 443);
+    let mut router = Router::with(&Setup::dslite(), |snapshot| {
+        let other = Softwire { remote: OTHER_BR.into(), state: Default::default(), ..snapshot.softwires[0].clone() };
+        snapshot.softwires.push(other);
+        let lan: Prefix4 = "192.168.1.0/24".parse().unwrap();
+        snapshot.routes = Routes::new([
+            (lan, Route::Link(LAN)),
+            (Prefix4::ALL, Route::Softwire(SoftwireId(0))),
+            ("198.51.100.0/24".parse().unwrap(), Route::Softwire(SoftwireId(1))),
+        ]);
+    });
+    let sizes = |router: &mut Router| {
+        [S, there].map(|to| {
+            let out = router.lan(from_lan(&udp(C, to, &bytes(1432)).df()));
+            router.advance(Duration::from_secs(1));
+            (out.wan.len(), out.lan.first().map(|frame| plain(frame).icmp_parts().2))
+        })
+    };
+    assert_eq!(sizes(&mut router), [(1, None), (1, None)]);
+    let quote = quote(&mut router, &udp(C, S, &bytes(1432)).df());
+    router.wan(icmpv6(HOP, 2, 0, 1400, &quote));
+    assert_eq!(sizes(&mut router), [(0, Some(1360)), (1, None)]);
+    assert_eq!(router.event(Event::PathMtuLearned), 1);
+}
+
+#[test]
+fn rfc8201_4_forgotten_after_ten_minutes_whoever_says_it_again() {
+    let mut router = Router::new(&Setup::dslite());
+    let original = udp(C, S, &bytes(1432)).df();
+    let quote = quote(&mut router, &original);
+    router.wan(icmpv6(HOP, 2, 0, 1400, &quote));
+    // Told again it is no news: an estimate is never made to last.
+    router.advance(Duration::from_secs(599));
+    router.wan(icmpv6(HOP, 2, 0, 1400, &quote));
+    assert_eq!(router.lan(from_lan(&original)).verdict(), Reason::TooBig.into());
+    router.advance(Duration::from_secs(1));
+    assert_eq!(router.lan(from_lan(&original)).verdict(), Verdict::Outbound);
+    // And then it may be learned once more.
+    router.wan(icmpv6(HOP, 2, 0, 1400, &quote));
+    assert_eq!(router.event(Event::PathMtuLearned), 2);
+    assert_eq!(router.lan(from_lan(&original)).verdict(), Reason::TooBig.into());
 }

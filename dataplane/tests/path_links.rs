@@ -35,6 +35,37 @@ fn ethernet_padding_is_trimmed_outbound_and_zero_inbound() {
     }
 }
 
+/// Whatever stands behind a packet goes no further: in whole packets and pieces, ordinary and not, there and back.
+#[test]
+fn ieee_802_3_trailers_are_not_forwarded() {
+    for setup in Setup::all() {
+        for fast in [true, false] {
+            for headroom in [Headroom::new(64, 8), Headroom::NONE] {
+                let setup = Setup { fast, headroom, ..setup.clone() };
+                let (lan, wan, router) = ways(&setup, 0);
+                // 1514 and 22 is all that a buffer holds.
+                for trailer in [1, 2, 9, 22] {
+                    let (lan2, wan2, router2) = ways(&setup, trailer);
+                    assert!(lan == lan2 && wan == wan2, "a trailer of {trailer} bytes");
+                    assert!(lan2.iter().all(|frame| frame.len() == 60 || !frame.ends_with(&[0xee; 9])));
+                    let all = |router: &Router| router.totals().verdicts().collect::<Vec<_>>();
+                    assert_eq!(all(&router), all(&router2));
+                }
+            }
+        }
+    }
+    // Nor is it quoted, nor told to be missing.
+    let mut router = Router::new(&Setup::ipip());
+    let packet = udp(C, S, b"short").ttl(1);
+    let out = router.lan([from_lan(&packet), vec![0xee; 13]].concat());
+    assert_eq!(plain(out.to_lan()).icmp_parts().3, packet.bytes());
+    let unknown = from_lan(&udp(([192, 168, 1, 99], 5000), S, b"x"));
+    let at = inner(router.lan(unknown).to_wan()).src();
+    let back = udp(S, at, b"to nobody known");
+    assert_eq!(router.wan([from_wan(&back), vec![0xee; 13]].concat()).verdict(), Verdict::Punted);
+    assert_eq!(router.punted().unwrap().frame().len(), 14 + back.bytes().len());
+}
+
 #[test]
 fn frames_for_other_stations_and_of_other_types() {
     for setup in Setup::all() {

@@ -56,6 +56,8 @@ enum Mutation {
     Extend(u8),
     /// A 16-bit field at an even offset from the IPv4 header, more or less.
     Add(u8, i8),
+    /// A tag with this TPID and number behind the addresses; the last mutation.
+    Tag(u16, u16),
 }
 
 fn mutation() -> impl Strategy<Value = Mutation> {
@@ -66,6 +68,8 @@ fn mutation() -> impl Strategy<Value = Mutation> {
         1 => any::<Index>().prop_map(Mutation::Truncate),
         1 => any::<u8>().prop_map(Mutation::Extend),
         2 => (0u8..24, any::<i8>()).prop_map(|(at, by)| Mutation::Add(at, by)),
+        1 => (select(vec![0x8100, 0x8100, 0x88a8]), select(vec![0, 0xe000, 10, 11, 4094]))
+            .prop_map(|(tpid, tci)| Mutation::Tag(tpid, tci)),
     ]
 }
 
@@ -92,6 +96,14 @@ fn mutate(side: LinkId, frame: &[u8], mutations: &[Mutation], repaired: bool) ->
     if repaired && frame.len() > ip {
         repair(&mut frame[ip..]);
     }
+    for mutation in mutations {
+        if let Mutation::Tag(tpid, tci) = mutation
+            && frame.len() >= 12
+        {
+            frame.splice(12..12, [tpid.to_be_bytes(), tci.to_be_bytes()].concat());
+        }
+    }
+    frame.truncate(1536);
     frame
 }
 
@@ -172,6 +184,8 @@ enum Step {
     Captured(Index, usize, Vec<(usize, Vec<Mutation>, bool)>),
     /// Packets of one side, in one burst. With the outer class.
     Made(bool, Vec<(Packet, Vec<Mutation>, bool, u8)>),
+    /// Packets of one side with other tags than their link's: of this VLAN, or of none.
+    Elsewhere(bool, Vec<Packet>, Option<u16>),
     /// An ICMP error from outside about a packet that was sent.
     IcmpError(Packet, u8),
     Wait(u16),
@@ -185,6 +199,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => (any::<Index>(), 1usize..24, places).prop_map(|(from, n, m)| Step::Captured(from, n, m)),
         6 => (any::<bool>(), prop::collection::vec(made, 1..24)).prop_map(|(wan, packets)| Step::Made(wan, packets)),
+        1 => (any::<bool>(), prop::collection::vec(packet(), 1..12), select(vec![None, Some(0), Some(10), Some(4094)]))
+            .prop_map(|(wan, packets, vlan)| Step::Elsewhere(wan, packets, vlan)),
         1 => (packet(), select(vec![3u8, 11, 12, 5])).prop_map(|(p, kind)| Step::IcmpError(p, kind)),
         1 => (0u16..3000).prop_map(Step::Wait),
     ]
@@ -197,6 +213,7 @@ fn setup() -> impl Strategy<Value = Setup> {
     let links = (select(vec![1500, 1500, 1400, 1000]), select(vec![1500, 1540]), select(vec![16, 128, 512]));
     let odd =
         (select(vec![Headroom::NONE, Headroom::new(64, 8)]), prop::bool::weighted(0.1), prop::bool::weighted(0.95));
+    let vlan = || select(vec![None, None, Some(10), Some(4094)]);
     (
         any::<bool>(),
         (any::<bool>(), select(vec![1, 5, 256]), prop::bool::weighted(0.2)),
@@ -204,7 +221,7 @@ fn setup() -> impl Strategy<Value = Setup> {
         class,
         links,
         odd,
-        select(vec![None, Some(1420), Some(536)]),
+        (select(vec![None, Some(1420), Some(536)]), vlan(), vlan()),
         ports(),
     )
         .prop_map(
@@ -215,7 +232,7 @@ fn setup() -> impl Strategy<Value = Setup> {
                 class,
                 (lan_mtu, wan_mtu, slots),
                 (headroom, two_regions, next_hop),
-                mss,
+                (mss, lan_vlan, wan_vlan),
                 (ports, forwards),
             )| {
                 Setup {
@@ -234,6 +251,7 @@ fn setup() -> impl Strategy<Value = Setup> {
                     next_hop,
                     batch,
                     replay,
+                    vlans: [lan_vlan, wan_vlan],
                     ..Setup::ipip()
                 }
             },
@@ -276,6 +294,14 @@ fn take(twins: &mut Twins, step: &Step) -> Result<(), String> {
                 })
                 .collect();
             twins.play(if *wan { WAN } else { LAN }, &frames)?;
+        }
+        Step::Elsewhere(wan, packets, vlan) => {
+            let frames = packets.iter().map(|packet| match wan {
+                false => from_lan(packet),
+                true => from_wan(&answer(packet, napt)),
+            });
+            let frames: Vec<_> = frames.map(|frame| vlan.map_or(frame.clone(), |id| tagged(id, &frame))).collect();
+            twins.play_as_it_is(if *wan { WAN } else { LAN }, &frames)?;
         }
         Step::IcmpError(about, kind) => {
             let mut about = about.clone();

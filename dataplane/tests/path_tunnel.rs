@@ -365,9 +365,88 @@ fn rfc8200_4_5_missing_fragments_are_waited_for_a_bounded_time() {
     let out = router.idle();
     assert_eq!(out.verdicts, [(Verdict::Dropped(Reason::ReassemblyTimeout), pieces.len() as u64 - 1)]);
     assert_eq!(router.held(), 0);
+    // As long as the RFC says, where that is asked for.
+    let (mut patient, outside) = opened(&Setup { reassembly_timeout: Duration::from_secs(60), ..Setup::ipip() });
+    let late = from_wan_pieces(&udp(S, outside, &bytes(1400)), 400, 6);
+    patient.play(WAN, &late[1..]);
+    patient.advance(Duration::from_millis(59_900));
+    assert_eq!(patient.wan(&late[0]).lan.len(), 1);
+    patient.play(WAN, &late[1..]);
+    patient.advance(Duration::from_secs(60));
+    assert_eq!(patient.idle().count(Reason::ReassemblyTimeout), late.len() as u64 - 1);
     // At the end of a replay nothing stays without a verdict.
     router.play(WAN, &pieces[..2]);
     assert_eq!(router.drain().verdicts, [(Verdict::Dropped(Reason::ReassemblyTimeout), 2)]);
+}
+
+/// What RFC 8200 4.5 says of a single piece: it goes, and its packet may still become whole.
+#[test]
+fn rfc8200_4_5_empty_odd_and_tiny_fragments_are_dropped_alone() {
+    for setup in Setup::all() {
+        let (mut router, outside) = opened(&setup);
+        let packet = udp(S, outside, &bytes(200));
+        let pieces = from_wan_pieces(&packet, 120, 7);
+        let whole = packet.bytes();
+        for (reason, bad) in [
+            (Reason::ReassemblyBad, from_wan_piece(&[], 0, true, 7)),
+            (Reason::ReassemblyBad, from_wan_piece(&[], 120, false, 7)),
+            (Reason::ReassemblyBad, from_wan_piece(&[], 120, true, 7)),
+            (Reason::ReassemblyBad, from_wan_piece(&whole[..119], 0, true, 7)),
+            (Reason::ReassemblyBad, from_wan_piece(&whole[..1], 0, true, 7)),
+            (Reason::ReassemblyBad, from_wan_piece(&[0; 16], 65520, false, 7)),
+            // RFC 7112 5: the inner header is in the first one, or there is no packet.
+            (Reason::ReassemblyBad, from_wan_piece(&whole[..16], 0, true, 7)),
+        ] {
+            router.wan(&bad).dropped(reason);
+            assert_eq!(router.held(), 0);
+            router.wan(&pieces[0]);
+            router.wan(&bad).dropped(reason);
+            assert_eq!(router.held(), 1);
+            let out = router.wan(&pieces[1]);
+            assert_eq!(plain(out.to_lan()).check_transport().payload[8..], bytes(200));
+        }
+        // A header cut short (RFC 8200 4.5: eight bytes), and a second one.
+        let mut cut = from_wan_piece(&[], 0, true, 7);
+        cut[18..20].copy_from_slice(&4u16.to_be_bytes());
+        router.wan(&cut[..58]).dropped(Reason::Ipv6Extension);
+        let nested = [&[44, 0, 0, 0, 0, 0, 0, 7][..], &[4, 0, 0, 0, 0, 0, 0, 7], &whole].concat();
+        router.wan(ipv6(&outer(nested.len(), 44), &nested)).dropped(Reason::Ipv6Extension);
+    }
+}
+
+/// Memory is bounded, the oldest makes room, every frame is counted, and honest packets pass again and again.
+#[test]
+fn rfc8200_4_5_a_flood_of_first_fragments_is_bounded() {
+    for setup in Setup::all() {
+        let (mut router, outside) = opened(&setup);
+        let packet = udp(S, outside, &bytes(600));
+        for round in 0..4 {
+            let flood = (0..1000).map(|i| from_wan_piece(&bytes(800), 0, true, 0x1000 + round * 1000 + i));
+            let out = router.play(WAN, flood);
+            assert_eq!(router.held(), 256);
+            assert_eq!(out.count(Reason::ReassemblyFull), 1000 - if round == 0 { 256 } else { 0 });
+            let out = router.play(WAN, from_wan_pieces(&packet, 400, round));
+            assert_eq!((out.count(Verdict::Inbound), out.count(Verdict::Reassembled), out.lan.len()), (1, 1, 1));
+            // It took one place, which is free now.
+            router.wan(from_wan_piece(&bytes(800), 0, true, 0x800 + round));
+        }
+        router.advance(Duration::from_secs(2));
+        assert_eq!(router.idle().count(Reason::ReassemblyTimeout), 256);
+        assert_eq!(router.held(), 0);
+    }
+}
+
+/// RFC 8200 4.5: of pieces that come again long after, none is taken for one of another packet.
+#[test]
+fn rfc8200_4_5_a_packet_that_was_not_whole_in_time_is_forgotten() {
+    let (mut router, outside) = opened(&Setup::ipip());
+    let [old, new] = [b'o', b'n'].map(|byte| from_wan_pieces(&udp(S, outside, &[byte; 600]), 400, 5));
+    router.wan(&old[0]);
+    router.advance(Duration::from_secs(2));
+    assert_eq!(router.idle().count(Reason::ReassemblyTimeout), 1);
+    assert_eq!(router.wan(&new[1]).verdicts, []);
+    let out = router.wan(&new[0]);
+    assert_eq!(plain(out.to_lan()).check_transport().payload[8..], [b'n'; 600]);
 }
 
 #[test]

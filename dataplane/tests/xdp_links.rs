@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use common::{CLIENT, End, SERVER, Setup, from_lan, from_wan, inner, plain, tunnelled, udp};
 use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::ring::xdp::{Attach, OpenOptions};
-use hikyaku_dataplane::ring::{self, LinkOptions, Queue, Traffic, Wanted};
+use hikyaku_dataplane::ring::{self, BadSlot, LinkOptions, Queue, Traffic, Vlan, Wanted};
 use hikyaku_dataplane::verdict::Verdict;
 use hikyaku_dataplane::worker::{BurstReport, Config, Idle, Shared, Worker};
 
@@ -37,7 +37,14 @@ fn forward(from: &mut Queue, to: &mut Queue, change: Change, traffic: &mut Traff
     from.provider.sync_rx().unwrap();
     let n = from.rx.available().min(256);
     for _ in 0..n {
-        let mut frame = from.rx.take().unwrap();
+        let mut frame = match from.rx.take() {
+            Ok(frame) => frame,
+            Err(BadSlot::Vlan(frame)) => {
+                from.rx.restore(frame);
+                continue;
+            }
+            Err(bad) => panic!("{bad:?}"),
+        };
         let ethernet: [u8; 14] = from.rx.bytes(frame)[..14].try_into().unwrap();
         match change {
             Change::None => {}
@@ -149,6 +156,56 @@ fn generic_frames_cross_by_swapping() {
 #[test]
 fn small_rings_wrap_often_and_lose_nothing() {
     in_namespace(|| there_and_back(Attach::Native, 256, 2048));
+}
+
+/// Tags come and go at both links. A Linux stack takes a tag for what it is; another AF_XDP link shows it.
+#[test]
+fn a_vlan_on_each_side() {
+    fn tagged(vlan: u8, frame: &[u8]) -> Vec<u8> {
+        [&frame[..12], &[0x81, 0, 0, vlan], &frame[12..]].concat()
+    }
+    in_namespace(|| {
+        veth("lan", "host", 1);
+        veth("wan", "line", 1);
+        let wanted = [("xdp:lan", 10), ("xdp:wan", 20)]
+            .map(|(name, id)| Wanted { vlan: Vlan::new(id), ..Wanted::new(name.parse().unwrap()) });
+        let mut links = ring::open(&wanted, &LinkOptions::default()).unwrap_or_else(|e| panic!("{e}"));
+        let [lan, wan] = &mut links[..] else { panic!("two links") };
+        assert!(lan.info.to_string().contains("VLAN 10"), "{}", lan.info);
+        let (_umem, [mut line]) = open(["xdp:line"], &OpenOptions::default());
+        let host = Socket::new("host");
+        let mut traffic = Traffic::default();
+        let mut seen = 0;
+        for n in 0..500 {
+            let frame = some_frame(n);
+            // What is of no VLAN, or of another, goes no further.
+            assert!(host.send(&tagged(11, &frame)) && host.send(&frame) && host.send(&tagged(10, &frame)));
+            until("a frame from the LAN", || {
+                forward(&mut lan.queues[0], &mut wan.queues[0], Change::None, &mut traffic);
+                receive(&mut line.queues[0], |bytes| {
+                    assert_eq!(bytes, tagged(20, &frame));
+                    seen += 1;
+                })
+                .unwrap();
+                seen == n + 1
+            });
+        }
+        for n in 0..500 {
+            let frame = some_frame(n);
+            assert!(send(&mut line.queues[0], &tagged(21, &frame)).unwrap());
+            assert!(send(&mut line.queues[0], &tagged(20, &frame)).unwrap());
+            let mut came = false;
+            until("a frame from the line", || {
+                forward(&mut wan.queues[0], &mut lan.queues[0], Change::None, &mut traffic);
+                host.receive(|bytes| {
+                    assert_eq!(bytes, frame, "the stack has put the tag aside");
+                    came = true;
+                });
+                came
+            });
+        }
+        assert_eq!((traffic.frames, traffic.shifted, traffic.copied), (1000, 0, 0));
+    });
 }
 
 /// Links opened by one call have their memory in common.

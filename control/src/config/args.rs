@@ -78,6 +78,14 @@ pub struct LineArgs {
     #[arg(long, value_name = "LINK")]
     pub lan: Option<String>,
 
+    /// VLAN (802.1Q) that the line is of its link's wire, 1 to 4094; without it frames have no tag.
+    #[arg(long, value_name = "N")]
+    pub wan_vlan: Option<String>,
+
+    /// The same of the LAN.
+    #[arg(long, value_name = "N")]
+    pub lan_vlan: Option<String>,
+
     /// Our address on the LAN, and its network.
     #[arg(long, value_name = "ADDR/LEN")]
     pub lan_ipv4: Option<String>,
@@ -128,9 +136,11 @@ pub struct LineArgs {
 }
 
 /// Each flag, its section and its key.
-const FLAGS: [(&str, &str, &str); 13] = [
+const FLAGS: [(&str, &str, &str); 15] = [
     ("--wan", "wan", "link"),
     ("--lan", "lan", "link"),
+    ("--wan-vlan", "wan", "vlan"),
+    ("--lan-vlan", "lan", "vlan"),
     ("--lan-ipv4", "lan", "ipv4"),
     ("--service", "service", "kind"),
     ("--aftr", "service", "aftr"),
@@ -156,6 +166,8 @@ impl RunArgs {
         let given = [
             &l.wan,
             &l.lan,
+            &l.wan_vlan,
+            &l.lan_vlan,
             &l.lan_ipv4,
             &l.service,
             &l.aftr,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::ring::LinkName;
+use hikyaku_dataplane::ring::{LinkName, Vlan};
 
 use super::keys::{self, Read};
 use super::problem::Problems;
@@ -25,6 +25,10 @@ pub struct Lan {
     /// Our Ethernet address there; unset: the interface's own
     #[arg(long, value_name = "MAC", value_parser = station)]
     pub mac: Option<Mac>,
+
+    /// VLAN (802.1Q) that the LAN is of the link's wire, 1 to 4094; unset: frames have no tag
+    #[arg(long, value_name = "N")]
+    pub vlan: Option<Vlan>,
 
     /// Our address there, and its network
     #[arg(long, value_name = "ADDR/LEN")]

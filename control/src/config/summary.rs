@@ -4,6 +4,7 @@ use std::fmt;
 
 use hikyaku_dataplane::napt::Filtering;
 use hikyaku_dataplane::packet::Mac;
+use hikyaku_dataplane::ring::Vlan;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 
 use super::{Config, Dhcpv6Mode, InterfaceId, Service};
@@ -48,6 +49,10 @@ fn station(mac: Option<Mac>) -> String {
     mac.map_or("the interface's own Ethernet address".into(), |mac| format!("Ethernet address {mac}"))
 }
 
+fn vlan(vlan: Option<Vlan>) -> String {
+    vlan.map(|vlan| format!(" VLAN {vlan}")).unwrap_or_default()
+}
+
 impl Summary<'_> {
     fn line(&self) -> String {
         let wan = &self.0.wan;
@@ -63,7 +68,7 @@ impl Summary<'_> {
             Dhcpv6Mode::Off => "no DHCPv6",
         };
         let host = if wan.host { "; other frames go to the host" } else { "" };
-        format!("{}, {}; {id}; {dhcpv6}{host}", wan.link, station(wan.mac))
+        format!("{}{}, {}; {id}; {dhcpv6}{host}", wan.link, vlan(wan.vlan), station(wan.mac))
     }
 
     fn lan(&self) -> String {
@@ -82,7 +87,8 @@ impl Summary<'_> {
             }
         };
         let host = if lan.host { "; other frames go to the host" } else { "" };
-        format!("{}, {}; {}, MTU {}; {dhcpv4}{host}", lan.link, station(lan.mac), lan.ipv4, lan.mtu)
+        let vlan = vlan(lan.vlan);
+        format!("{}{vlan}, {}; {}, MTU {}; {dhcpv4}{host}", lan.link, station(lan.mac), lan.ipv4, lan.mtu)
     }
 
     fn service(&self) -> String {

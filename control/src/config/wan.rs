@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use clap::{ArgAction, Args, ValueEnum};
 use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::ring::{LinkKind, LinkName, Rings};
+use hikyaku_dataplane::ring::{LinkKind, LinkName, Rings, Vlan};
 
 use super::keys::{self, Read};
 use super::problem::{Place, Problems};
@@ -22,6 +22,10 @@ pub struct Wan {
     /// Our Ethernet address there; unset: the interface's own
     #[arg(long, value_name = "MAC", value_parser = station)]
     pub mac: Option<Mac>,
+
+    /// VLAN (802.1Q) that the line is of the link's wire, 1 to 4094; unset: frames have no tag
+    #[arg(long, value_name = "N")]
+    pub vlan: Option<Vlan>,
 
     /// Largest IPv6 packet, 1280 to 1500; unset: as the router advertisement says, 1500 without one
     #[arg(long, value_name = "N", value_parser = number(1280..=LINK_MTU))]

@@ -72,6 +72,7 @@ pub fn play(fixture: &Fixture, mode: Mode, tuning: &TuningArgs) -> anyhow::Resul
         filtering: Filtering::default(),
         behaviour: Default::default(),
         lan: Some(lan),
+        vlans: [None, None],
     };
     let inner_mtu = match mtu {
         MtuMode::Strict { mtu } | MtuMode::Fragment { mtu } => mtu,

@@ -40,6 +40,7 @@ pub fn measure(tuning: &TuningArgs) -> anyhow::Result<Speed> {
         filtering: Filtering::default(),
         behaviour: Default::default(),
         lan: None,
+        vlans: [None, None],
     };
     let mut router = MemoryRouter::new(&setup, tuning)?;
     let frames = Reader::new("imix 1460", LOAD)?.map(|p| p.map(|p| p.bytes)).collect::<Result<Vec<_>, _>>()?;

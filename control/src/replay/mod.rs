@@ -12,6 +12,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use hikyaku_dataplane::napt::{self, PortSet};
 use hikyaku_dataplane::packet::Mac;
+use hikyaku_dataplane::ring::Vlan;
 
 use crate::behaviour::BehaviourArgs;
 use crate::capture::{Precision, Reader, Writer};
@@ -81,6 +82,14 @@ pub struct ReplayArgs {
     /// What came from the line.
     #[arg(long, value_name = "IN")]
     pub wan: Option<PathBuf>,
+
+    /// VLAN (802.1Q) of the LAN, 1 to 4094: frames come and leave with its tag. Without it they have none.
+    #[arg(long, value_name = "N")]
+    pub lan_vlan: Option<Vlan>,
+
+    /// The same of the line.
+    #[arg(long, value_name = "N")]
+    pub wan_vlan: Option<Vlan>,
 
     /// Where to write what leaves towards the line (pcap, nanoseconds; in gzip if it ends in .gz).
     #[arg(long, value_name = "OUT")]
@@ -212,6 +221,7 @@ impl ReplayArgs {
             },
             behaviour: self.behaviour.clone(),
             lan: None,
+            vlans: [self.lan_vlan, self.wan_vlan],
         })
     }
 

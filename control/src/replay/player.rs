@@ -288,10 +288,17 @@ fn since_start(now: Time, epoch: Time) -> Time {
     Time::default() + Duration::from_secs(1) + now.since(epoch)
 }
 
+/// What stands behind the addresses, or behind a tag there. Whether it is one of our VLAN, the router says.
+pub(super) fn untagged(rest: &[u8]) -> &[u8] {
+    match rest {
+        [0x81, 0x00, _, _, rest @ ..] | rest => rest,
+    }
+}
+
 /// Who sent an IPv4 frame, and from which station.
 fn host_of(frame: &[u8]) -> Option<(Ipv4Addr, Mac)> {
     let (station, rest) = frame.get(6..)?.split_first_chunk::<6>()?;
-    let (header, _) = rest.split_first_chunk::<22>()?;
+    let (header, _) = untagged(rest).split_first_chunk::<22>()?;
     let host = Ipv4Addr::new(header[14], header[15], header[16], header[17]);
     let is_ipv4 = header[..2] == [8, 0] && header[2] >> 4 == 4;
     let is_host = !host.is_unspecified() && !host.is_multicast() && !host.is_broadcast() && !Mac(*station).is_group();

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use hikyaku_dataplane::packet::Mac;
 
+use super::player::untagged;
+
 /// Stations that are watched, at most.
 const MAX: usize = 4096;
 
@@ -20,9 +22,9 @@ struct Traffic {
 impl Stations {
     /// Takes note of a frame.
     pub fn note(&mut self, frame: &[u8]) {
-        let Some((header, _)) = frame.split_first_chunk::<14>() else { return };
+        let Some((header, rest)) = frame.split_first_chunk::<12>() else { return };
         let [dst, src] = [0, 6].map(|at| Mac(*header[at..].first_chunk().expect("six bytes")));
-        let is_ip = matches!(header[12..], [0x08, 0x00] | [0x86, 0xdd]);
+        let is_ip = matches!(untagged(rest), [0x08, 0x00, ..] | [0x86, 0xdd, ..]);
         if !is_ip || dst.is_group() {
             return;
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hikyaku_dataplane::counters::{Event, Totals};
 use hikyaku_dataplane::napt::{Endpoint, Napt, PortSet, PortStats, Session, SessionId};
 use hikyaku_dataplane::packet::protocol;
+use hikyaku_dataplane::ring::Vlan;
 use hikyaku_dataplane::time::{Clock, Time};
 use hikyaku_dataplane::verdict::Verdict;
 use hikyaku_dataplane::worker::{BurstReport, Handle};
@@ -95,6 +96,7 @@ impl Router {
             lan: report::Lan {
                 link: self.lan.link.name.clone(),
                 mode: self.lan.link.mode.clone(),
+                vlan: self.lan.link.vlan.map(Vlan::id),
                 mac: self.lan.link.mac.to_string(),
                 mtu: self.lan.config.mtu,
                 up: self.lan.up,
@@ -129,6 +131,7 @@ impl Router {
         report::Wan {
             link: wan.link.name.clone(),
             mode: wan.link.mode.clone(),
+            vlan: wan.link.vlan.map(Vlan::id),
             mac: wan.link.mac.to_string(),
             mtu: facts.mtu,
             up: wan.up,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use hikyaku_dataplane::map::Prefix6;
 use hikyaku_dataplane::packet::{Mac, protocol};
+use hikyaku_dataplane::ring::Vlan;
 use hikyaku_dataplane::snapshot::LinkId;
 use hikyaku_dataplane::time::Time;
 
@@ -36,6 +37,8 @@ pub struct LinkFacts {
     pub mtu: u16,
     /// How it was opened, for people.
     pub mode: String,
+    /// The VLAN that it is of its wire.
+    pub vlan: Option<Vlan>,
 }
 
 /// The line.

@@ -65,12 +65,13 @@ impl Links {
         let names = [config.lan.link.clone(), config.wan.link.clone()];
         let hosts = [config.lan.host, config.wan.host];
         // Only the tunnel's packets come in by one queue; the LAN's are spread by the card.
-        let wanted = [0, 1].map(|link| Wanted {
-            name: names[link].clone(),
-            host: hosts[link],
-            lane_slots: if link == 1 { LANE_SLOTS } else { 0 },
+        let [lan, wan] = [(LAN, config.lan.vlan), (WAN, config.wan.vlan)].map(|(link, vlan)| Wanted {
+            name: names[link.index()].clone(),
+            host: hosts[link.index()],
+            lane_slots: if link == WAN { LANE_SLOTS } else { 0 },
+            vlan,
         });
-        let [lan, mut wan] = <[ring::Link; 2]>::try_from(ring::open(&wanted, &config.tuning.links())?)
+        let [lan, mut wan] = <[ring::Link; 2]>::try_from(ring::open(&[lan, wan], &config.tuning.links())?)
             .unwrap_or_else(|_| unreachable!("two links were asked for"));
         for line in [&lan, &wan].into_iter().flat_map(|link| link.info.warnings()) {
             tracing::warn!("{line}");
@@ -123,5 +124,5 @@ pub fn wan_facts(config: &Config, info: &LinkInfo) -> Result<LinkFacts, LinksErr
 fn facts(info: &LinkInfo, mac: Option<Mac>, section: &'static str, mtu: u16) -> Result<LinkFacts, LinksError> {
     let mac = mac.or(info.mac.map(Mac)).ok_or_else(|| LinksError::NoMac(info.name.clone(), section))?;
     let own = info.mtu.map_or(u16::MAX, |mtu| mtu.min(u16::MAX.into()) as u16);
-    Ok(LinkFacts { name: info.name.to_string(), mac, mtu: mtu.min(own), mode: info.mode() })
+    Ok(LinkFacts { name: info.name.to_string(), mac, mtu: mtu.min(own), mode: info.mode(), vlan: info.vlan })
 }

@@ -55,6 +55,8 @@ pub struct Wan {
     pub link: String,
     /// How its rings are filled: `native`, `emulated`, `xdp copy`, …
     pub mode: String,
+    /// Number of the VLAN that it is of its wire; `null` where frames have no tag.
+    pub vlan: Option<u16>,
     /// Our Ethernet address there.
     pub mac: String,
     /// Largest IPv6 packet, bytes.
@@ -175,6 +177,8 @@ pub struct Lan {
     pub link: String,
     /// How its rings are filled.
     pub mode: String,
+    /// As of the WAN.
+    pub vlan: Option<u16>,
     /// Our Ethernet address there.
     pub mac: String,
     /// Largest IPv4 packet, bytes.

@@ -173,6 +173,8 @@ pub mod ethertype {
     pub const VLAN: u16 = 0x8100;
     /// IPv6.
     pub const IPV6: u16 = 0x86dd;
+    /// An 802.1ad tag, with another one behind it.
+    pub const PROVIDER_VLAN: u16 = 0x88a8;
 }
 
 /// What an IP packet carries: protocol numbers and next headers.

@@ -9,7 +9,7 @@ use crate::icmp;
 use crate::napt::{Hash, Key, Kind};
 use crate::packet::ipv4::Checked;
 use crate::packet::{Addr4, Addr6, Ethernet, Ipv4, Ipv6, ethertype, ipv6, protocol};
-use crate::ring::{Frame, Full, RxRing, TxRing};
+use crate::ring::{Frame, NotSent, RxRing, TxRing};
 use crate::snapshot::{B4_ADDRESS, FarEnd, LinkId, Softwire};
 use crate::tunnel::mtu::Fit;
 use crate::tunnel::{Composed, OUTER_LEN, Outer, fragment, mss};
@@ -47,8 +47,8 @@ impl<'a> Packet<'a> {
 type Tx = [Option<TxRing>];
 
 /// Sends a packet that is not in a receive buffer.
-fn originate(tx: &mut Tx, link: LinkId, ethernet: Ethernet, packet: &Composed) -> Result<(), Full> {
-    let tx = tx.get_mut(link.index()).and_then(Option::as_mut).ok_or(Full)?;
+fn originate(tx: &mut Tx, link: LinkId, ethernet: Ethernet, packet: &Composed) -> Result<(), NotSent> {
+    let tx = tx.get_mut(link.index()).and_then(Option::as_mut).ok_or(NotSent::Full)?;
     tx.originate((ETHERNET + packet.len()).max(MIN_FRAME), |to| {
         to[..ETHERNET].copy_from_slice(ethernet.as_bytes());
         packet.write(&mut to[ETHERNET..]);
@@ -70,10 +70,10 @@ fn originate_all<'a>(
     link: LinkId,
     ethernet: Ethernet,
     pieces: impl Iterator<Item = Composed<'a>> + Clone,
-) -> Result<(), Full> {
+) -> Result<(), NotSent> {
     let space = tx.get_mut(link.index()).and_then(Option::as_mut).map_or(0, TxRing::space);
     if pieces.clone().count() > space as usize {
-        return Err(Full);
+        return Err(NotSent::Full);
     }
     pieces.into_iter().try_for_each(|piece| originate(tx, link, ethernet, &piece))
 }
@@ -82,9 +82,11 @@ impl Core {
     /// Gives a frame to the control thread.
     pub(super) fn punt(&self, burst: Burst, rings: &mut Rings, frame: Frame) -> Verdict {
         self.copy_to_host(burst, rings, frame);
-        let message = Message::new(burst.link, rings.rx.bytes(frame));
-        let queued = message.is_some_and(|message| self.shared.punt.push(message).is_ok());
-        if queued { Verdict::Punted } else { Reason::PuntFull.into() }
+        let Some(message) = Message::new(burst.link, rings.rx.bytes(frame)) else { return Reason::Jumbo.into() };
+        match self.shared.punt.push(message) {
+            Ok(()) => Verdict::Punted,
+            Err(_) => Reason::PuntFull.into(),
+        }
     }
 
     /// Gives a frame that lacks only its Ethernet destination to the control thread, which finds it
@@ -226,7 +228,7 @@ impl Core {
                 return self.send(rings, softwire.link, frame).map_or_else(Into::into, |()| Verdict::Outbound);
             }
         };
-        sent.map_or(Reason::TxFull.into(), |()| Verdict::Outbound)
+        sent.map_or_else(|not| Reason::from(not).into(), |()| Verdict::Outbound)
     }
 
     /// Sends a translated packet to a LAN host, in pieces if the link is too narrow and the sender
@@ -253,7 +255,7 @@ impl Core {
             }
             Packet::Frame(frame) if bytes.len() <= lan.mtu as usize => {
                 rx.bytes(frame)[..ETHERNET].copy_from_slice(ethernet.as_bytes());
-                let frame = pad(rx, frame);
+                let frame = rx.padded(frame, MIN_FRAME);
                 return self.send(rings, link, frame).map_or_else(Into::into, |()| verdict);
             }
             Packet::Bytes(bytes) if bytes.len() <= lan.mtu as usize => {
@@ -267,20 +269,8 @@ impl Core {
                 Err(reason) => return reason.into(),
             },
         };
-        sent.map_or(Reason::TxFull.into(), |()| verdict)
+        sent.map_or_else(|not| Reason::from(not).into(), |()| verdict)
     }
-}
-
-/// Lengthens a short frame to what Ethernet wants, with zeroes: nobody's old bytes leave in the
-/// padding.
-#[inline(always)]
-pub(super) fn pad(rx: &mut RxRing, frame: Frame) -> Frame {
-    if frame.len() >= MIN_FRAME {
-        return frame;
-    }
-    let padded = frame.with_len(MIN_FRAME);
-    rx.bytes(padded)[frame.len()..].fill(0);
-    padded
 }
 
 /// What to do with IPv6 that is not the tunnel's: neighbour discovery, router advertisements and

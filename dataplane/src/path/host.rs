@@ -6,7 +6,7 @@ use zerocopy::FromBytes;
 use super::{Burst, Core, Rings};
 use crate::counters::Event;
 use crate::packet::{Ethernet, Ipv4, Mac, ethertype};
-use crate::ring::{Frame, TxRing};
+use crate::ring::{BadSlot, Frame, TxRing};
 use crate::snapshot::{Link, LinkId};
 use crate::verdict::{Reason, Verdict};
 
@@ -23,7 +23,7 @@ impl Core {
                 }
             };
             bytes += frame.len() as u64;
-            let sent = interface.ok_or(Reason::NoRoute).and_then(|link| self.send(&mut rings, link, frame));
+            let sent = interface.ok_or(Reason::NoRoute).and_then(|link| send_as_it_is(&mut rings, link, frame));
             if sent.is_err() {
                 rings.rx.restore(frame);
             }
@@ -42,7 +42,23 @@ impl Core {
         if !may_be_hosts(link, rings.rx.bytes(frame), drop) {
             return None;
         }
-        Some(self.send(rings, host, frame).map_or_else(Into::into, |()| Verdict::Host))
+        let frame = rings.rx.as_it_came(frame);
+        Some(send_as_it_is(rings, host, frame).map_or_else(Into::into, |()| Verdict::Host))
+    }
+
+    /// Ends what the receive ring refused. A frame of another VLAN may be the host's.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn refuse(&self, burst: Burst, rings: &mut Rings, bad: BadSlot) {
+        let mut verdict = Verdict::Dropped(bad.into());
+        if let BadSlot::Vlan(frame) = bad {
+            let link = &burst.snapshot.links[burst.link.index()];
+            let host = link.peer.filter(|_| may_be_hosts(link, rings.rx.bytes(frame), Reason::Vlan));
+            verdict = host
+                .map_or(verdict, |host| send_as_it_is(rings, host, frame).map_or_else(Into::into, |()| Verdict::Host));
+            rings.rx.restore(frame);
+        }
+        self.counters.end(verdict, 1);
     }
 
     /// The host's stack does its own ARP and neighbour discovery and listens to what is sent to all:
@@ -50,16 +66,24 @@ impl Core {
     pub(super) fn copy_to_host(&self, burst: Burst, rings: &mut Rings, frame: Frame) {
         let Some(host) = burst.snapshot.links[burst.link.index()].peer else { return };
         let Rings { rx, tx } = rings;
-        let bytes = rx.bytes(frame);
-        let Ok((ethernet, _)) = Ethernet::read_from_prefix(bytes) else { return };
+        let Ok((ethernet, _)) = Ethernet::read_from_prefix(rx.bytes(frame)) else { return };
         if ethernet.ethertype.get() == ethertype::IPV4 && !ethernet.dst.is_group() {
             return;
         }
         let tx = tx.get_mut(host.index()).and_then(Option::as_mut);
+        let as_it_came = rx.as_it_came(frame);
+        let bytes = rx.bytes(as_it_came);
         if tx.is_some_and(|tx: &mut TxRing| tx.originate(bytes.len(), |to| to.copy_from_slice(bytes)).is_ok()) {
             self.counters.note(Event::HostCopied, 1);
         }
+        rx.without_tag_again(as_it_came);
     }
+}
+
+/// Sends a frame whose tag, if it has one, is not the path's.
+fn send_as_it_is(rings: &mut Rings, link: LinkId, frame: Frame) -> Result<(), Reason> {
+    let Some(Some(tx)) = rings.tx.get_mut(link.index()) else { return Err(Reason::NoRoute) };
+    Ok(tx.send_as_it_is(rings.rx, frame)?)
 }
 
 /// Whether what was to be dropped for `reason` may be for the host: it came to its station or to all,

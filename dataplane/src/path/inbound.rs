@@ -2,7 +2,7 @@
 //!
 //! Whatever is not ordinary goes to [`super::inbound_closer`].
 
-use super::emit::{ETHERNET, pad};
+use super::emit::{ETHERNET, MIN_FRAME};
 use super::gate::{Pattern, Tunnelled};
 use super::{Burst, Core, Lane, Meta, Rings, Way, first_word, rewrite};
 use crate::napt::{Direction, Key, Kind, Napt};
@@ -50,6 +50,10 @@ impl<const NAPT: bool> Way for Inbound<'_, NAPT> {
     const HEADROOM: usize = 0;
     const FORWARDED: Verdict = Verdict::Inbound;
     const LOOKS_UP: bool = NAPT;
+
+    fn burst(&self) -> Burst<'_> {
+        self.burst
+    }
 
     #[inline(always)]
     fn classify(&self, head: &[u8; HEAD], frame: Frame) -> Meta {
@@ -115,7 +119,7 @@ impl<const NAPT: bool> Way for Inbound<'_, NAPT> {
         ethernet.src = lan.mac;
         ethernet.ethertype.set(ethertype::IPV4);
         let frame = meta.frame.pop(OUTER_LEN).with_len(ETHERNET + len);
-        let frame = pad(rings.rx, frame);
+        let frame = rings.rx.padded(frame, MIN_FRAME);
         Ok(core.send(rings, link, frame).map_err(Verdict::from)?)
     }
 }

@@ -22,6 +22,7 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
     #[cold]
     #[inline(never)]
     pub(super) fn look_closer(&self, core: &mut Core, rings: &mut Rings, frame: Frame) -> Option<Verdict> {
+        let frame = rings.rx.without_priority_tag(frame);
         match self.outer(core, rings, frame) {
             Ok(verdict) => verdict,
             Err(reason) => Some(core.to_host(self.burst, rings, frame, reason).unwrap_or(reason.into())),
@@ -39,7 +40,7 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
         match ethernet.ethertype.get() {
             ethertype::IPV6 => {}
             ethertype::IPV4 | ethertype::ARP => return Err(Reason::Ipv4OnWan),
-            ethertype::VLAN => return Err(Reason::Vlan),
+            ethertype::VLAN | ethertype::PROVIDER_VLAN => return Err(Reason::Vlan),
             _ => return Err(Reason::EtherType),
         }
         let walked = ipv6::walk(bytes)?;

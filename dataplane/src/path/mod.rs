@@ -26,7 +26,7 @@ use crate::counters::{Counters, Event};
 use crate::icmp::Limiter;
 use crate::napt::{Direction, Fragments, Hash, Key, Kind, Rewrite, Session, SessionId};
 use crate::packet::{Delta, Ipv4, Tcp, protocol};
-use crate::ring::{BadSlot, Frame, Full, HEAD, RxRing, TxRing};
+use crate::ring::{BadSlot, Frame, HEAD, NotSent, RxRing, TxRing};
 use crate::snapshot::{LinkId, Side, Snapshot};
 use crate::time::Time;
 use crate::tunnel::fragment::FragmentIds;
@@ -85,6 +85,9 @@ trait Way {
     const FORWARDED: Verdict;
     /// There is a session to look up. Without, a frame is finished as soon as it is classified.
     const LOOKS_UP: bool;
+
+    /// The burst it was made for.
+    fn burst(&self) -> Burst<'_>;
 
     /// First phase. `head` is at the Ethernet header.
     fn classify(&self, head: &[u8; HEAD], frame: Frame) -> Meta;
@@ -161,11 +164,11 @@ pub struct Burst<'a> {
 
 impl Path {
     /// The path of worker number `worker`, which counts on `counters`.
-    pub fn new(worker: usize, counters: Arc<CachePadded<Counters>>, shared: Arc<Shared>) -> Self {
+    pub fn new(worker: usize, counters: Arc<CachePadded<Counters>>, shared: Arc<Shared>, reassembly: Limits) -> Self {
         let core = Core {
             counters,
             flows: shared.flows,
-            reassembler: Reassembler::new(Limits::default()),
+            reassembler: Reassembler::new(reassembly),
             fragments: Fragments::default(),
             spread: None,
             ids: FragmentIds::new(shared.fragment_ids.clone(), worker as u32, MAX_WORKERS as u32),
@@ -297,7 +300,7 @@ impl Path {
                         forwarded += finish(way, core, &mut rings, &meta);
                     }
                 }
-                Err(bad) => core.counters.end(Verdict::Dropped(bad.into()), 1),
+                Err(bad) => core.refuse(way.burst(), &mut rings, bad),
             }
         }
         forwarded += finish_all(way, core, &mut rings, &mut batch[..taken]);
@@ -339,6 +342,16 @@ impl From<BadSlot> for Reason {
             BadSlot::Bounds => Self::BadSlot,
             BadSlot::MoreFrag => Self::MultiSlot,
             BadSlot::Runt => Self::Runt,
+            BadSlot::Vlan(_) => Self::Vlan,
+        }
+    }
+}
+
+impl From<NotSent> for Reason {
+    fn from(not: NotSent) -> Self {
+        match not {
+            NotSent::Full => Self::TxFull,
+            NotSent::TooLong => Self::Jumbo,
         }
     }
 }
@@ -355,7 +368,7 @@ impl Core {
     #[inline(always)]
     fn send(&self, rings: &mut Rings, link: LinkId, frame: Frame) -> Result<(), Reason> {
         let Some(Some(tx)) = rings.tx.get_mut(link.index()) else { return Err(Reason::NoRoute) };
-        tx.send(rings.rx, frame).map_err(|Full| Reason::TxFull)
+        Ok(tx.send(rings.rx, frame)?)
     }
 
     /// Follows a TCP connection and lowers its MSS, where the flags or the session's youth ask for it.

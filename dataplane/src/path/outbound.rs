@@ -70,6 +70,10 @@ impl<const NAPT: bool> Way for Outbound<'_, NAPT> {
     const FORWARDED: Verdict = Verdict::Outbound;
     const LOOKS_UP: bool = NAPT;
 
+    fn burst(&self) -> Burst<'_> {
+        self.burst
+    }
+
     #[inline(always)]
     fn classify(&self, head: &[u8; HEAD], frame: Frame) -> Meta {
         let view: &Plain = zerocopy::transmute_ref!(head);

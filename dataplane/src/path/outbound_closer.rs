@@ -22,6 +22,7 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
     #[cold]
     #[inline(never)]
     pub(super) fn look_closer(&self, core: &mut Core, rings: &mut Rings, frame: Frame) -> Option<Verdict> {
+        let frame = rings.rx.without_priority_tag(frame);
         match self.examine(core, rings, frame) {
             Ok(verdict) => verdict,
             Err((reason, mtu)) => {
@@ -46,7 +47,7 @@ impl<const NAPT: bool> Outbound<'_, NAPT> {
             ethertype::IPV4 => {}
             ethertype::ARP => return Ok(Some(core.punt(self.burst, rings, frame))),
             ethertype::IPV6 => return Ok(Some(native6(core, self.burst, rings, frame))),
-            ethertype::VLAN => return Err(drop(Reason::Vlan)),
+            ethertype::VLAN | ethertype::PROVIDER_VLAN => return Err(drop(Reason::Vlan)),
             _ => return Err(drop(Reason::EtherType)),
         }
         let checked = ipv4::check(bytes).map_err(drop)?;

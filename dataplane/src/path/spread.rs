@@ -15,7 +15,7 @@ use super::inbound_closer::{Inner, set_tos};
 use super::{Burst, Core, FlowLabels, Rings, first_word, ports_of};
 use crate::napt::{Fragments, Hash, Key, Kind};
 use crate::packet::{Addr6, Ethernet, Ipv4, ethertype, protocol};
-use crate::ring::{Frame, Full, LaneOut};
+use crate::ring::{Frame, LaneOut, NotSent};
 use crate::snapshot::{LinkId, Softwire};
 use crate::tunnel::{OUTER_LEN, Outer, ecn};
 use crate::verdict::{Reason, Verdict};
@@ -187,7 +187,14 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
             to[ETHERNET..][..OUTER_LEN].copy_from_slice(header.as_bytes());
             to[ETHERNET + OUTER_LEN..].copy_from_slice(packet);
         });
-        sent.map_or_else(|Full| Reason::WorkerFull.into(), |()| Verdict::Handed)
+        sent.map_or_else(|not| not_handed(not).into(), |()| Verdict::Handed)
+    }
+}
+
+fn not_handed(not: NotSent) -> Reason {
+    match not {
+        NotSent::Full => Reason::WorkerFull,
+        NotSent::TooLong => Reason::Jumbo,
     }
 }
 
@@ -223,6 +230,6 @@ impl Core {
     #[inline(always)]
     pub(super) fn hand(&mut self, rings: &mut Rings, worker: usize, frame: Frame) -> Result<(), Reason> {
         let lane = self.lane_to(Owner::Other(worker)).ok_or(Reason::WorkerFull)?;
-        lane.send(rings.rx, frame).map_err(|Full| Reason::WorkerFull)
+        lane.send(rings.rx, frame).map_err(not_handed)
     }
 }

@@ -53,12 +53,14 @@ impl Core {
             return Err(Reason::TunnelIcmpForged);
         }
         // RFC 8201 4: less than any IPv6 link carries is to be discarded. Nor was a packet too big
-        // for what is as large as itself.
+        // for what is as large as itself, nor is one ours that does not fit our own link.
+        let link_mtu = snapshot.links[link.index()].mtu;
         let quoted_len = OUTER_LEN as u32 + u32::from(u16::from_be_bytes([message[12], message[13]]));
-        if matches!(error.kind, Kind::PacketTooBig(told) if !(IPV6_MIN_MTU.into()..quoted_len).contains(&told)) {
+        let (least, most) = (u32::from(IPV6_MIN_MTU), u32::from(link_mtu.max(IPV6_MIN_MTU)));
+        let may_be = |told| (least..quoted_len).contains(&told) && quoted_len <= most;
+        if matches!(error.kind, Kind::PacketTooBig(told) if !may_be(told)) {
             return Err(Reason::TunnelIcmpForged);
         }
-        let link_mtu = snapshot.links[link.index()].mtu;
         let mut path_mtu = softwire.state.path_mtu_to(far, now, link_mtu);
         if let Kind::PacketTooBig(told) = error.kind {
             path_mtu = path_mtu.min(told.clamp(1280, 0xffff) as u16);

@@ -25,6 +25,7 @@ use super::name::{LinkKind, LinkName, Rings};
 use super::platform::{self, Adapter, Interface};
 use super::queue::{RxRing, TxRing};
 use super::region::{Region, RegionId};
+use super::vlan::Vlan;
 
 pub use error::OpenError;
 
@@ -46,6 +47,8 @@ pub struct OpenOptions {
     pub region: Option<RegionId>,
     /// Spare buffers of each queue for a lane to each other queue's worker; none if 0.
     pub lane_slots: u32,
+    /// The VLAN that the link is of its wire.
+    pub vlan: Option<Vlan>,
 }
 
 impl Default for OpenOptions {
@@ -57,6 +60,7 @@ impl Default for OpenOptions {
             slots: None,
             region: None,
             lane_slots: 0,
+            vlan: None,
         }
     }
 }
@@ -143,8 +147,13 @@ pub fn open(name: &LinkName, options: &OpenOptions) -> Result<KernelLink, OpenEr
         mtu: interface.as_ref().and_then(|i| i.mtu),
         adapter: interface.as_ref().map(|i| i.adapter),
         xdp: None,
+        vlan: options.vlan,
         notes: Vec::new(),
     };
+    // The host's rings stay as they are: what it sends and gets has the tags that it has.
+    if name.rings() != Rings::Host {
+        queues.iter_mut().for_each(|queue| queue.set_vlan(options.vlan));
+    }
     Ok(KernelLink { queues, host, info })
 }
 

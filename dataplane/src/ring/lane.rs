@@ -14,7 +14,7 @@ use netmap_sys::netmap::{netmap_ring, netmap_slot};
 
 use super::queue::{RxRing, TxRing};
 use super::region::{Region, RegionId};
-use super::{Frame, Full, Traffic};
+use super::{Frame, NotSent, Traffic};
 
 // Under shuttle its scheduler may stop a worker between any two looks at these words.
 #[cfg(shuttle)]
@@ -130,15 +130,15 @@ pub fn lane(like: &RxRing, buffers: &[u32]) -> io::Result<(LaneOut, LaneIn)> {
 impl LaneOut {
     /// Hands a frame of `rx` on; see [`TxRing::send`].
     #[inline(always)]
-    pub fn send(&mut self, rx: &mut RxRing, frame: Frame) -> Result<(), Full> {
-        self.tx.send(rx, frame).or_else(|Full| {
+    pub fn send(&mut self, rx: &mut RxRing, frame: Frame) -> Result<(), NotSent> {
+        self.tx.send(rx, frame).or_else(|_| {
             self.sync();
             self.tx.send(rx, frame)
         })
     }
 
     /// Hands on a frame of `len` bytes that `fill` writes; see [`TxRing::originate`].
-    pub fn originate(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<(), Full> {
+    pub fn originate(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<(), NotSent> {
         if self.tx.space() == 0 {
             self.sync();
         }

@@ -5,8 +5,9 @@ use std::io;
 
 use super::frame::Headroom;
 use super::name::{LinkKind, LinkName};
-use super::platform::{Adapter, BUFFER_SIZE_HINT};
+use super::platform::{Adapter, BUFFER_SIZE_HINT, EMULATED_LOSES_TAGS};
 use super::region::RegionId;
+use super::vlan::Vlan;
 use super::xdp::XdpMode;
 
 /// What is known of an open link. `Display` is one line for a status page or a log.
@@ -39,6 +40,8 @@ pub struct LinkInfo {
     pub adapter: Option<Adapter>,
     /// How AF_XDP moves frames; `None` for netmap.
     pub xdp: Option<XdpMode>,
+    /// The VLAN that it is of its wire.
+    pub vlan: Option<Vlan>,
     /// What else was found at the interface that its owner should know, a line each.
     pub notes: Vec<String>,
 }
@@ -99,6 +102,13 @@ impl LinkInfo {
                 "{name}: netmap's emulated adapter: every frame is copied, expect half the speed or less"
             ));
         }
+        if let (Some(vlan), Some(Adapter::Emulated), true) = (self.vlan, self.adapter, EMULATED_LOSES_TAGS) {
+            lines.push(format!(
+                "{name}: VLAN {vlan}: this system takes tags out of frames before netmap's emulated adapter gets them, \
+                 so none of it will be seen: open xdp:{}",
+                name.port()
+            ));
+        }
         match &self.offsets {
             Offsets::SmallBuffers { size, .. } => {
                 lines.push(format!("{name}: {}; set {BUFFER_SIZE_HINT} to {}", self.offsets, size.max(&2048) * 2))
@@ -151,6 +161,9 @@ impl fmt::Display for LinkInfo {
         if let Some(mtu) = self.mtu {
             write!(f, "mtu {mtu}, ")?;
         }
+        if let Some(vlan) = self.vlan {
+            write!(f, "VLAN {vlan}, ")?;
+        }
         write!(f, "{}", self.offsets)
     }
 }
@@ -174,6 +187,7 @@ mod tests {
             mtu: Some(1500),
             adapter: Some(Adapter::Native),
             xdp: None,
+            vlan: None,
             notes: Vec::new(),
         }
     }
@@ -186,6 +200,8 @@ mod tests {
             "netmap:ix0: native, 2 tx and 2 rx rings of 2048 slots, buffers of 4096 bytes in region 1, \
              mac 02:00:00:00:00:0a, mtu 1500, offsets in use"
         );
+        let tagged = LinkInfo { vlan: Vlan::new(10), ..info("netmap:ix0", 1) };
+        assert!(tagged.to_string().ends_with("mtu 1500, VLAN 10, offsets in use"), "{tagged}");
         assert!(link.warnings().is_empty());
         assert_eq!(link.copy_warning(&info("netmap:ix1", 1)), None);
     }
@@ -205,5 +221,7 @@ mod tests {
         assert!(warnings[1].contains("9018-byte") && warnings[1].contains("to 4096"));
         assert!(warnings[2].contains("4 receive rings"));
         assert!(link.copy_warning(&info("vale0:a", 2)).unwrap().contains("regions 1 and 2"));
+        let tagged = LinkInfo { vlan: Vlan::new(10), ..link };
+        assert_eq!(tagged.warnings().len(), 3 + usize::from(EMULATED_LOSES_TAGS));
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use netmap_sys::netmap::{netmap_if, netmap_ring, netmap_slot};
+use netmap_sys::netmap::{NS_MOREFRAG, netmap_if, netmap_ring, netmap_slot};
 
 use super::frame::Headroom;
 use super::queue::{BadRing, RxRing, TxRing};
@@ -182,6 +182,24 @@ impl Wire {
 
     /// Like [`Self::deliver`], with the bytes written by `fill`.
     pub fn deliver_with(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> bool {
+        self.put(len, 0, fill)
+    }
+
+    /// Puts a frame into as many slots as it has pieces, as a card does that got a frame larger than a
+    /// buffer. False, and nothing is put, when there is no room for all of them.
+    pub fn deliver_in_slots(&mut self, pieces: &[&[u8]]) -> bool {
+        if pieces.len() > self.room() as usize {
+            return false;
+        }
+        let last = pieces.len().saturating_sub(1);
+        let mut put = |(i, piece): (usize, &&[u8])| {
+            let flags = if i < last { NS_MOREFRAG } else { 0 };
+            self.put(piece.len(), flags, |to| to.copy_from_slice(piece))
+        };
+        pieces.iter().enumerate().all(&mut put)
+    }
+
+    fn put(&mut self, len: usize, flags: u16, fill: impl FnOnce(&mut [u8])) -> bool {
         // SAFETY: only the addresses of the fields are taken.
         let head = self.word(self.rx_at, |r| unsafe { &raw mut (*r).head }).load(Ordering::Acquire);
         // SAFETY: as above.
@@ -197,7 +215,7 @@ impl Wire {
         // SAFETY: `buffer` checked the range; the slot's buffer is the card's until the tail moves.
         fill(unsafe { std::slice::from_raw_parts_mut(to, len) });
         slot.len = len as u16;
-        slot.flags = 0;
+        slot.flags = flags;
         tail_word.store(next, Ordering::Release);
         true
     }
@@ -248,6 +266,7 @@ impl Wire {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Vlan;
     use super::*;
 
     #[test]
@@ -273,6 +292,32 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_goes_from_one_vlan_to_another_and_a_short_one_is_padded_before_its_tag() {
+        for headroom in [Headroom::new(64, 8), Headroom::NONE] {
+            let mut made = links(2, 1, MemoryConfig { headroom, ..Default::default() }).unwrap();
+            let (mut b, mut b_wire) = made.pop().unwrap().pop().unwrap();
+            let (mut a, mut a_wire) = made.pop().unwrap().pop().unwrap();
+            a.set_vlan(Vlan::new(0xabc));
+            b.set_vlan(Vlan::new(0x123));
+            for len in [14, 59, 60, 61, 1500] {
+                let frame: Vec<u8> = (0..len).map(|i| i as u8 | 1).collect();
+                let tagged = |tag: [u8; 4], frame: &[u8]| [&frame[..12], &tag, &frame[12..]].concat();
+                assert!(a_wire.deliver(&tagged([0x81, 0, 0xfa, 0xbc], &frame)));
+                let taken = a.rx.take().unwrap();
+                assert_eq!(a.rx.bytes(taken), frame);
+                b.tx.send(&mut a.rx, taken).unwrap();
+                a.rx.release();
+                b.tx.originate(frame.len(), |to| to.copy_from_slice(&frame)).unwrap();
+                b.tx.publish();
+                let mut padded = frame.clone();
+                padded.resize(frame.len().max(60), 0);
+                let wanted = tagged([0x81, 0, 1, 0x23], &padded);
+                assert_eq!(b_wire.collect(|sent| assert_eq!(sent, wanted)), 2);
+            }
+        }
+    }
+
+    #[test]
     fn a_full_transmit_ring_says_so_and_keeps_the_frame() {
         let mut made = links(2, 1, MemoryConfig { slots: 4, ..Default::default() }).unwrap();
         let (mut b, mut b_wire) = made.pop().unwrap().pop().unwrap();
@@ -288,7 +333,7 @@ mod tests {
         a.rx.release();
         assert!(a_wire.deliver(&[3; 60]));
         let f = a.rx.take().unwrap();
-        assert_eq!(b.tx.send(&mut a.rx, f), Err(super::super::Full));
+        assert_eq!(b.tx.send(&mut a.rx, f), Err(super::super::NotSent::Full));
         b.tx.publish();
         assert_eq!(b_wire.collect(|_| ()), 3);
         assert!(b.tx.send(&mut a.rx, f).is_ok());

@@ -17,6 +17,7 @@ mod open;
 mod platform;
 mod queue;
 mod region;
+mod vlan;
 mod watch;
 pub mod xdp;
 
@@ -28,8 +29,9 @@ pub use link::{LinkInfo, Offsets};
 pub use name::{LinkKind, LinkName, NameError, Rings};
 pub use open::{Link, LinkError, LinkOptions, Wanted, open};
 pub use platform::Adapter;
-pub use queue::{BadRing, BadSlot, Full, RxRing, Traffic, TxRing, prefetch};
+pub use queue::{BadRing, BadSlot, NotSent, RxRing, Traffic, TxRing, prefetch};
 pub use region::{Region, RegionId, Zeroed};
+pub use vlan::{NotAVlan, Vlan};
 pub use watch::{Reopened, Watch};
 
 /// What moves slots between a queue and the world: one call per burst, never one per packet.
@@ -56,6 +58,14 @@ pub struct Queue {
     pub provider: Box<dyn Provider>,
     /// Buffers of the same memory beside those of the rings, for lanes to other workers; none unless asked for.
     pub spare: Vec<u32>,
+}
+
+impl Queue {
+    /// Both rings are of this VLAN.
+    pub fn set_vlan(&mut self, vlan: Option<Vlan>) {
+        self.rx.set_vlan(vlan);
+        self.tx.set_vlan(vlan);
+    }
 }
 
 /// Whether these links have a carrier. Those that are no interfaces, VALE ports and pipes, always do;

@@ -2,10 +2,11 @@
 
 use super::link::LinkInfo;
 use super::name::{LinkKind, LinkName};
+use super::vlan::Vlan;
 use super::watch::{NetmapWatch, Watch};
 use super::{Queue, kernel, xdp};
 
-/// How to open links. Host rings are asked for link by link: see [`open`].
+/// How to open links.
 #[derive(Clone, Debug, Default)]
 pub struct LinkOptions {
     /// Those of netmap.
@@ -23,12 +24,14 @@ pub struct Wanted {
     pub host: bool,
     /// Slots of a lane from each of its queues' workers to each other one's; 0 for no lanes.
     pub lane_slots: u32,
+    /// The VLAN that it is of its wire. The host's rings are of all.
+    pub vlan: Option<Vlan>,
 }
 
 impl Wanted {
-    /// A link without host rings and lanes.
+    /// A link without host rings, lanes and VLAN.
     pub fn new(name: LinkName) -> Self {
-        Self { name, host: false, lane_slots: 0 }
+        Self { name, host: false, lane_slots: 0, vlan: None }
     }
 }
 
@@ -69,13 +72,13 @@ pub fn open(links: &[Wanted], options: &LinkOptions) -> Result<Vec<Link>, LinkEr
         false => None,
     };
     let one = |wanted: &Wanted| match (&umem, wanted) {
-        (Some(umem), &Wanted { ref name, lane_slots, .. }) if is_xdp(&wanted) => {
-            let options = xdp::OpenOptions { lane_slots, ..options.xdp.clone() };
+        (Some(umem), &Wanted { ref name, lane_slots, vlan, .. }) if is_xdp(&wanted) => {
+            let options = xdp::OpenOptions { lane_slots, vlan, ..options.xdp.clone() };
             let xdp::XdpLink { queues, info, watch } = xdp::open(name, umem, &options)?;
             Ok(Link { queues, host: Vec::new(), info, watch: Some(Box::new(watch)) })
         }
-        (_, &Wanted { ref name, host, lane_slots }) => {
-            let options = kernel::OpenOptions { host, lane_slots, ..options.netmap.clone() };
+        (_, &Wanted { ref name, host, lane_slots, vlan }) => {
+            let options = kernel::OpenOptions { host, lane_slots, vlan, ..options.netmap.clone() };
             let (kernel::KernelLink { queues, host, info }, watch) = NetmapWatch::open(name, options)?;
             Ok(Link { queues, host, info, watch: watch.map(|watch| Box::new(watch) as _) })
         }

@@ -12,6 +12,10 @@ use netmap_sys::netmap::{NS_BUF_CHANGED, NS_MOREFRAG, netmap_ring, netmap_slot};
 
 use super::frame::{Frame, HEAD, Headroom};
 use super::region::{Region, RegionId};
+use super::vlan::{self, MIN_FRAME, TAG, Tagged, Vlan};
+
+/// Length of an Ethernet header.
+const ETHERNET: usize = 14;
 
 /// Why a receive slot holds nothing that may be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +26,9 @@ pub enum BadSlot {
     MoreFrag,
     /// Shorter than an Ethernet header. Zero-length slots occur on native links.
     Runt,
+    /// Of another VLAN than the link's, or of none. The frame is as it came, and is to be
+    /// [restored](RxRing::restore) where it is not sent.
+    Vlan(Frame),
 }
 
 /// A ring's place in shared memory, checked once when it was attached.
@@ -204,6 +211,9 @@ pub struct RxRing {
     next: u32,
     /// The slot before the next one said that its frame goes on.
     continues: bool,
+    vlan: Option<Vlan>,
+    /// Shorter frames are looked at: runts, and with a VLAN every frame.
+    least: usize,
 }
 
 impl RxRing {
@@ -213,12 +223,22 @@ impl RxRing {
     pub(super) fn attach(region: Arc<Region>, offset: usize, headroom: Headroom) -> Result<Self, BadRing> {
         let raw = Raw::attach(region, offset, headroom)?;
         let next = raw.head();
-        Ok(Self { raw, next, continues: false })
+        Ok(Self::of(raw, next))
+    }
+
+    fn of(raw: Raw, next: u32) -> Self {
+        Self { raw, next, continues: false, vlan: None, least: ETHERNET }
+    }
+
+    /// Frames are of this VLAN, and lose its tag when they are taken. `None`: of none.
+    pub fn set_vlan(&mut self, vlan: Option<Vlan>) {
+        self.vlan = vlan;
+        self.least = if vlan.is_some() { usize::MAX } else { ETHERNET };
     }
 
     /// The end of a lane that frames come out of; see [`super::lane`].
     pub(super) fn of_lane(like: &RxRing, rings: &Arc<Region>, header_at: usize, slots_at: usize) -> Self {
-        Self { raw: Raw::of_lane(&like.raw, rings, header_at, slots_at), next: 0, continues: false }
+        Self::of(Raw::of_lane(&like.raw, rings, header_at, slots_at), 0)
     }
 
     /// The first word of a buffer that is in no ring; `None` of one that lies outside the region.
@@ -269,13 +289,99 @@ impl RxRing {
             BadSlot::MoreFrag
         } else if buf >= self.raw.buf_limit || start + len.max(HEAD) > self.raw.buf_size as usize {
             BadSlot::Bounds
-        } else if len < 14 {
-            BadSlot::Runt
+        } else if len < self.least {
+            return self.untag(Frame::new(index, buf, start, len));
         } else {
             return Ok(Frame::new(index, buf, start, len));
         };
         self.restore_slot(index);
         Err(bad)
+    }
+
+    /// Takes the tag out of a frame of our VLAN: it is left in front of the frame.
+    #[cold]
+    #[inline(never)]
+    fn untag(&mut self, frame: Frame) -> Result<Frame, BadSlot> {
+        let bad = match self.vlan {
+            Some(vlan) if frame.len() >= ETHERNET => match vlan::tagged(self.bytes(frame)) {
+                Tagged::Id(id) if id == vlan.id() => match self.tag_to_front(frame) {
+                    Some(frame) => return Ok(frame),
+                    None => BadSlot::Bounds,
+                },
+                Tagged::Cut => BadSlot::Runt,
+                Tagged::Id(_) | Tagged::No => return Err(BadSlot::Vlan(frame)),
+            },
+            _ => BadSlot::Runt,
+        };
+        self.restore(frame);
+        Err(bad)
+    }
+
+    /// On a link without a VLAN, the frame without a tag that says a priority and no VLAN (IEEE 802.1Q
+    /// 6.9.1): it is of none.
+    pub fn without_priority_tag(&mut self, frame: Frame) -> Frame {
+        let is_one = self.vlan.is_none() && vlan::tagged(self.bytes(frame)) == Tagged::Id(0);
+        if is_one { self.tag_to_front(frame).unwrap_or(frame) } else { frame }
+    }
+
+    /// `None` where the frame is so near the end of its buffer that there would be no [`HEAD`].
+    fn tag_to_front(&mut self, frame: Frame) -> Option<Frame> {
+        if frame.start() + TAG + HEAD > self.raw.buf_size as usize {
+            return None;
+        }
+        vlan::tag_to_front(self.bytes(frame).first_chunk_mut()?);
+        Some(frame.pop(TAG))
+    }
+
+    /// A frame that nothing was done to since it was taken, as it was before that: with its tag.
+    pub fn as_it_came(&mut self, frame: Frame) -> Frame {
+        if self.vlan.is_none() {
+            return frame;
+        }
+        let frame = frame.push(TAG);
+        if let Some(head) = self.bytes(frame).first_chunk_mut() {
+            vlan::tag_from_front(head);
+        }
+        frame
+    }
+
+    /// Undoes [`Self::as_it_came`].
+    pub fn without_tag_again(&mut self, frame: Frame) {
+        if self.vlan.is_some() {
+            self.tag_to_front(frame);
+        }
+    }
+
+    /// Puts a tag into a frame, with how often that had to move all of it: 0 or 1. `None` where the
+    /// buffer is too small.
+    fn tag(&mut self, frame: Frame, vlan: Vlan) -> Option<(Frame, u64)> {
+        let mut frame = self.padded(frame, MIN_FRAME);
+        let shifts = frame.start() < TAG;
+        if shifts {
+            frame = self.shift(frame, TAG)?;
+        }
+        let frame = frame.push(TAG);
+        let head: &mut [u8; 16] = self.bytes(frame).first_chunk_mut()?;
+        vlan::tag_from_front(head);
+        head[12..].copy_from_slice(&vlan.tag());
+        Some((frame, shifts.into()))
+    }
+
+    /// Lengthens a frame to `len`, at most [`HEAD`], with zeroes: nobody's old bytes leave in the
+    /// padding. A longer one stays as it is.
+    #[inline(always)]
+    pub fn padded(&mut self, frame: Frame, len: usize) -> Frame {
+        if frame.len() >= len { frame } else { self.pad(frame, len) }
+    }
+
+    fn pad(&mut self, frame: Frame, len: usize) -> Frame {
+        debug_assert!(len <= HEAD);
+        // What was behind other headers may end with its buffer.
+        let fits = frame.start() + len <= self.raw.buf_size as usize;
+        let frame = if fits { frame } else { self.shift(frame, 0).unwrap_or(frame) };
+        let padded = frame.with_len(len);
+        self.bytes(padded)[frame.len()..].fill(0);
+        padded
     }
 
     /// The slot of a frame that was not sent gets its initial offset back. Does nothing to a slot
@@ -325,8 +431,8 @@ impl RxRing {
         unsafe { std::slice::from_raw_parts_mut(at.as_ptr(), frame.len()) }
     }
 
-    /// Moves the frame inside its buffer so that it begins at `start`. `None` where the buffer is
-    /// too small.
+    /// Moves the frame inside its buffer so that it begins at `start`, and what is in front of it
+    /// where there is room: its tag. `None` where the buffer is too small.
     #[cold]
     pub fn shift(&mut self, frame: Frame, start: usize) -> Option<Frame> {
         let len = frame.len();
@@ -334,9 +440,10 @@ impl RxRing {
             return None;
         }
         let moved = frame.spanning(start, len);
-        let (from, to) = (self.raw.bytes(frame, 0, len), self.raw.bytes(moved, 0, len));
+        let front = TAG.min(start).min(frame.start());
+        let (from, to) = (self.raw.bytes(frame, front, front + len), self.raw.bytes(moved, front, front + len));
         // SAFETY: both ranges are inside the one buffer that this frame owns; they may overlap.
-        unsafe { std::ptr::copy(from.as_ptr(), to.as_ptr(), len) };
+        unsafe { std::ptr::copy(from.as_ptr(), to.as_ptr(), front + len) };
         Some(moved)
     }
 
@@ -375,6 +482,9 @@ pub struct TxRing {
     next: u32,
     /// Slots left as of the last look at the tail.
     space: u32,
+    vlan: Option<Vlan>,
+    /// A frame that begins here or later is not sent as it is, with a VLAN none is.
+    too_far: usize,
     traffic: Traffic,
 }
 
@@ -383,34 +493,49 @@ pub struct TxRing {
 pub struct Traffic {
     /// Frames.
     pub frames: u64,
-    /// Their bytes.
+    /// Their bytes, tags included.
     pub bytes: u64,
     /// Those that were moved inside their buffer, because this link knows no offsets, or none that
-    /// large.
+    /// large, or because there was no room for a tag.
     pub shifted: u64,
     /// Those that were copied, because they came from another memory region.
     pub copied: u64,
 }
 
-/// The transmit ring has no free slot.
+/// Why a frame is not in the transmit ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("transmit ring full")]
-pub struct Full;
+pub enum NotSent {
+    /// There is no free slot.
+    #[error("transmit ring full")]
+    Full,
+    /// It is longer than a buffer of the link.
+    #[error("longer than a buffer")]
+    TooLong,
+}
 
 impl TxRing {
     /// Attaches to the transmit ring at `offset` of `region`.
     pub(super) fn attach(region: Arc<Region>, offset: usize, headroom: Headroom) -> Result<Self, BadRing> {
         let raw = Raw::attach(region, offset, headroom)?;
         let next = raw.head();
+        Ok(Self::of(raw, next))
+    }
+
+    fn of(raw: Raw, next: u32) -> Self {
         let space = raw.until_tail(next);
-        Ok(Self { raw, next, space, traffic: Traffic::default() })
+        let too_far = usize::from(raw.max_start) + 1;
+        Self { raw, next, space, vlan: None, too_far, traffic: Traffic::default() }
+    }
+
+    /// Frames get the tag of this VLAN when they are sent. `None`: they are sent as they are.
+    pub fn set_vlan(&mut self, vlan: Option<Vlan>) {
+        self.vlan = vlan;
+        self.too_far = if vlan.is_some() { 0 } else { usize::from(self.raw.max_start) + 1 };
     }
 
     /// The end of a lane that frames go into; see [`super::lane`].
     pub(super) fn of_lane(like: &RxRing, rings: &Arc<Region>, header_at: usize, slots_at: usize) -> Self {
-        let raw = Raw::of_lane(&like.raw, rings, header_at, slots_at);
-        let space = raw.until_tail(0);
-        Self { raw, next: 0, space, traffic: Traffic::default() }
+        Self::of(Raw::of_lane(&like.raw, rings, header_at, slots_at), 0)
     }
 
     /// Slots free. One slot of the ring always stays empty.
@@ -421,9 +546,9 @@ impl TxRing {
     }
 
     #[inline(always)]
-    fn claim(&mut self) -> Result<u32, Full> {
+    fn claim(&mut self) -> Result<u32, NotSent> {
         if self.space == 0 && self.space() == 0 {
-            return Err(Full);
+            return Err(NotSent::Full);
         }
         Ok(self.next)
     }
@@ -439,14 +564,29 @@ impl TxRing {
     /// Puts a received frame into this ring and this ring's spare buffer into the frame's slot.
     /// The frame must not be used afterwards.
     #[inline(always)]
-    pub fn send(&mut self, rx: &mut RxRing, frame: Frame) -> Result<(), Full> {
+    pub fn send(&mut self, rx: &mut RxRing, frame: Frame) -> Result<(), NotSent> {
         let index = self.claim()?;
         if self.raw.region_id != rx.raw.region_id {
-            return self.send_copy(rx, frame);
+            return self.send_copy(rx, frame, self.vlan);
         }
-        if frame.start() > self.raw.max_start as usize {
-            return self.send_shifted(rx, frame);
+        if frame.start() >= self.too_far {
+            return self.send_moved(rx, frame, self.vlan);
         }
+        self.exchange(index, rx, frame);
+        Ok(())
+    }
+
+    /// As [`Self::send`], without a tag or with the one that the frame has: it is not of the link's VLAN.
+    pub fn send_as_it_is(&mut self, rx: &mut RxRing, frame: Frame) -> Result<(), NotSent> {
+        self.claim()?;
+        match self.raw.region_id == rx.raw.region_id {
+            true => self.send_moved(rx, frame, None),
+            false => self.send_copy(rx, frame, None),
+        }
+    }
+
+    #[inline(always)]
+    fn exchange(&mut self, index: u32, rx: &mut RxRing, frame: Frame) {
         assert!(frame.start() + frame.len() <= self.raw.buf_size as usize);
         let theirs = rx.raw.slot(frame.slot());
         let ours = self.raw.slot(index);
@@ -460,20 +600,30 @@ impl TxRing {
             *theirs = netmap_slot { buf_idx: spare, len: 0, flags: NS_BUF_CHANGED, ptr: start };
         }
         self.advance(frame.len());
+    }
+
+    /// Sends a frame that needs a tag, or begins where this link cannot send from, or neither.
+    #[cold]
+    #[inline(never)]
+    fn send_moved(&mut self, rx: &mut RxRing, frame: Frame, vlan: Option<Vlan>) -> Result<(), NotSent> {
+        let index = self.claim()?;
+        let (mut frame, mut shifts) = match vlan {
+            Some(vlan) => rx.tag(frame, vlan).ok_or(NotSent::TooLong)?,
+            None => (frame, 0),
+        };
+        if frame.start() > self.raw.max_start.into() {
+            frame = rx.shift(frame, 0).ok_or(NotSent::TooLong)?;
+            shifts = 1;
+        }
+        self.traffic.shifted += shifts;
+        self.exchange(index, rx, frame);
         Ok(())
     }
 
     #[cold]
-    fn send_shifted(&mut self, rx: &mut RxRing, frame: Frame) -> Result<(), Full> {
-        let frame = rx.shift(frame, 0).ok_or(Full)?;
-        self.traffic.shifted += 1;
-        self.send(rx, frame)
-    }
-
-    #[cold]
-    fn send_copy(&mut self, rx: &mut RxRing, frame: Frame) -> Result<(), Full> {
+    fn send_copy(&mut self, rx: &mut RxRing, frame: Frame, vlan: Option<Vlan>) -> Result<(), NotSent> {
         let bytes = rx.bytes(frame);
-        self.originate(bytes.len(), |to| to.copy_from_slice(bytes))?;
+        self.write(vlan, bytes.len(), |to| to.copy_from_slice(bytes))?;
         self.traffic.copied += 1;
         Ok(())
     }
@@ -484,26 +634,40 @@ impl TxRing {
     }
 
     /// Sends a frame of `len` bytes that `fill` writes into the slot's own buffer.
-    pub fn originate(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<(), Full> {
+    pub fn originate(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<(), NotSent> {
+        self.write(self.vlan, len, fill)
+    }
+
+    fn write(&mut self, vlan: Option<Vlan>, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<(), NotSent> {
         let index = self.claim()?;
         let slot = self.raw.slot(index);
         // SAFETY: a slot between head and tail is ours until `publish`.
         let slot = unsafe { &mut *slot };
         let start = self.raw.headroom.of(slot.buf_idx) as usize;
-        if start + len > self.raw.buf_size as usize || slot.buf_idx >= self.raw.buf_limit {
-            return Err(Full);
+        let (front, whole) = if vlan.is_some() { (TAG, TAG + len.max(MIN_FRAME)) } else { (0, len) };
+        if slot.buf_idx >= self.raw.buf_limit {
+            return Err(NotSent::Full);
         }
-        let frame = Frame::new(index, slot.buf_idx, start, len);
-        let at = self.raw.bytes(frame, 0, len);
+        if start + whole > self.raw.buf_size as usize {
+            return Err(NotSent::TooLong);
+        }
+        let frame = Frame::new(index, slot.buf_idx, start, whole);
+        let at = self.raw.bytes(frame, 0, whole);
         // SAFETY: the bytes are inside the slot's buffer, which nobody else holds.
-        fill(unsafe { std::slice::from_raw_parts_mut(at.as_ptr(), len) });
-        slot.len = len as u16;
+        let bytes = unsafe { std::slice::from_raw_parts_mut(at.as_ptr(), whole) };
+        fill(&mut bytes[front..front + len]);
+        if let Some(vlan) = vlan {
+            bytes[front + len..].fill(0);
+            bytes.copy_within(TAG..TAG + 12, 0);
+            bytes[12..12 + TAG].copy_from_slice(&vlan.tag());
+        }
+        slot.len = whole as u16;
         // The same buffer, but perhaps from another offset: see `RxRing::take`.
         slot.flags = NS_BUF_CHANGED;
         if self.raw.offset_mask != 0 {
             slot.ptr = start as u64;
         }
-        self.advance(len);
+        self.advance(whole);
         Ok(())
     }
 

@@ -6,9 +6,9 @@
 //!   fragment header are skipped (Linux writes its tunnel encapsulation limit there).
 //! - Overlaps end the datagram, and what still comes of it is thrown away too (RFC 5722). An exact
 //!   duplicate, byte for byte, is ignored.
-//! - RFC 8200 waits 60 seconds. The default here is 2: pieces of one datagram leave a border router
-//!   back to back, after 2 s the sender inside has long sent again, and what is held is not counted
-//!   until its fate is known.
+//! - RFC 8200 waits 60 seconds. So does this if told to ([`Limits::timeout`]); the default is 2: pieces of
+//!   one datagram leave a border router back to back, after 2 s the sender inside has long sent again, and
+//!   what is held is not counted until its fate is known.
 //! - When all places are taken, the oldest datagram makes room. To push out an honest datagram in
 //!   the milliseconds it needs, an attacker would have to send a whole table's worth of forged
 //!   first pieces within them, from the border router's address; refusing the newcomer instead

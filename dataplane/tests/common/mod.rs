@@ -1,6 +1,6 @@
 //! What the tests of the packet path share: a router on memory rings ([`router`]), packets made and
 //! judged by etherparse ([`packets`]), a CE of a mesh ([`mesh`]), captures ([`capture`]), two routers
-//! that must not differ ([`twins`]).
+//! that must not differ ([`twins`]), frames of every kind ([`ways`]).
 
 // Every test program uses another part of it.
 #![allow(dead_code, unused_imports, missing_docs)]
@@ -10,7 +10,9 @@ pub mod mesh;
 pub mod packets;
 pub mod router;
 pub mod twins;
+pub mod ways;
 
 pub use packets::*;
 pub use router::*;
 pub use twins::*;
+pub use ways::ways;

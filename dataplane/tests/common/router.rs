@@ -9,14 +9,15 @@ use std::time::Duration;
 use hikyaku_dataplane::counters::{Event, Totals};
 use hikyaku_dataplane::napt::{self, Filtering, Forward, Napt, PortSet};
 use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::ring::Headroom;
 use hikyaku_dataplane::ring::memory::{MemoryConfig, Wire, links};
+use hikyaku_dataplane::ring::{Headroom, Vlan};
 use hikyaku_dataplane::snapshot::{
     Deliver, Link, LinkId, Neighbours, Prefix4, Route, Routes, Side, Snapshot, Softwire, SoftwireId,
 };
 use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::tunnel::ecn::ClassMode;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
+use hikyaku_dataplane::tunnel::reassembly::Limits;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 use hikyaku_dataplane::worker::{Config, Handle, Message, Shared, Worker};
 
@@ -59,11 +60,17 @@ pub struct Setup {
     pub two_regions: bool,
     pub slots: u32,
     pub buf_size: u32,
+    /// Of the WAN's, if they are others; then the links are in different memory regions.
+    pub wan_buf_size: Option<u32>,
     pub batch: usize,
     pub fast: bool,
     /// As in a replay: frames for any station are taken, from any source, and what comes in goes to
     /// the LAN whatever its address.
     pub replay: bool,
+    /// The VLANs of LAN and WAN. Tests do not see the tags: whoever plugs the cables in puts them in and takes
+    /// them out, but for [`Router::play_as_it_is`].
+    pub vlans: [Option<u16>; 2],
+    pub reassembly_timeout: Duration,
 }
 
 impl Setup {
@@ -86,9 +93,12 @@ impl Setup {
             two_regions: false,
             slots: 128,
             buf_size: 2048,
+            wan_buf_size: None,
             batch: 256,
             fast: true,
             replay: false,
+            vlans: [None, None],
+            reassembly_timeout: Duration::from_secs(2),
         }
     }
 
@@ -212,6 +222,24 @@ pub struct Router {
     before: Totals,
     buffers: Vec<Vec<u32>>,
     two_regions: bool,
+    vlans: [Option<u16>; 2],
+}
+
+/// The frame with the tag of a VLAN, with a priority, if there is room for one.
+pub fn tagged(vlan: u16, frame: &[u8]) -> Vec<u8> {
+    match frame.split_at_checked(12) {
+        Some((addresses, rest)) => [addresses, &[0x81, 0, 0xa0 | (vlan >> 8) as u8, vlan as u8], rest].concat(),
+        None => frame.to_vec(),
+    }
+}
+
+/// The frame without its tag, which must be this VLAN's, without a priority. What is left is long enough for those
+/// who know no tags.
+#[track_caller]
+pub fn untagged(vlan: u16, frame: &[u8]) -> Vec<u8> {
+    assert_eq!(frame[12..16], [0x81, 0, (vlan >> 8) as u8, vlan as u8], "the tag");
+    assert!(frame.len() >= 64, "shorter than Ethernet allows without the tag: {}", frame.len());
+    [&frame[..12], &frame[16..]].concat()
 }
 
 impl Router {
@@ -228,14 +256,19 @@ impl Router {
             huge_pages: false,
             ..Default::default()
         };
-        let mut queues = if setup.two_regions {
-            let [a, b] = [0, 1].map(|_| links(1, 1, memory).expect("a small link"));
+        let two_regions = setup.two_regions || setup.wan_buf_size.is_some();
+        let mut queues = if two_regions {
+            let sizes = [setup.buf_size, setup.wan_buf_size.unwrap_or(setup.buf_size)];
+            let [a, b] = sizes.map(|buf_size| links(1, 1, MemoryConfig { buf_size, ..memory }).expect("a small link"));
             a.into_iter().chain(b).collect()
         } else {
             links(2, 1, memory).expect("two small links")
         };
-        let (wan, wan_wire) = queues.pop().unwrap().pop().unwrap();
-        let (lan, lan_wire) = queues.pop().unwrap().pop().unwrap();
+        let (mut wan, wan_wire) = queues.pop().unwrap().pop().unwrap();
+        let (mut lan, lan_wire) = queues.pop().unwrap().pop().unwrap();
+        for (queue, vlan) in [&mut lan, &mut wan].into_iter().zip(setup.vlans) {
+            queue.set_vlan(vlan.map(|id| Vlan::new(id).expect("a VLAN")));
+        }
         let napt = setup.napt.then(|| {
             let config = napt::Config {
                 sessions: setup.sessions,
@@ -252,7 +285,8 @@ impl Router {
         let mut snapshot = setup.snapshot(napt.clone());
         change(&mut snapshot);
         let shared = Shared::new(snapshot);
-        let config = Config { fast: setup.fast, batch: setup.batch, ..Default::default() };
+        let reassembly = Limits { timeout: setup.reassembly_timeout, ..Limits::default() };
+        let config = Config { fast: setup.fast, batch: setup.batch, reassembly, ..Default::default() };
         let worker = Worker::new(0, [(LAN, lan), (WAN, wan)], &shared, config);
         let mut router = Self {
             handle: worker.handle(),
@@ -263,7 +297,8 @@ impl Router {
             now: Time(1_000_000_000),
             before: Totals::default(),
             buffers: Vec::new(),
-            two_regions: setup.two_regions,
+            two_regions,
+            vlans: setup.vlans,
         };
         router.before = router.handle.counters.totals();
         router.buffers = router.all_buffers();
@@ -286,6 +321,14 @@ impl Router {
 
     /// Frames of one side, in bursts as large as the ring allows.
     pub fn play<F: AsRef<[u8]>>(&mut self, side: LinkId, frames: impl IntoIterator<Item = F>) -> Out {
+        match self.vlans[side.index()] {
+            None => self.play_as_it_is(side, frames),
+            Some(vlan) => self.play_as_it_is(side, frames.into_iter().map(|frame| tagged(vlan, frame.as_ref()))),
+        }
+    }
+
+    /// The same, whatever tag they have.
+    pub fn play_as_it_is<F: AsRef<[u8]>>(&mut self, side: LinkId, frames: impl IntoIterator<Item = F>) -> Out {
         let mut out = Out::default();
         for frame in frames {
             if self.wires[side.index()].room() == 0 {
@@ -322,8 +365,9 @@ impl Router {
 
     fn collect(&mut self, out: &mut Out) {
         let [lan, wan] = &mut self.wires;
-        lan.collect(|frame| out.lan.push(frame.to_vec()));
-        wan.collect(|frame| out.wan.push(frame.to_vec()));
+        let plugged = |frame: &[u8], vlan: Option<u16>| vlan.map_or(frame.to_vec(), |vlan| untagged(vlan, frame));
+        lan.collect(|frame| out.lan.push(plugged(frame, self.vlans[0])));
+        wan.collect(|frame| out.wan.push(plugged(frame, self.vlans[1])));
     }
 
     /// What must hold after any turn.

@@ -297,6 +297,12 @@ fn ethernet(dst: [u8; 6], src: [u8; 6], ethertype: u16, odd: u8, packet: &[u8]) 
         2 => ([255; 6], src, ethertype),
         3 => ([0x33, 0x33, 0, 0, 0, 1], src, ethertype),
         4 => (dst, [1, 0, 0, 0, 0, 9], ethertype),
+        // A tag of no VLAN, of which nothing is left but that; of one or another; a provider's.
+        5 if packet.len().is_multiple_of(3) => {
+            let frame = ethernet(dst, src, ethertype, 0, packet);
+            return [&frame[..12], &[0x81, 0, 0xa0, 0], &frame[12..]].concat();
+        }
+        5 if packet.len() % 3 == 1 => (dst, src, 0x88a8),
         5 => (dst, src, 0x8100),
         6 => (dst, src, 0x0806),
         7 => (dst, src, 0x1234),

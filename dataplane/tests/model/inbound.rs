@@ -8,7 +8,7 @@ use hikyaku_dataplane::verdict::{Reason, Verdict};
 use super::bytes::*;
 use super::napt::Wrong;
 use super::out::{HOST_UNREACHABLE, Packet, compose};
-use super::path::{End, Model};
+use super::path::{End, Model, without_priority};
 use super::reassembly::{Piece, Push};
 use super::translate::{Carried, Not, carried, whose};
 use crate::common::{OUTSIDE, ROUTER, WAN_MAC};
@@ -105,7 +105,7 @@ fn decapsulated(inner: u8, outer: u8) -> Result<u8, Reason> {
 impl Model {
     /// One frame from the WAN.
     pub fn wan(&mut self, frame: &[u8]) -> Result<(), Wrong> {
-        if let Some(verdict) = self.take_wan(frame)? {
+        if let Some(verdict) = self.take_wan(&without_priority(frame))? {
             self.count(verdict, 1);
         }
         Ok(())
@@ -129,7 +129,7 @@ impl Model {
         match word(frame, 12) {
             0x86dd => {}
             0x0800 | 0x0806 => return Err(Reason::Ipv4OnWan),
-            0x8100 => return Err(Reason::Vlan),
+            0x8100 | 0x88a8 => return Err(Reason::Vlan),
             _ => return Err(Reason::EtherType),
         }
         let bytes = &frame[14..];
@@ -331,7 +331,8 @@ impl Model {
         }
         let told = u32::from_be_bytes(message[4..8].try_into().unwrap());
         let too_big = message[0] == 2;
-        if too_big && !(1280..40 + u32::from(word(quote, 4))).contains(&told) {
+        let quoted = 40 + u32::from(word(quote, 4));
+        if too_big && (!(1280..quoted).contains(&told) || quoted > u32::from(self.line.wan_mtu.max(1280))) {
             return Err(forged);
         }
         let told = told.min(0xffff) as u16;

@@ -46,6 +46,14 @@ pub struct Model {
     pub out: Emitted,
 }
 
+/// IEEE 802.1Q 6.9.1: a tag of VLAN 0 says a priority and nothing else.
+pub fn without_priority(frame: &[u8]) -> Vec<u8> {
+    if frame.len() < 18 || word(frame, 12) != 0x8100 || word(frame, 14) & 0xfff != 0 {
+        return frame.to_vec();
+    }
+    [&frame[..12], &frame[16..]].concat()
+}
+
 impl Model {
     pub fn new(line: Line, now: u64) -> Self {
         Self {
@@ -94,7 +102,7 @@ impl Model {
 
     /// One frame from the LAN.
     pub fn lan(&mut self, frame: &[u8]) -> Result<(), Wrong> {
-        if let Some(verdict) = self.take_lan(frame)? {
+        if let Some(verdict) = self.take_lan(&without_priority(frame))? {
             self.count(verdict, 1);
         }
         Ok(())
@@ -113,7 +121,7 @@ impl Model {
             0x0800 => {}
             0x0806 => return Ok(Some(self.punt(0, frame))),
             0x86dd => return Ok(Some(self.native6(0, frame))),
-            0x8100 => return drop(Reason::Vlan),
+            0x8100 | 0x88a8 => return drop(Reason::Vlan),
             _ => return drop(Reason::EtherType),
         }
         match self.lan_packet(frame, group) {
@@ -273,7 +281,7 @@ impl Model {
 
     pub fn punt(&mut self, link: u8, frame: &[u8]) -> Verdict {
         if frame.len() > 1600 {
-            return Reason::PuntFull.into();
+            return Reason::Jumbo.into();
         }
         self.out.punted.push((link, false, Frame::new(frame.to_vec())));
         Verdict::Punted

@@ -178,6 +178,28 @@ fn flows_are_spread_evenly() {
 }
 
 #[test]
+fn ieee_802_1q_tags_stay_with_the_links() {
+    for fast in [true, false] {
+        let mut several = Several::new(&Setup { vlans: [Some(10), Some(20)], fast, ..Setup::dslite() }, 3, 64);
+        for flow in 0..FLOWS {
+            let (inside, peer) = ends(flow);
+            for shape in [udp(peer, inside, &[flow]), udp(peer, inside, &[flow]).options(&[1, 1, 1, 0])] {
+                assert!(several.wires[0][WAN.index()].deliver(&tagged(20, &from_wan(&shape))));
+                assert!(several.wires[0][WAN.index()].deliver(&tagged(21, &from_wan(&shape))));
+            }
+        }
+        several.settle();
+        let left = several.left(LAN);
+        assert!(left.iter().all(|frames| !frames.is_empty()), "each worker has some");
+        let mut flows: Vec<u8> = left.iter().flatten().map(|frame| plain(&untagged(10, frame)).payload[8]).collect();
+        flows.sort_unstable();
+        assert_eq!(flows, (0..FLOWS).flat_map(|flow| [flow; 2]).collect::<Vec<_>>());
+        assert_eq!(several.totals().verdict(Reason::Vlan.into()), 2 * u64::from(FLOWS));
+        several.check_buffers();
+    }
+}
+
+#[test]
 fn a_worker_that_is_behind_costs_its_own_flows_only_and_that_is_counted() {
     let mut several = Several::new(&Setup { slots: 2048, ..Setup::dslite() }, 2, 64);
     assert_eq!(burst(&mut several, 2000), 2000);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::napt::{self, Napt};
+use hikyaku_dataplane::ring::Vlan;
 use hikyaku_dataplane::ring::memory::{MemoryConfig, Wire, links};
 use hikyaku_dataplane::snapshot::LinkId;
 use hikyaku_dataplane::time::Time;
@@ -53,6 +54,9 @@ impl Several {
         let shared = Shared::new(setup.snapshot(napt));
         let (mut lan, lan_wires): (Vec<_>, Vec<_>) = lan.into_iter().unzip();
         let (mut wan, wan_wires): (Vec<_>, Vec<_>) = wan.into_iter().unzip();
+        for (queues, vlan) in [&mut lan, &mut wan].into_iter().zip(setup.vlans) {
+            queues.iter_mut().for_each(|queue| queue.set_vlan(vlan.and_then(Vlan::new)));
+        }
         let lanes = Lanes::between(WAN, &mut wan.iter_mut().collect::<Vec<_>>()).unwrap();
         let in_lanes = lanes.iter().flat_map(Lanes::buffers).collect();
         let queues = lan.drain(..).zip(wan.drain(..)).zip(lanes);

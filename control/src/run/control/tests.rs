@@ -85,7 +85,7 @@ impl Lab {
         let worker = worker.spawn(None, workers_stop.clone(), recorder).unwrap();
         let state = std::env::temp_dir().join(format!("hikyaku-control-{}", rand::random::<u64>()));
         let stop = Arc::new(AtomicBool::new(false));
-        let link = |name: &str, mac| LinkFacts { name: name.into(), mac, mtu: 1500, mode: "memory".into() };
+        let link = |name: &str, mac| LinkFacts { name: name.into(), mac, mtu: 1500, mode: "memory".into(), vlan: None };
         let (facts, shared_there) = ([link("lan", LAN_MAC), link("wan", WAN_MAC)], shared.clone());
         let (file, reload) = (Arc::new(Mutex::new(CONFIG.to_string())), Arc::new(AtomicBool::new(false)));
         let (file_there, reload_there) = (file.clone(), reload.clone());
@@ -378,7 +378,7 @@ fn a_link_goes_away_and_comes_back() {
 /// RFC 2464: what is made of an Ethernet address is made anew with it.
 #[test]
 fn a_link_that_is_another_is_noticed() {
-    let was = LinkFacts { name: "lan".into(), mac: LAN_MAC, mtu: 1500, mode: "native".into() };
+    let was = LinkFacts { name: "lan".into(), mac: LAN_MAC, mtu: 1500, mode: "native".into(), vlan: None };
     let mut facts = was.clone();
     assert!(!relink(&mut facts, LinkFacts { mode: "generic".into(), ..was.clone() }));
     assert_eq!(facts.mode, "generic");

@@ -44,6 +44,7 @@ impl Interface {
             mtu: Some(1500),
             adapter: None,
             xdp: None,
+            vlan: None,
             notes: Vec::new(),
         };
         *self.back.lock().unwrap() = Some(Reopened { info, queues, host });

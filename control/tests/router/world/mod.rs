@@ -297,7 +297,7 @@ fn start(
     wan_mac: Mac,
     (now, wall): (Time, u64),
 ) -> (Router, Receiver<()>) {
-    let link = |name: &str, mac| LinkFacts { name: name.into(), mac, mtu: 1500, mode: "bytes".into() };
+    let link = |name: &str, mac| LinkFacts { name: name.into(), mac, mtu: 1500, mode: "bytes".into(), vlan: None };
     let (waker, woken) = bounded(1);
     let parts = Parts {
         config: config.clone(),

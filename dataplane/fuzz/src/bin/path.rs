@@ -30,6 +30,7 @@ struct Input {
     two_regions: bool,
     narrow: bool,
     replay: bool,
+    vlans: [bool; 2],
     slots: u8,
     bursts: Vec<Burst>,
 }
@@ -37,6 +38,8 @@ struct Input {
 #[derive(Arbitrary, Debug)]
 struct Burst {
     wan: bool,
+    /// As they are, whatever VLAN the link is.
+    bare: bool,
     milliseconds: u16,
     frames: Vec<Arrival>,
 }
@@ -50,6 +53,8 @@ struct Arrival {
     repair: bool,
     cut: Option<u8>,
     more: u16,
+    /// A tag, perhaps the second one.
+    tag: Option<[u8; 4]>,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -150,6 +155,12 @@ fn made(napt: bool, wan: bool, arrival: &Arrival) -> Vec<u8> {
     if arrival.repair && frame.len() > ip {
         repair(&mut frame[ip..]);
     }
+    if let Some([odd, a, b, c]) = arrival.tag
+        && frame.len() >= 12
+    {
+        let tag = if odd == 0 { [0x88, 0xa8, a, b] } else { [0x81, 0, a & 0xe0, b.wrapping_mul(c & 1) & 15] };
+        frame.splice(12..12, tag);
+    }
     if let Some(cut) = arrival.cut {
         frame.truncate(cut.into());
     }
@@ -171,6 +182,7 @@ fuzz_target!(|input: Input| {
         two_regions: input.two_regions,
         lan_mtu: if input.narrow { 200 } else { 1500 },
         replay: input.replay,
+        vlans: input.vlans.map(|tagged| tagged.then_some(10)),
         slots: 4 + u32::from(input.slots % 29),
         ..Setup::ipip()
     };
@@ -178,7 +190,11 @@ fuzz_target!(|input: Input| {
     for burst in &input.bursts {
         let frames: Vec<_> = burst.frames.iter().map(|a| made(input.napt, burst.wan, a)).collect();
         let time = Duration::from_millis(burst.milliseconds.into());
-        let played = twins.wait(time).and_then(|()| twins.play(if burst.wan { WAN } else { LAN }, &frames));
+        let side = if burst.wan { WAN } else { LAN };
+        let played = twins.wait(time).and_then(|()| match burst.bare {
+            true => twins.play_as_it_is(side, &frames),
+            false => twins.play(side, &frames),
+        });
         played.unwrap_or_else(|difference| panic!("{difference}"));
     }
     twins.finish().unwrap_or_else(|difference| panic!("{difference}"));

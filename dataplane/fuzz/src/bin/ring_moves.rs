@@ -6,13 +6,15 @@ use std::collections::{BTreeSet, VecDeque};
 
 use arbitrary::Arbitrary;
 use hikyaku_dataplane::ring::memory::{MemoryConfig, links};
-use hikyaku_dataplane::ring::{HEAD, Headroom};
+use hikyaku_dataplane::ring::{HEAD, Headroom, Vlan};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
 struct Input {
     slots: u8,
     headroom: bool,
+    /// Whether the two links are VLANs.
+    vlans: [bool; 2],
     bursts: Vec<Burst>,
 }
 
@@ -34,6 +36,15 @@ enum Move {
 
 const BUFFER: usize = 1024;
 
+/// The frame as it is on the wire, where it has a tag; padded by whoever sends it.
+fn on_wire(tagged: bool, padded: bool, mut frame: Vec<u8>) -> Vec<u8> {
+    if tagged {
+        frame.resize(frame.len().max(if padded { 60 } else { 0 }), 0);
+        frame.splice(12..12, [0x81, 0, 0, 7]);
+    }
+    frame
+}
+
 fuzz_target!(|input: Input| {
     let headroom = if input.headroom { Headroom::new(64, 4) } else { Headroom::NONE };
     let slots = 2 + u32::from(input.slots % 14);
@@ -41,14 +52,18 @@ fuzz_target!(|input: Input| {
     let mut made = links(2, 1, config).expect("two small links");
     let (mut out, mut out_wire) = made.pop().unwrap().pop().unwrap();
     let (mut inn, mut in_wire) = made.pop().unwrap().pop().unwrap();
+    let vlan = |tagged: bool| tagged.then(|| Vlan::new(7).expect("a VLAN"));
+    inn.set_vlan(vlan(input.vlans[0]));
+    out.set_vlan(vlan(input.vlans[1]));
     let mut waiting = VecDeque::new();
     let mut sent = VecDeque::new();
 
     for burst in &input.bursts {
         for &(len, seed) in &burst.arriving {
             let frame: Vec<u8> = (0..14 + len % 900).map(|i| (i as u8).wrapping_mul(31) ^ seed).collect();
-            let room = in_wire.room() > 0 && frame.len() <= config.max_frame();
-            assert_eq!(in_wire.deliver(&frame), room);
+            let tagged = on_wire(input.vlans[0], false, frame.clone());
+            let room = in_wire.room() > 0 && tagged.len() <= config.max_frame();
+            assert_eq!(in_wire.deliver(&tagged), room);
             if room {
                 waiting.push_back(frame);
             }
@@ -56,7 +71,7 @@ fuzz_target!(|input: Input| {
         if let Some(len) = burst.own
             && out.tx.originate(len.into(), |to| to.fill(len)).is_ok()
         {
-            sent.push_back(vec![len; len.into()]);
+            sent.push_back(on_wire(input.vlans[1], true, vec![len; len.into()]));
         }
         assert_eq!(inn.rx.available() as usize, waiting.len());
         for i in 0..inn.rx.available() {
@@ -87,7 +102,7 @@ fuzz_target!(|input: Input| {
             assert_eq!(inn.rx.bytes(frame), expected);
             assert!(inn.rx.head(frame).starts_with(&expected[..expected.len().min(HEAD)]));
             if out.tx.send(&mut inn.rx, frame).is_ok() {
-                sent.push_back(expected);
+                sent.push_back(on_wire(input.vlans[1], true, expected));
             }
         }
         inn.rx.release();

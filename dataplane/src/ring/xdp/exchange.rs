@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use netmap_sys::netmap::netmap_slot;
+use netmap_sys::netmap::{NS_MOREFRAG, netmap_slot};
 
 use super::rings::{Consumer, Producer};
 use super::slots::Slots;
@@ -21,6 +21,10 @@ pub(super) type Descriptor = libc::xdp_desc;
 
 /// The shortest frame that leaves: an Ethernet header.
 const SHORTEST: u16 = 14;
+
+/// The frame goes on in the next buffer (`XDP_PKT_CONTD`). Sockets are not bound for that; a kernel that does it
+/// all the same is understood.
+const CONTINUES: u32 = 1;
 
 /// Moves buffers between a ring pair and a socket, and knows where each of them is.
 pub(super) struct Exchange {
@@ -108,14 +112,15 @@ impl Exchange {
         }
         let mut shown = 0;
         for _ in 0..n {
-            let Descriptor { addr, len, .. } = from.pop();
+            let Descriptor { addr, len, options } = from.pop();
             let Some(buf) = self.receiving.remove(addr >> self.buf_shift) else {
                 self.stray();
                 continue;
             };
             let start = addr & ((1 << self.buf_shift) - 1);
             let len = u16::try_from(len).unwrap_or(u16::MAX); // refused by the ring, which checks bounds
-            self.rx.set(self.rx_tail, netmap_slot { buf_idx: buf, len, flags: 0, ptr: start });
+            let flags = if options & CONTINUES != 0 { NS_MOREFRAG } else { 0 };
+            self.rx.set(self.rx_tail, netmap_slot { buf_idx: buf, len, flags, ptr: start });
             self.rx_tail = self.rx.after(self.rx_tail);
             shown += 1;
         }
@@ -254,7 +259,7 @@ mod tests {
     use crate::ring::frame::Headroom;
     use crate::ring::xdp::rings::tests::pipe;
     use crate::ring::xdp::{HEADROOM, OpenOptions, Umem};
-    use crate::ring::{RxRing, TxRing};
+    use crate::ring::{BadSlot, RxRing, TxRing};
 
     const SLOTS: u32 = 64;
 
@@ -492,6 +497,22 @@ mod tests {
             all.sort_unstable();
             prop_assert!(all.iter().copied().eq(2..2 + 4 * SLOTS), "{:?}", all);
         }
+    }
+
+    #[test]
+    fn a_frame_of_several_buffers_is_refused_and_those_around_it_are_not() {
+        let options = OpenOptions { slots: SLOTS, huge_pages: false, ..Default::default() };
+        let umem = Umem::new(1, 0, 2048, &options).unwrap();
+        let mut link = Link::new(&umem);
+        for options in [0, CONTINUES, CONTINUES, 0, 0] {
+            let addr = link.kernel.fill.pop() + u64::from(HEADROOM);
+            link.kernel.rx.push(Descriptor { addr, len: 60, options });
+        }
+        link.kernel.rx.publish();
+        link.sync();
+        let taken: Vec<_> = (0..link.rx.available()).map(|_| link.rx.take().err()).collect();
+        let refused = Some(BadSlot::MoreFrag);
+        assert_eq!(taken, [None, refused, refused, refused, None]);
     }
 
     /// A kernel that returns what it was not given, or twice, is not believed.

@@ -24,6 +24,7 @@ use super::Queue;
 use super::link::LinkInfo;
 use super::name::LinkName;
 use super::queue::BadRing;
+use super::vlan::Vlan;
 
 #[cfg(target_os = "linux")]
 mod bpf;
@@ -75,11 +76,13 @@ pub struct OpenOptions {
     pub huge_pages: bool,
     /// Spare buffers of each queue for a lane to each other queue's worker; none if 0.
     pub lane_slots: u32,
+    /// The VLAN that a link is of its wire.
+    pub vlan: Option<Vlan>,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { attach: None, transfer: None, slots: 2048, buf_size: None, huge_pages: true, lane_slots: 0 }
+        Self { attach: None, transfer: None, slots: 2048, buf_size: None, huge_pages: true, lane_slots: 0, vlan: None }
     }
 }
 

@@ -47,7 +47,9 @@ pub fn open(name: &LinkName, umem: &Umem, options: &OpenOptions) -> Result<XdpLi
         let (rx, tx) = place.attach(headroom)?;
         let provider = XdpQueue::new(place, socket, umem);
         seats.push((number, provider.seat()));
-        queues.push(Queue { rx, tx, provider: Box::new(provider), spare: umem.take_spare(spare) });
+        let mut queue = Queue { rx, tx, provider: Box::new(provider), spare: umem.take_spare(spare) };
+        queue.set_vlan(options.vlan);
+        queues.push(queue);
     }
     let watch = Watch::new(name.clone(), options.clone(), umem.clone(), seats);
     Ok(XdpLink { queues, info, watch })
@@ -119,6 +121,7 @@ pub(super) fn bind(
         mtu: found.mtu,
         adapter: None,
         xdp: Some(XdpMode { attach: program.mode(), transfer }),
+        vlan: options.vlan,
         notes,
     };
     Ok((sockets, info))
