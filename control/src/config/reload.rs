@@ -26,8 +26,9 @@ impl Config {
         // Named one by one: who adds a key says here whether it can change.
         let Self { wan, lan, service, tuning, control, log, system } = &mut read;
         let was = &self.wan;
-        let Wan { link, mac, mtu, interface_id, host, resolvers: _, dhcpv6 } = wan;
+        let Wan { link, vlan, mac, mtu, interface_id, host, resolvers: _, dhcpv6 } = wan;
         kept.keep("[wan] link", &was.link, link);
+        kept.keep("[wan] vlan", &was.vlan, vlan);
         kept.keep("[wan] mac", &was.mac, mac);
         kept.keep("[wan] mtu", &was.mtu, mtu);
         kept.keep("[wan] interface-id", &was.interface_id, interface_id);
@@ -39,8 +40,9 @@ impl Config {
         kept.keep("[wan.dhcpv6] rapid-commit", &was.rapid_commit, rapid_commit);
         kept.keep("[wan.dhcpv6] reconfigure", &was.reconfigure, reconfigure);
         let was = &self.lan;
-        let Lan { link, mac, ipv4: _, mtu: _, host, dhcpv4: _ } = lan;
+        let Lan { link, vlan, mac, ipv4: _, mtu: _, host, dhcpv4: _ } = lan;
         kept.keep("[lan] link", &was.link, link);
+        kept.keep("[lan] vlan", &was.vlan, vlan);
         kept.keep("[lan] mac", &was.mac, mac);
         kept.keep("[lan] host", &was.host, host);
         let was = &self.service;
@@ -51,7 +53,7 @@ impl Config {
         kept.keep("[service] timeouts", &was.timeouts, timeouts);
         kept.keep("[service] sessions-per-host", &was.sessions_per_host, sessions_per_host);
         let was = &self.tuning;
-        let TuningArgs { cores, batch, ring_slots, table, idle, headroom, huge_pages } = tuning;
+        let TuningArgs { cores, batch, ring_slots, table, idle, headroom, huge_pages, reassembly_timeout } = tuning;
         kept.keep("[tuning] cores", &was.cores, cores);
         kept.keep("[tuning] batch", &was.batch, batch);
         kept.keep("[tuning] ring-slots", &was.ring_slots, ring_slots);
@@ -59,6 +61,7 @@ impl Config {
         kept.keep("[tuning] idle", &was.idle, idle);
         kept.keep("[tuning] headroom", &was.headroom, headroom);
         kept.keep("[tuning] huge-pages", &was.huge_pages, huge_pages);
+        kept.keep("[tuning] reassembly-timeout", &was.reassembly_timeout, reassembly_timeout);
         let was = &self.control;
         let Control { socket, mode, group, gid } = control;
         kept.keep("[control] socket", &was.socket, socket);
