@@ -42,6 +42,8 @@ struct Session {
 #[derive(Debug)]
 struct Model {
     ports: BTreeSet<u16>,
+    /// Others have the rest of the address.
+    is_share: bool,
     capacity: usize,
     filtering: Filtering,
     timeouts: Timeouts,
@@ -63,6 +65,7 @@ impl Model {
             (protocol::UDP, 53 | 123) => t.udp_query,
             (protocol::UDP, _) => t.udp,
             (protocol::ICMP, _) => t.icmp,
+            (GRE | protocol::UDP_LITE, _) => t.other,
             _ if s.reset => t.tcp_reset,
             _ if s.fin == [true, true] || !s.established => t.tcp_transitory,
             _ => t.tcp_established,
@@ -250,25 +253,40 @@ const PEERS: [(Ipv4Addr, u16); 4] = [
 ];
 
 fn plane(protocol: u8) -> usize {
-    [protocol::TCP, protocol::UDP, protocol::ICMP].iter().position(|&p| p == protocol).unwrap()
+    [protocol::TCP, protocol::UDP, protocol::ICMP].iter().position(|&p| p == protocol).unwrap_or(0)
 }
 
-fn is_icmp(protocol: u8) -> bool {
-    protocol == protocol::ICMP
+/// Without ports, as UDP-Lite for a NAPT.
+const GRE: u8 = 47;
+
+fn is_by_address(protocol: u8) -> bool {
+    matches!(protocol, GRE | protocol::UDP_LITE)
 }
 
-fn protocols() -> impl Strategy<Value = u8> {
+/// An echo has no port at the far end.
+fn has_peer_port(protocol: u8) -> bool {
+    matches!(protocol, protocol::TCP | protocol::UDP)
+}
+
+fn protocols_with_ports() -> impl Strategy<Value = u8> {
     prop_oneof![Just(protocol::TCP), Just(protocol::UDP), Just(protocol::ICMP)]
 }
 
+fn protocols() -> impl Strategy<Value = u8> {
+    prop_oneof![8 => protocols_with_ports(), 1 => Just(GRE), 1 => Just(protocol::UDP_LITE)]
+}
+
 fn peers(protocol: u8) -> impl Strategy<Value = (Ipv4Addr, u16)> {
-    // An echo has no port at the far end.
-    prop::sample::select(&PEERS[..]).prop_map(move |(a, p)| (a, if is_icmp(protocol) { 0 } else { p }))
+    prop::sample::select(&PEERS[..]).prop_map(move |(a, p)| (a, if has_peer_port(protocol) { p } else { 0 }))
 }
 
 fn flows() -> impl Strategy<Value = Flow> {
     let hosts = (prop::sample::select(&HOSTS[..]), prop::sample::select(&INSIDE_PORTS[..]));
-    (protocols(), hosts).prop_flat_map(|(p, (a, n))| peers(p).prop_map(move |(b, m)| (p, a, n, b, m)))
+    let flow = |(p, (a, n)): (u8, (Ipv4Addr, u16))| {
+        let n = if is_by_address(p) { 0 } else { n };
+        peers(p).prop_map(move |(b, m)| (p, a, n, b, m))
+    };
+    (protocols(), hosts).prop_flat_map(flow)
 }
 
 fn flags() -> impl Strategy<Value = u8> {
@@ -283,7 +301,7 @@ fn directions() -> impl Strategy<Value = Direction> {
 /// Forwards of one port or two to some host, as they may be chosen among the ports of a set.
 fn forwards(ports: PortSet) -> impl Strategy<Value = Vec<Forward>> {
     let usable: Vec<u16> = ports.ranges().flat_map(|(a, b)| a.max(1)..=b).take(64).chain([1020, 1025, 40000]).collect();
-    let one = (protocols(), prop::sample::select(usable), 0u16..2, prop::sample::select(&HOSTS[..]));
+    let one = (protocols_with_ports(), prop::sample::select(usable), 0u16..2, prop::sample::select(&HOSTS[..]));
     let one = (one, prop::sample::select(&INSIDE_PORTS[1..]));
     let one = one.prop_map(|((protocol, first, more, inside), inside_port)| Forward {
         protocol,
@@ -382,6 +400,7 @@ impl Pair {
         napt.quiescent(0);
         let model = Model {
             ports: (1..=u16::MAX).filter(|&p| setup.ports.contains(p)).collect(),
+            is_share: setup.ports != PortSet::ALL,
             capacity: setup.capacity as usize,
             filtering: setup.filtering,
             timeouts: config.timeouts,
@@ -444,17 +463,27 @@ impl Pair {
         if protocol == protocol::TCP && flags & Tcp::RST != 0 {
             return assert_eq!(result, Err(Reason::NaptNoSession));
         }
+        if is_by_address(protocol) && self.model.is_share {
+            return assert_eq!(result, Err(Reason::NaptProtocol));
+        }
         if self.model.sessions.contains_key(&flow) {
             return assert_eq!(result.ok(), self.find(&Self::key_out(flow)));
         }
         if self.model.sessions_of(a) >= self.model.per_host {
-            self.model.limited[plane(protocol)] += 1;
+            self.model.limited[plane(protocol)] += u64::from(!is_by_address(protocol));
             return assert_eq!(result, Err(Reason::NaptHostLimit));
         }
         if self.model.sessions.len() == self.model.capacity {
             return assert_eq!(result, Err(Reason::NaptTableFull));
         }
         let got = result.ok().map(|id| self.napt.session(id)).map(|s| (s.outside().port.number(), s.claim()));
+        if is_by_address(protocol) {
+            if self.model.inbound(protocol, (b, m), 0).is_some() {
+                return assert_eq!(result, Err(Reason::NaptPeerInUse));
+            }
+            assert_eq!(got, Some((0, Claim::ByAddress)));
+            return self.model.insert(flow, (0, Claim::ByAddress), Direction::Outbound, self.now);
+        }
         self.model.check_port(self.now, flow, got);
         let (Ok(id), Some(got)) = (result, got) else {
             self.model.refused[plane(protocol)] += 1;
@@ -468,11 +497,17 @@ impl Pair {
         let time = self.time();
         let outside = endpoint((OUTSIDE, port));
         let result = self.create(|napt| napt.create_inbound(protocol, endpoint(peer), outside, flags, time));
+        if is_by_address(protocol) && self.model.is_share {
+            return assert_eq!(result, Err(Reason::NaptProtocol));
+        }
         if !self.model.ports.contains(&port) && port != 0 {
             return assert_eq!(result, Err(Reason::PortOutsideSet));
         }
         if let Some(flow) = self.model.inbound(protocol, peer, port) {
             return assert_eq!(result.ok(), self.find(&Self::key_out(flow)));
+        }
+        if is_by_address(protocol) {
+            return assert_eq!(result, Err(Reason::NaptNoSession));
         }
         let open = self.model.filtering == Filtering::EndpointIndependent;
         let mapping = self.model.mapping(protocol, port).filter(|_| open).map(|inside| (inside, Claim::Mapped));
@@ -657,13 +692,20 @@ impl Pair {
         assert_eq!(stats.live as usize, self.model.sessions.len());
         assert_eq!(stats.capacity as usize, self.model.capacity);
         assert_eq!((stats.created, stats.expired), (self.model.created, self.model.expired));
+        for protocol in [GRE, protocol::UDP_LITE] {
+            for (b, _) in PEERS {
+                let known = self.model.inbound(protocol, (b, 0), 0).is_some();
+                assert_eq!(self.find(&Self::key_in(protocol, (b, 0), 0)).is_some(), known);
+            }
+            assert!(!self.napt.is_mapped(protocol, endpoint((OUTSIDE, 0))));
+        }
         for protocol in [protocol::TCP, protocol::UDP, protocol::ICMP] {
             let used = self.model.used(protocol);
             for (a, n, (b, m)) in HOSTS
                 .iter()
                 .flat_map(|a| INSIDE_PORTS.iter().flat_map(move |n| PEERS.iter().map(move |peer| (*a, *n, *peer))))
             {
-                let flow = (protocol, a, n, b, if is_icmp(protocol) { 0 } else { m });
+                let flow = (protocol, a, n, b, if has_peer_port(protocol) { m } else { 0 });
                 let found = self.find(&Self::key_out(flow));
                 assert_eq!(found.is_some(), self.model.sessions.contains_key(&flow), "{flow:?}");
             }
@@ -671,7 +713,7 @@ impl Pair {
                 let is_mapped = used.contains(&port) || self.model.forward(protocol, port).is_some();
                 assert_eq!(self.napt.is_mapped(protocol, endpoint((OUTSIDE, port))), is_mapped);
                 for (b, m) in PEERS {
-                    let peer = (b, if is_icmp(protocol) { 0 } else { m });
+                    let peer = (b, if has_peer_port(protocol) { m } else { 0 });
                     let known = self.model.inbound(protocol, peer, port).is_some();
                     assert_eq!(self.find(&Self::key_in(protocol, peer, port)).is_some(), known);
                 }

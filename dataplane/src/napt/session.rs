@@ -26,6 +26,8 @@ pub enum Claim {
     Shared = 1,
     /// By a static mapping ([`super::Forward`]).
     Forwarded = 2,
+    /// It has none: nobody else speaks its protocol, which has no ports, with the same peer.
+    ByAddress = 3,
 }
 
 /// The record of a session. All fields are atomics because any worker reads it at any time; only
@@ -81,7 +83,7 @@ pub(super) mod state {
     pub const SEEN_OUT: u8 = 1;
     /// A packet came in.
     pub const SEEN_IN: u8 = 2;
-    /// The handshake is complete. UDP and ICMP are born with it: nothing to track.
+    /// The handshake is complete. All but TCP are born with it: nothing to track.
     pub const ESTABLISHED: u8 = 4;
     /// FIN went out.
     pub const FIN_OUT: u8 = 8;
@@ -129,7 +131,7 @@ pub struct Rewrite {
     pub ports: u32,
     /// For the IPv4 header checksum.
     pub ip: Delta,
-    /// For the transport checksum, which covers addresses (TCP, UDP) and ports.
+    /// For the transport checksum, which covers addresses (but ICMP's) and ports.
     pub transport: Delta,
 }
 
@@ -245,7 +247,8 @@ impl Session {
         match self.claim.load(Relaxed) {
             0 => Claim::Mapped,
             1 => Claim::Shared,
-            _ => Claim::Forwarded,
+            2 => Claim::Forwarded,
+            _ => Claim::ByAddress,
         }
     }
 
@@ -274,7 +277,7 @@ impl Session {
         self.last.load(Relaxed)
     }
 
-    /// TCP, UDP or ICMP.
+    /// TCP, UDP, ICMP or one that is translated by address.
     #[inline(always)]
     pub fn protocol(&self) -> u8 {
         self.protocol.load(Relaxed)

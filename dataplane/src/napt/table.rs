@@ -114,6 +114,14 @@ impl Napt {
         if self.ports.contains(outside.number()) { Ok(()) } else { Err(Reason::PortOutsideSet) }
     }
 
+    /// Whether packets of a protocol can be translated at all: of what has no ports only where all of the
+    /// address is ours.
+    pub fn check_protocol(&self, protocol: u8) -> Result<(), Reason> {
+        let by_address = protocol::is_by_address(protocol) && self.ports == PortSet::ALL;
+        let by_port = matches!(protocol, protocol::TCP | protocol::UDP | protocol::ICMP);
+        if by_port || by_address { Ok(()) } else { Err(Reason::NaptProtocol) }
+    }
+
     /// Whether packets of this direction keep a session alive.
     #[inline(always)]
     pub fn refreshes(&self, direction: Direction) -> bool {

@@ -22,6 +22,9 @@ pub struct Timeouts {
     pub tcp_transitory: u32,
     /// After a reset (RFC 7857 2.2: 4 minutes).
     pub tcp_reset: u32,
+    /// What is translated by address: as UDP, because its beginning and end are not known either. A tunnel that is
+    /// to be reached from outside sends something more often; a longer time would keep another host from the peer.
+    pub other: u32,
 }
 
 impl Default for Timeouts {
@@ -34,6 +37,7 @@ impl Default for Timeouts {
             tcp_established: 7440,
             tcp_transitory: 240,
             tcp_reset: 240,
+            other: 300,
         }
     }
 }
@@ -50,7 +54,8 @@ impl Timeouts {
             protocol::UDP if !is_question(protocol::UDP, session.peer().port) => self.udp,
             protocol::UDP if session.is_answered() => self.udp_answered.min(self.udp_query),
             protocol::UDP => self.udp_query,
-            _ => self.icmp,
+            protocol::ICMP => self.icmp,
+            _ => self.other,
         }
     }
 }

@@ -8,6 +8,7 @@
 pub mod checksum;
 pub mod ipv4;
 pub mod ipv6;
+pub mod protocol;
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -173,30 +174,6 @@ pub mod ethertype {
     pub const VLAN: u16 = 0x8100;
     /// IPv6.
     pub const IPV6: u16 = 0x86dd;
-}
-
-/// What an IP packet carries: protocol numbers and next headers.
-pub mod protocol {
-    /// IPv6 hop-by-hop options.
-    pub const HOP_BY_HOP: u8 = 0;
-    /// ICMP for IPv4.
-    pub const ICMP: u8 = 1;
-    /// An IPv4 packet: the tunnel.
-    pub const IPV4: u8 = 4;
-    /// TCP.
-    pub const TCP: u8 = 6;
-    /// UDP.
-    pub const UDP: u8 = 17;
-    /// IPv6 routing header.
-    pub const ROUTING: u8 = 43;
-    /// IPv6 fragment header.
-    pub const FRAGMENT: u8 = 44;
-    /// ICMP for IPv6.
-    pub const ICMPV6: u8 = 58;
-    /// Nothing follows (RFC 8200 4.7).
-    pub const NONE: u8 = 59;
-    /// IPv6 destination options.
-    pub const DESTINATION: u8 = 60;
 }
 
 /// An Ethernet header.

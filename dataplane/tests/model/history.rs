@@ -191,7 +191,7 @@ fn carries() -> impl Strategy<Value = Carries> {
         2 => Just(Kind::Echo),
         1 => Just(Kind::EchoReply),
         3 => error.prop_map(|(kind, code, quoted)| Kind::Error(kind, code, quoted)),
-        1 => select(vec![2u8, 41, 47, 50]).prop_map(Kind::Other),
+        2 => select(vec![136u8, 136, 33, 47, 50, 41, 132, 51, 0]).prop_map(Kind::Other),
     ];
     let flags = select(vec![2u8, 2, 18, 16, 16, 24, 17, 4, 20, 0, 0xff]);
     let len = prop_oneof![6 => 0..64usize, 2 => 64..1500usize, 2 => 1380..1480usize, 1 => 1480..3000usize];

@@ -80,6 +80,15 @@ impl Line {
         (a == 0 || number(&bits[..a]) != 0) && number(&bits[a..a + k]) == psid
     }
 
+    /// Whether a protocol can be translated: what has no ports only where the whole address is ours.
+    pub fn carries(&self, protocol: u8) -> bool {
+        match protocol {
+            1 | 6 | 17 => true,
+            0 | 51 => false,
+            _ => self.share.is_none(),
+        }
+    }
+
     /// The host and port that an outside port is forwarded to.
     pub fn forward(&self, protocol: u8, outside: u16) -> Option<(Addr, u16)> {
         let covers = |f: &&Forward| f.protocol == protocol && f.outside.0 <= outside && outside <= f.outside.1;

@@ -69,13 +69,19 @@ impl Session {
             17 if is_question(17, peer.1) && out > 0 && back >= out => 3,
             17 if is_question(17, peer.1) => 15,
             17 => 300,
-            _ => 60,
+            1 => 60,
+            _ => 300,
         }
     }
 }
 
 fn is_question(protocol: u8, port: u16) -> bool {
     protocol == 17 && (port == 53 || port == 123)
+}
+
+/// Ports, or identifiers; all others are told apart by address.
+fn has_ports(protocol: u8) -> bool {
+    matches!(protocol, 1 | 6 | 17)
 }
 
 #[derive(Debug, Default)]
@@ -109,7 +115,8 @@ impl Napt {
 
     /// RFC 4787 REQ-9: something of ours has this outside port.
     pub fn is_mapped(&self, line: &Line, protocol: u8, outside: u16) -> bool {
-        self.on_port(protocol, outside).next().is_some() || line.forward(protocol, outside).is_some()
+        let taken = has_ports(protocol) && self.on_port(protocol, outside).next().is_some();
+        taken || line.forward(protocol, outside).is_some()
     }
 
     fn used(&self, protocol: u8) -> BTreeSet<u16> {
@@ -131,7 +138,12 @@ impl Napt {
         if self.sessions.len() == CAPACITY {
             return Ok(Err(Reason::NaptTableFull));
         }
-        let may = self.may_have(line, flow, now);
+        let may = match has_ports(flow.0) {
+            true => self.may_have(line, flow, now),
+            // Nothing but the addresses tells whose an answer is.
+            false if self.towards(flow.0, flow.2, 0).is_some() => return Ok(Err(Reason::NaptPeerInUse)),
+            false => May::these([0], Claim::ByAddress),
+        };
         if may.ports.is_empty() {
             return Ok(Err(Reason::NaptPortsFull));
         }
@@ -218,7 +230,9 @@ impl Napt {
         let (inside, claim) = match (line.forward(protocol, port), owner) {
             (Some(inside), _) => (inside, Claim::Forwarded),
             (None, Some(inside)) if line.open_filtering => (inside, Claim::Mapped),
-            _ if self.on_port(protocol, port).next().is_none() => return Err(Reason::NaptNoSession),
+            _ if !has_ports(protocol) || self.on_port(protocol, port).next().is_none() => {
+                return Err(Reason::NaptNoSession);
+            }
             _ => return Err(Reason::NaptFiltered),
         };
         let flow = (protocol, inside, peer);
