@@ -48,6 +48,7 @@ struct Model {
     filtering: Filtering,
     timeouts: Timeouts,
     inbound_refresh: bool,
+    port_parity: bool,
     per_host: usize,
     forwards: Vec<Forward>,
     sessions: BTreeMap<Flow, Session>,
@@ -149,6 +150,12 @@ impl Model {
         let (used, reserved) = (self.used(protocol), self.reserved(protocol));
         let is_free = |port: u16| self.ports.contains(&port) && !used.contains(&port) && !reserved.contains(&port);
         let free = self.ports.len() - used.union(&reserved).count();
+        // RFC 4787 REQ-4, where it is wanted.
+        let alike = |&port: &u16| !self.port_parity || protocol != protocol::UDP || (port ^ wanted) & 1 == 0;
+        let alike_first = |ports: BTreeSet<u16>| match ports.iter().any(alike) {
+            true => ports.into_iter().filter(alike).collect(),
+            false => ports,
+        };
         let shareable: BTreeSet<u16> = used.difference(&reserved).copied().filter(unique).collect();
         let early = protocol == protocol::UDP && matches!(m, 53 | 123) && free <= self.ports.len() / 4;
         if free == 0 || early && !shareable.is_empty() {
@@ -165,6 +172,7 @@ impl Model {
                 self.expired += 1;
                 return;
             }
+            let shareable = alike_first(shareable);
             assert!(shareable.contains(&port), "{port} is not one of {shareable:?}");
             return;
         }
@@ -177,8 +185,9 @@ impl Model {
             return assert_eq!(got, wanted, "a free port is preserved");
         }
         let same_range = |p: u16| (p < 1024) == (wanted < 1024);
-        let mut others = self.ports.iter().copied().filter(|&p| same_range(p));
-        assert!(same_range(got) || !others.any(is_free), "{got} for {wanted}");
+        let free = alike_first(self.ports.iter().copied().filter(|&p| is_free(p)).collect());
+        assert!(free.contains(&got), "{got} for {wanted}");
+        assert!(same_range(got) || !free.into_iter().any(same_range), "{got} for {wanted}");
     }
 
     fn insert(&mut self, flow: Flow, (outside, claim): (u16, Claim), direction: Direction, last: u64) {
@@ -343,6 +352,7 @@ struct Setup {
     ports: PortSet,
     filtering: Filtering,
     inbound_refresh: bool,
+    port_parity: bool,
     per_host: Option<u32>,
     /// Second at which the history begins.
     start: u64,
@@ -360,16 +370,17 @@ fn setups() -> impl Strategy<Value = Setup> {
         prop::sample::select(vec![2u32, 4, 8, 32]),
         prop::sample::select(sets.to_vec()),
         prop::sample::select(filterings.to_vec()),
-        any::<bool>(),
+        any::<[bool; 2]>(),
         prop::option::weighted(0.3, 1u32..12),
         prop::sample::select(starts.to_vec()),
         any::<[u64; 4]>(),
     )
-        .prop_map(|(capacity, ports, filtering, inbound_refresh, per_host, start, seed)| Setup {
+        .prop_map(|(capacity, ports, filtering, [inbound_refresh, port_parity], per_host, start, seed)| Setup {
             capacity,
             ports,
             filtering,
             inbound_refresh,
+            port_parity,
             per_host,
             start,
             seed,
@@ -391,6 +402,7 @@ impl Pair {
             ports: setup.ports,
             filtering: setup.filtering,
             inbound_refresh: setup.inbound_refresh,
+            port_parity: setup.port_parity,
             per_host: setup.per_host,
             huge_pages: false,
             seed: Some(setup.seed),
@@ -405,6 +417,7 @@ impl Pair {
             filtering: setup.filtering,
             timeouts: config.timeouts,
             inbound_refresh: setup.inbound_refresh,
+            port_parity: setup.port_parity,
             per_host: setup.per_host.map_or(usize::MAX, |most| most as usize),
             forwards: Vec::new(),
             sessions: BTreeMap::new(),

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use hikyaku_dataplane::napt::{Config, Direction, Endpoint, Filtering, Key, Kind, Napt, SessionId, Timeouts};
+use hikyaku_dataplane::napt::{Config, Direction, Endpoint, Filtering, Key, Kind, Napt, PortSet, SessionId, Timeouts};
 use hikyaku_dataplane::packet::{Tcp, protocol};
 use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::verdict::Reason;
@@ -164,6 +164,40 @@ fn rfc4787_req3a_ports_keep_their_range() {
     low.dedup();
     assert_eq!(low.len(), 200);
     assert!(low.iter().all(|&p| (1..1024).contains(&p)));
+}
+
+#[test]
+fn rfc4787_req4_parity_where_it_is_wanted() {
+    let nat = Nat::with(|config| config.port_parity = true);
+    // RTP and RTCP of many hosts with the same two ports.
+    for n in 1..=200 {
+        let [rtp, rtcp] = [5004, 5005].map(|port| nat.out(UDP, host(n, port), peer(1, 5004)));
+        assert_eq!((rtp & 1, rtcp & 1), (0, 1), "even to even, odd to odd");
+        assert!(rtp >= 1024 && rtcp >= 1024);
+    }
+    // Off by default, and of UDP only.
+    let (off, mut odd) = (Nat::new(), [0; 2]);
+    for n in 1..=200 {
+        odd[0] += u32::from(off.out(UDP, host(n, 5004), peer(1, 5004)) & 1);
+        odd[1] += u32::from(nat.out(TCP, host(n, 5004), peer(1, 5004)) & 1);
+    }
+    assert!(odd.iter().all(|odd| (20..180).contains(odd)), "{odd:?}");
+}
+
+#[test]
+fn rfc4787_req4_ports_that_are_shared_keep_it_too() {
+    let set = PortSet::new(4, 8, 0x34).unwrap();
+    let nat = Nat::with(|config| (config.ports, config.port_parity) = (set, true));
+    for n in 0..240 {
+        nat.out(UDP, host(1, 20000 + n), peer(1, 443));
+    }
+    for n in 0..100 {
+        let port = nat.out(UDP, host(2, 5000 + n), peer(2, 443));
+        assert_eq!(port & 1, n & 1);
+    }
+    // 70 even ones are left towards that peer, and 70 odd ones: when the even ones are gone, any is better than none.
+    let odd: Vec<u16> = (0..140).map(|n| nat.out(UDP, host(3, 6000 + 2 * n), peer(2, 443)) & 1).collect();
+    assert_eq!(odd, [[0; 70], [1; 70]].concat());
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl Napt {
                 free: (1..=n).collect(),
                 ready: n as usize,
                 sealed: (0, 0),
-                ports: Ports::new(config.ports),
+                ports: Ports::new(config.ports, config.port_parity),
                 forwards: Forwards::default(),
                 hosts: config.per_host.map(|most| Hosts::new(most, n)),
                 tallies: Default::default(),

@@ -302,10 +302,12 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// Histories of a line, which may differ a little from this one.
 pub fn history(line: Line) -> impl Strategy<Value = History> {
-    let differs = (mtu(), any::<bool>(), any::<bool>(), option::weighted(0.2, 3..40u32), 0..4u8);
-    (differs, prop::collection::vec(step(), 1..60)).prop_map(move |((mtu, fast, open, per_host, forwards), steps)| {
-        let line = Line { mtu, fast, open_filtering: open, per_host, ..line.clone() };
-        let forwards = if line.napt { line.static_mappings(forwards) } else { Vec::new() };
-        History { line: Line { forwards, ..line }, steps }
-    })
+    let differs = (mtu(), any::<[bool; 3]>(), option::weighted(0.2, 3..40u32), 0..4u8);
+    (differs, prop::collection::vec(step(), 1..60)).prop_map(
+        move |((mtu, [fast, open_filtering, port_parity], per_host, forwards), steps)| {
+            let line = Line { mtu, fast, open_filtering, port_parity, per_host, ..line.clone() };
+            let forwards = if line.napt { line.static_mappings(forwards) } else { Vec::new() };
+            History { line: Line { forwards, ..line }, steps }
+        },
+    )
 }

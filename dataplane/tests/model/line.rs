@@ -20,6 +20,7 @@ pub struct Line {
     /// RFC 7597 5.1: a, k and the PSID; `None`: all ports.
     pub share: Option<(u8, u8, u16)>,
     pub open_filtering: bool,
+    pub port_parity: bool,
     pub per_host: Option<u32>,
     pub forwards: Vec<Forward>,
     pub fast: bool,
@@ -45,6 +46,7 @@ impl Line {
             napt: false,
             share: None,
             open_filtering: false,
+            port_parity: false,
             per_host: None,
             forwards: Vec::new(),
             fast: true,
@@ -114,6 +116,7 @@ impl Line {
         let config = napt::Config {
             sessions: super::napt::CAPACITY as u32,
             filtering,
+            port_parity: self.port_parity,
             ports: self.ports(),
             per_host: self.per_host,
             forwards: self.forwards.clone(),

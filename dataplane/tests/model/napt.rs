@@ -191,6 +191,13 @@ impl Napt {
         let free: Vec<u16> = self.ports.iter().copied().filter(is_free).collect();
         assert_eq!(free.len(), left);
         let shared: Vec<u16> = used.iter().copied().filter(|&p| is_free_towards(p) && !is_forwarded(p)).collect();
+        // RFC 4787 REQ-4, where it is wanted: even or odd as inside, if there is such a port.
+        let alike = |p: &u16| !line.port_parity || protocol != 17 || (p ^ inside.1) & 1 == 0;
+        let alike_first = |ports: Vec<u16>| match ports.iter().any(alike) {
+            true => ports.into_iter().filter(alike).collect(),
+            false => ports,
+        };
+        let shared = alike_first(shared);
         if is_early && !shared.is_empty() {
             return May::these(shared, Claim::Shared);
         }
@@ -199,7 +206,7 @@ impl Napt {
         }
         if !free.is_empty() {
             // RFC 4787 REQ-3a: below 1024 or not stays so.
-            let (low, high): (Vec<u16>, _) = free.into_iter().partition(|&p| p < 1024);
+            let (low, high): (Vec<u16>, _) = alike_first(free).into_iter().partition(|&p| p < 1024);
             let (first, then) = if inside.1 < 1024 { (low, high) } else { (high, low) };
             return May::these(if first.is_empty() { then } else { first }, claim);
         }

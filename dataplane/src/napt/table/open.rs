@@ -180,7 +180,7 @@ impl Napt {
             }
         }
         let is_early = is_question(protocol, peer.port) && w.ports.left(plane(protocol)) <= w.ports.size() / 4;
-        if is_early && let Some(place) = self.share(w, protocol, peer, now) {
+        if is_early && let Some(place) = self.share(w, protocol, inside.port, peer, now) {
             return Some(place);
         }
         // An endpoint has one mapping at most.
@@ -188,7 +188,7 @@ impl Napt {
         match w.ports.take(protocol, inside.port, &mut w.rng) {
             Some(port) => Some(Place { port, claim, beside: None }),
             None if is_early => None,
-            None => self.share(w, protocol, peer, now),
+            None => self.share(w, protocol, inside.port, peer, now),
         }
     }
 
@@ -199,11 +199,11 @@ impl Napt {
     }
 
     /// A port that is in use, but not towards `peer`. Some random one, so that no mapping has to
-    /// suffer more than others. If there is none, that of the connection to `peer` that has been
+    /// suffer more than others; even or odd as `wanted` where that counts. If there is none, that of the connection to `peer` that has been
     /// over for the longest time, which ends.
     #[cold]
     #[inline(never)]
-    fn share(&self, w: &mut Writer, protocol: u8, peer: Endpoint, now: u32) -> Option<Place> {
+    fn share(&self, w: &mut Writer, protocol: u8, wanted: Port, peer: Endpoint, now: u32) -> Option<Place> {
         let key = Key::flow(Kind::Inbound, protocol, peer, Endpoint::new(self.outside, 0));
         let peer_hash = self.hash(&key);
         let none_free = w.ports.left(plane(protocol)) == 0;
@@ -211,19 +211,24 @@ impl Napt {
             return None;
         }
         let Writer { ports, forwards, rng, .. } = w;
-        let mut over: Option<SessionId> = None;
+        let place = |port| Place { port, claim: Claim::Shared, beside: self.on_port(protocol, port) };
+        let (mut over, mut unlike): (Option<SessionId>, Option<Port>) = (None, None);
         let taken = ports.taken(protocol, MOST_PROBES, rng);
         for port in taken.filter(|&port| forwards.inside(protocol, port).is_none()) {
             let Some(id) = self.towards(protocol, peer, port) else {
-                return Some(Place { port, claim: Claim::Shared, beside: self.on_port(protocol, port) });
+                if ports.is_alike(protocol, wanted, port) {
+                    return Some(place(port));
+                }
+                unlike.get_or_insert(port);
+                continue;
             };
             let session = self.session(id);
             if session.is_over(now) && over.is_none_or(|over| session.last() < self.session(over).last()) {
                 over = Some(id);
             }
         }
-        if !none_free {
-            return None;
+        if unlike.is_some() || !none_free {
+            return unlike.map(place);
         }
         let Some(id) = over else {
             w.exhausted.note(peer_hash, w.expired, now);
@@ -234,7 +239,7 @@ impl Napt {
         self.close(w, id);
         // It is free, unless others share it.
         w.ports.reserve(protocol, port);
-        Some(Place { port, claim: Claim::Shared, beside: self.on_port(protocol, port) })
+        Some(place(port))
     }
 
     /// The session that has this outside port towards `peer`.
