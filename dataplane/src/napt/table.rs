@@ -34,6 +34,7 @@ pub struct Napt {
     filtering: Filtering,
     timeouts: Timeouts,
     inbound_refresh: bool,
+    answer_unsolicited: bool,
     hasher: Hasher,
     index: Index,
     sessions: Slab<Session>,
@@ -69,6 +70,7 @@ impl Napt {
             filtering: config.filtering,
             timeouts: config.timeouts,
             inbound_refresh: config.inbound_refresh,
+            answer_unsolicited: config.answer_unsolicited,
             hasher,
             // At most four entries a session, eight to a bucket: half full at worst.
             index: Index::new(n as usize, config.huge_pages)?,
@@ -126,6 +128,11 @@ impl Napt {
     #[inline(always)]
     pub fn refreshes(&self, direction: Direction) -> bool {
         direction == Direction::Outbound || self.inbound_refresh
+    }
+
+    /// See [`Config::answer_unsolicited`].
+    pub fn answers_unsolicited(&self) -> bool {
+        self.answer_unsolicited
     }
 
     /// The keyed hash of `key`.

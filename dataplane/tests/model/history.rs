@@ -290,7 +290,7 @@ fn change() -> impl Strategy<Value = Change> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let wait = prop_oneof![4 => 1..3000u64, 2 => 3000..400_000u64, 1 => 400_000..8_000_000u64];
+    let wait = prop_oneof![4 => 1..3000u64, 1 => 3000..8000u64, 2 => 3000..400_000u64, 1 => 400_000..8_000_000u64];
     prop_oneof![
         20 => prop::collection::vec(lan(), 1..5).prop_map(Step::Lan),
         20 => prop::collection::vec(wan(), 1..5).prop_map(Step::Wan),
@@ -302,10 +302,10 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// Histories of a line, which may differ a little from this one.
 pub fn history(line: Line) -> impl Strategy<Value = History> {
-    let differs = (mtu(), any::<[bool; 3]>(), option::weighted(0.2, 3..40u32), 0..4u8);
+    let differs = (mtu(), any::<[bool; 4]>(), option::weighted(0.2, 3..40u32), 0..4u8);
     (differs, prop::collection::vec(step(), 1..60)).prop_map(
-        move |((mtu, [fast, open_filtering, port_parity], per_host, forwards), steps)| {
-            let line = Line { mtu, fast, open_filtering, port_parity, per_host, ..line.clone() };
+        move |((mtu, [fast, open_filtering, port_parity, answer_unsolicited], per_host, forwards), steps)| {
+            let line = Line { mtu, fast, open_filtering, port_parity, answer_unsolicited, per_host, ..line.clone() };
             let forwards = if line.napt { line.static_mappings(forwards) } else { Vec::new() };
             History { line: Line { forwards, ..line }, steps }
         },

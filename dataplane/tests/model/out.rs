@@ -213,7 +213,12 @@ impl Model {
 
     /// The same through the tunnel.
     pub fn answer_tunnel(&mut self, packet: &[u8], reason: Reason, mtu: u16) {
-        let Some(message) = answer(reason, mtu) else { return };
+        if let Some(message) = answer(reason, mtu) {
+            self.tell_tunnel(packet, message);
+        }
+    }
+
+    pub fn tell_tunnel(&mut self, packet: &[u8], message: Message) {
         let from = if self.line.napt { OUTSIDE } else { [192, 0, 0, 2] };
         let Some(bytes) = compose(message, from, packet) else { return };
         if self.errors.take(self.now) {
