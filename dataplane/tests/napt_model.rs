@@ -34,7 +34,7 @@ struct Session {
     seen: [bool; 2],
     fin: [bool; 2],
     established: bool,
-    reset: bool,
+    reset: [bool; 2],
     /// When a packet last changed the timeout: it may take until the next second to be obeyed.
     changed: u64,
 }
@@ -67,7 +67,7 @@ impl Model {
             (protocol::UDP, _) => t.udp,
             (protocol::ICMP, _) => t.icmp,
             (GRE | protocol::UDP_LITE, _) => t.other,
-            _ if s.reset => t.tcp_reset,
+            _ if s.reset != [false; 2] => t.tcp_reset,
             _ if s.fin == [true, true] || !s.established => t.tcp_transitory,
             _ => t.tcp_established,
         })
@@ -128,7 +128,7 @@ impl Model {
     /// Connections to the same peer that are over, with the second of their last packet.
     fn over(&self, (protocol, _, _, b, m): Flow, now: u64) -> BTreeMap<Flow, u64> {
         let is_over = |(f, s): &(&Flow, &Session)| {
-            let is_closed = protocol == protocol::TCP && (s.reset || s.fin == [true, true]);
+            let is_closed = protocol == protocol::TCP && (s.reset != [false; 2] || s.fin == [true, true]);
             let forwarded = self.forward(protocol, s.outside).is_some();
             (f.0, f.3, f.4) == (protocol, b, m) && is_closed && now >= s.last + 2 && !forwarded
         };
@@ -201,7 +201,7 @@ impl Model {
             seen: [tcp && out, tcp && !out],
             fin: [false; 2],
             established: !tcp,
-            reset: false,
+            reset: [false; 2],
             changed: 0,
         };
         assert!(self.sessions.insert(flow, session).is_none());
@@ -212,15 +212,22 @@ impl Model {
         let s = self.sessions.get_mut(flow).unwrap();
         let has = |bit| flags & bit != 0;
         let i = direction as usize;
-        if (s.reset || s.fin == [true, true]) && has(Tcp::SYN) && !has(Tcp::ACK) && !has(Tcp::RST) {
-            (s.seen, s.fin, s.established, s.reset) = ([false; 2], [false; 2], false, false);
+        if (s.reset != [false; 2] || s.fin == [true, true]) && has(Tcp::SYN) && !has(Tcp::ACK) && !has(Tcp::RST) {
+            (s.seen, s.fin, s.established, s.reset) = ([false; 2], [false; 2], false, [false; 2]);
             s.seen[i] = true;
             return;
         }
-        s.established |= s.seen == [true, true] && !has(Tcp::SYN);
+        match (has(Tcp::RST), s.seen == [true, true] && !has(Tcp::SYN)) {
+            (true, _) => (s.reset[i], s.established) = (true, false),
+            // Whoever goes on has reset nothing.
+            (false, true) => {
+                s.reset[i] = false;
+                s.established = s.reset == [false; 2];
+            }
+            (false, false) => {}
+        }
         s.seen[i] = true;
         s.fin[i] |= has(Tcp::FIN);
-        s.reset |= has(Tcp::RST);
     }
 }
 

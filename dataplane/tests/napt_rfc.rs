@@ -399,6 +399,37 @@ fn rfc7857_a_reset_leaves_four_minutes() {
 }
 
 #[test]
+fn rfc7857_2_2_a_reset_that_was_none_leaves_a_connection_that_goes_on_alone() {
+    let other = |direction| if direction == Outbound { Inbound } else { Outbound };
+    for forged in [Outbound, Inbound] {
+        for flags in [Tcp::RST, Tcp::RST | ACK] {
+            let mut nat = Nat::connection();
+            // Out of window, or forged: both ends go on.
+            nat.exchange([(forged, flags), (other(forged), ACK), (forged, ACK)]);
+            assert!((7440..=7441).contains(&nat.lifetime(TCP, 5000)), "as if nothing had been");
+            // One after the other, and at last idle.
+            let mut nat = Nat::connection();
+            for _ in 0..5 {
+                nat.exchange([(Inbound, flags), (Outbound, flags), (Outbound, ACK), (Inbound, ACK)]);
+                nat.wait(7000);
+                nat.exchange([(Outbound, ACK)]);
+            }
+            // The real one: what was on its way comes, and is answered by resets.
+            nat.exchange([(forged, flags), (other(forged), ACK), (other(forged), ACK), (forged, Tcp::RST)]);
+            assert!((240..=241).contains(&nat.lifetime(TCP, 5000)));
+            // A reset each way: one end that goes on is not enough.
+            let mut nat = Nat::connection();
+            nat.exchange([(Inbound, flags), (Outbound, flags), (Inbound, ACK)]);
+            assert!((240..=241).contains(&nat.lifetime(TCP, 5000)));
+        }
+    }
+    // A refused SYN is over, whoever sends what after it.
+    let mut nat = Nat::new();
+    nat.exchange([(Outbound, SYN), (Inbound, Tcp::RST | ACK)]);
+    assert!((240..=241).contains(&nat.lifetime(TCP, 5000)));
+}
+
+#[test]
 fn rfc7857_a_reset_opens_nothing() {
     let nat = Nat::new();
     for flags in [Tcp::RST, Tcp::RST | ACK, Tcp::RST | SYN] {

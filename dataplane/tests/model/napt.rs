@@ -27,7 +27,7 @@ pub struct Session {
     pub packets: [u32; 2],
     seen: [bool; 2],
     fin: [bool; 2],
-    reset: bool,
+    reset: [bool; 2],
     pub established: bool,
 }
 
@@ -38,22 +38,26 @@ pub const RST: u8 = 4;
 
 impl Session {
     fn is_closed(&self) -> bool {
-        self.reset || self.fin == [true, true]
+        self.reset != [false, false] || self.fin == [true, true]
     }
 
-    /// RFC 5382 REQ-2, RFC 7857 2, RFC 6191.
+    /// RFC 5382 REQ-2, RFC 7857 2, RFC 6191. Whoever goes on has reset nothing.
     pub fn follow(&mut self, direction: Direction, flags: u8) {
         let way = direction as usize;
         if self.is_closed() && flags & (SYN | ACK | RST) == SYN {
-            (self.seen, self.fin) = Default::default();
-            (self.reset, self.established) = (false, false);
+            (self.seen, self.fin, self.reset) = Default::default();
+            self.established = false;
             self.seen[way] = true;
             return;
         }
-        self.established |= flags & SYN == 0 && self.seen == [true, true];
+        if flags & RST != 0 {
+            (self.reset[way], self.established) = (true, false);
+        } else if flags & SYN == 0 && self.seen == [true, true] {
+            self.reset[way] = false;
+            self.established = self.reset == [false, false];
+        }
         self.seen[way] = true;
         self.fin[way] |= flags & FIN != 0;
-        self.reset |= flags & RST != 0;
     }
 
     fn is_over(&self, flow: &Flow, now: u64) -> bool {
@@ -261,7 +265,7 @@ impl Napt {
         seen[first as usize] = true;
         let established = flow.0 != 6;
         let session =
-            Session { outside, claim, last, packets: [0; 2], seen, fin: [false; 2], reset: false, established };
+            Session { outside, claim, last, packets: [0; 2], seen, fin: [false; 2], reset: [false; 2], established };
         self.sessions.insert(flow, session);
     }
 
