@@ -43,6 +43,16 @@ pub struct BehaviourArgs {
     /// with few ports a share for each host keeps one from taking all (RFC 6888).
     #[arg(long, value_name = "N", value_parser = number(1u32..=napt::Config::MAX_SESSIONS))]
     pub sessions_per_host: Option<u32>,
+
+    /// Where this end translates: an even UDP port stays even, an odd one odd, as long as there are such ports (RFC
+    /// 4787 REQ-4): for old RTP applications.
+    #[arg(long)]
+    pub port_parity: bool,
+
+    /// Where this end translates: tell who sends a TCP SYN that nobody let in, after six seconds, that the port is
+    /// unreachable (RFC 5382 REQ-4), instead of nothing.
+    #[arg(long)]
+    pub answer_unsolicited: bool,
 }
 
 /// See [`BehaviourArgs::mss`].
