@@ -66,7 +66,7 @@ reasons! {
     TooBig = "too-big",
     /// Larger than the slot of the link it would leave by.
     Jumbo = "jumbo",
-    /// A protocol that the NAPT does not carry: AH, ICMP that is neither echo nor error; on a share of an address
+    /// A protocol that the NAPT does not carry: AH, ICMP that is neither query nor error; on a share of an address
     /// all but TCP, UDP and ICMP.
     NaptProtocol = "napt-protocol",
     /// Inbound, and no session or mapping is there.

@@ -157,6 +157,27 @@ fn rfc4787_req3_ports_are_preserved_and_never_shared() {
 }
 
 #[test]
+fn rfc5382_req7_tcp_ports_are_never_shared_while_there_are_any() {
+    let nat = Nat::new();
+    let mut given: Vec<u16> = (1..=250).map(|n| nat.out(TCP, host(n, 4000), peer(1, 80))).collect();
+    given.sort();
+    given.dedup();
+    assert_eq!(given.len(), 250);
+}
+
+#[test]
+fn rfc6056_rfc6888_req15_a_port_that_is_not_kept_is_any_one() {
+    let nat = Nat::new();
+    nat.out(TCP, host(1, 4000), peer(1, 80));
+    let ports: Vec<u16> = (2..=250).map(|n| nat.out(TCP, host(n, 4000), peer(1, 80))).collect();
+    // Neither after each other nor near each other: all sixteenths of the range are met, and steps of any size.
+    let sixteenths: std::collections::BTreeSet<u16> = ports.iter().map(|port| port >> 12).collect();
+    assert_eq!(sixteenths.len(), 16);
+    let near = ports.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) < 64).count();
+    assert!(near < 10, "{near} of {}", ports.len());
+}
+
+#[test]
 fn rfc4787_req3a_ports_keep_their_range() {
     let nat = Nat::new();
     let mut low: Vec<u16> = (1..=200).map(|n| nat.out(UDP, host(n, 500), peer(1, 500))).collect();
@@ -264,6 +285,29 @@ fn rfc4787_req8_filtering_by_nothing() {
     // The answer leaves by the same mapping.
     assert_eq!(nat.out(UDP, host(1, 4000), peer(2, 9)), 4000);
     assert_eq!(nat.packet(Inbound, UDP, peer(2, 9), outside(4001), 0), Err(Reason::NaptNoSession));
+}
+
+#[test]
+fn rfc7857_5_6_mappings_and_filters_are_of_one_protocol() {
+    let nat = Nat::with(|config| config.filtering = Filtering::EndpointIndependent);
+    nat.out(UDP, host(1, 4000), peer(1, 80));
+    assert_eq!(nat.packet(Inbound, TCP, peer(2, 9), outside(4000), SYN), Err(Reason::NaptNoSession));
+    assert_eq!(nat.packet(Inbound, ICMP, peer(2, 0), outside(4000), 0), Err(Reason::NaptNoSession));
+    assert_eq!(nat.out(TCP, host(2, 4000), peer(1, 80)), 4000);
+    let id = nat.packet(Inbound, TCP, peer(2, 9), outside(4000), SYN).unwrap();
+    assert_eq!(nat.napt.session(id).inside(), host(2, 4000));
+}
+
+#[test]
+fn rfc5382_req2_a_connection_from_outside_where_anybody_may() {
+    let mut nat = Nat::with(|config| config.filtering = Filtering::EndpointIndependent);
+    nat.out(TCP, host(1, 5000), peer(9, 443));
+    nat.wait(230);
+    nat.exchange([(Inbound, SYN), (Outbound, SYN | ACK)]);
+    let half_open = nat.packet(Outbound, TCP, host(1, 5000), peer(1, 80), SYN | ACK).unwrap();
+    assert!(!nat.napt.session(half_open).is_established());
+    nat.exchange([(Inbound, ACK)]);
+    assert!((7440..=7441).contains(&nat.lifetime(TCP, 5000)), "open, and the mapping with it");
 }
 
 #[test]

@@ -249,7 +249,7 @@ pub struct Icmp {
     pub code: u8,
     /// Over the message (and a pseudo header in IPv6).
     pub checksum: Checksum,
-    /// Identifier of an echo; unused or an MTU in errors.
+    /// Identifier of an echo or a timestamp; unused or an MTU in errors.
     pub id: Port,
     /// Sequence number of an echo; next-hop MTU of an IPv4 "fragmentation needed".
     pub seq: U16,
@@ -266,6 +266,10 @@ impl Icmp {
     pub const TIME_EXCEEDED: u8 = 11;
     /// Parameter problem (IPv4).
     pub const PARAMETER_PROBLEM: u8 = 12;
+    /// Timestamp request (IPv4).
+    pub const TIMESTAMP: u8 = 13;
+    /// Timestamp reply (IPv4).
+    pub const TIMESTAMP_REPLY: u8 = 14;
 
     /// An IPv4 error message, which quotes the packet it is about (RFC 1122 3.2.2).
     pub fn is_error4(kind: u8) -> bool {

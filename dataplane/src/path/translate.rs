@@ -267,8 +267,11 @@ fn read(ip: &Ipv4, direction: Direction, transport: &[u8]) -> Result<Carried, Re
                 Direction::Inbound => [Port::default(), icmp.id],
             };
             match icmp.kind {
-                Icmp::ECHO_REQUEST => Ok(Carried::Flow { src, dst, flags: 0, opens: Ok(()) }),
-                Icmp::ECHO_REPLY => Ok(Carried::Flow { src, dst, flags: 0, opens: Err(Reason::NaptNoSession) }),
+                // RFC 5508 REQ-1: queries. All others are history (RFC 6918).
+                Icmp::ECHO_REQUEST | Icmp::TIMESTAMP => Ok(Carried::Flow { src, dst, flags: 0, opens: Ok(()) }),
+                Icmp::ECHO_REPLY | Icmp::TIMESTAMP_REPLY => {
+                    Ok(Carried::Flow { src, dst, flags: 0, opens: Err(Reason::NaptNoSession) })
+                }
                 kind if Icmp::is_error4(kind) && !ip.is_fragment() => Ok(Carried::Error(quoted(transport)?)),
                 _ => Err(Reason::NaptProtocol),
             }

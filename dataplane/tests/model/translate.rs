@@ -93,8 +93,9 @@ pub fn carried(packet: &[u8], direction: Direction) -> Result<Carried, Reason> {
             let id = word(transport, 4);
             let (src, dst) = if direction == Direction::Outbound { (id, 0) } else { (0, id) };
             match transport[0] {
-                8 => Ok(Carried::Flow { src, dst, flags: 0, opens: Ok(()) }),
-                0 => Ok(Carried::Flow { src, dst, flags: 0, opens: Err(Reason::NaptNoSession) }),
+                // RFC 5508 REQ-1: echo and timestamp.
+                8 | 13 => Ok(Carried::Flow { src, dst, flags: 0, opens: Ok(()) }),
+                0 | 14 => Ok(Carried::Flow { src, dst, flags: 0, opens: Err(Reason::NaptNoSession) }),
                 3 | 4 | 5 | 11 | 12 if !is_fragment(packet) => quote(transport).map(Carried::Error),
                 _ => Err(Reason::NaptProtocol),
             }
