@@ -342,7 +342,7 @@ fn rfc4787_req14_outbound_fragments_in_any_order() {
             let labels: BTreeSet<_> = sent.iter().map(|p| p.header.source).collect();
             assert_eq!(labels.len(), if setup.napt { 1 } else { 2 });
             // Both have the same outside address and identification: told apart by their order here.
-            // RFC 6864 asks a NAT to keep identifications unique; not done, see the report.
+            // RFC 6864 5.3.1 asks a NAT to keep identifications unique; not done, see docs/rfc.md.
             if setup.napt {
                 let firsts: Vec<_> = sent.iter().filter(|p| p.header.fragment_offset.value() == 0).collect();
                 assert_eq!(firsts.len(), 2);
