@@ -242,7 +242,7 @@ proptest! {
         kind in prop::sample::select(vec![3u8, 11, 12]), word: [u8; 4], at in 0usize..28, byte: u8, right: bool,
         cut in 0usize..60, which in prop::sample::select(vec![1u8, 6, 17, 47, 136])
     ) {
-        let mut about = packet(which, (A, 1), (B, 2), b"payload");
+        let mut about = packet(which, (A, 1), (B, 2), b"a payload");
         about[at] = byte;
         if right {
             about[10..12].fill(0);
