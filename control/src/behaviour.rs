@@ -29,7 +29,7 @@ pub struct BehaviourArgs {
 
     /// How long idle sessions live, in seconds, such as `udp=120,tcp=86400`. Names and defaults:
     /// udp=300 udp-query=15 (to ports 53 and 123) udp-answered=3 (the same, answered) icmp=60 tcp=7440
-    /// tcp-transitory=240 (half open, closing) tcp-reset=240.
+    /// tcp-transitory=240 (half open, closing) tcp-reset=240 other=300 (protocols without ports).
     #[arg(long, value_name = "NAME=SECONDS,…", default_value = "")]
     pub timeouts: TimeoutList,
 
@@ -43,6 +43,16 @@ pub struct BehaviourArgs {
     /// with few ports a share for each host keeps one from taking all (RFC 6888).
     #[arg(long, value_name = "N", value_parser = number(1u32..=napt::Config::MAX_SESSIONS))]
     pub sessions_per_host: Option<u32>,
+
+    /// Where this end translates: an even UDP port stays even, an odd one odd, as long as there are such ports (RFC
+    /// 4787 REQ-4): for old RTP applications.
+    #[arg(long)]
+    pub port_parity: bool,
+
+    /// Where this end translates: tell who sends a TCP SYN that nobody let in, after six seconds, that the port is
+    /// unreachable (RFC 5382 REQ-4), instead of nothing.
+    #[arg(long)]
+    pub answer_unsolicited: bool,
 }
 
 /// See [`BehaviourArgs::mss`].
@@ -92,6 +102,7 @@ impl FromStr for TimeoutList {
                 "tcp" => &mut timeouts.tcp_established,
                 "tcp-transitory" => &mut timeouts.tcp_transitory,
                 "tcp-reset" => &mut timeouts.tcp_reset,
+                "other" => &mut timeouts.other,
                 _ => return Err(format!("there is no timer '{name}'; see --help for their names")),
             };
             *timer = match seconds.trim().parse() {
@@ -128,8 +139,8 @@ mod tests {
 
     #[test]
     fn timers_and_segments() {
-        let TimeoutList(t) = "udp=120, tcp-transitory=300,".parse().unwrap();
-        assert_eq!(t, Timeouts { udp: 120, tcp_transitory: 300, ..Timeouts::default() });
+        let TimeoutList(t) = "udp=120, tcp-transitory=300,other=60".parse().unwrap();
+        assert_eq!(t, Timeouts { udp: 120, tcp_transitory: 300, other: 60, ..Timeouts::default() });
         for bad in ["udp", "udp=", "udp=0", "udp=-1", "tpc=3", "udp=604801", "=", "udp=1=2"] {
             assert!(bad.parse::<TimeoutList>().is_err(), "{bad}");
         }

@@ -133,6 +133,8 @@ impl MemoryRouter {
                 timeouts: setup.behaviour.timeouts.0,
                 forwards: setup.behaviour.forward.iter().flat_map(|mapping| mapping.on(outside.ports)).collect(),
                 per_host: setup.behaviour.sessions_per_host,
+                port_parity: setup.behaviour.port_parity,
+                answer_unsolicited: setup.behaviour.answer_unsolicited,
                 huge_pages: tuning.huge_pages,
                 ports: outside.ports,
                 ..napt::Config::new(outside.ipv4)

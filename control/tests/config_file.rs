@@ -128,13 +128,15 @@ fn ieee_802_1q_a_vlan_on_either_side() {
 fn flags_alone_and_flags_over_a_file() {
     let config = load(
         "--wan vale0:a --lan netmap:x{1 --lan-ipv4 10.0.0.1/8 --service ipip --ipv4 192.0.2.1 --br 2001:db8::1 \
-         --ce from-ipv4 --tunnel-mtu 1500 --filtering endpoint-independent --copy-dscp --timeouts udp=60 --cores 0",
+         --ce from-ipv4 --tunnel-mtu 1500 --filtering endpoint-independent --copy-dscp --timeouts udp=60 --cores 0 \
+         --port-parity --answer-unsolicited",
     )
     .unwrap();
     assert_eq!(config.service.wish.end, Some(WishedEnd::FromIpv4));
     assert_eq!(config.service.mtu, MtuMode::Fragment { mtu: 1500 });
     assert_eq!(config.service.filtering, Filtering::EndpointIndependent);
     assert!(config.service.behaviour.copy_dscp && config.service.behaviour.timeouts.0.udp == 60);
+    assert!(config.service.behaviour.port_parity && config.service.behaviour.answer_unsolicited);
     assert_eq!(config.tuning.cores.unwrap().0, [0]);
 
     let file = File::new("over.toml", &format!("{DSLITE}mss = 1200\n[tuning]\nbatch = 8\nring-slots = 64\n"));
@@ -224,6 +226,8 @@ fn settings_that_contradict_each_other() {
     for (base, change, says) in [
         (DSLITE, "ipv4 = '192.0.2.1'", "f:8: ipv4: dslite has none; leave it out"),
         (DSLITE, "br = '2001:db8::1'", "f:8: br: the far end of dslite is aftr"),
+        (DSLITE, "port-parity = true", "f:8: port-parity: dslite has none; leave it out"),
+        (DSLITE, "answer-unsolicited = true", "f:8: answer-unsolicited: dslite has none; leave it out"),
         (DSLITE, "filtering = 'endpoint-independent'", "f:8: filtering: dslite has none; leave it out"),
         (DSLITE, "ce = 'from-ipv4'", "f:8: ce = 'from-ipv4': there is no ipv4"),
         (DSLITE, "aftr = '2001:db8::1'\nce = '2001:db8::1'", "f:9: ce and aftr are both 2001:db8::1"),

@@ -42,6 +42,8 @@ events! {
     IcmpSent = "icmp-sent",
     /// An ICMP error of ours was not sent, because of the rate limit.
     IcmpLimited = "icmp-limited",
+    /// A SYN from outside that nobody let in is remembered, to be answered after six seconds.
+    SynHeld = "syn-held",
     /// A TCP SYN's MSS option was lowered.
     MssLowered = "mss-lowered",
     /// A packet left in pieces: outer fragments, or IPv4 fragments to the LAN.

@@ -66,7 +66,8 @@ reasons! {
     TooBig = "too-big",
     /// Larger than the slot of the link it would leave by, or than the control thread takes.
     Jumbo = "jumbo",
-    /// A protocol that the NAPT does not carry.
+    /// A protocol that the NAPT does not carry: AH, ICMP that is neither query nor error; on a share of an address
+    /// all but TCP, UDP and ICMP.
     NaptProtocol = "napt-protocol",
     /// Inbound, and no session or mapping is there.
     NaptNoSession = "napt-no-session",
@@ -80,6 +81,8 @@ reasons! {
     NaptPortsFull = "napt-ports-full",
     /// The inside host has as many sessions as one may have. Answered as a full table.
     NaptHostLimit = "napt-host-limit",
+    /// Another inside host speaks a protocol without ports with the same peer. Answered as a full table.
+    NaptPeerInUse = "napt-peer-in-use",
     /// An ICMP error about a packet that no session knows.
     NaptIcmpError = "napt-icmp-error",
     /// A fragment whose first fragment did not come in time, or that found no room to wait.

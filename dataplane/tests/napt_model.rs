@@ -34,7 +34,7 @@ struct Session {
     seen: [bool; 2],
     fin: [bool; 2],
     established: bool,
-    reset: bool,
+    reset: [bool; 2],
     /// When a packet last changed the timeout: it may take until the next second to be obeyed.
     changed: u64,
 }
@@ -42,10 +42,13 @@ struct Session {
 #[derive(Debug)]
 struct Model {
     ports: BTreeSet<u16>,
+    /// Others have the rest of the address.
+    is_share: bool,
     capacity: usize,
     filtering: Filtering,
     timeouts: Timeouts,
     inbound_refresh: bool,
+    port_parity: bool,
     per_host: usize,
     forwards: Vec<Forward>,
     sessions: BTreeMap<Flow, Session>,
@@ -63,7 +66,8 @@ impl Model {
             (protocol::UDP, 53 | 123) => t.udp_query,
             (protocol::UDP, _) => t.udp,
             (protocol::ICMP, _) => t.icmp,
-            _ if s.reset => t.tcp_reset,
+            (GRE | protocol::UDP_LITE, _) => t.other,
+            _ if s.reset != [false; 2] => t.tcp_reset,
             _ if s.fin == [true, true] || !s.established => t.tcp_transitory,
             _ => t.tcp_established,
         })
@@ -124,7 +128,7 @@ impl Model {
     /// Connections to the same peer that are over, with the second of their last packet.
     fn over(&self, (protocol, _, _, b, m): Flow, now: u64) -> BTreeMap<Flow, u64> {
         let is_over = |(f, s): &(&Flow, &Session)| {
-            let is_closed = protocol == protocol::TCP && (s.reset || s.fin == [true, true]);
+            let is_closed = protocol == protocol::TCP && (s.reset != [false; 2] || s.fin == [true, true]);
             let forwarded = self.forward(protocol, s.outside).is_some();
             (f.0, f.3, f.4) == (protocol, b, m) && is_closed && now >= s.last + 2 && !forwarded
         };
@@ -146,6 +150,12 @@ impl Model {
         let (used, reserved) = (self.used(protocol), self.reserved(protocol));
         let is_free = |port: u16| self.ports.contains(&port) && !used.contains(&port) && !reserved.contains(&port);
         let free = self.ports.len() - used.union(&reserved).count();
+        // RFC 4787 REQ-4, where it is wanted.
+        let alike = |&port: &u16| !self.port_parity || protocol != protocol::UDP || (port ^ wanted) & 1 == 0;
+        let alike_first = |ports: BTreeSet<u16>| match ports.iter().any(alike) {
+            true => ports.into_iter().filter(alike).collect(),
+            false => ports,
+        };
         let shareable: BTreeSet<u16> = used.difference(&reserved).copied().filter(unique).collect();
         let early = protocol == protocol::UDP && matches!(m, 53 | 123) && free <= self.ports.len() / 4;
         if free == 0 || early && !shareable.is_empty() {
@@ -162,6 +172,7 @@ impl Model {
                 self.expired += 1;
                 return;
             }
+            let shareable = alike_first(shareable);
             assert!(shareable.contains(&port), "{port} is not one of {shareable:?}");
             return;
         }
@@ -174,8 +185,9 @@ impl Model {
             return assert_eq!(got, wanted, "a free port is preserved");
         }
         let same_range = |p: u16| (p < 1024) == (wanted < 1024);
-        let mut others = self.ports.iter().copied().filter(|&p| same_range(p));
-        assert!(same_range(got) || !others.any(is_free), "{got} for {wanted}");
+        let free = alike_first(self.ports.iter().copied().filter(|&p| is_free(p)).collect());
+        assert!(free.contains(&got), "{got} for {wanted}");
+        assert!(same_range(got) || !free.into_iter().any(same_range), "{got} for {wanted}");
     }
 
     fn insert(&mut self, flow: Flow, (outside, claim): (u16, Claim), direction: Direction, last: u64) {
@@ -189,7 +201,7 @@ impl Model {
             seen: [tcp && out, tcp && !out],
             fin: [false; 2],
             established: !tcp,
-            reset: false,
+            reset: [false; 2],
             changed: 0,
         };
         assert!(self.sessions.insert(flow, session).is_none());
@@ -200,15 +212,22 @@ impl Model {
         let s = self.sessions.get_mut(flow).unwrap();
         let has = |bit| flags & bit != 0;
         let i = direction as usize;
-        if (s.reset || s.fin == [true, true]) && has(Tcp::SYN) && !has(Tcp::ACK) && !has(Tcp::RST) {
-            (s.seen, s.fin, s.established, s.reset) = ([false; 2], [false; 2], false, false);
+        if (s.reset != [false; 2] || s.fin == [true, true]) && has(Tcp::SYN) && !has(Tcp::ACK) && !has(Tcp::RST) {
+            (s.seen, s.fin, s.established, s.reset) = ([false; 2], [false; 2], false, [false; 2]);
             s.seen[i] = true;
             return;
         }
-        s.established |= s.seen == [true, true] && !has(Tcp::SYN);
+        match (has(Tcp::RST), s.seen == [true, true] && !has(Tcp::SYN)) {
+            (true, _) => (s.reset[i], s.established) = (true, false),
+            // Whoever goes on has reset nothing.
+            (false, true) => {
+                s.reset[i] = false;
+                s.established = s.reset == [false; 2];
+            }
+            (false, false) => {}
+        }
         s.seen[i] = true;
         s.fin[i] |= has(Tcp::FIN);
-        s.reset |= has(Tcp::RST);
     }
 }
 
@@ -250,25 +269,40 @@ const PEERS: [(Ipv4Addr, u16); 4] = [
 ];
 
 fn plane(protocol: u8) -> usize {
-    [protocol::TCP, protocol::UDP, protocol::ICMP].iter().position(|&p| p == protocol).unwrap()
+    [protocol::TCP, protocol::UDP, protocol::ICMP].iter().position(|&p| p == protocol).unwrap_or(0)
 }
 
-fn is_icmp(protocol: u8) -> bool {
-    protocol == protocol::ICMP
+/// Without ports, as UDP-Lite for a NAPT.
+const GRE: u8 = 47;
+
+fn is_by_address(protocol: u8) -> bool {
+    matches!(protocol, GRE | protocol::UDP_LITE)
 }
 
-fn protocols() -> impl Strategy<Value = u8> {
+/// An echo has no port at the far end.
+fn has_peer_port(protocol: u8) -> bool {
+    matches!(protocol, protocol::TCP | protocol::UDP)
+}
+
+fn protocols_with_ports() -> impl Strategy<Value = u8> {
     prop_oneof![Just(protocol::TCP), Just(protocol::UDP), Just(protocol::ICMP)]
 }
 
+fn protocols() -> impl Strategy<Value = u8> {
+    prop_oneof![8 => protocols_with_ports(), 1 => Just(GRE), 1 => Just(protocol::UDP_LITE)]
+}
+
 fn peers(protocol: u8) -> impl Strategy<Value = (Ipv4Addr, u16)> {
-    // An echo has no port at the far end.
-    prop::sample::select(&PEERS[..]).prop_map(move |(a, p)| (a, if is_icmp(protocol) { 0 } else { p }))
+    prop::sample::select(&PEERS[..]).prop_map(move |(a, p)| (a, if has_peer_port(protocol) { p } else { 0 }))
 }
 
 fn flows() -> impl Strategy<Value = Flow> {
     let hosts = (prop::sample::select(&HOSTS[..]), prop::sample::select(&INSIDE_PORTS[..]));
-    (protocols(), hosts).prop_flat_map(|(p, (a, n))| peers(p).prop_map(move |(b, m)| (p, a, n, b, m)))
+    let flow = |(p, (a, n)): (u8, (Ipv4Addr, u16))| {
+        let n = if is_by_address(p) { 0 } else { n };
+        peers(p).prop_map(move |(b, m)| (p, a, n, b, m))
+    };
+    (protocols(), hosts).prop_flat_map(flow)
 }
 
 fn flags() -> impl Strategy<Value = u8> {
@@ -283,7 +317,7 @@ fn directions() -> impl Strategy<Value = Direction> {
 /// Forwards of one port or two to some host, as they may be chosen among the ports of a set.
 fn forwards(ports: PortSet) -> impl Strategy<Value = Vec<Forward>> {
     let usable: Vec<u16> = ports.ranges().flat_map(|(a, b)| a.max(1)..=b).take(64).chain([1020, 1025, 40000]).collect();
-    let one = (protocols(), prop::sample::select(usable), 0u16..2, prop::sample::select(&HOSTS[..]));
+    let one = (protocols_with_ports(), prop::sample::select(usable), 0u16..2, prop::sample::select(&HOSTS[..]));
     let one = (one, prop::sample::select(&INSIDE_PORTS[1..]));
     let one = one.prop_map(|((protocol, first, more, inside), inside_port)| Forward {
         protocol,
@@ -325,6 +359,7 @@ struct Setup {
     ports: PortSet,
     filtering: Filtering,
     inbound_refresh: bool,
+    port_parity: bool,
     per_host: Option<u32>,
     /// Second at which the history begins.
     start: u64,
@@ -342,16 +377,17 @@ fn setups() -> impl Strategy<Value = Setup> {
         prop::sample::select(vec![2u32, 4, 8, 32]),
         prop::sample::select(sets.to_vec()),
         prop::sample::select(filterings.to_vec()),
-        any::<bool>(),
+        any::<[bool; 2]>(),
         prop::option::weighted(0.3, 1u32..12),
         prop::sample::select(starts.to_vec()),
         any::<[u64; 4]>(),
     )
-        .prop_map(|(capacity, ports, filtering, inbound_refresh, per_host, start, seed)| Setup {
+        .prop_map(|(capacity, ports, filtering, [inbound_refresh, port_parity], per_host, start, seed)| Setup {
             capacity,
             ports,
             filtering,
             inbound_refresh,
+            port_parity,
             per_host,
             start,
             seed,
@@ -373,6 +409,7 @@ impl Pair {
             ports: setup.ports,
             filtering: setup.filtering,
             inbound_refresh: setup.inbound_refresh,
+            port_parity: setup.port_parity,
             per_host: setup.per_host,
             huge_pages: false,
             seed: Some(setup.seed),
@@ -382,10 +419,12 @@ impl Pair {
         napt.quiescent(0);
         let model = Model {
             ports: (1..=u16::MAX).filter(|&p| setup.ports.contains(p)).collect(),
+            is_share: setup.ports != PortSet::ALL,
             capacity: setup.capacity as usize,
             filtering: setup.filtering,
             timeouts: config.timeouts,
             inbound_refresh: setup.inbound_refresh,
+            port_parity: setup.port_parity,
             per_host: setup.per_host.map_or(usize::MAX, |most| most as usize),
             forwards: Vec::new(),
             sessions: BTreeMap::new(),
@@ -444,17 +483,27 @@ impl Pair {
         if protocol == protocol::TCP && flags & Tcp::RST != 0 {
             return assert_eq!(result, Err(Reason::NaptNoSession));
         }
+        if is_by_address(protocol) && self.model.is_share {
+            return assert_eq!(result, Err(Reason::NaptProtocol));
+        }
         if self.model.sessions.contains_key(&flow) {
             return assert_eq!(result.ok(), self.find(&Self::key_out(flow)));
         }
         if self.model.sessions_of(a) >= self.model.per_host {
-            self.model.limited[plane(protocol)] += 1;
+            self.model.limited[plane(protocol)] += u64::from(!is_by_address(protocol));
             return assert_eq!(result, Err(Reason::NaptHostLimit));
         }
         if self.model.sessions.len() == self.model.capacity {
             return assert_eq!(result, Err(Reason::NaptTableFull));
         }
         let got = result.ok().map(|id| self.napt.session(id)).map(|s| (s.outside().port.number(), s.claim()));
+        if is_by_address(protocol) {
+            if self.model.inbound(protocol, (b, m), 0).is_some() {
+                return assert_eq!(result, Err(Reason::NaptPeerInUse));
+            }
+            assert_eq!(got, Some((0, Claim::ByAddress)));
+            return self.model.insert(flow, (0, Claim::ByAddress), Direction::Outbound, self.now);
+        }
         self.model.check_port(self.now, flow, got);
         let (Ok(id), Some(got)) = (result, got) else {
             self.model.refused[plane(protocol)] += 1;
@@ -468,11 +517,17 @@ impl Pair {
         let time = self.time();
         let outside = endpoint((OUTSIDE, port));
         let result = self.create(|napt| napt.create_inbound(protocol, endpoint(peer), outside, flags, time));
+        if is_by_address(protocol) && self.model.is_share {
+            return assert_eq!(result, Err(Reason::NaptProtocol));
+        }
         if !self.model.ports.contains(&port) && port != 0 {
             return assert_eq!(result, Err(Reason::PortOutsideSet));
         }
         if let Some(flow) = self.model.inbound(protocol, peer, port) {
             return assert_eq!(result.ok(), self.find(&Self::key_out(flow)));
+        }
+        if is_by_address(protocol) {
+            return assert_eq!(result, Err(Reason::NaptNoSession));
         }
         let open = self.model.filtering == Filtering::EndpointIndependent;
         let mapping = self.model.mapping(protocol, port).filter(|_| open).map(|inside| (inside, Claim::Mapped));
@@ -657,13 +712,20 @@ impl Pair {
         assert_eq!(stats.live as usize, self.model.sessions.len());
         assert_eq!(stats.capacity as usize, self.model.capacity);
         assert_eq!((stats.created, stats.expired), (self.model.created, self.model.expired));
+        for protocol in [GRE, protocol::UDP_LITE] {
+            for (b, _) in PEERS {
+                let known = self.model.inbound(protocol, (b, 0), 0).is_some();
+                assert_eq!(self.find(&Self::key_in(protocol, (b, 0), 0)).is_some(), known);
+            }
+            assert!(!self.napt.is_mapped(protocol, endpoint((OUTSIDE, 0))));
+        }
         for protocol in [protocol::TCP, protocol::UDP, protocol::ICMP] {
             let used = self.model.used(protocol);
             for (a, n, (b, m)) in HOSTS
                 .iter()
                 .flat_map(|a| INSIDE_PORTS.iter().flat_map(move |n| PEERS.iter().map(move |peer| (*a, *n, *peer))))
             {
-                let flow = (protocol, a, n, b, if is_icmp(protocol) { 0 } else { m });
+                let flow = (protocol, a, n, b, if has_peer_port(protocol) { m } else { 0 });
                 let found = self.find(&Self::key_out(flow));
                 assert_eq!(found.is_some(), self.model.sessions.contains_key(&flow), "{flow:?}");
             }
@@ -671,7 +733,7 @@ impl Pair {
                 let is_mapped = used.contains(&port) || self.model.forward(protocol, port).is_some();
                 assert_eq!(self.napt.is_mapped(protocol, endpoint((OUTSIDE, port))), is_mapped);
                 for (b, m) in PEERS {
-                    let peer = (b, if is_icmp(protocol) { 0 } else { m });
+                    let peer = (b, if has_peer_port(protocol) { m } else { 0 });
                     let known = self.model.inbound(protocol, peer, port).is_some();
                     assert_eq!(self.find(&Self::key_in(protocol, peer, port)).is_some(), known);
                 }
@@ -704,7 +766,9 @@ impl Pair {
             assert_eq!(back.ports, pair_ports(peer.port, inside.port));
         }
         for (id, key) in &self.held {
-            assert!(self.napt.session(*id).is(key), "record {id} was used again within a burst");
+            // It may be over, and of no protocol then.
+            let (session, over) = (self.napt.session(*id), Key { protocol: 0, ..*key });
+            assert!(session.is(key) || session.is(&over), "record {id} was used again within a burst");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use hikyaku_dataplane::napt::{Config, Direction, Endpoint, Filtering, Key, Kind, Napt, SessionId, Timeouts};
+use hikyaku_dataplane::napt::{Config, Direction, Endpoint, Filtering, Key, Kind, Napt, PortSet, SessionId, Timeouts};
 use hikyaku_dataplane::packet::{Tcp, protocol};
 use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::verdict::Reason;
@@ -157,6 +157,27 @@ fn rfc4787_req3_ports_are_preserved_and_never_shared() {
 }
 
 #[test]
+fn rfc5382_req7_tcp_ports_are_never_shared_while_there_are_any() {
+    let nat = Nat::new();
+    let mut given: Vec<u16> = (1..=250).map(|n| nat.out(TCP, host(n, 4000), peer(1, 80))).collect();
+    given.sort();
+    given.dedup();
+    assert_eq!(given.len(), 250);
+}
+
+#[test]
+fn rfc6056_rfc6888_req15_a_port_that_is_not_kept_is_any_one() {
+    let nat = Nat::new();
+    nat.out(TCP, host(1, 4000), peer(1, 80));
+    let ports: Vec<u16> = (2..=250).map(|n| nat.out(TCP, host(n, 4000), peer(1, 80))).collect();
+    // Neither after each other nor near each other: all sixteenths of the range are met, and steps of any size.
+    let sixteenths: std::collections::BTreeSet<u16> = ports.iter().map(|port| port >> 12).collect();
+    assert_eq!(sixteenths.len(), 16);
+    let near = ports.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) < 64).count();
+    assert!(near < 10, "{near} of {}", ports.len());
+}
+
+#[test]
 fn rfc4787_req3a_ports_keep_their_range() {
     let nat = Nat::new();
     let mut low: Vec<u16> = (1..=200).map(|n| nat.out(UDP, host(n, 500), peer(1, 500))).collect();
@@ -164,6 +185,40 @@ fn rfc4787_req3a_ports_keep_their_range() {
     low.dedup();
     assert_eq!(low.len(), 200);
     assert!(low.iter().all(|&p| (1..1024).contains(&p)));
+}
+
+#[test]
+fn rfc4787_req4_parity_where_it_is_wanted() {
+    let nat = Nat::with(|config| config.port_parity = true);
+    // RTP and RTCP of many hosts with the same two ports.
+    for n in 1..=200 {
+        let [rtp, rtcp] = [5004, 5005].map(|port| nat.out(UDP, host(n, port), peer(1, 5004)));
+        assert_eq!((rtp & 1, rtcp & 1), (0, 1), "even to even, odd to odd");
+        assert!(rtp >= 1024 && rtcp >= 1024);
+    }
+    // Off by default, and of UDP only.
+    let (off, mut odd) = (Nat::new(), [0; 2]);
+    for n in 1..=200 {
+        odd[0] += u32::from(off.out(UDP, host(n, 5004), peer(1, 5004)) & 1);
+        odd[1] += u32::from(nat.out(TCP, host(n, 5004), peer(1, 5004)) & 1);
+    }
+    assert!(odd.iter().all(|odd| (20..180).contains(odd)), "{odd:?}");
+}
+
+#[test]
+fn rfc4787_req4_ports_that_are_shared_keep_it_too() {
+    let set = PortSet::new(4, 8, 0x34).unwrap();
+    let nat = Nat::with(|config| (config.ports, config.port_parity) = (set, true));
+    for n in 0..240 {
+        nat.out(UDP, host(1, 20000 + n), peer(1, 443));
+    }
+    for n in 0..100 {
+        let port = nat.out(UDP, host(2, 5000 + n), peer(2, 443));
+        assert_eq!(port & 1, n & 1);
+    }
+    // 70 even ones are left towards that peer, and 70 odd ones: when the even ones are gone, any is better than none.
+    let odd: Vec<u16> = (0..140).map(|n| nat.out(UDP, host(3, 6000 + 2 * n), peer(2, 443)) & 1).collect();
+    assert_eq!(odd, [[0; 70], [1; 70]].concat());
 }
 
 #[test]
@@ -230,6 +285,29 @@ fn rfc4787_req8_filtering_by_nothing() {
     // The answer leaves by the same mapping.
     assert_eq!(nat.out(UDP, host(1, 4000), peer(2, 9)), 4000);
     assert_eq!(nat.packet(Inbound, UDP, peer(2, 9), outside(4001), 0), Err(Reason::NaptNoSession));
+}
+
+#[test]
+fn rfc7857_5_6_mappings_and_filters_are_of_one_protocol() {
+    let nat = Nat::with(|config| config.filtering = Filtering::EndpointIndependent);
+    nat.out(UDP, host(1, 4000), peer(1, 80));
+    assert_eq!(nat.packet(Inbound, TCP, peer(2, 9), outside(4000), SYN), Err(Reason::NaptNoSession));
+    assert_eq!(nat.packet(Inbound, ICMP, peer(2, 0), outside(4000), 0), Err(Reason::NaptNoSession));
+    assert_eq!(nat.out(TCP, host(2, 4000), peer(1, 80)), 4000);
+    let id = nat.packet(Inbound, TCP, peer(2, 9), outside(4000), SYN).unwrap();
+    assert_eq!(nat.napt.session(id).inside(), host(2, 4000));
+}
+
+#[test]
+fn rfc5382_req2_a_connection_from_outside_where_anybody_may() {
+    let mut nat = Nat::with(|config| config.filtering = Filtering::EndpointIndependent);
+    nat.out(TCP, host(1, 5000), peer(9, 443));
+    nat.wait(230);
+    nat.exchange([(Inbound, SYN), (Outbound, SYN | ACK)]);
+    let half_open = nat.packet(Outbound, TCP, host(1, 5000), peer(1, 80), SYN | ACK).unwrap();
+    assert!(!nat.napt.session(half_open).is_established());
+    nat.exchange([(Inbound, ACK)]);
+    assert!((7440..=7441).contains(&nat.lifetime(TCP, 5000)), "open, and the mapping with it");
 }
 
 #[test]
@@ -362,6 +440,37 @@ fn rfc7857_a_reset_leaves_four_minutes() {
         nat.exchange([(direction, Tcp::RST)]);
         assert!((240..=241).contains(&nat.lifetime(TCP, 5000)));
     }
+}
+
+#[test]
+fn rfc7857_2_2_a_reset_that_was_none_leaves_a_connection_that_goes_on_alone() {
+    let other = |direction| if direction == Outbound { Inbound } else { Outbound };
+    for forged in [Outbound, Inbound] {
+        for flags in [Tcp::RST, Tcp::RST | ACK] {
+            let mut nat = Nat::connection();
+            // Out of window, or forged: both ends go on.
+            nat.exchange([(forged, flags), (other(forged), ACK), (forged, ACK)]);
+            assert!((7440..=7441).contains(&nat.lifetime(TCP, 5000)), "as if nothing had been");
+            // One after the other, and at last idle.
+            let mut nat = Nat::connection();
+            for _ in 0..5 {
+                nat.exchange([(Inbound, flags), (Outbound, flags), (Outbound, ACK), (Inbound, ACK)]);
+                nat.wait(7000);
+                nat.exchange([(Outbound, ACK)]);
+            }
+            // The real one: what was on its way comes, and is answered by resets.
+            nat.exchange([(forged, flags), (other(forged), ACK), (other(forged), ACK), (forged, Tcp::RST)]);
+            assert!((240..=241).contains(&nat.lifetime(TCP, 5000)));
+            // A reset each way: one end that goes on is not enough.
+            let mut nat = Nat::connection();
+            nat.exchange([(Inbound, flags), (Outbound, flags), (Inbound, ACK)]);
+            assert!((240..=241).contains(&nat.lifetime(TCP, 5000)));
+        }
+    }
+    // A refused SYN is over, whoever sends what after it.
+    let mut nat = Nat::new();
+    nat.exchange([(Outbound, SYN), (Inbound, Tcp::RST | ACK)]);
+    assert!((240..=241).contains(&nat.lifetime(TCP, 5000)));
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn rfc7597_8_1_nothing_leaves_from_and_nothing_enters_by_a_port_of_others() {
 }
 
 #[test]
-fn rfc6888_req8_who_gets_no_port_is_told() {
+fn rfc6888_req11_who_gets_no_port_is_told() {
     for mut router in routers(&line()) {
         for i in 0..240 {
             outbound(&mut router, &tcp((CLIENT, 20000 + i), S, SYN, b""));
@@ -197,7 +197,7 @@ fn rfc4787_req9_a_forward_is_reached_from_inside_and_outside() {
 }
 
 #[test]
-fn rfc6888_req8_a_hairpin_that_is_refused_is_answered_as_it_was_sent() {
+fn rfc6888_req11_a_hairpin_that_is_refused_is_answered_as_it_was_sent() {
     let inside = (OTHER_CLIENT, 80);
     let forwards = vec![forward(protocol::UDP, 4930, inside), forward(protocol::TCP, 4930, inside)];
     for mut router in routers(&Setup { forwards, per_host: Some(4), ..line() }) {

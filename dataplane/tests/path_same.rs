@@ -128,14 +128,15 @@ fn packet() -> impl Strategy<Value = Packet> {
     let ttl = prop_oneof![8 => Just(64u8), 1 => 0u8..4];
     let len = prop_oneof![4 => 0usize..30, 1 => 1380usize..1472];
     let shape = (any::<bool>(), any::<u8>(), prop_oneof![12 => Just(0u8), 1 => 1u8..5], 0u16..3);
-    (src, dst, 0..9, flags, ttl, len, shape).prop_map(|(src, dst, kind, flags, ttl, len, (df, tos, special, id))| {
+    (src, dst, 0..10, flags, ttl, len, shape).prop_map(|(src, dst, kind, flags, ttl, len, (df, tos, special, id))| {
         let payload = bytes(len);
         let packet = match kind {
             0..3 => udp(src, dst, &payload),
             3..6 => tcp(src, dst, flags, &payload[..len.min(1460)]),
             6 => tcp_with(src, dst, flags, &[TcpOptionElement::MaximumSegmentSize(1460)], b""),
             7 => echo_request(src.0, dst.0, src.1, &payload),
-            _ => raw(src.0, dst.0, 47, payload),
+            8 => raw(src.0, dst.0, 47, payload),
+            _ => raw(src.0, dst.0, 136, payload),
         };
         let packet = packet.ttl(ttl).tos(tos).id(id);
         let packet = if df { packet.df() } else { packet };
@@ -202,7 +203,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (any::<bool>(), prop::collection::vec(packet(), 1..12), select(vec![None, Some(0), Some(10), Some(4094)]))
             .prop_map(|(wan, packets, vlan)| Step::Elsewhere(wan, packets, vlan)),
         1 => (packet(), select(vec![3u8, 11, 12, 5])).prop_map(|(p, kind)| Step::IcmpError(p, kind)),
-        1 => (0u16..3000).prop_map(Step::Wait),
+        1 => (0u16..8000).prop_map(Step::Wait),
     ]
 }
 
@@ -216,7 +217,7 @@ fn setup() -> impl Strategy<Value = Setup> {
     let vlan = || select(vec![None, None, Some(10), Some(4094)]);
     (
         any::<bool>(),
-        (any::<bool>(), select(vec![1, 5, 256]), prop::bool::weighted(0.2)),
+        (any::<[bool; 2]>(), select(vec![1, 5, 256]), prop::bool::weighted(0.2)),
         mtu,
         class,
         links,
@@ -227,7 +228,7 @@ fn setup() -> impl Strategy<Value = Setup> {
         .prop_map(
             |(
                 napt,
-                (open, batch, replay),
+                ([open, answer_unsolicited], batch, replay),
                 mtu,
                 class,
                 (lan_mtu, wan_mtu, slots),
@@ -240,6 +241,7 @@ fn setup() -> impl Strategy<Value = Setup> {
                     ports,
                     forwards,
                     filtering: if open { Filtering::EndpointIndependent } else { Filtering::AddressAndPortDependent },
+                    answer_unsolicited,
                     mtu,
                     class,
                     mss,

@@ -49,9 +49,20 @@ impl Config {
         let Service { wish: _, mtu: _, behaviour, filtering, notification: _, provisioning: _ } = service;
         kept.keep("[service] filtering", &was.filtering, filtering);
         let was = &was.behaviour;
-        let BehaviourArgs { copy_dscp: _, copy_ecn: _, mss: _, timeouts, forward: _, sessions_per_host } = behaviour;
+        let BehaviourArgs {
+            copy_dscp: _,
+            copy_ecn: _,
+            mss: _,
+            timeouts,
+            forward: _,
+            sessions_per_host,
+            port_parity,
+            answer_unsolicited,
+        } = behaviour;
         kept.keep("[service] timeouts", &was.timeouts, timeouts);
         kept.keep("[service] sessions-per-host", &was.sessions_per_host, sessions_per_host);
+        kept.keep("[service] port-parity", &was.port_parity, port_parity);
+        kept.keep("[service] answer-unsolicited", &was.answer_unsolicited, answer_unsolicited);
         let was = &self.tuning;
         let TuningArgs { cores, batch, ring_slots, table, idle, headroom, huge_pages, reassembly_timeout } = tuning;
         kept.keep("[tuning] cores", &was.cores, cores);

@@ -195,7 +195,7 @@ fn usual_dialect(section: &Section) -> Option<String> {
 fn fits(read: &Read<ServiceKeys>, problems: &mut Problems) {
     use Technology::{Dslite, Ipip, Lw4o6, MapE};
     /// Each key, the technologies that have it, and whether `auto` has it too.
-    const KEYS: [(&str, &[Technology], bool); 12] = [
+    const KEYS: [(&str, &[Technology], bool); 14] = [
         ("aftr", &[Dslite, Lw4o6], false),
         ("br", &[Ipip, MapE], false),
         ("ipv4", &[Ipip, Lw4o6], false),
@@ -208,6 +208,8 @@ fn fits(read: &Read<ServiceKeys>, problems: &mut Problems) {
         ("filtering", &[Ipip, MapE, Lw4o6], true),
         ("forward", &[Ipip, MapE, Lw4o6], true),
         ("sessions-per-host", &[Ipip, MapE, Lw4o6], true),
+        ("port-parity", &[Ipip, MapE, Lw4o6], true),
+        ("answer-unsolicited", &[Ipip, MapE, Lw4o6], true),
     ];
     let keys = &read.keys;
     let (kind, profile) = (keys.kind, keys.kind.profile());

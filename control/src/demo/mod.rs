@@ -39,7 +39,6 @@ const LEGEND: &[(&str, &str)] = &[
     ("ttl-exceeded", "TTL used up on the way: the host is told (ICMP 11/0)"),
     ("ipv4-option", "a source route, or a broken option: not forwarded (RFC 7126)"),
     ("napt-no-session", "answers to what never passed here"),
-    ("napt-protocol", "neither TCP, UDP nor ICMP echo: has no port to translate"),
 ];
 
 /// Show the router at work on captures it brings along, and check every packet.

@@ -337,7 +337,7 @@ const NOT_TRANSLATED: &str =
 fn ports(napt: &Napt) -> report::Ports {
     let set = napt.port_set();
     let one = |stats: &PortStats| report::ProtocolPorts {
-        protocol: protocol_name(stats.protocol).into(),
+        protocol: protocol_name(stats.protocol),
         size: stats.size,
         forwarded: stats.forwarded,
         used: stats.used,
@@ -354,11 +354,12 @@ fn ports(napt: &Napt) -> report::Ports {
     }
 }
 
-fn protocol_name(number: u8) -> &'static str {
+fn protocol_name(number: u8) -> String {
     match number {
-        protocol::TCP => "tcp",
-        protocol::UDP => "udp",
-        _ => "icmp",
+        protocol::TCP => "tcp".into(),
+        protocol::UDP => "udp".into(),
+        protocol::ICMP => "icmp".into(),
+        other => other.to_string(),
     }
 }
 
@@ -407,7 +408,7 @@ fn shown(session: &Session, now: u32) -> report::Session {
     let end = |e: Endpoint| SocketAddrV4::new(e.addr.into(), e.port.number());
     let [packets_out, packets_in] = session.packets();
     report::Session {
-        protocol: protocol_name(session.protocol()).into(),
+        protocol: protocol_name(session.protocol()),
         inside: end(session.inside()),
         outside: end(session.outside()),
         peer: end(session.peer()),

@@ -297,6 +297,8 @@ impl Tunnel {
             timeouts: self.config.behaviour.timeouts.0,
             forwards,
             per_host: self.config.behaviour.sessions_per_host,
+            port_parity: self.config.behaviour.port_parity,
+            answer_unsolicited: self.config.behaviour.answer_unsolicited,
             readers: self.workers,
             huge_pages: self.tuning.huge_pages,
             ..napt::Config::new(outside.ipv4)

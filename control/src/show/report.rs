@@ -269,7 +269,7 @@ pub struct Lease {
 /// One session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// `tcp`, `udp`, `icmp`.
+    /// `tcp`, `udp`, `icmp`; the number of one that has no ports here: then all of them are 0.
     pub protocol: String,
     /// The host and its port.
     pub inside: SocketAddrV4,

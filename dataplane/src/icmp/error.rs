@@ -44,8 +44,10 @@ pub const fn answer(reason: Reason, mtu: u16) -> Option<Message> {
         Reason::NoRoute => Some(Message::NET_UNREACHABLE),
         // RFC 2473 7.2, RFC 1191 4.
         Reason::TooBig => Some(Message::too_big(mtu)),
-        // RFC 6888 REQ-8: a translator out of mappings says "host unreachable".
-        Reason::NaptPortsFull | Reason::NaptTableFull | Reason::NaptHostLimit => Some(Message::HOST_UNREACHABLE),
+        // RFC 6888 REQ-11: a translator out of mappings says "host unreachable".
+        Reason::NaptPortsFull | Reason::NaptTableFull | Reason::NaptHostLimit | Reason::NaptPeerInUse => {
+            Some(Message::HOST_UNREACHABLE)
+        }
         _ => None,
     }
 }

@@ -10,15 +10,15 @@ use crate::verdict::Reason;
 /// The packet that an ICMP error quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quoted {
-    /// [`protocol::TCP`], [`protocol::UDP`] or [`protocol::ICMP`].
+    /// [`protocol::TCP`], [`protocol::UDP`], [`protocol::ICMP`] or one that is translated by address.
     pub protocol: u8,
     /// Its source.
     pub src: Addr4,
     /// Its destination.
     pub dst: Addr4,
-    /// Its source port; the identifier, where it is an ICMP query.
+    /// Its source port; the identifier, where it is an ICMP query; 0 of what is translated by address.
     pub src_port: Port,
-    /// Its destination port; the identifier, where it is an ICMP query.
+    /// Its destination port, alike.
     pub dst_port: Port,
     /// Where its transport header begins in the message.
     transport: u16,
@@ -45,8 +45,8 @@ const QUOTE: usize = size_of::<Icmp>();
 /// - [`Reason::TransportHeader`]: cut off, or the checksum is wrong (RFC 5508 REQ-3).
 /// - [`Reason::NaptIcmpError`]: it is no unreachable, time exceeded or parameter problem (redirects
 ///   and source quenches stop here: RFC 1812 5.2.7.2, RFC 6633), or the quoted header is broken
-///   (REQ-3 a), or what is quoted can belong to no session: not TCP, UDP or an ICMP query, or a
-///   fragment without ports.
+///   (REQ-3 a), or what is quoted can belong to no session: AH, ICMP that is no query, or a fragment
+///   but the first.
 pub fn quoted(message: &[u8]) -> Result<Quoted, Reason> {
     let (icmp, _) = Icmp::ref_from_prefix(message).map_err(|_| Reason::TransportHeader)?;
     if Sum::new().bytes(message).checksum() != Checksum::ABSENT {
@@ -76,15 +76,20 @@ fn read(quote: &[u8]) -> Option<Quoted> {
         return None;
     }
     let transport = &quote[header_len..quote.len().min(len)];
-    let &[a, b, c, d, e, f, _, _, ..] = transport else { return None };
-    let (src_port, dst_port, checksum) = match ip.protocol {
-        protocol::TCP => (Port([a, b]), Port([c, d]), 16),
-        protocol::UDP => (Port([a, b]), Port([c, d]), 6),
-        protocol::ICMP if is_mapped_query(a) => (Port([e, f]), Port([e, f]), 2),
+    let (src_port, dst_port, checksum) = match (ip.protocol, transport) {
+        (protocol::TCP | protocol::UDP, &[a, b, c, d, _, _, _, _, ..]) => {
+            (Port([a, b]), Port([c, d]), protocol::checksum_over_addresses(ip.protocol))
+        }
+        (protocol::ICMP, &[kind, _, _, _, a, b, _, _, ..]) if is_mapped_query(kind) => {
+            (Port([a, b]), Port([a, b]), Some(2))
+        }
+        (by_address, _) if protocol::is_by_address(by_address) => {
+            (Port::default(), Port::default(), protocol::checksum_over_addresses(by_address))
+        }
         _ => return None,
     };
     let at = QUOTE + header_len;
-    let checksum = (transport.len() >= checksum + 2).then_some((at + checksum) as u16);
+    let checksum = checksum.filter(|checksum| transport.len() >= checksum + 2).map(|checksum| (at + checksum) as u16);
     Some(Quoted { protocol: ip.protocol, src: ip.src, dst: ip.dst, src_port, dst_port, transport: at as u16, checksum })
 }
 
@@ -98,29 +103,32 @@ impl Quoted {
     /// checksums up to date: of the quoted header, of the quoted transport header as far as it is
     /// quoted, and of the message (RFC 5508 REQ-4 a, REQ-5 a). Extensions are left alone (RFC 4884).
     ///
-    /// An identifier belongs to both sides of an ICMP query.
+    /// An identifier belongs to both sides of an ICMP query. What is translated by address has no port to put.
     ///
     /// # Panics
     /// If `message` is not the one this was read from.
     pub fn rewrite(&mut self, message: &mut [u8], side: Side, addr: Addr4, port: Port) {
         let address_at = QUOTE + if side == Side::Source { 12 } else { 16 };
+        let by_address = protocol::is_by_address(self.protocol);
+        let port = if by_address { Port::default() } else { port };
         let port_at = match (self.protocol, side) {
-            (protocol::ICMP, _) => 4,
-            (_, Side::Source) => 0,
-            (_, Side::Destination) => 2,
+            _ if by_address => None,
+            (protocol::ICMP, _) => Some(4),
+            (_, Side::Source) => Some(0),
+            (_, Side::Destination) => Some(2),
         };
         // Everything stands at even offsets, so that each checksum sees the same words.
         let [a, b, c, d] = addr.0;
         let address = put(message, address_at, [a, b]).and(put(message, address_at + 2, [c, d]));
-        let port_change = put(message, self.transport as usize + port_at, port.0);
+        let port_change = port_at.map_or(Delta::default(), |at| put(message, self.transport as usize + at, port.0));
         let ip_checksum = update(message, QUOTE + 10, |sum| sum.updated(address));
         let mut changed = address.and(port_change).and(ip_checksum);
         if let Some(at) = self.checksum {
             let transport = update(message, at.into(), |sum| match self.protocol {
-                protocol::UDP => sum.updated_udp(address.and(port_change)),
-                protocol::TCP => sum.updated(address.and(port_change)),
                 // No pseudo header.
-                _ => sum.updated(port_change),
+                protocol::ICMP => sum.updated(port_change),
+                protocol::UDP | protocol::UDP_LITE => sum.updated_udp(address.and(port_change)),
+                _ => sum.updated(address.and(port_change)),
             });
             changed = changed.and(transport);
         }

@@ -4,6 +4,7 @@
 //! its peer. Mappings are endpoint-independent and exist while they have sessions: the sessions of
 //! a mapping form a ring, and one of them stands for the mapping in the index. On a small set of
 //! ports (RFC 7597, RFC 7596) sessions share them when none is left, see `table/open.rs`.
+//! Protocols without ports have sessions by address, and no mappings.
 
 mod forwards;
 mod fragments;

@@ -15,6 +15,8 @@ pub(super) struct Ports {
     size: u32,
     free: [Box<[u64]>; 3],
     left: [u32; 3],
+    /// Even UDP ports stay even, odd ones odd.
+    parity: bool,
 }
 
 /// Ports below this are kept below it (RFC 4787 REQ-3a).
@@ -31,7 +33,8 @@ pub(super) fn plane(protocol: u8) -> usize {
 
 impl Ports {
     /// All ports of `set` free, but 0: that is no port to answer to (RFC 768).
-    pub fn new(set: PortSet) -> Self {
+    /// `parity`: see [`Config::port_parity`](super::Config::port_parity).
+    pub fn new(set: PortSet, parity: bool) -> Self {
         let len = set.len();
         let mut bits = vec![u64::MAX; len.div_ceil(64) as usize];
         if let Some(last) = bits.last_mut() {
@@ -41,7 +44,7 @@ impl Ports {
         bits[0] &= !u64::from(zero);
         let size = len - u32::from(zero);
         let free = [(); 3].map(|()| bits.clone().into_boxed_slice());
-        Self { set, privileged: set.rank(PRIVILEGED.into()), size, free, left: [size; 3] }
+        Self { set, privileged: set.rank(PRIVILEGED.into()), size, free, left: [size; 3], parity }
     }
 
     pub fn bytes(&self) -> usize {
@@ -59,7 +62,7 @@ impl Ports {
     }
 
     /// Takes `wanted` if it is free, else a free port near a random place in the same range
-    /// (privileged or not), else any other.
+    /// (privileged or not), else any other; where parity counts, first one that is even or odd as well.
     pub fn take(&mut self, protocol: u8, wanted: Port, rng: &mut impl Rng) -> Option<Port> {
         let plane = plane(protocol);
         if let Some(rank) = self.free_rank(plane, wanted) {
@@ -71,9 +74,38 @@ impl Ports {
         }
         let (low, high) = ((0, self.privileged), (self.privileged, self.set.len()));
         let (first, then) = if wanted.number() < PRIVILEGED { (low, high) } else { (high, low) };
-        let rank = self.search(plane, first, rng).or_else(|| self.search(plane, then, rng))?;
+        let mut search = |which| {
+            let found = self.search(plane, first, which, rng);
+            found.or_else(|| self.search(plane, then, which, rng))
+        };
+        let rank = self.alike(protocol, wanted).and_then(&mut search).or_else(|| search(u64::MAX))?;
         self.mark_taken(plane, rank);
         Some(self.set.nth(rank).into())
+    }
+
+    /// Whether `port` is even or odd as `wanted`, or that does not count.
+    pub fn is_alike(&self, protocol: u8, wanted: Port, port: Port) -> bool {
+        !self.counts_parity(protocol) || (wanted.number() ^ port.number()) & 1 == 0
+    }
+
+    fn counts_parity(&self, protocol: u8) -> bool {
+        self.parity && protocol == protocol::UDP
+    }
+
+    /// Of 64 ranks those whose ports are even or odd as `wanted`; `None` if that does not count.
+    fn alike(&self, protocol: u8, wanted: Port) -> Option<u64> {
+        const EVEN: u64 = u64::MAX / 3;
+        self.counts_parity(protocol).then(|| {
+            // Ranks and ports are even and odd together, but where all ports are alike.
+            let differ = (self.set.nth(0) ^ self.set.nth(1)) & 1 != 0;
+            let odd = wanted.number() & 1 != 0;
+            match differ {
+                true if odd => !EVEN,
+                true => EVEN,
+                false if odd == (self.set.nth(0) & 1 != 0) => u64::MAX,
+                false => 0,
+            }
+        })
     }
 
     /// Takes `port` if it is free; says whether it was.
@@ -118,19 +150,19 @@ impl Ports {
         self.left[plane] -= 1;
     }
 
-    /// The rank of the first free port from a random one on, going round within `low..high`: at
-    /// most 1025 words are looked at.
-    fn search(&self, plane: usize, (low, high): (u32, u32), rng: &mut impl Rng) -> Option<u32> {
+    /// The rank of the first free port from a random one on, going round within `low..high`, of those
+    /// that `which` has among 64: at most 1025 words are looked at.
+    fn search(&self, plane: usize, (low, high): (u32, u32), which: u64, rng: &mut impl Rng) -> Option<u32> {
         if low == high {
             return None;
         }
         let start = rng.random_range(low..high);
-        self.first_free(plane, start, high - 1).or_else(|| self.first_free(plane, low, start))
+        self.first_free(plane, start, high - 1, which).or_else(|| self.first_free(plane, low, start, which))
     }
 
-    fn first_free(&self, plane: usize, from: u32, to: u32) -> Option<u32> {
+    fn first_free(&self, plane: usize, from: u32, to: u32, which: u64) -> Option<u32> {
         (from / 64..=to / 64).find_map(|w| {
-            let mut word = self.free[plane][w as usize];
+            let mut word = self.free[plane][w as usize] & which;
             if w == from / 64 {
                 word &= u64::MAX << (from % 64);
             }
@@ -153,7 +185,7 @@ mod tests {
         let mut rng = rand::rngs::StdRng::seed_from_u64(1);
         // RFC 7597 5.1 with a = 4, k = 6, m = 6: 15 blocks of 64.
         let set = PortSet::new(4, 6, 5).unwrap();
-        let mut ports = Ports::new(set);
+        let mut ports = Ports::new(set, false);
         let given: BTreeSet<u16> =
             std::iter::from_fn(|| ports.take(protocol::TCP, Port::from(320), &mut rng)).map(Port::number).collect();
         assert_eq!(given, (0..=u16::MAX).filter(|&p| set.contains(p)).collect());
@@ -169,7 +201,7 @@ mod tests {
         for (offset, length, psid) in [(4, 8, 0x34), (6, 8, 255), (0, 16, 7), (0, 10, 0), (4, 12, 9), (1, 3, 1)] {
             let set = PortSet::new(offset, length, psid).unwrap();
             let all: BTreeSet<u16> = (1..=u16::MAX).filter(|&p| set.contains(p)).collect();
-            let mut ports = Ports::new(set);
+            let mut ports = Ports::new(set, psid % 2 == 0);
             for protocol in [protocol::TCP, protocol::UDP, protocol::ICMP] {
                 let mut given = BTreeSet::new();
                 for wanted in 0.. {
@@ -189,7 +221,7 @@ mod tests {
     #[test]
     fn a_reserved_port_is_given_to_nobody() {
         let mut rng = rand::rngs::StdRng::seed_from_u64(4);
-        let mut ports = Ports::new(PortSet::new(0, 13, 128).unwrap());
+        let mut ports = Ports::new(PortSet::new(0, 13, 128).unwrap(), false);
         assert!(ports.reserve(protocol::UDP, Port::from(1026)) && !ports.reserve(protocol::UDP, Port::from(1026)));
         assert!(!ports.reserve(protocol::UDP, Port::from(1032)), "not of the set");
         let given = std::iter::from_fn(|| ports.take(protocol::UDP, Port::from(1026), &mut rng)).map(Port::number);
@@ -199,13 +231,43 @@ mod tests {
     #[test]
     fn rfc4787_req3_port_is_preserved_and_keeps_its_range() {
         let mut rng = rand::rngs::StdRng::seed_from_u64(2);
-        let mut ports = Ports::new(PortSet::ALL);
+        let mut ports = Ports::new(PortSet::ALL, false);
         for edge in [0u16, 1, 1023, 1024, 65535] {
             let port = ports.take(protocol::UDP, edge.into(), &mut rng);
             assert!(port == Some(edge.into()) || edge == 0);
             let other = ports.take(protocol::UDP, edge.into(), &mut rng).unwrap().number();
             assert_eq!(other < 1024, edge < 1024);
             assert_ne!(other, 0);
+        }
+    }
+
+    #[test]
+    fn rfc4787_req4_even_to_even_and_odd_to_odd_as_long_as_there_are() {
+        let mut rng = rand::rngs::StdRng::seed_from_u64(5);
+        // All, the privileged only, blocks of two, of one (all even, all odd), not at a word's beginning.
+        for (offset, length, psid) in [(0, 0, 0), (0, 6, 0), (4, 11, 7), (4, 12, 8), (4, 12, 9), (6, 8, 255)] {
+            let set = PortSet::new(offset, length, psid).unwrap();
+            let mut ports = Ports::new(set, true);
+            for wanted in [40001u16, 40000, 500, 501] {
+                let left = |ports: &Ports, odd: u16| {
+                    let all = (1..=u16::MAX).filter(|&p| p & 1 == odd);
+                    all.filter(|&p| ports.free_rank(plane(protocol::UDP), p.into()).is_some()).count()
+                };
+                for _ in 0..20_000 {
+                    let alike = left(&ports, wanted & 1);
+                    let Some(port) = ports.take(protocol::UDP, wanted.into(), &mut rng) else { break };
+                    assert_eq!(port.number() & 1 == wanted & 1, alike > 0, "{set:?}: {port:?} for {wanted}");
+                    // Some of them are enough.
+                    for _ in 50..alike {
+                        let _ = ports.take(protocol::UDP, wanted.into(), &mut rng);
+                    }
+                }
+            }
+            assert_eq!(ports.left(plane(protocol::UDP)), 0, "{set:?}");
+            // It is UDP's.
+            let tcp = std::iter::from_fn(|| ports.take(protocol::TCP, 40001.into(), &mut rng)).take(64);
+            let odd = tcp.filter(|p| p.number() & 1 != 0).count();
+            assert!(odd < 64 || length == 12, "{set:?}");
         }
     }
 }

@@ -26,6 +26,8 @@ pub enum Claim {
     Shared = 1,
     /// By a static mapping ([`super::Forward`]).
     Forwarded = 2,
+    /// It has none: nobody else speaks its protocol, which has no ports, with the same peer.
+    ByAddress = 3,
 }
 
 /// The record of a session. All fields are atomics because any worker reads it at any time; only
@@ -72,7 +74,8 @@ pub struct Session {
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Session>() == 64);
 
-/// What is known of a connection, as bits that are only ever added, until a new SYN starts over.
+/// What is known of a connection, as bits that are only ever added, until a new SYN starts over; but for
+/// resets, which may turn out to be none.
 pub(super) mod state {
     use super::Direction;
     use crate::packet::Tcp;
@@ -81,40 +84,53 @@ pub(super) mod state {
     pub const SEEN_OUT: u8 = 1;
     /// A packet came in.
     pub const SEEN_IN: u8 = 2;
-    /// The handshake is complete. UDP and ICMP are born with it: nothing to track.
+    /// The handshake is complete. All but TCP are born with it: nothing to track.
     pub const ESTABLISHED: u8 = 4;
     /// FIN went out.
     pub const FIN_OUT: u8 = 8;
     /// FIN came in.
     pub const FIN_IN: u8 = 16;
-    /// A reset went either way.
-    pub const RESET: u8 = 32;
+    /// A reset went out.
+    pub const RESET_OUT: u8 = 32;
+    /// A reset came in.
+    pub const RESET_IN: u8 = 64;
+
+    /// It was reset.
+    pub fn is_reset(state: u8) -> bool {
+        state & (RESET_OUT | RESET_IN) != 0
+    }
 
     /// Nothing more is to come but what is still on its way.
     pub fn is_closed(state: u8) -> bool {
-        state & RESET != 0 || state & (FIN_OUT | FIN_IN) == FIN_OUT | FIN_IN
+        is_reset(state) || state & (FIN_OUT | FIN_IN) == FIN_OUT | FIN_IN
     }
 
     /// The state of a TCP connection after a packet (RFC 5382 REQ-2, RFC 7857 2).
+    ///
+    /// A reset makes it one that is closing; nobody here knows sequence numbers, so it may be forged or out of
+    /// window, and ends nothing (RFC 7857 2.2). Whoever has really reset a connection sends nothing on it any more
+    /// but resets: if anything else comes from that side, the connection lives and is open as before.
     pub fn after(old: u8, direction: Direction, flags: u8) -> u8 {
-        let (seen, fin) = match direction {
-            Direction::Outbound => (SEEN_OUT, FIN_OUT),
-            Direction::Inbound => (SEEN_IN, FIN_IN),
+        let (seen, fin, reset) = match direction {
+            Direction::Outbound => (SEEN_OUT, FIN_OUT, RESET_OUT),
+            Direction::Inbound => (SEEN_IN, FIN_IN, RESET_IN),
         };
         if is_closed(old) && flags & (Tcp::SYN | Tcp::ACK | Tcp::RST) == Tcp::SYN {
             // The ports are used again for a new connection (RFC 6191).
             return seen;
         }
         let mut new = old | seen;
-        // Packets have gone both ways, and this one is more than a handshake.
-        if flags & Tcp::SYN == 0 && old & (SEEN_OUT | SEEN_IN) == SEEN_OUT | SEEN_IN {
-            new |= ESTABLISHED;
-        }
         if flags & Tcp::FIN != 0 {
             new |= fin;
         }
         if flags & Tcp::RST != 0 {
-            new |= RESET;
+            // Not established any more: so that what follows is looked at.
+            return (new | reset) & !ESTABLISHED;
+        }
+        // Packets have gone both ways, and this one is more than a handshake.
+        if flags & Tcp::SYN == 0 && old & (SEEN_OUT | SEEN_IN) == SEEN_OUT | SEEN_IN {
+            new &= !reset;
+            new |= if is_reset(new) { 0 } else { ESTABLISHED };
         }
         new
     }
@@ -129,7 +145,7 @@ pub struct Rewrite {
     pub ports: u32,
     /// For the IPv4 header checksum.
     pub ip: Delta,
-    /// For the transport checksum, which covers addresses (TCP, UDP) and ports.
+    /// For the transport checksum, which covers addresses (but ICMP's) and ports.
     pub transport: Delta,
 }
 
@@ -245,7 +261,8 @@ impl Session {
         match self.claim.load(Relaxed) {
             0 => Claim::Mapped,
             1 => Claim::Shared,
-            _ => Claim::Forwarded,
+            2 => Claim::Forwarded,
+            _ => Claim::ByAddress,
         }
     }
 
@@ -274,7 +291,7 @@ impl Session {
         self.last.load(Relaxed)
     }
 
-    /// TCP, UDP or ICMP.
+    /// TCP, UDP, ICMP or one that is translated by address.
     #[inline(always)]
     pub fn protocol(&self) -> u8 {
         self.protocol.load(Relaxed)

@@ -34,6 +34,7 @@ pub struct Napt {
     filtering: Filtering,
     timeouts: Timeouts,
     inbound_refresh: bool,
+    answer_unsolicited: bool,
     hasher: Hasher,
     index: Index,
     sessions: Slab<Session>,
@@ -69,6 +70,7 @@ impl Napt {
             filtering: config.filtering,
             timeouts: config.timeouts,
             inbound_refresh: config.inbound_refresh,
+            answer_unsolicited: config.answer_unsolicited,
             hasher,
             // At most four entries a session, eight to a bucket: half full at worst.
             index: Index::new(n as usize, config.huge_pages)?,
@@ -80,7 +82,7 @@ impl Napt {
                 free: (1..=n).collect(),
                 ready: n as usize,
                 sealed: (0, 0),
-                ports: Ports::new(config.ports),
+                ports: Ports::new(config.ports, config.port_parity),
                 forwards: Forwards::default(),
                 hosts: config.per_host.map(|most| Hosts::new(most, n)),
                 tallies: Default::default(),
@@ -114,10 +116,23 @@ impl Napt {
         if self.ports.contains(outside.number()) { Ok(()) } else { Err(Reason::PortOutsideSet) }
     }
 
+    /// Whether packets of a protocol can be translated at all: of what has no ports only where all of the
+    /// address is ours.
+    pub fn check_protocol(&self, protocol: u8) -> Result<(), Reason> {
+        let by_address = protocol::is_by_address(protocol) && self.ports == PortSet::ALL;
+        let by_port = matches!(protocol, protocol::TCP | protocol::UDP | protocol::ICMP);
+        if by_port || by_address { Ok(()) } else { Err(Reason::NaptProtocol) }
+    }
+
     /// Whether packets of this direction keep a session alive.
     #[inline(always)]
     pub fn refreshes(&self, direction: Direction) -> bool {
         direction == Direction::Outbound || self.inbound_refresh
+    }
+
+    /// See [`Config::answer_unsolicited`].
+    pub fn answers_unsolicited(&self) -> bool {
+        self.answer_unsolicited
     }
 
     /// The keyed hash of `key`.

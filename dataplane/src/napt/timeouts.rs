@@ -20,8 +20,11 @@ pub struct Timeouts {
     pub tcp_established: u32,
     /// A TCP connection half open or closing (RFC 5382 REQ-5: at least 4 minutes).
     pub tcp_transitory: u32,
-    /// After a reset (RFC 7857 2.2: 4 minutes).
+    /// After a reset (RFC 7857 2.2: 4 minutes), unless who sent it goes on.
     pub tcp_reset: u32,
+    /// What is translated by address: as UDP, because its beginning and end are not known either. A tunnel that is
+    /// to be reached from outside sends something more often; a longer time would keep another host from the peer.
+    pub other: u32,
 }
 
 impl Default for Timeouts {
@@ -34,6 +37,7 @@ impl Default for Timeouts {
             tcp_established: 7440,
             tcp_transitory: 240,
             tcp_reset: 240,
+            other: 300,
         }
     }
 }
@@ -42,7 +46,7 @@ impl Timeouts {
     /// The idle time of a session in this state.
     pub(super) fn of(&self, session: &Session, state: u8) -> u32 {
         match session.protocol() {
-            protocol::TCP if state & state::RESET != 0 => self.tcp_reset,
+            protocol::TCP if state::is_reset(state) => self.tcp_reset,
             protocol::TCP => {
                 let open = state & state::ESTABLISHED != 0 && !state::is_closed(state);
                 if open { self.tcp_established } else { self.tcp_transitory }
@@ -50,7 +54,8 @@ impl Timeouts {
             protocol::UDP if !is_question(protocol::UDP, session.peer().port) => self.udp,
             protocol::UDP if session.is_answered() => self.udp_answered.min(self.udp_query),
             protocol::UDP => self.udp_query,
-            _ => self.icmp,
+            protocol::ICMP => self.icmp,
+            _ => self.other,
         }
     }
 }

@@ -26,8 +26,8 @@ impl Checksum {
         Self((!add(!self.word(), delta.0)).to_ne_bytes())
     }
 
-    /// As [`Self::updated`] for UDP: an absent checksum stays absent, a computed zero is sent as
-    /// all ones (RFC 768).
+    /// As [`Self::updated`] for UDP and UDP-Lite: an absent checksum stays absent (and, of UDP-Lite, wrong:
+    /// RFC 3828 3.1), a computed zero is sent as all ones (RFC 768).
     #[inline(always)]
     #[must_use]
     pub fn updated_udp(self, delta: Delta) -> Self {

@@ -8,6 +8,7 @@
 pub mod checksum;
 pub mod ipv4;
 pub mod ipv6;
+pub mod protocol;
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -177,30 +178,6 @@ pub mod ethertype {
     pub const PROVIDER_VLAN: u16 = 0x88a8;
 }
 
-/// What an IP packet carries: protocol numbers and next headers.
-pub mod protocol {
-    /// IPv6 hop-by-hop options.
-    pub const HOP_BY_HOP: u8 = 0;
-    /// ICMP for IPv4.
-    pub const ICMP: u8 = 1;
-    /// An IPv4 packet: the tunnel.
-    pub const IPV4: u8 = 4;
-    /// TCP.
-    pub const TCP: u8 = 6;
-    /// UDP.
-    pub const UDP: u8 = 17;
-    /// IPv6 routing header.
-    pub const ROUTING: u8 = 43;
-    /// IPv6 fragment header.
-    pub const FRAGMENT: u8 = 44;
-    /// ICMP for IPv6.
-    pub const ICMPV6: u8 = 58;
-    /// Nothing follows (RFC 8200 4.7).
-    pub const NONE: u8 = 59;
-    /// IPv6 destination options.
-    pub const DESTINATION: u8 = 60;
-}
-
 /// An Ethernet header.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug)]
 #[repr(C)]
@@ -274,7 +251,7 @@ pub struct Icmp {
     pub code: u8,
     /// Over the message (and a pseudo header in IPv6).
     pub checksum: Checksum,
-    /// Identifier of an echo; unused or an MTU in errors.
+    /// Identifier of an echo or a timestamp; unused or an MTU in errors.
     pub id: Port,
     /// Sequence number of an echo; next-hop MTU of an IPv4 "fragmentation needed".
     pub seq: U16,
@@ -291,6 +268,10 @@ impl Icmp {
     pub const TIME_EXCEEDED: u8 = 11;
     /// Parameter problem (IPv4).
     pub const PARAMETER_PROBLEM: u8 = 12;
+    /// Timestamp request (IPv4).
+    pub const TIMESTAMP: u8 = 13;
+    /// Timestamp reply (IPv4).
+    pub const TIMESTAMP_REPLY: u8 = 14;
 
     /// An IPv4 error message, which quotes the packet it is about (RFC 1122 3.2.2).
     pub fn is_error4(kind: u8) -> bool {

@@ -136,7 +136,20 @@ impl Core {
         reason: Reason,
         mtu: u16,
     ) {
-        let Some(message) = icmp::answer(reason, mtu) else { return };
+        if let Some(message) = icmp::answer(reason, mtu) {
+            self.tell_tunnel(burst, rings, (softwire, remote), packet, message);
+        }
+    }
+
+    /// Sends an ICMP error about `packet` the same way.
+    pub(super) fn tell_tunnel(
+        &mut self,
+        burst: Burst,
+        rings: &mut Rings,
+        (softwire, remote): (&Softwire, Addr6),
+        packet: Packet,
+        message: icmp::Message,
+    ) {
         let from = softwire.napt.as_ref().map_or(B4_ADDRESS, |napt| napt.outside().into());
         let id = self.ids.next_id() as u16;
         let mut bytes = [0; 576];

@@ -128,6 +128,7 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
             Err(failed) => failed,
         };
         core.answer_tunnel(self.burst, rings, (softwire, from), inner.packet(), reason, mtu);
+        core.hold_unsolicited(self.burst, (softwire, from), inner.bytes(rings.rx), reason);
         Some(reason.into())
     }
 

@@ -17,6 +17,7 @@ mod outbound_closer;
 mod spread;
 mod translate;
 mod tunnel_errors;
+mod unsolicited;
 
 use std::sync::Arc;
 
@@ -121,6 +122,8 @@ struct Core {
     spread: Option<Spread>,
     /// Identifications of packets that we make or cut.
     ids: FragmentIds,
+    /// SYNs that may be answered later.
+    unsolicited: unsolicited::Unsolicited,
     /// ICMP errors of ours.
     limiter: Limiter,
     /// Packets whose next hop the control thread is to find out.
@@ -173,6 +176,7 @@ impl Path {
             spread: None,
             ids: FragmentIds::new(shared.fragment_ids.clone(), worker as u32, MAX_WORKERS as u32),
             shared,
+            unsolicited: Default::default(),
             limiter: Limiter::new(ICMP_RATE, ICMP_BURST),
             unresolved: Limiter::new(UNRESOLVED_RATE, UNRESOLVED_BURST),
             scratch: Vec::with_capacity(1 << 16),
@@ -211,12 +215,15 @@ impl Path {
     pub fn burst(&mut self, burst: Burst, rx: &mut RxRing, tx: &mut [Option<TxRing>]) -> usize {
         let n = (rx.available() as usize).min(burst.max).min(MAX_BATCH);
         let Some(link) = burst.snapshot.link(burst.link) else { return 0 };
+        let mut rings = Rings { rx, tx };
+        if self.core.unsolicited.is_due(burst.now) {
+            self.core.answer_unsolicited(burst, &mut rings);
+        }
         if n == 0 {
             return 0;
         }
         let softwire = burst.snapshot.main_softwire(burst.link).map(|id| &burst.snapshot.softwires[id.0 as usize]);
         let napt = softwire.and_then(|s| s.napt.as_deref());
-        let rings = Rings { rx, tx };
         let taken_as = if burst.handed { Event::TakenOver } else { Event::Received };
         match (link.side, napt) {
             (Side::Lan, Some(_)) => {

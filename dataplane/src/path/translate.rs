@@ -42,7 +42,8 @@ impl From<Reason> for Not {
 
 /// What a packet carries, as far as a NAPT must know.
 enum Carried {
-    /// Ports or an identifier. TCP flags, 0 for others. Whether it may open a session.
+    /// Ports or an identifier, 0 of what is translated by address. TCP flags, 0 for others. Whether it may open
+    /// a session.
     Flow { src: Port, dst: Port, flags: u8, opens: Result<(), Reason> },
     /// An ICMP error about a packet that went the other way.
     Error(Quoted),
@@ -126,6 +127,7 @@ impl Translator<'_> {
         flags: u8,
         opens: Result<(), Reason>,
     ) -> Result<(Hash, bool, &Session), Reason> {
+        self.napt.check_protocol(ip.protocol)?;
         let (src, dst) = (Endpoint::new(ip.src, src), Endpoint::new(ip.dst, dst));
         let kind = match direction {
             Direction::Outbound => Kind::Outbound,
@@ -265,13 +267,21 @@ fn read(ip: &Ipv4, direction: Direction, transport: &[u8]) -> Result<Carried, Re
                 Direction::Inbound => [Port::default(), icmp.id],
             };
             match icmp.kind {
-                Icmp::ECHO_REQUEST => Ok(Carried::Flow { src, dst, flags: 0, opens: Ok(()) }),
-                Icmp::ECHO_REPLY => Ok(Carried::Flow { src, dst, flags: 0, opens: Err(Reason::NaptNoSession) }),
+                // RFC 5508 REQ-1: queries. All others are history (RFC 6918).
+                Icmp::ECHO_REQUEST | Icmp::TIMESTAMP => Ok(Carried::Flow { src, dst, flags: 0, opens: Ok(()) }),
+                Icmp::ECHO_REPLY | Icmp::TIMESTAMP_REPLY => {
+                    Ok(Carried::Flow { src, dst, flags: 0, opens: Err(Reason::NaptNoSession) })
+                }
                 kind if Icmp::is_error4(kind) && !ip.is_fragment() => Ok(Carried::Error(quoted(transport)?)),
                 _ => Err(Reason::NaptProtocol),
             }
         }
-        _ => Err(Reason::NaptProtocol),
+        other => {
+            // What has to be mended must be there.
+            let least = protocol::checksum_over_addresses(other).map_or(0, |at| at + 2);
+            transport.get(..least).ok_or(Reason::TransportHeader)?;
+            Ok(Carried::Flow { src: Port::default(), dst: Port::default(), flags: 0, opens: Ok(()) })
+        }
     }
 }
 
@@ -282,17 +292,21 @@ fn apply(packet: &mut [u8], header_len: usize, protocol: u8, new: &Rewrite, dire
     header.checksum = header.checksum.updated(new.ip);
     let transport = &mut packet[header_len..];
     let ports = new.ports.to_ne_bytes();
-    let at = match (protocol, direction) {
-        (protocol::TCP, _) => 16,
-        (protocol::UDP, _) => 6,
-        _ => 2,
-    };
     match (protocol, direction) {
+        (by_address, _) if protocol::is_by_address(by_address) => {}
         (protocol::ICMP, Direction::Outbound) => transport[4..6].copy_from_slice(&ports[..2]),
         (protocol::ICMP, Direction::Inbound) => transport[4..6].copy_from_slice(&ports[2..]),
         _ => transport[..4].copy_from_slice(&ports),
     }
+    let at = match protocol::checksum_over_addresses(protocol) {
+        None if protocol == protocol::ICMP => 2,
+        None => return,
+        Some(at) => at,
+    };
     let old = Checksum([transport[at], transport[at + 1]]);
-    let updated = if protocol == protocol::UDP { old.updated_udp(new.transport) } else { old.updated(new.transport) };
+    let updated = match protocol {
+        protocol::UDP | protocol::UDP_LITE => old.updated_udp(new.transport),
+        _ => old.updated(new.transport),
+    };
     transport[at..at + 2].copy_from_slice(&updated.0);
 }

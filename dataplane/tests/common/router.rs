@@ -47,6 +47,8 @@ pub struct Setup {
     pub ports: PortSet,
     pub forwards: Vec<Forward>,
     pub per_host: Option<u32>,
+    /// SYNs that nobody let in are answered.
+    pub answer_unsolicited: bool,
     pub sessions: u32,
     pub mtu: MtuMode,
     pub class: ClassMode,
@@ -82,6 +84,7 @@ impl Setup {
             ports: PortSet::ALL,
             forwards: Vec::new(),
             per_host: None,
+            answer_unsolicited: false,
             sessions: 1024,
             mtu: MtuMode::Strict { mtu: 1460 },
             class: ClassMode::default(),
@@ -276,6 +279,7 @@ impl Router {
                 ports: setup.ports,
                 forwards: setup.forwards.clone(),
                 per_host: setup.per_host,
+                answer_unsolicited: setup.answer_unsolicited,
                 huge_pages: false,
                 seed: Some([1, 2, 3, 4]),
                 ..napt::Config::new(OUTSIDE.into())

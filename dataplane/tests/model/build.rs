@@ -104,6 +104,7 @@ impl Model {
             (Some(6), _) => Kind::Tcp,
             (Some(1), Kind::Echo) => Kind::Echo,
             (Some(1), _) => Kind::EchoReply,
+            (Some(other), _) => Kind::Other(other),
             (_, kind) => kind,
         };
         let (protocol, mut transport) = match kind {
@@ -114,17 +115,18 @@ impl Model {
             Kind::Other(protocol) => (protocol, bytes(carries.len)),
         };
         let sum = match protocol {
-            17 => Some((6, true)),
+            17 | 33 | 136 => Some((6, true)),
             6 => Some((16, true)),
             1 => Some((2, false)),
             _ => None,
         };
-        if let Some((at, pseudo)) = sum {
+        if let Some((at, pseudo)) = sum.filter(|(at, _)| transport.len() >= at + 2) {
+            put(&mut transport, at, 0);
             let len = transport.len() as u16;
             let pseudo =
                 if pseudo { [&from.0[..], &to.0, &[0, protocol], &len.to_be_bytes()].concat() } else { Vec::new() };
             let right = checksum(&[&pseudo, &transport]);
-            let right = if protocol == 17 && right == 0 { 0xffff } else { right };
+            let right = if matches!(protocol, 17 | 136) && right == 0 { 0xffff } else { right };
             let told = match carries.sum {
                 Sum::Right => right,
                 Sum::Wrong => right ^ 0x1234,
@@ -279,7 +281,13 @@ fn tcp(from: u16, to: u16, carries: &Carries) -> Vec<u8> {
 }
 
 fn echo(kind: Kind, id: u16, len: usize) -> Vec<u8> {
-    let kind = if kind == Kind::Echo { 8 } else { 0 };
+    // Some are timestamps.
+    let kind = match (kind, len % 5) {
+        (Kind::Echo, 4) => 13,
+        (Kind::Echo, _) => 8,
+        (_, 4) => 14,
+        _ => 0,
+    };
     [&[kind, 0, 0, 0][..], &id.to_be_bytes(), &[0, 1], &bytes(len)].concat()
 }
 

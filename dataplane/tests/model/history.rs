@@ -191,7 +191,7 @@ fn carries() -> impl Strategy<Value = Carries> {
         2 => Just(Kind::Echo),
         1 => Just(Kind::EchoReply),
         3 => error.prop_map(|(kind, code, quoted)| Kind::Error(kind, code, quoted)),
-        1 => select(vec![2u8, 41, 47, 50]).prop_map(Kind::Other),
+        2 => select(vec![136u8, 136, 33, 47, 50, 41, 132, 51, 0]).prop_map(Kind::Other),
     ];
     let flags = select(vec![2u8, 2, 18, 16, 16, 24, 17, 4, 20, 0, 0xff]);
     let len = prop_oneof![6 => 0..64usize, 2 => 64..1500usize, 2 => 1380..1480usize, 1 => 1480..3000usize];
@@ -290,7 +290,7 @@ fn change() -> impl Strategy<Value = Change> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let wait = prop_oneof![4 => 1..3000u64, 2 => 3000..400_000u64, 1 => 400_000..8_000_000u64];
+    let wait = prop_oneof![4 => 1..3000u64, 1 => 3000..8000u64, 2 => 3000..400_000u64, 1 => 400_000..8_000_000u64];
     prop_oneof![
         20 => prop::collection::vec(lan(), 1..5).prop_map(Step::Lan),
         20 => prop::collection::vec(wan(), 1..5).prop_map(Step::Wan),
@@ -302,10 +302,12 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// Histories of a line, which may differ a little from this one.
 pub fn history(line: Line) -> impl Strategy<Value = History> {
-    let differs = (mtu(), any::<bool>(), any::<bool>(), option::weighted(0.2, 3..40u32), 0..4u8);
-    (differs, prop::collection::vec(step(), 1..60)).prop_map(move |((mtu, fast, open, per_host, forwards), steps)| {
-        let line = Line { mtu, fast, open_filtering: open, per_host, ..line.clone() };
-        let forwards = if line.napt { line.static_mappings(forwards) } else { Vec::new() };
-        History { line: Line { forwards, ..line }, steps }
-    })
+    let differs = (mtu(), any::<[bool; 4]>(), option::weighted(0.2, 3..40u32), 0..4u8);
+    (differs, prop::collection::vec(step(), 1..60)).prop_map(
+        move |((mtu, [fast, open_filtering, port_parity, answer_unsolicited], per_host, forwards), steps)| {
+            let line = Line { mtu, fast, open_filtering, port_parity, answer_unsolicited, per_host, ..line.clone() };
+            let forwards = if line.napt { line.static_mappings(forwards) } else { Vec::new() };
+            History { line: Line { forwards, ..line }, steps }
+        },
+    )
 }

@@ -8,7 +8,7 @@ use hikyaku_dataplane::verdict::{Reason, Verdict};
 use super::bytes::*;
 use super::napt::Wrong;
 use super::out::{HOST_UNREACHABLE, Packet, compose};
-use super::path::{End, Model, without_priority};
+use super::path::{End, Model, Unsolicited, without_priority};
 use super::reassembly::{Piece, Push};
 use super::translate::{Carried, Not, carried, whose};
 use crate::common::{OUTSIDE, ROUTER, WAN_MAC};
@@ -212,7 +212,42 @@ impl Model {
             Ok(end) => end,
             Err((reason, mtu)) => {
                 self.answer_tunnel(&inner, reason, mtu);
+                self.hold_unsolicited(&inner, from, reason);
                 Ok(Some(reason.into()))
+            }
+        }
+    }
+
+    /// RFC 5382 REQ-4: a SYN that nobody let in.
+    fn hold_unsolicited(&mut self, inner: &[u8], from: Addr6, reason: Reason) {
+        if !self.line.answer_unsolicited || !matches!(reason, Reason::NaptNoSession | Reason::NaptFiltered) {
+            return;
+        }
+        let packet = ipv4(inner).expect("it was translated, or nearly");
+        let tcp = header_len(&packet);
+        if packet[9] != 6 || is_fragment(&packet) || packet[tcp + 13] & 0b10111 != 2 {
+            return;
+        }
+        let connection = |p: &[u8]| [&p[12..20], &p[header_len(p)..][..4]].concat();
+        let ends = [self.line.local.octets(), from];
+        let known = |u: &Unsolicited| (u.ends, connection(&u.packet)) == (ends, connection(&packet));
+        if self.unsolicited.len() < 128 && !self.unsolicited.iter().any(known) {
+            self.unsolicited.push(Unsolicited { since: self.now, ends, packet });
+        }
+    }
+
+    /// Six seconds later it is answered, if nobody inside has opened that connection in the meantime.
+    pub fn answer_unsolicited(&mut self) {
+        let (due, rest) = std::mem::take(&mut self.unsolicited)
+            .into_iter()
+            .partition::<Vec<_>, _>(|u| self.now - u.since >= 6_000_000_000);
+        self.unsolicited = rest;
+        for Unsolicited { ends, packet, .. } in due {
+            let tcp = header_len(&packet);
+            let (peer, port) = ((src(&packet), word(&packet, tcp)), word(&packet, tcp + 2));
+            let opened = self.napt.towards(6, peer, port).is_some() && dst(&packet) == OUTSIDE;
+            if !opened && ends == [self.line.local.octets(), self.line.remote.octets()] {
+                self.tell_tunnel(&packet, (3, 3, 0));
             }
         }
     }

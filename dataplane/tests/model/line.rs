@@ -20,6 +20,8 @@ pub struct Line {
     /// RFC 7597 5.1: a, k and the PSID; `None`: all ports.
     pub share: Option<(u8, u8, u16)>,
     pub open_filtering: bool,
+    pub port_parity: bool,
+    pub answer_unsolicited: bool,
     pub per_host: Option<u32>,
     pub forwards: Vec<Forward>,
     pub fast: bool,
@@ -45,6 +47,8 @@ impl Line {
             napt: false,
             share: None,
             open_filtering: false,
+            port_parity: false,
+            answer_unsolicited: false,
             per_host: None,
             forwards: Vec::new(),
             fast: true,
@@ -80,6 +84,15 @@ impl Line {
         (a == 0 || number(&bits[..a]) != 0) && number(&bits[a..a + k]) == psid
     }
 
+    /// Whether a protocol can be translated: what has no ports only where the whole address is ours.
+    pub fn carries(&self, protocol: u8) -> bool {
+        match protocol {
+            1 | 6 | 17 => true,
+            0 | 51 => false,
+            _ => self.share.is_none(),
+        }
+    }
+
     /// The host and port that an outside port is forwarded to.
     pub fn forward(&self, protocol: u8, outside: u16) -> Option<(Addr, u16)> {
         let covers = |f: &&Forward| f.protocol == protocol && f.outside.0 <= outside && outside <= f.outside.1;
@@ -105,6 +118,8 @@ impl Line {
         let config = napt::Config {
             sessions: super::napt::CAPACITY as u32,
             filtering,
+            port_parity: self.port_parity,
+            answer_unsolicited: self.answer_unsolicited,
             ports: self.ports(),
             per_host: self.per_host,
             forwards: self.forwards.clone(),

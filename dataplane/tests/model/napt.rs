@@ -27,7 +27,7 @@ pub struct Session {
     pub packets: [u32; 2],
     seen: [bool; 2],
     fin: [bool; 2],
-    reset: bool,
+    reset: [bool; 2],
     pub established: bool,
 }
 
@@ -38,22 +38,26 @@ pub const RST: u8 = 4;
 
 impl Session {
     fn is_closed(&self) -> bool {
-        self.reset || self.fin == [true, true]
+        self.reset != [false, false] || self.fin == [true, true]
     }
 
-    /// RFC 5382 REQ-2, RFC 7857 2, RFC 6191.
+    /// RFC 5382 REQ-2, RFC 7857 2, RFC 6191. Whoever goes on has reset nothing.
     pub fn follow(&mut self, direction: Direction, flags: u8) {
         let way = direction as usize;
         if self.is_closed() && flags & (SYN | ACK | RST) == SYN {
-            (self.seen, self.fin) = Default::default();
-            (self.reset, self.established) = (false, false);
+            (self.seen, self.fin, self.reset) = Default::default();
+            self.established = false;
             self.seen[way] = true;
             return;
         }
-        self.established |= flags & SYN == 0 && self.seen == [true, true];
+        if flags & RST != 0 {
+            (self.reset[way], self.established) = (true, false);
+        } else if flags & SYN == 0 && self.seen == [true, true] {
+            self.reset[way] = false;
+            self.established = self.reset == [false, false];
+        }
         self.seen[way] = true;
         self.fin[way] |= flags & FIN != 0;
-        self.reset |= flags & RST != 0;
     }
 
     fn is_over(&self, flow: &Flow, now: u64) -> bool {
@@ -69,13 +73,19 @@ impl Session {
             17 if is_question(17, peer.1) && out > 0 && back >= out => 3,
             17 if is_question(17, peer.1) => 15,
             17 => 300,
-            _ => 60,
+            1 => 60,
+            _ => 300,
         }
     }
 }
 
 fn is_question(protocol: u8, port: u16) -> bool {
     protocol == 17 && (port == 53 || port == 123)
+}
+
+/// Ports, or identifiers; all others are told apart by address.
+fn has_ports(protocol: u8) -> bool {
+    matches!(protocol, 1 | 6 | 17)
 }
 
 #[derive(Debug, Default)]
@@ -109,7 +119,8 @@ impl Napt {
 
     /// RFC 4787 REQ-9: something of ours has this outside port.
     pub fn is_mapped(&self, line: &Line, protocol: u8, outside: u16) -> bool {
-        self.on_port(protocol, outside).next().is_some() || line.forward(protocol, outside).is_some()
+        let taken = has_ports(protocol) && self.on_port(protocol, outside).next().is_some();
+        taken || line.forward(protocol, outside).is_some()
     }
 
     fn used(&self, protocol: u8) -> BTreeSet<u16> {
@@ -131,7 +142,12 @@ impl Napt {
         if self.sessions.len() == CAPACITY {
             return Ok(Err(Reason::NaptTableFull));
         }
-        let may = self.may_have(line, flow, now);
+        let may = match has_ports(flow.0) {
+            true => self.may_have(line, flow, now),
+            // Nothing but the addresses tells whose an answer is.
+            false if self.towards(flow.0, flow.2, 0).is_some() => return Ok(Err(Reason::NaptPeerInUse)),
+            false => May::these([0], Claim::ByAddress),
+        };
         if may.ports.is_empty() {
             return Ok(Err(Reason::NaptPortsFull));
         }
@@ -179,6 +195,13 @@ impl Napt {
         let free: Vec<u16> = self.ports.iter().copied().filter(is_free).collect();
         assert_eq!(free.len(), left);
         let shared: Vec<u16> = used.iter().copied().filter(|&p| is_free_towards(p) && !is_forwarded(p)).collect();
+        // RFC 4787 REQ-4, where it is wanted: even or odd as inside, if there is such a port.
+        let alike = |p: &u16| !line.port_parity || protocol != 17 || (p ^ inside.1) & 1 == 0;
+        let alike_first = |ports: Vec<u16>| match ports.iter().any(alike) {
+            true => ports.into_iter().filter(alike).collect(),
+            false => ports,
+        };
+        let shared = alike_first(shared);
         if is_early && !shared.is_empty() {
             return May::these(shared, Claim::Shared);
         }
@@ -187,7 +210,7 @@ impl Napt {
         }
         if !free.is_empty() {
             // RFC 4787 REQ-3a: below 1024 or not stays so.
-            let (low, high): (Vec<u16>, _) = free.into_iter().partition(|&p| p < 1024);
+            let (low, high): (Vec<u16>, _) = alike_first(free).into_iter().partition(|&p| p < 1024);
             let (first, then) = if inside.1 < 1024 { (low, high) } else { (high, low) };
             return May::these(if first.is_empty() { then } else { first }, claim);
         }
@@ -218,7 +241,9 @@ impl Napt {
         let (inside, claim) = match (line.forward(protocol, port), owner) {
             (Some(inside), _) => (inside, Claim::Forwarded),
             (None, Some(inside)) if line.open_filtering => (inside, Claim::Mapped),
-            _ if self.on_port(protocol, port).next().is_none() => return Err(Reason::NaptNoSession),
+            _ if !has_ports(protocol) || self.on_port(protocol, port).next().is_none() => {
+                return Err(Reason::NaptNoSession);
+            }
             _ => return Err(Reason::NaptFiltered),
         };
         let flow = (protocol, inside, peer);
@@ -240,7 +265,7 @@ impl Napt {
         seen[first as usize] = true;
         let established = flow.0 != 6;
         let session =
-            Session { outside, claim, last, packets: [0; 2], seen, fin: [false; 2], reset: false, established };
+            Session { outside, claim, last, packets: [0; 2], seen, fin: [false; 2], reset: [false; 2], established };
         self.sessions.insert(flow, session);
     }
 

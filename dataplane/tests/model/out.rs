@@ -54,7 +54,9 @@ fn answer(reason: Reason, mtu: u16) -> Option<Message> {
         Reason::TtlExceeded => Some((11, 0, 0)),
         Reason::NoRoute => Some((3, 0, 0)),
         Reason::TooBig => Some((3, 4, mtu)),
-        Reason::NaptPortsFull | Reason::NaptTableFull | Reason::NaptHostLimit => Some(HOST_UNREACHABLE),
+        Reason::NaptPortsFull | Reason::NaptTableFull | Reason::NaptHostLimit | Reason::NaptPeerInUse => {
+            Some(HOST_UNREACHABLE)
+        }
         _ => None,
     }
 }
@@ -211,7 +213,12 @@ impl Model {
 
     /// The same through the tunnel.
     pub fn answer_tunnel(&mut self, packet: &[u8], reason: Reason, mtu: u16) {
-        let Some(message) = answer(reason, mtu) else { return };
+        if let Some(message) = answer(reason, mtu) {
+            self.tell_tunnel(packet, message);
+        }
+    }
+
+    pub fn tell_tunnel(&mut self, packet: &[u8], message: Message) {
         let from = if self.line.napt { OUTSIDE } else { [192, 0, 0, 2] };
         let Some(bytes) = compose(message, from, packet) else { return };
         if self.errors.take(self.now) {

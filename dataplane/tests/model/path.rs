@@ -25,6 +25,14 @@ pub struct Waiting {
     pub packet: Vec<u8>,
 }
 
+/// A SYN from outside that is to be answered (RFC 5382 REQ-4).
+#[derive(Debug)]
+pub struct Unsolicited {
+    pub since: u64,
+    pub ends: [[u8; 16]; 2],
+    pub packet: Vec<u8>,
+}
+
 /// Fragments that may wait.
 const MAX_WAITING: usize = 64;
 
@@ -40,6 +48,7 @@ pub struct Model {
     /// Learned, and when (RFC 8201).
     pub path_mtu: Option<(u16, u64)>,
     pub errors: Bucket,
+    pub unsolicited: Vec<Unsolicited>,
     pub unresolved: Bucket,
     /// How many packets were cut into outer fragments.
     pub cut: u64,
@@ -64,6 +73,7 @@ impl Model {
             waiting: Vec::new(),
             reassembly: Reassembly::default(),
             path_mtu: None,
+            unsolicited: Vec::new(),
             errors: Bucket::new(1000, 50, now),
             unresolved: Bucket::new(1000, 64, now),
             cut: 0,

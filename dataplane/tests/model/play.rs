@@ -94,6 +94,7 @@ impl Play<'_> {
         let out = self.router.play(if side == 0 { LAN } else { WAN }, frames);
         self.trace.extend(out.lan.iter().map(|f| (2, now, f.clone())));
         self.trace.extend(out.wan.iter().map(|f| (3, now, f.clone())));
+        self.model.answer_unsolicited();
         self.model.napt.chosen = self.sessions();
         for frame in frames {
             match side {
@@ -113,8 +114,12 @@ impl Play<'_> {
         let mut out = Out::default();
         // So many that the ageing, which looks at few sessions a turn, has seen all.
         for _ in 0..4 + self.router.sessions() / 8 {
-            out.verdicts.extend(self.router.idle().verdicts);
+            let Out { lan, wan, verdicts } = self.router.idle();
+            out.lan.extend(lan);
+            out.wan.extend(wan);
+            out.verdicts.extend(verdicts);
         }
+        self.model.answer_unsolicited();
         self.model.expire();
         self.model.napt.chosen = self.sessions();
         self.model.napt.age(self.model.seconds())?;

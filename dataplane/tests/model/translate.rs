@@ -71,14 +71,17 @@ pub fn carried(packet: &[u8], direction: Direction) -> Result<Carried, Reason> {
     }
     let least = match protocol {
         6 => 20,
-        17 | 1 => 8,
-        _ => return Err(Reason::NaptProtocol),
+        17 | 1 | 33 | 136 => 8,
+        _ => 0,
     };
     if transport.len() < least {
         return Err(Reason::TransportHeader);
     }
     let whole = if more(packet) { usize::MAX } else { transport.len() };
     let sound = |ok: bool| if ok { Ok(()) } else { Err(Reason::TransportHeader) };
+    if !matches!(protocol, 1 | 6 | 17) {
+        return Ok(Carried::Flow { src: 0, dst: 0, flags: 0, opens: Ok(()) });
+    }
     let (src, dst) = (word(transport, 0), word(transport, 2));
     match protocol {
         6 => {
@@ -90,8 +93,9 @@ pub fn carried(packet: &[u8], direction: Direction) -> Result<Carried, Reason> {
             let id = word(transport, 4);
             let (src, dst) = if direction == Direction::Outbound { (id, 0) } else { (0, id) };
             match transport[0] {
-                8 => Ok(Carried::Flow { src, dst, flags: 0, opens: Ok(()) }),
-                0 => Ok(Carried::Flow { src, dst, flags: 0, opens: Err(Reason::NaptNoSession) }),
+                // RFC 5508 REQ-1: echo and timestamp.
+                8 | 13 => Ok(Carried::Flow { src, dst, flags: 0, opens: Ok(()) }),
+                0 | 14 => Ok(Carried::Flow { src, dst, flags: 0, opens: Err(Reason::NaptNoSession) }),
                 3 | 4 | 5 | 11 | 12 if !is_fragment(packet) => quote(transport).map(Carried::Error),
                 _ => Err(Reason::NaptProtocol),
             }
@@ -120,10 +124,14 @@ fn quote(message: &[u8]) -> Result<Quote, Reason> {
         return Err(bad);
     }
     let transport = &quoted[header..quoted.len().min(total)];
-    if checksum(&[&quoted[..header]]) != 0 || transport.len() < 8 {
+    let has_ports = matches!(quoted[9], 1 | 6 | 17);
+    if checksum(&[&quoted[..header]]) != 0 || has_ports && transport.len() < 8 {
         return Err(bad);
     }
     let (src_port, dst_port) = match quoted[9] {
+        // AH covers the addresses (RFC 4302), and 0 is no protocol.
+        0 | 51 => return Err(bad),
+        _ if !has_ports => (0, 0),
         6 | 17 => (word(transport, 0), word(transport, 2)),
         1 if matches!(transport[0], 0 | 8 | 13..=18) => (word(transport, 4), word(transport, 4)),
         _ => return Err(bad),
@@ -143,11 +151,14 @@ fn put_end(packet: &mut [u8], end: usize, source: bool, to: End) {
         return;
     }
     let (port, sum) = match packet[9] {
-        6 => (if source { 0 } else { 2 }, 16),
-        17 => (if source { 0 } else { 2 }, 6),
-        _ => (4, 2),
+        6 => (Some(if source { 0 } else { 2 }), 16),
+        17 => (Some(if source { 0 } else { 2 }), 6),
+        1 => (Some(4), 2),
+        // UDP-Lite and DCCP.
+        33 | 136 => (None, 6),
+        _ => return,
     };
-    put(packet, header + port, to.1);
+    port.into_iter().for_each(|port| put(packet, header + port, to.1));
     let sum = header + sum;
     if sum + 2 > end {
         return;
@@ -157,7 +168,7 @@ fn put_end(packet: &mut [u8], end: usize, source: bool, to: End) {
         1 => p[header + 4..header + 6].to_vec(),
         _ => [&p[12..20], &p[header..header + 4]].concat(),
     };
-    let adjust = if packet[9] == 17 { adjusted_udp } else { adjusted };
+    let adjust = if matches!(packet[9], 17 | 136) { adjusted_udp } else { adjusted };
     let new = adjust(word(&before, sum), &covered(&before), &covered(packet));
     put(packet, sum, new);
 }
@@ -228,6 +239,9 @@ impl Model {
         opens: Result<(), Reason>,
     ) -> Result<Flow, Not> {
         let (protocol, now) = (packet[9], self.seconds());
+        if !self.line.carries(protocol) {
+            return Err(Reason::NaptProtocol.into());
+        }
         let (from, to) = ((src(packet), from), (dst(packet), to));
         if direction == Direction::Outbound {
             let flow = (protocol, from, to);

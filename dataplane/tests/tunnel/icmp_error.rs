@@ -28,7 +28,9 @@ fn reasons_and_their_answers() {
             Reason::TtlExceeded => Some(Icmpv4Type::TimeExceeded(icmpv4::TimeExceededCode::TtlExceededInTransit)),
             Reason::NoRoute => unreachable(D::Network),
             Reason::TooBig => unreachable(D::FragmentationNeeded { next_hop_mtu: 1460 }),
-            Reason::NaptPortsFull | Reason::NaptTableFull | Reason::NaptHostLimit => unreachable(D::Host),
+            Reason::NaptPortsFull | Reason::NaptTableFull | Reason::NaptHostLimit | Reason::NaptPeerInUse => {
+                unreachable(D::Host)
+            }
             _ => None,
         };
         let packet = answer(reason, 1460).map(|message| error(message, &udp(b"x")).unwrap());

@@ -1,7 +1,7 @@
 use etherparse::{Icmpv4Slice, Icmpv4Type, IpNumber, PacketBuilder};
 use hikyaku_dataplane::icmp::{Message, Quoted, Side, compose, quoted};
 use hikyaku_dataplane::packet::checksum::Sum;
-use hikyaku_dataplane::packet::{Addr4, Checksum, Port, protocol};
+use hikyaku_dataplane::packet::{Addr4, Checksum, Delta, Port, protocol};
 use hikyaku_dataplane::verdict::Reason;
 use proptest::prelude::*;
 
@@ -17,6 +17,16 @@ fn packet(protocol: u8, (src, src_port): ([u8; 4], u16), (dst, dst_port): ([u8; 
     match protocol {
         protocol::TCP => ip.tcp(src_port, dst_port, 7, 1000).write(&mut packet, payload),
         protocol::UDP => ip.udp(src_port, dst_port).write(&mut packet, payload),
+        protocol::UDP_LITE => {
+            // The same checksum at the same place, over another protocol number.
+            let udp = self::packet(protocol::UDP, (src, src_port), (dst, dst_port), payload);
+            ip.write(&mut packet, IpNumber(protocol::UDP_LITE), &udp[20..]).unwrap();
+            let delta = Delta::word(u16::from(protocol::UDP).to_be(), u16::from(protocol::UDP_LITE).to_be());
+            let sum = Checksum([packet[26], packet[27]]).updated_udp(delta);
+            packet[26..28].copy_from_slice(&sum.0);
+            Ok(())
+        }
+        other if protocol::is_by_address(other) => ip.write(&mut packet, IpNumber(other), payload),
         _ => ip.icmpv4_echo_request(src_port, 9).write(&mut packet, payload),
     }
     .unwrap();
@@ -104,10 +114,10 @@ fn rfc5508_req_3c_quoted_transport_checksum_is_not_judged() {
 fn what_can_belong_to_no_session() {
     let ports = [0x9c, 0x40, 0, 53, 0, 16, 0x11, 0x22];
     let later_fragment = ipv4(&[], 100, IpNumber::UDP, &ports);
-    let gre = ipv4(&[], 0, IpNumber::GRE, &ports);
+    let ah = ipv4(&[], 0, IpNumber::AUTHENTICATION_HEADER, &ports);
     let about_error = ipv4(&[], 0, IpNumber::ICMP, &[3, 1, 0, 0, 0, 0, 0, 0]);
     let short = ipv4(&[], 0, IpNumber::UDP, &ports[..7]);
-    for about in [later_fragment, gre, about_error, short] {
+    for about in [later_fragment, ah, about_error, short] {
         assert_eq!(quoted(&message(11, [0; 4], &about)), BAD);
     }
     let first_fragment = ipv4(&[], 0x2000, IpNumber::UDP, &ports);
@@ -199,10 +209,10 @@ fn rfc4884_zero_padding_is_no_checksum() {
 proptest! {
     #[test]
     fn rewritten_equals_the_packet_as_it_would_have_been(
-        which in 0usize..3, src: [u8; 4], dst: [u8; 4], ports: (u16, u16), side: bool, new: [u8; 4], port: u16,
+        which in 0usize..5, src: [u8; 4], dst: [u8; 4], ports: (u16, u16), side: bool, new: [u8; 4], port: u16,
         len in 0usize..600, quote in 28usize..700
     ) {
-        let protocol = [protocol::TCP, protocol::UDP, protocol::ICMP][which];
+        let protocol = [protocol::TCP, protocol::UDP, protocol::ICMP, protocol::UDP_LITE, 47][which];
         // Hosts that may be answered.
         let [src, dst, new] = [src, dst, new].map(|[_, b, c, d]| [10, b, c, d]);
         let (mut from, mut to) = ((src, ports.0), (dst, ports.1));
@@ -210,7 +220,8 @@ proptest! {
         let mut message = error(&about, quote);
         let mut found = of(&message);
         let end = if side { &mut from } else { &mut to };
-        *end = (new, port);
+        // What is translated by address keeps its ports, if they are any.
+        *end = (new, if protocol::is_by_address(protocol) { end.1 } else { port });
         if protocol == protocol::ICMP {
             from.1 = port;
         }
@@ -229,9 +240,9 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(
         kind in prop::sample::select(vec![3u8, 11, 12]), word: [u8; 4], at in 0usize..28, byte: u8, right: bool,
-        cut in 0usize..60, which in prop::sample::select(vec![1u8, 6, 17])
+        cut in 0usize..60, which in prop::sample::select(vec![1u8, 6, 17, 47, 136])
     ) {
-        let mut about = packet(which, (A, 1), (B, 2), b"payload");
+        let mut about = packet(which, (A, 1), (B, 2), b"a payload");
         about[at] = byte;
         if right {
             about[10..12].fill(0);

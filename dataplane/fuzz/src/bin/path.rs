@@ -172,6 +172,7 @@ fuzz_target!(|input: Input| {
     let setup = Setup {
         napt: input.napt,
         filtering: if input.open { Filtering::EndpointIndependent } else { Filtering::AddressAndPortDependent },
+        answer_unsolicited: !input.open,
         mtu: if input.fragment { MtuMode::Fragment { mtu: 1500 } } else { MtuMode::Strict { mtu: 1460 } },
         class: if input.copy_class {
             ClassMode { dscp: Dscp::Copy, ecn: EcnMode::Normal }

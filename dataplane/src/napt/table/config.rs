@@ -37,6 +37,13 @@ pub struct Config {
     /// port that is shared a destination: whoever has so many sessions has no more of any of them.
     /// What strangers open takes no more than three quarters of it.
     pub per_host: Option<u32>,
+    /// Whether an even UDP port stays even outside and an odd one odd, as long as there are such ports (RFC 4787
+    /// 4.2.2 REQ-4): for RTP applications that count on it. It comes before the range (REQ-3a).
+    pub port_parity: bool,
+    /// Whether who sends a SYN from outside that nobody let in is told after six seconds that there is nobody
+    /// (RFC 5382 REQ-4). Not by default (REQ-4a): what is not let in from outside need not know that there is a
+    /// router.
+    pub answer_unsolicited: bool,
     /// Whether inbound packets keep a session alive (RFC 4787 REQ-6b: optional; outbound ones always do).
     pub inbound_refresh: bool,
     /// How many workers look sessions up.
@@ -63,6 +70,8 @@ impl Config {
             timeouts: Timeouts::default(),
             forwards: Vec::new(),
             per_host: None,
+            port_parity: false,
+            answer_unsolicited: false,
             inbound_refresh: true,
             readers: 1,
             huge_pages: true,

@@ -20,6 +20,12 @@
 //! (DNS, NTP) share ports already when a quarter is left: nobody needs to send to them, and it would
 //! be them who took the ports of the games and calls for which mappings are there.
 //!
+//! # Without ports
+//!
+//! Of a protocol that is neither TCP, UDP nor ICMP only the addresses are known: one inside host at a time
+//! can speak it with a peer, and only that peer gets in. Its session is no mapping and has no place in `Ports`.
+//! On a share of an address nothing would tell whose an inbound packet is: there they are not carried.
+//!
 //! # Rings
 //!
 //! All sessions of one port form a ring. Those of its mapping come first, and the very first one
@@ -75,6 +81,7 @@ impl Napt {
         if protocol == protocol::TCP && flags & Tcp::RST != 0 {
             return Err(Reason::NaptNoSession);
         }
+        self.check_protocol(protocol)?;
         let key = Key::flow(Kind::Outbound, protocol, inside, peer);
         let hash = self.hash(&key);
         let mut writer = self.lock();
@@ -84,14 +91,21 @@ impl Napt {
         }
         let w = &mut *writer;
         if w.hosts.as_ref().is_some_and(|hosts| !hosts.may_open(inside.addr)) {
-            w.tallies[plane(protocol)].limited += 1;
+            w.tally(protocol).into_iter().for_each(|tally| tally.limited += 1);
             return Err(Reason::NaptHostLimit);
         }
         let id = w.allocate(self).ok_or(Reason::NaptTableFull)?;
-        let Some(place) = self.place(w, protocol, inside, peer, now.seconds()) else {
-            w.unallocate(id);
-            w.tallies[plane(protocol)].refused += 1;
-            return Err(Reason::NaptPortsFull);
+        let place = match protocol::is_by_address(protocol) {
+            true => self.place_by_address(protocol, peer).ok_or(Reason::NaptPeerInUse),
+            false => self.place(w, protocol, inside, peer, now.seconds()).ok_or(Reason::NaptPortsFull),
+        };
+        let place = match place {
+            Ok(place) => place,
+            Err(reason) => {
+                w.unallocate(id);
+                w.tally(protocol).into_iter().for_each(|tally| tally.refused += 1);
+                return Err(reason);
+            }
         };
         self.open(w, id, Opening { protocol, inside, peer, place, first: Direction::Outbound, last: now.seconds() })
     }
@@ -109,6 +123,7 @@ impl Napt {
         if outside.addr != self.outside.into() {
             return Err(Reason::NaptNoSession);
         }
+        self.check_protocol(protocol)?;
         self.check_port(outside.port)?;
         let mut writer = self.lock();
         let key = Key::flow(Kind::Inbound, protocol, peer, outside);
@@ -140,7 +155,7 @@ impl Napt {
             return Err(Reason::NaptTableFull);
         }
         if w.hosts.as_ref().is_some_and(|hosts| !hosts.may_be_opened_to(inside.addr)) {
-            w.tallies[plane(protocol)].limited += 1;
+            w.tally(protocol).into_iter().for_each(|tally| tally.limited += 1);
             return Err(Reason::NaptHostLimit);
         }
         let id = w.allocate(self).ok_or(Reason::NaptTableFull)?;
@@ -165,7 +180,7 @@ impl Napt {
             }
         }
         let is_early = is_question(protocol, peer.port) && w.ports.left(plane(protocol)) <= w.ports.size() / 4;
-        if is_early && let Some(place) = self.share(w, protocol, peer, now) {
+        if is_early && let Some(place) = self.share(w, protocol, inside.port, peer, now) {
             return Some(place);
         }
         // An endpoint has one mapping at most.
@@ -173,16 +188,22 @@ impl Napt {
         match w.ports.take(protocol, inside.port, &mut w.rng) {
             Some(port) => Some(Place { port, claim, beside: None }),
             None if is_early => None,
-            None => self.share(w, protocol, peer, now),
+            None => self.share(w, protocol, inside.port, peer, now),
         }
     }
 
+    /// The place of a session without port, if nobody else has the peer.
+    fn place_by_address(&self, protocol: u8, peer: Endpoint) -> Option<Place> {
+        let port = Port::default();
+        self.is_unique(protocol, peer, port).then_some(Place { port, claim: Claim::ByAddress, beside: None })
+    }
+
     /// A port that is in use, but not towards `peer`. Some random one, so that no mapping has to
-    /// suffer more than others. If there is none, that of the connection to `peer` that has been
+    /// suffer more than others; even or odd as `wanted` where that counts. If there is none, that of the connection to `peer` that has been
     /// over for the longest time, which ends.
     #[cold]
     #[inline(never)]
-    fn share(&self, w: &mut Writer, protocol: u8, peer: Endpoint, now: u32) -> Option<Place> {
+    fn share(&self, w: &mut Writer, protocol: u8, wanted: Port, peer: Endpoint, now: u32) -> Option<Place> {
         let key = Key::flow(Kind::Inbound, protocol, peer, Endpoint::new(self.outside, 0));
         let peer_hash = self.hash(&key);
         let none_free = w.ports.left(plane(protocol)) == 0;
@@ -190,19 +211,24 @@ impl Napt {
             return None;
         }
         let Writer { ports, forwards, rng, .. } = w;
-        let mut over: Option<SessionId> = None;
+        let place = |port| Place { port, claim: Claim::Shared, beside: self.on_port(protocol, port) };
+        let (mut over, mut unlike): (Option<SessionId>, Option<Port>) = (None, None);
         let taken = ports.taken(protocol, MOST_PROBES, rng);
         for port in taken.filter(|&port| forwards.inside(protocol, port).is_none()) {
             let Some(id) = self.towards(protocol, peer, port) else {
-                return Some(Place { port, claim: Claim::Shared, beside: self.on_port(protocol, port) });
+                if ports.is_alike(protocol, wanted, port) {
+                    return Some(place(port));
+                }
+                unlike.get_or_insert(port);
+                continue;
             };
             let session = self.session(id);
             if session.is_over(now) && over.is_none_or(|over| session.last() < self.session(over).last()) {
                 over = Some(id);
             }
         }
-        if !none_free {
-            return None;
+        if unlike.is_some() || !none_free {
+            return unlike.map(place);
         }
         let Some(id) = over else {
             w.exhausted.note(peer_hash, w.expired, now);
@@ -213,7 +239,7 @@ impl Napt {
         self.close(w, id);
         // It is free, unless others share it.
         w.ports.reserve(protocol, port);
-        Some(Place { port, claim: Claim::Shared, beside: self.on_port(protocol, port) })
+        Some(place(port))
     }
 
     /// The session that has this outside port towards `peer`.
@@ -243,7 +269,8 @@ impl Napt {
         };
         session.write(protocol, inside, peer, Endpoint::new(self.outside, place.port), state, last);
         // One that stands for its port, and for its mapping.
-        let kinds = 2 + usize::from(place.beside.is_none()) * (1 + usize::from(place.claim == Claim::Mapped));
+        let stands = place.beside.is_none() && place.claim != Claim::ByAddress;
+        let kinds = 2 + usize::from(stands) * (1 + usize::from(place.claim == Claim::Mapped));
         let kinds = &[Kind::Outbound, Kind::Inbound, Kind::MappingOutside, Kind::MappingInside][..kinds];
         let hash = |kind| self.hash(&session.key(kind));
         for (done, &kind) in kinds.iter().enumerate() {
@@ -272,7 +299,7 @@ impl Napt {
         let counted = w.hosts.as_mut().is_some_and(|hosts| hosts.add(inside.addr));
         session.begin(place.claim, counted);
         if place.claim != Claim::Mapped {
-            w.tallies[plane(protocol)].add(place.claim);
+            w.tally(protocol).into_iter().for_each(|tally| tally.add(place.claim));
         }
         w.schedule(self, id);
         w.created += 1;
@@ -308,7 +335,7 @@ impl Napt {
             hosts.remove(session.inside().addr);
         }
         if claim != Claim::Mapped {
-            w.tallies[plane(protocol)].remove(claim);
+            w.tally(protocol).into_iter().for_each(|tally| tally.remove(claim));
         }
         w.free.push_back(id);
         w.expired += 1;

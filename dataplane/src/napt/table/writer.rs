@@ -9,12 +9,12 @@ use super::Napt;
 use crate::napt::forwards::Forwards;
 use crate::napt::hosts::Hosts;
 use crate::napt::key::{Hash, Kind};
-use crate::napt::ports::Ports;
+use crate::napt::ports::{Ports, plane};
 use crate::napt::readers::Readers;
 use crate::napt::session::{Claim, Session, SessionId};
 use crate::napt::sync::Ordering::Relaxed;
 use crate::napt::timeouts::is_question;
-use crate::packet::Port;
+use crate::packet::{Port, protocol};
 use crate::ring::prefetch;
 
 /// Seconds that one turn of the timing wheel takes. Longer waits come round again.
@@ -101,9 +101,14 @@ impl Exhausted {
 }
 
 impl Writer {
+    /// What is counted of a protocol's ports, if it has any.
+    pub(super) fn tally(&mut self, protocol: u8) -> Option<&mut Tally> {
+        (!protocol::is_by_address(protocol)).then(|| &mut self.tallies[plane(protocol)])
+    }
+
     /// The last session of a port is gone: whoever wants may have it, unless it is forwarded.
     pub(super) fn release(&mut self, protocol: u8, port: Port) {
-        if self.forwards.inside(protocol, port).is_none() {
+        if !protocol::is_by_address(protocol) && self.forwards.inside(protocol, port).is_none() {
             self.ports.give_back(protocol, port);
         }
     }

@@ -1,0 +1,45 @@
+//! What an IP packet carries: protocol numbers and next headers.
+
+/// IPv6 hop-by-hop options.
+pub const HOP_BY_HOP: u8 = 0;
+/// ICMP for IPv4.
+pub const ICMP: u8 = 1;
+/// An IPv4 packet: the tunnel.
+pub const IPV4: u8 = 4;
+/// TCP.
+pub const TCP: u8 = 6;
+/// UDP.
+pub const UDP: u8 = 17;
+/// DCCP (RFC 4340).
+pub const DCCP: u8 = 33;
+/// IPv6 routing header.
+pub const ROUTING: u8 = 43;
+/// IPv6 fragment header.
+pub const FRAGMENT: u8 = 44;
+/// IPsec's authentication header (RFC 4302).
+pub const AH: u8 = 51;
+/// ICMP for IPv6.
+pub const ICMPV6: u8 = 58;
+/// Nothing follows (RFC 8200 4.7).
+pub const NONE: u8 = 59;
+/// IPv6 destination options.
+pub const DESTINATION: u8 = 60;
+/// UDP-Lite (RFC 3828).
+pub const UDP_LITE: u8 = 136;
+
+/// Whether a NAPT tells the flows of a protocol apart by addresses alone, because it knows no ports of it.
+/// Not so AH, whose check value covers the addresses (RFC 4302 3.3.3.1), nor 0, which no IPv4 packet is of.
+pub const fn is_by_address(protocol: u8) -> bool {
+    !matches!(protocol, HOP_BY_HOP | ICMP | TCP | UDP | AH)
+}
+
+/// Where in its header a protocol has a checksum that covers the IPv4 addresses, too, in a pseudo header.
+/// Not SCTP, GRE, ESP or 6in4: what they check is their own.
+pub const fn checksum_over_addresses(protocol: u8) -> Option<usize> {
+    match protocol {
+        TCP => Some(16),
+        // RFC 768, RFC 3828 3.1, RFC 4340 9.1.
+        UDP | UDP_LITE | DCCP => Some(6),
+        _ => None,
+    }
+}
