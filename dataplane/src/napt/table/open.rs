@@ -41,6 +41,11 @@ use crate::verdict::Reason;
 /// enough to find one unless nearly all are in use towards the same peer.
 const MOST_PROBES: u32 = 1024;
 
+/// The same once many searches of this second went to the end: whoever has a thousand servers of which each is
+/// talked to from every port could make the rest of the packets wait for his. Towards others a port is found at
+/// once, unless most are in use towards them, too.
+const FEW_PROBES: u32 = 16;
+
 /// A session's place on an outside port.
 #[derive(Clone, Copy)]
 struct Place {
@@ -189,9 +194,10 @@ impl Napt {
         if none_free && w.exhausted.knows(peer_hash, w.expired, now) {
             return None;
         }
-        let Writer { ports, forwards, rng, .. } = w;
+        let Writer { ports, forwards, rng, exhausted, .. } = w;
         let mut over: Option<SessionId> = None;
-        let taken = ports.taken(protocol, MOST_PROBES, rng);
+        let probes = if exhausted.is_swamped(now) { FEW_PROBES } else { MOST_PROBES };
+        let taken = ports.taken(protocol, probes, rng);
         for port in taken.filter(|&port| forwards.inside(protocol, port).is_none()) {
             let Some(id) = self.towards(protocol, peer, port) else {
                 return Some(Place { port, claim: Claim::Shared, beside: self.on_port(protocol, port) });
@@ -201,6 +207,7 @@ impl Napt {
                 over = Some(id);
             }
         }
+        exhausted.count(now);
         if !none_free {
             return None;
         }
