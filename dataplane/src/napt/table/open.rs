@@ -116,6 +116,10 @@ impl Napt {
         }
         self.check_port(outside.port)?;
         let mut writer = self.lock();
+        // Nearly all that strangers try: one bit says it, and not three lookups.
+        if writer.ports.is_unused(protocol, outside.port) {
+            return Err(Reason::NaptNoSession);
+        }
         let key = Key::flow(Kind::Inbound, protocol, peer, outside);
         if let Some(id) = self.find(&key, self.hash(&key)) {
             return Ok(id);
