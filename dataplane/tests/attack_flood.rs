@@ -63,8 +63,7 @@ fn flood_outside(packet: impl Fn(End, End) -> Packet) {
     let mut line = transfers(|_| ());
     let to = |n: u32| (OUTSIDE, if n % 2 == 0 { 20_000 + (n / 2 % 1000) as u16 } else { 1024 + (n % 10_000) as u16 });
     for round in 0..3 {
-        let frames: Vec<_> =
-            (0..1500).map(|n| from_wan(&packet(stranger(round * 1500 + n), to(n)))).collect();
+        let frames: Vec<_> = (0..1500).map(|n| from_wan(&packet(stranger(round * 1500 + n), to(n)))).collect();
         let out = line.among(WAN, &frames);
         assert_eq!(out.count(Reason::NaptNoSession) + out.count(Reason::NaptFiltered), 1500, "{:?}", out.verdicts);
         // Half of the ports that were hit have a mapping of this protocol.
@@ -107,8 +106,7 @@ fn one_host_that_opens_without_end_has_its_share_and_others_theirs() {
     let mut line = transfers(|setup| setup.per_host = Some(SHARE));
     // 666 of the transfers are this host's.
     let has = (0..TRANSFERS as u32).filter(|n| n % 3 != 0).count() as u64;
-    let frames: Vec<_> =
-        (0..1500).map(|n| from_lan(&udp((CLIENT, 40_000 + n as u16), stranger(n), &[0]))).collect();
+    let frames: Vec<_> = (0..1500).map(|n| from_lan(&udp((CLIENT, 40_000 + n as u16), stranger(n), &[0]))).collect();
     let out = line.among(LAN, &frames);
     assert_eq!(out.count(Verdict::Outbound), u64::from(SHARE) - has);
     assert_eq!(out.count(Reason::NaptHostLimit), 1500 + has - u64::from(SHARE));

@@ -215,7 +215,17 @@ fn nonsense() {
         let frames: Vec<_> = (0..MANY)
             .map(|n| {
                 let len = 14 + random() % 90;
-                (0..len).map(|at| if at < 14 { whole[at] } else if n % 2 == 0 { random() as u8 } else { 0xff }).collect()
+                (0..len)
+                    .map(|at| {
+                        if at < 14 {
+                            whole[at]
+                        } else if n % 2 == 0 {
+                            random() as u8
+                        } else {
+                            0xff
+                        }
+                    })
+                    .collect()
             })
             .collect();
         let mut line = transfers();

@@ -162,7 +162,8 @@ impl Report {
             Beside::new(quiet, attacked)
         };
         let per_packet = [&quiet, &attacked].map(|t| quantile(&t.per_packet, 0.5).unwrap_or(0.0));
-        let shown = [Event::SessionOpened, Event::IcmpSent, Event::IcmpLimited, Event::Reassembled, Event::PathMtuLearned];
+        let shown =
+            [Event::SessionOpened, Event::IcmpSent, Event::IcmpLimited, Event::Reassembled, Event::PathMtuLearned];
         Self {
             attack,
             what,

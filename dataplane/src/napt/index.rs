@@ -286,8 +286,11 @@ mod tests {
             let fullness = index.fullness();
             (fullness[7] + fullness[8], fullness[0] + fullness[1])
         };
-        let chosen: [Vec<u32>; 3] =
-            [(1..).take(N as usize).collect(), (1..=N).map(|n| n << 16).collect(), (1..).filter(meets).take(N as usize).collect()];
+        let chosen: [Vec<u32>; 3] = [
+            (1..).take(N as usize).collect(),
+            (1..=N).map(|n| n << 16).collect(),
+            (1..).filter(meets).take(N as usize).collect(),
+        ];
         let random: Vec<u32> = (1..=N).map(random).collect();
         for seed in 0..4 {
             // Of 4096 buckets, half full: how many have no room to spare, and how many are nearly empty.
@@ -295,7 +298,10 @@ mod tests {
             for addrs in &chosen {
                 let (full, empty) = full(seed, addrs);
                 println!("seed {seed}: {full} full, {empty} empty; as usual {usual_full}, {usual_empty}");
-                assert!(full <= usual_full + usual_full / 2 + 16 && empty <= usual_empty * 2 + 16, "seed {seed}: {full}");
+                assert!(
+                    full <= usual_full + usual_full / 2 + 16 && empty <= usual_empty * 2 + 16,
+                    "seed {seed}: {full}"
+                );
             }
         }
     }

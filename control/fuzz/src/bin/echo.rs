@@ -63,10 +63,12 @@ fn check(asked: &[u8], answer: &[u8], ours: &[IpAddr]) {
     assert_eq!((&answer[..6], &answer[6..12]), (&asked[6..12], &OURS.0[..]));
     assert!(answer.len() <= asked.len().max(14 + 576), "longer than what asked for it");
     let (from, to) = ends(answer).expect("an answer is a packet");
-    let is_ours = |addr: &[u8]| ours.iter().any(|ours| match ours {
-        IpAddr::V4(ours) => ours.octets() == addr,
-        IpAddr::V6(ours) => ours.octets() == addr,
-    });
+    let is_ours = |addr: &[u8]| {
+        ours.iter().any(|ours| match ours {
+            IpAddr::V4(ours) => ours.octets() == addr,
+            IpAddr::V6(ours) => ours.octets() == addr,
+        })
+    };
     assert_eq!(to, ends(asked).expect("only a packet is answered").0);
     assert!(is_ours(from) && !is_ours(to));
     let packet = &answer[14..];

@@ -27,8 +27,14 @@ fuzz_target!(|text: &str| {
         Ok(answer) => {
             assert!(!answer.to_string().is_empty() && serde_json::to_string(&answer).is_ok());
             if let Some(line) = &answer.line {
-                assert!(line.rule.ipv4().contains(line.ipv4.into()) && line.end_user_prefix.contains(line.ce), "{line:?}");
-                assert_eq!(line.ranges.iter().map(|(first, last)| u32::from(last - first) + 1).sum::<u32>(), line.n_ports);
+                assert!(
+                    line.rule.ipv4().contains(line.ipv4.into()) && line.end_user_prefix.contains(line.ce),
+                    "{line:?}"
+                );
+                assert_eq!(
+                    line.ranges.iter().map(|(first, last)| u32::from(last - first) + 1).sum::<u32>(),
+                    line.n_ports
+                );
             }
         }
         Err(why) => assert!(!why.to_string().is_empty()),

@@ -12,7 +12,10 @@ fuzz_target!(|text: &str| {
         Ok(domain) => {
             assert!((1..=MAX_RULES).contains(&domain.rules.len()) && domain.iid.is_some(), "{domain:?}");
             for rule in &domain.rules {
-                assert!(u32::from(rule.ipv6().len()) <= rule.end_user_len().into() && rule.end_user_len() <= 128, "{rule:?}");
+                assert!(
+                    u32::from(rule.ipv6().len()) <= rule.end_user_len().into() && rule.end_user_len() <= 128,
+                    "{rule:?}"
+                );
                 // As text it is the same rule, but for what text does not say.
                 let again = rule.to_string().parse::<hikyaku_dataplane::map::Rule>().expect("a rule as it is written");
                 assert_eq!(again.with_forwarding(false), rule.with_forwarding(false));
