@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use hikyaku::exit;
+use hikyaku_bench::attack::{self, AttackArgs};
 use hikyaku_bench::path::{self, PathArgs};
 
 /// Measures hikyaku's packet path in clocks per packet.
@@ -14,7 +15,8 @@ use hikyaku_bench::path::{self, PathArgs};
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "Start here:\n  hikyaku-bench path          small packets of 65536 flows, outbound, with NAPT\n  \
-                  hikyaku-bench path --help   everything else that can be asked"
+                  hikyaku-bench path --help   everything else that can be asked\n  hikyaku-bench attack        \
+                  what attacks do to a thousand transfers (docs/security.md)"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -25,6 +27,8 @@ struct Cli {
 enum Command {
     /// Measure the complete packet path on memory rings; needs no network card and no root
     Path(PathArgs),
+    /// Attack a router on memory rings that carries 1,000 transfers, and count what they lose
+    Attack(AttackArgs),
 }
 
 fn main() -> ExitCode {
@@ -32,8 +36,11 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let Command::Path(args) = &cli.command;
-    match path::run(args) {
+    let done = match &cli.command {
+        Command::Path(args) => path::run(args),
+        Command::Attack(args) => attack::run(args),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("hikyaku-bench: {e:#}");

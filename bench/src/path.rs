@@ -170,7 +170,7 @@ impl Spread {
 }
 
 /// Ticks of the time stamp counter per second.
-fn tsc_hz(clock: &quanta::Clock) -> f64 {
+pub(crate) fn tsc_hz(clock: &quanta::Clock) -> f64 {
     let (start, raw) = (Instant::now(), clock.raw());
     std::thread::sleep(Duration::from_millis(100));
     (clock.raw() - raw) as f64 / start.elapsed().as_secs_f64()
@@ -182,18 +182,18 @@ fn name(value: impl ValueEnum) -> String {
 }
 
 /// Tells a person at a terminal that it goes on, from the first second of waiting.
-struct Progress {
+pub(crate) struct Progress {
     what: &'static str,
     began: Instant,
     shown: Option<Instant>,
 }
 
 impl Progress {
-    fn new(what: &'static str) -> Self {
+    pub(crate) fn new(what: &'static str) -> Self {
         Self { what, began: Instant::now(), shown: None }
     }
 
-    fn is(&mut self, part: f64) {
+    pub(crate) fn is(&mut self, part: f64) {
         let now = Instant::now();
         let next = self.shown.map_or(self.began + Duration::from_secs(1), |shown| shown + Duration::from_millis(200));
         if now >= next && io::stderr().is_terminal() {

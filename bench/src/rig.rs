@@ -83,12 +83,18 @@ fn outside_of(outside: &[Port], n: u32, flow: &Flow) -> (Addr4, Port) {
 #[error("the path is wrong: {0}")]
 pub struct Wrong(String);
 
+impl Wrong {
+    pub(crate) fn new(what: String) -> Self {
+        Self(what)
+    }
+}
+
 /// The router under test and its wires.
 pub struct Rig {
     pub(crate) workers: Vec<Worker>,
     /// By worker: the LAN's and the line's.
     pub(crate) wires: Vec<[Wire; 2]>,
-    napt: Option<Arc<Napt>>,
+    pub(crate) napt: Option<Arc<Napt>>,
     pub(crate) shape: Shape,
     pub(crate) clock: quanta::Clock,
     /// The outside port of each flow.
@@ -104,21 +110,36 @@ pub struct Rig {
 impl Rig {
     /// A router that has seen nothing.
     pub fn new(shape: Shape) -> Result<Self, SetupError> {
+        Self::with(shape, |_| (), |_| ())
+    }
+
+    /// The same with a table and a world that somebody has had in hand.
+    pub(crate) fn with(
+        shape: Shape,
+        table: impl FnOnce(&mut napt::Config),
+        world: impl FnOnce(&mut Snapshot),
+    ) -> Result<Self, SetupError> {
         let n = shape.workers;
         let memory = MemoryConfig { lane_slots: LANE_SLOTS, ..shape.memory };
         let mut links = memory::links(2, n, memory)?.into_iter();
         let [lan, wan] = [links.next().expect("two links"), links.next().expect("two links")];
         let napt = match shape.mode {
             Mode::Dslite => None,
-            Mode::Ipip => Some(Arc::new(Napt::new(&napt::Config {
-                sessions: shape.table,
-                readers: n,
-                huge_pages: shape.memory.huge_pages,
-                seed: Some([1, 2, 3, 4]),
-                ..napt::Config::new(traffic::OUTSIDE)
-            })?)),
+            Mode::Ipip => {
+                let mut config = napt::Config {
+                    sessions: shape.table,
+                    readers: n,
+                    huge_pages: shape.memory.huge_pages,
+                    seed: Some([1, 2, 3, 4]),
+                    ..napt::Config::new(traffic::OUTSIDE)
+                };
+                table(&mut config);
+                Some(Arc::new(Napt::new(&config)?))
+            }
         };
-        let shared = Shared::new(snapshot(napt.clone()));
+        let mut snapshot = snapshot(napt.clone());
+        world(&mut snapshot);
+        let shared = Shared::new(snapshot);
         let (lan, lan_wires): (Vec<_>, Vec<_>) = lan.into_iter().unzip();
         let (mut wan, wan_wires): (Vec<_>, Vec<_>) = wan.into_iter().unzip();
         let lanes = match n {
@@ -178,6 +199,11 @@ impl Rig {
             send(&mut self.wires[worker], &self.shape, &self.outside, (*way, flags), n);
             self.delivered += 1;
         }
+    }
+
+    /// Whom the peer of flow `n` talks to.
+    pub(crate) fn outside_of(&self, n: u32, flow: &Flow) -> (Addr4, Port) {
+        outside_of(&self.outside, n, flow)
     }
 
     /// One turn of every worker.

@@ -114,3 +114,30 @@ fn help_teaches() {
         assert!(bench(args).status.success(), "{args}");
     }
 }
+
+/// Each attack, shortly: no transfer loses anything, and what leaves is right.
+#[test]
+fn every_attack_is_survived() {
+    let list = text(&bench("attack --list").stdout);
+    let names: Vec<&str> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.len() >= 20 && names.contains(&"expiry"), "{names:?}");
+    let run = bench("attack --rounds 2 --sessions 4096 --json");
+    assert_eq!((text(&run.stderr), run.status.code()), (String::new(), Some(0)));
+    let reports: Vec<serde_json::Value> =
+        text(&run.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(reports.iter().map(|report| report["attack"].as_str().unwrap()).eq(names));
+    for report in &reports {
+        assert!(report["transfers"]["sent"].as_u64() >= Some(2000), "{report}");
+        assert_eq!(report["transfers"]["lost"], 0, "{report}");
+        assert!(report["sent"].as_u64() >= Some(3000) && report["held"].as_u64() <= Some(256), "{report}");
+    }
+    for (args, says) in [
+        ("attack wishing", "there is none called 'wishing'; see `hikyaku-bench attack --list`"),
+        ("attack --rounds 0", "0 is not in 1..=1000000"),
+        ("attack --sessions 5000", "give a power of two from 4096 to 8388608"),
+    ] {
+        let run = bench(args);
+        assert_eq!(run.status.code(), Some(2), "{args}");
+        assert!(text(&run.stderr).contains(says), "{args}: {}", text(&run.stderr));
+    }
+}

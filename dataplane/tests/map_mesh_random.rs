@@ -67,7 +67,7 @@ proptest! {
         let iid = if draft03 { InterfaceId::Draft03 } else { InterfaceId::Rfc7597 };
         let us = us(iid);
         let [fast, closer] = [true, false].map(|fast| router(iid, &[rule(mesh)], fast, Filtering::EndpointIndependent));
-        let mut twins = Twins { setup: Setup::ipip(), fast, closer };
+        let mut twins = Twins::of(&Setup::ipip(), fast, closer);
         let peers = [ce("2001:db8:77:5600::/56", iid), ce("2001:db8:12:3500::/56", iid), us];
         for (far, near, n, kind, flaw) in shots {
             // Ends on the far side: customers by address and port, a server, a reserved port, a stranger.

@@ -766,9 +766,16 @@ impl Pair {
             assert_eq!(back.ports, pair_ports(peer.port, inside.port));
         }
         for (id, key) in &self.held {
-            // It may be over, and of no protocol then.
-            let (session, over) = (self.napt.session(*id), Key { protocol: 0, ..*key });
-            assert!(session.is(key) || session.is(&over), "record {id} was used again within a burst");
+            // It may be over and nobody's: protocol 0. What else is in the record stays until the burst ends.
+            let session = self.napt.session(*id);
+            let (from, to) = match key.kind {
+                Kind::Inbound => (session.peer(), session.outside()),
+                _ => (session.inside(), session.peer()),
+            };
+            let protocol = if session.protocol() == 0 { key.protocol } else { session.protocol() };
+            let is = Key::flow(key.kind, protocol, from, to);
+            assert_eq!(&is, key, "record {id} was used again within a burst");
+            assert_eq!(session.is(key), session.protocol() != 0);
         }
     }
 }

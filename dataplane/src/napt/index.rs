@@ -265,6 +265,47 @@ mod tests {
         fill_and_churn(1 << 16, 4, 99);
     }
 
+    /// Flows that somebody has chosen who knows all but the secret: addresses one after the other, addresses with the
+    /// same lower half, and what meets in few buckets under another secret. They fill buckets as random ones do.
+    #[test]
+    fn chosen_flows_are_as_random_ones() {
+        const N: u32 = 1 << 12;
+        let key = |addr: u32, kind| Key { addrs: u64::from(addr) << 32 | 0x0a0b_0c0d, ports: 443, protocol: 17, kind };
+        let known = Hasher::with_seed([5, 6, 7, 8]);
+        let meets = |&addr: &u32| KINDS.iter().any(|&kind| known.hash(&key(addr, kind)).primary(N - 1) < 16);
+        let random = |n: u32| (u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
+        let full = |seed, addrs: &[u32]| {
+            let hasher = Hasher::with_seed([seed, 2, 3, 4]);
+            let hash_of = |id: SessionId, kind| hasher.hash(&key(addrs[id as usize], kind));
+            let index = Index::new(N as usize, false).unwrap();
+            for id in 0..N {
+                for kind in KINDS {
+                    assert!(index.insert(hash_of(id, kind), id, hash_of), "{id}");
+                }
+            }
+            let fullness = index.fullness();
+            (fullness[7] + fullness[8], fullness[0] + fullness[1])
+        };
+        let chosen: [Vec<u32>; 3] = [
+            (1..).take(N as usize).collect(),
+            (1..=N).map(|n| n << 16).collect(),
+            (1..).filter(meets).take(N as usize).collect(),
+        ];
+        let random: Vec<u32> = (1..=N).map(random).collect();
+        for seed in 0..4 {
+            // Of 4096 buckets, half full: how many have no room to spare, and how many are nearly empty.
+            let (usual_full, usual_empty) = full(seed, &random);
+            for addrs in &chosen {
+                let (full, empty) = full(seed, addrs);
+                println!("seed {seed}: {full} full, {empty} empty; as usual {usual_full}, {usual_empty}");
+                assert!(
+                    full <= usual_full + usual_full / 2 + 16 && empty <= usual_empty * 2 + 16,
+                    "seed {seed}: {full}"
+                );
+            }
+        }
+    }
+
     #[test]
     #[ignore = "half a minute: --release --nocapture shows how many buckets of large tables are full"]
     fn large_tables_refuse_nobody() {

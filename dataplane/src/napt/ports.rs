@@ -126,6 +126,11 @@ impl Ports {
         self.left[plane] += 1;
     }
 
+    /// Whether `port` is one that nobody has.
+    pub fn is_unused(&self, protocol: u8, port: Port) -> bool {
+        self.free_rank(plane(protocol), port).is_some()
+    }
+
     /// Ports that are not free, from a random one on; no more than `most` of the set are looked at.
     pub fn taken(&self, protocol: u8, most: u32, rng: &mut impl Rng) -> impl Iterator<Item = Port> {
         let (len, plane) = (self.set.len(), plane(protocol));

@@ -256,11 +256,14 @@ impl Path {
         let mut taken = 0;
         let mut forwarded = 0;
         let mut handed = 0;
-        for i in 0..FRAMES_AHEAD {
+        for i in 0..FRAMES_AHEAD.min(n as u32) {
             rings.rx.prefetch(i);
         }
-        for _ in 0..n {
-            rings.rx.prefetch(FRAMES_AHEAD);
+        for left in (0..n).rev() {
+            // Not beyond the last: those slots are being written by whoever fills the ring.
+            if left >= FRAMES_AHEAD as usize {
+                rings.rx.prefetch(FRAMES_AHEAD);
+            }
             match rings.rx.take() {
                 Ok(mut frame) => {
                     bytes += frame.len() as u64;

@@ -254,8 +254,8 @@ impl RxRing {
         self.raw.until_tail(self.next)
     }
 
-    /// Asks the cache for the headers of the frame that is `i` places behind the next one to be
-    /// taken. A hint: there need be no such frame.
+    /// Asks the cache for the headers of the frame that is `i` places behind the next one to be taken:
+    /// one of those that wait, because the other side writes the slots behind them.
     #[inline(always)]
     pub fn prefetch(&self, i: u32) {
         let index = self.raw.slot_index(self.next, i);
@@ -263,7 +263,7 @@ impl RxRing {
             return;
         }
         let slot = self.raw.slot(index);
-        // SAFETY: a slot inside the ring; what is read may be stale and is only a hint.
+        // SAFETY: a slot between head and tail is ours; of others what is read is only a hint.
         let (buf, ptr) = unsafe { ((*slot).buf_idx, (*slot).ptr) };
         let at = buf as usize * self.raw.buf_size as usize + (ptr & self.raw.offset_mask) as usize;
         let frame = self.raw.bufs.as_ptr().wrapping_add(at);

@@ -1,6 +1,6 @@
 //! What the tests of the packet path share: a router on memory rings ([`router`]), packets made and
 //! judged by etherparse ([`packets`]), a CE of a mesh ([`mesh`]), captures ([`capture`]), two routers
-//! that must not differ ([`twins`]), frames of every kind ([`ways`]).
+//! that must not differ ([`twins`]), frames of every kind ([`ways`]), transfers that nothing may harm ([`transfers`]).
 
 // Every test program uses another part of it.
 #![allow(dead_code, unused_imports, missing_docs)]
@@ -9,6 +9,7 @@ pub mod capture;
 pub mod mesh;
 pub mod packets;
 pub mod router;
+pub mod transfers;
 pub mod twins;
 pub mod ways;
 

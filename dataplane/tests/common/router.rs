@@ -38,6 +38,9 @@ pub const SERVER: [u8; 4] = [203, 0, 113, 80];
 pub const LAN: LinkId = LinkId(0);
 pub const WAN: LinkId = LinkId(1);
 
+/// Longer than any session lives.
+const SESSIONS_ARE_OVER: Duration = Duration::from_secs(3 * 3600);
+
 /// What kind of router.
 #[derive(Clone, Debug)]
 pub struct Setup {
@@ -307,6 +310,21 @@ impl Router {
         router.before = router.handle.counters.totals();
         router.buffers = router.all_buffers();
         router
+    }
+
+    /// Hours later and behind another snapshot: nothing is held, no session is left, what was learned is forgotten.
+    /// For who has no time to build routers; `setup` has the rings and the table of the one this was made from.
+    pub fn renew(&mut self, setup: &Setup) {
+        self.drain();
+        while self.punted().is_some() {}
+        self.advance(SESSIONS_ARE_OVER);
+        if let Some(napt) = &self.napt {
+            napt.age(self.now, usize::MAX);
+            assert_eq!(napt.stats().live, 0, "a session outlived its time");
+        }
+        let napt = self.napt.clone().filter(|_| setup.napt);
+        self.shared.snapshot.store(Arc::new(setup.snapshot(napt)));
+        self.idle();
     }
 
     pub fn advance(&mut self, time: Duration) {

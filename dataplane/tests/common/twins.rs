@@ -28,6 +28,60 @@ pub fn repair(packet: &mut [u8]) {
     }
 }
 
+/// Where the IPv4 packet of a frame begins, if one is in it whole: no outer fragment.
+fn inner_at(frame: &[u8]) -> Option<usize> {
+    match (frame.get(12..14)?, frame.get(20)) {
+        ([0x08, 0x00], _) => Some(14),
+        ([0x86, 0xdd], Some(4)) => Some(54),
+        _ => None,
+    }
+}
+
+/// The transport checksum of an IPv4 packet: where it stands, what is summed up, and what to begin with. `None` for
+/// fragments, what is cut off, and what has none.
+fn transport(packet: &[u8]) -> Option<(usize, std::ops::Range<usize>, u32)> {
+    let header = usize::from(packet.first()? & 0xf) * 4;
+    let len = usize::from(u16::from_be_bytes([*packet.get(2)?, *packet.get(3)?]));
+    let is_fragment = [packet.get(6)? & 0x3f, *packet.get(7)?] != [0, 0];
+    if packet[0] >> 4 != 4 || header < 20 || len < header || len > packet.len() || is_fragment {
+        return None;
+    }
+    let (at, least) = match packet[9] {
+        1 => (2, 8),
+        6 => (16, 20),
+        17 => (6, 8),
+        _ => return None,
+    };
+    let pseudo = u32::from(packet[9]) + (len - header) as u32 + u32::from(internet_sum(&packet[12..20]));
+    (len - header >= least).then_some((header + at, header..len, if packet[9] == 1 { 0 } else { pseudo }))
+}
+
+/// Makes the transport checksum of an IPv4 packet right, where it has one.
+pub fn repair_transport(packet: &mut [u8]) {
+    let Some((at, range, pseudo)) = transport(packet) else { return };
+    packet[at..at + 2].fill(0);
+    let sum = pseudo + u32::from(internet_sum(&packet[range]));
+    let sum = !internet_sum(&[(sum >> 16) as u16, sum as u16].map(u16::to_be_bytes).concat());
+    // RFC 768: all zeroes would mean that there is none.
+    let sum = if sum == 0 { 0xffff } else { sum };
+    packet[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// Whether the transport checksum of the packet in a frame is right; also where there is none.
+pub fn transport_is_right(frame: &[u8]) -> bool {
+    let packet = inner_at(frame).and_then(|at| frame.get(at..)).unwrap_or_default();
+    let Some((at, range, pseudo)) = transport(packet) else { return true };
+    let absent = packet[9] == 17 && packet[at..at + 2] == [0, 0];
+    let sum = pseudo + u32::from(internet_sum(&packet[range]));
+    absent || internet_sum(&[(sum >> 16) as u16, sum as u16].map(u16::to_be_bytes).concat()) == 0xffff
+}
+
+/// Whether a frame has a whole packet, or one of its fragments, in it and not a piece of the tunnel's or an error about
+/// it: from such frames, with right checksums, only right ones can come.
+pub fn is_plain(frame: &[u8]) -> bool {
+    inner_at(frame).is_some()
+}
+
 /// Whether a frame may leave: its lengths agree, and its IPv4 header's checksum is right.
 pub fn may_leave(frame: &[u8]) -> bool {
     let ipv4 = |packet: &[u8], padded: bool| {
@@ -80,12 +134,27 @@ pub struct Twins {
     pub setup: Setup,
     pub fast: Router,
     pub closer: Router,
+    /// All that came in so far was plain and had right transport checksums.
+    right: bool,
 }
 
 impl Twins {
     pub fn new(setup: &Setup) -> Self {
         let [fast, closer] = [true, false].map(|fast| Router::new(&Setup { fast, ..setup.clone() }));
-        Self { setup: setup.clone(), fast, closer }
+        Self::of(setup, fast, closer)
+    }
+
+    /// Two routers that somebody else has made, of this setup.
+    pub fn of(setup: &Setup, fast: Router, closer: Router) -> Self {
+        Self { setup: setup.clone(), fast, closer, right: true }
+    }
+
+    /// As new, with the rings and tables of these: see [`Router::renew`].
+    pub fn renew(&mut self, setup: &Setup) {
+        self.setup = setup.clone();
+        self.right = true;
+        self.fast.renew(setup);
+        self.closer.renew(&Setup { fast: false, ..setup.clone() });
     }
 
     /// One burst into both. `Err` says how they differ.
@@ -102,8 +171,18 @@ impl Twins {
 
     fn compare(&mut self, side: LinkId, frames: &[Vec<u8>], [a, b]: [Out; 2]) -> Result<(), String> {
         let napt = self.setup.napt;
+        self.right &= frames.iter().all(|frame| is_plain(frame) && transport_is_right(frame));
         if let Some(frame) = a.lan.iter().chain(&a.wan).find(|f| !may_leave(f)) {
             return Err(format!("this left: {frame:02x?}\nof {frames:02x?}"));
+        }
+        if let Some(frame) = a.lan.iter().chain(&a.wan).find(|f| self.right && !transport_is_right(f)) {
+            return Err(format!("with a wrong transport checksum this left: {frame:02x?}\nof {frames:02x?}"));
+        }
+        let most = [self.setup.lan_mtu, self.setup.wan_mtu].map(|mtu| usize::from(mtu) + 14);
+        for (out, most) in [&a.lan, &a.wan].into_iter().zip(most) {
+            if let Some(frame) = out.iter().find(|frame| frame.len() > most) {
+                return Err(format!("longer than {most}, this left: {frame:02x?}\nof {frames:02x?}"));
+            }
         }
         let (a, b) = (masked(a, napt), masked(b, napt));
         if a.verdicts != b.verdicts {

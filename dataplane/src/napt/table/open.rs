@@ -47,6 +47,11 @@ use crate::verdict::Reason;
 /// enough to find one unless nearly all are in use towards the same peer.
 const MOST_PROBES: u32 = 1024;
 
+/// The same once many searches of this second went to the end: whoever has a thousand servers of which each is
+/// talked to from every port could make the rest of the packets wait for his. Towards others a port is found at
+/// once, unless most are in use towards them, too.
+const FEW_PROBES: u32 = 16;
+
 /// A session's place on an outside port.
 #[derive(Clone, Copy)]
 struct Place {
@@ -126,6 +131,10 @@ impl Napt {
         self.check_protocol(protocol)?;
         self.check_port(outside.port)?;
         let mut writer = self.lock();
+        // Nearly all that strangers try: one bit says it, and not three lookups.
+        if writer.ports.is_unused(protocol, outside.port) {
+            return Err(Reason::NaptNoSession);
+        }
         let key = Key::flow(Kind::Inbound, protocol, peer, outside);
         if let Some(id) = self.find(&key, self.hash(&key)) {
             return Ok(id);
@@ -199,8 +208,8 @@ impl Napt {
     }
 
     /// A port that is in use, but not towards `peer`. Some random one, so that no mapping has to
-    /// suffer more than others; even or odd as `wanted` where that counts. If there is none, that of the connection to `peer` that has been
-    /// over for the longest time, which ends.
+    /// suffer more than others; even or odd as `wanted` where that counts. If there is none, that of the
+    /// connection to `peer` that has been over for the longest time, which ends.
     #[cold]
     #[inline(never)]
     fn share(&self, w: &mut Writer, protocol: u8, wanted: Port, peer: Endpoint, now: u32) -> Option<Place> {
@@ -210,10 +219,11 @@ impl Napt {
         if none_free && w.exhausted.knows(peer_hash, w.expired, now) {
             return None;
         }
-        let Writer { ports, forwards, rng, .. } = w;
+        let Writer { ports, forwards, rng, exhausted, .. } = w;
         let place = |port| Place { port, claim: Claim::Shared, beside: self.on_port(protocol, port) };
         let (mut over, mut unlike): (Option<SessionId>, Option<Port>) = (None, None);
-        let taken = ports.taken(protocol, MOST_PROBES, rng);
+        let probes = if exhausted.is_swamped(now) { FEW_PROBES } else { MOST_PROBES };
+        let taken = ports.taken(protocol, probes, rng);
         for port in taken.filter(|&port| forwards.inside(protocol, port).is_none()) {
             let Some(id) = self.towards(protocol, peer, port) else {
                 if ports.is_alike(protocol, wanted, port) {
@@ -227,6 +237,7 @@ impl Napt {
                 over = Some(id);
             }
         }
+        exhausted.count(now);
         if unlike.is_some() || !none_free {
             return unlike.map(place);
         }

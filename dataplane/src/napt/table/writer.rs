@@ -84,19 +84,37 @@ impl Tally {
 }
 
 /// Peers towards whom no port was left: whoever insists costs one look, and not one at every port,
-/// until a session has ended or a second is over.
+/// until a session has ended or a second is over. And how many searches of a second went to the end, since there
+/// may be more such peers than are remembered.
 #[derive(Debug, Default)]
-pub(super) struct Exhausted([(Hash, u64, u32); 32]);
+pub(super) struct Exhausted {
+    peers: [(Hash, u64, u32); 32],
+    second: u32,
+    to_the_end: u32,
+}
+
+/// Searches to the end that a second may have before the next are shorter.
+const MOST_TO_THE_END: u32 = 256;
 
 impl Exhausted {
     /// Whether it was so in this second, with as many sessions `ended` as now.
     pub(super) fn knows(&self, peer: Hash, ended: u64, now: u32) -> bool {
-        self.0[peer.flow_label() as usize % self.0.len()] == (peer, ended, now)
+        self.peers[peer.flow_label() as usize % self.peers.len()] == (peer, ended, now)
     }
 
     /// It is so.
     pub(super) fn note(&mut self, peer: Hash, ended: u64, now: u32) {
-        self.0[peer.flow_label() as usize % self.0.len()] = (peer, ended, now);
+        self.peers[peer.flow_label() as usize % self.peers.len()] = (peer, ended, now);
+    }
+
+    /// A search went to the end.
+    pub(super) fn count(&mut self, now: u32) {
+        (self.second, self.to_the_end) = (now, if self.second == now { self.to_the_end + 1 } else { 1 });
+    }
+
+    /// Whether there were enough of them in this second.
+    pub(super) fn is_swamped(&self, now: u32) -> bool {
+        self.second == now && self.to_the_end >= MOST_TO_THE_END
     }
 }
 
