@@ -1,8 +1,78 @@
-//! docs/rfc.md names tests: they are there.
+//! docs/rfc.md and docs/peer-tests.md name tests: they are there.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Where the files of tests are, from the top of the project.
+const PLACES: [&str; 5] = ["dataplane/tests", "dataplane/src", "control/tests", "control/src", "lab/tests"];
+
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// `file::test`, or `directory::file::test`.
+fn is_a_test(name: &str) -> bool {
+    let Some((file, test)) = name.rsplit_once("::") else { return false };
+    let sources = PLACES.map(|place| top().join(place).join(file.replace("::", "/")).with_extension("rs"));
+    let sources = sources.iter().filter_map(|source| std::fs::read_to_string(source).ok());
+    let head = format!("fn {test}(");
+    sources.into_iter().any(|text| {
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        lines.windows(2).any(|two| two[0] == "#[test]" && two[1].starts_with(&head))
+    })
+}
+
+/// `lab service/name`, as `scripts/lab list` has it.
+fn is_in_the_lab(name: &str) -> bool {
+    let Some((service, test)) = name.split_once('/') else { return false };
+    let Ok(files) = top().join("scripts/lab.d/tests").join(service).read_dir() else { return false };
+    let file =
+        |name: &std::ffi::OsStr| name.to_string_lossy().split_once('-').is_some_and(|(_, n)| n == format!("{test}.sh"));
+    files.flatten().any(|entry| file(&entry.file_name()))
+}
+
+fn is_a_judge(name: &str) -> bool {
+    top().join("scripts/judge.d").join(name).is_file()
+}
+
+#[test]
+fn every_test_that_the_list_names_is_there() {
+    let list = std::fs::read_to_string(top().join("docs/peer-tests.md")).unwrap();
+    let (mut named, mut missing) = (0, Vec::new());
+    for line in list.lines().filter(|line| line.starts_with('|')) {
+        for name in line.split('`').skip(1).step_by(2) {
+            let there = if let Some(lab) = name.strip_prefix("lab ") {
+                is_in_the_lab(lab)
+            } else if let Some(judge) = name.strip_prefix("judge ") {
+                is_a_judge(judge)
+            } else if name.contains("::") {
+                is_a_test(name)
+            } else {
+                continue;
+            };
+            named += 1;
+            missing.extend((!there).then_some(name));
+        }
+    }
+    assert!(missing.is_empty(), "not there: {missing:#?}");
+    assert!(named > 100, "{named} names were found in the list");
+    assert!(!is_a_test("path_napt::no_such_test") && !is_in_the_lab("dslite/none") && !is_a_judge("none.py"));
+}
+
+/// A row without a test says why.
+#[test]
+fn every_row_has_a_test_or_a_reason() {
+    let list = std::fs::read_to_string(top().join("docs/peer-tests.md")).unwrap();
+    let rows = list.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---"));
+    for row in rows {
+        let last = row.trim_end_matches([' ', '|']).rsplit(" | ").next().unwrap();
+        let tested = last.contains("::") || last.contains("`lab ") || last.contains("`judge ");
+        let head = ["tests", "here"].contains(&last);
+        let reason = ["not ours:", "measured:", "see [rfc.md]"].iter().any(|start| last.starts_with(start));
+        assert!(head || tested || reason, "{row}");
+    }
+}
 
 /// Names of all functions in the Rust files of a folder.
 fn functions(folder: &Path, names: &mut BTreeSet<String>) {
@@ -20,12 +90,9 @@ fn functions(folder: &Path, names: &mut BTreeSet<String>) {
 
 #[test]
 fn every_test_of_the_tables_exists() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut names = BTreeSet::new();
-    for folder in ["dataplane/src", "dataplane/tests", "control/src", "control/tests"] {
-        functions(&root.join(folder), &mut names);
-    }
-    let tables = fs::read_to_string(root.join("docs/rfc.md")).unwrap();
+    PLACES.iter().for_each(|place| functions(&top().join(place), &mut names));
+    let tables = fs::read_to_string(top().join("docs/rfc.md")).unwrap();
     let rows = tables.lines().filter_map(|line| line.strip_prefix('|')?.strip_suffix('|'));
     let cells = rows.filter_map(|row| row.rsplit('|').next());
     let named: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();

@@ -107,9 +107,8 @@ def source_quench(event, a, b, _):
 
 
 def queries(event, a, b, _):
-    """Of the ICMP queries only echo is translated. The kernel translates timestamp and address mask requests, too, under
-    identifiers of their own."""
-    if event.tags & {"type 13", "type 17"} and not a and len(b) == 1:
+    """Of the ICMP queries echo and timestamp are translated. The kernel translates address mask requests, too."""
+    if "type 17" in event.tags and not a and len(b) == 1:
         return a, a
     return a, b
 
