@@ -426,8 +426,8 @@ class History:
                 turned = bytes([8 - f["payload"][0], 0, 0, 0]) + f["payload"][4:]
                 one[0] = packets.rebuild(f, payload=turned[:2] + struct.pack("!H", frames.checksum(turned)) + turned[4:])
             return event
-        # No echo has such an identifier.
-        packet = self.ipv4(frames.icmp(kind, 0, struct.pack("!HH", 900, 1), bytes(12)), ICMP, "192.168.1.11", PEERS[2])
+        # No echo has such an identifier, nor has any other type.
+        packet = self.ipv4(frames.icmp(kind, 0, struct.pack("!HH", 900 + kind, 1), bytes(12)), ICMP, "192.168.1.11", PEERS[2])
         return Event("odd-icmp", LAN, [[packet]] * 2, None, frozenset([f"type {kind}"]))
 
     # What came of it.
