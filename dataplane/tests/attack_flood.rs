@@ -61,7 +61,9 @@ fn a_udp_spray_from_inside_fills_the_table_and_ends_no_session() {
 /// From outside, to a port with a mapping and to others: nothing opens.
 fn flood_outside(packet: impl Fn(End, End) -> Packet) {
     let mut line = transfers(|_| ());
-    let to = |n: u32| (OUTSIDE, if n % 2 == 0 { 20_000 + (n / 2 % 1000) as u16 } else { 1024 + (n % 10_000) as u16 });
+    let to = |n: u32| {
+        (OUTSIDE, if n.is_multiple_of(2) { 20_000 + (n / 2 % 1000) as u16 } else { 1024 + (n % 10_000) as u16 })
+    };
     for round in 0..3 {
         let frames: Vec<_> = (0..1500).map(|n| from_wan(&packet(stranger(round * 1500 + n), to(n)))).collect();
         let out = line.among(WAN, &frames);
