@@ -52,7 +52,8 @@ fn tunnel_packets_of_others_than_the_border_router() {
         // The border router's ends in 1.
         source[8..16].copy_from_slice(&(n as u64).to_be_bytes());
         let fragment = [4, 0, 0, 1, 0, 0, n as u8, (n >> 8) as u8];
-        let (next, payload) = if n % 2 == 0 { (4, bytes) } else { (44, [&fragment[..], &bytes[..24]].concat()) };
+        let (next, payload) =
+            if n.is_multiple_of(2) { (4, bytes) } else { (44, [&fragment[..], &bytes[..24]].concat()) };
         ipv6(&Ipv6Header { source, ..outer(payload.len(), next) }, &payload)
     };
     all_end(WAN, &(2..MANY + 2).map(frame).collect::<Vec<_>>(), Reason::TunnelSource, 0);
