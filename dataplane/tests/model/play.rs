@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -207,7 +207,8 @@ impl Play<'_> {
 
 /// Writes what was played as captures, one a side, of frames to the router and from it. Answers where.
 pub fn write(name: &str, trace: &Trace) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("hikyaku-model-{name}-{}", std::process::id()));
+    let folder =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../pcap-fixtures/found/{name}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder for the captures");
     for (side, file) in [(0, "lan.pcap"), (1, "wan.pcap"), (2, "to-lan.pcap"), (3, "to-wan.pcap")] {
         let mut file = std::fs::File::create(folder.join(file)).expect("a capture");
