@@ -5,7 +5,7 @@ use std::io;
 
 use super::frame::Headroom;
 use super::name::{LinkKind, LinkName};
-use super::platform::{Adapter, BUFFER_SIZE_HINT, EMULATED_LOSES_TAGS};
+use super::platform::{Adapter, BUFFER_SIZE_HINT};
 use super::region::RegionId;
 use super::vlan::Vlan;
 use super::xdp::XdpMode;
@@ -100,13 +100,6 @@ impl LinkInfo {
         if self.adapter == Some(Adapter::Emulated) {
             lines.push(format!(
                 "{name}: netmap's emulated adapter: every frame is copied, expect half the speed or less"
-            ));
-        }
-        if let (Some(vlan), Some(Adapter::Emulated), true) = (self.vlan, self.adapter, EMULATED_LOSES_TAGS) {
-            lines.push(format!(
-                "{name}: VLAN {vlan}: this system takes tags out of frames before netmap's emulated adapter gets them, \
-                 so none of it will be seen: open xdp:{}",
-                name.port()
             ));
         }
         match &self.offsets {
@@ -221,7 +214,5 @@ mod tests {
         assert!(warnings[1].contains("9018-byte") && warnings[1].contains("to 4096"));
         assert!(warnings[2].contains("4 receive rings"));
         assert!(link.copy_warning(&info("vale0:a", 2)).unwrap().contains("regions 1 and 2"));
-        let tagged = LinkInfo { vlan: Vlan::new(10), ..link };
-        assert_eq!(tagged.warnings().len(), 3 + usize::from(EMULATED_LOSES_TAGS));
     }
 }

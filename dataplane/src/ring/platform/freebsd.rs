@@ -10,8 +10,6 @@ use super::Adapter;
 pub const LOAD_HINT: &str = "\"device netmap\" in the kernel's configuration; GENERIC has it";
 /// Where netmap's memory is enlarged.
 pub const MEMORY_HINT: &str = "sysctl dev.netmap.ring_num, ring_size and buf_num";
-/// Whether tags are gone before netmap's emulated adapter gets a frame. Only where the card takes them out.
-pub const EMULATED_LOSES_TAGS: bool = false;
 /// Where netmap's buffers are enlarged.
 pub const BUFFER_SIZE_HINT: &str = "sysctl dev.netmap.buf_size";
 

@@ -14,8 +14,6 @@ use super::Adapter;
 pub const LOAD_HINT: &str = "modprobe netmap";
 /// Where netmap's memory is enlarged.
 pub const MEMORY_HINT: &str = "/sys/module/netmap/parameters/{ring_num,ring_size,buf_num}";
-/// Whether tags are gone before netmap's emulated adapter gets a frame: the stack puts them aside first.
-pub const EMULATED_LOSES_TAGS: bool = true;
 /// Where netmap's buffers are enlarged.
 pub const BUFFER_SIZE_HINT: &str = "/sys/module/netmap/parameters/buf_size";
 
