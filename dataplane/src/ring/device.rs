@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::io;
+use std::mem::offset_of;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -38,6 +39,15 @@ pub(super) fn write<T: IntoBytes>(region: &Region, at: usize, value: T) -> Optio
     Some(())
 }
 
+/// A mapping that this process has.
+struct Mapped {
+    region: Weak<Region>,
+    /// Where the descriptor that made it has its list of extra buffers.
+    list: usize,
+}
+
+static MAPPED: Mutex<Vec<Mapped>> = Mutex::new(Vec::new());
+
 /// The mapping of region `mem_id`, made if there is none yet.
 ///
 /// A mapping keeps the descriptor that made it alive, and with it whatever that descriptor has
@@ -45,12 +55,11 @@ pub(super) fn write<T: IntoBytes>(region: &Region, at: usize, value: T) -> Optio
 /// leaves netmap mode though others still use the memory. The region's number cannot be given to
 /// other memory while it is mapped.
 pub(super) fn map(mem_id: u16, memsize: u64) -> io::Result<Arc<Region>> {
-    static MAPPED: Mutex<Vec<Weak<Region>>> = Mutex::new(Vec::new());
     let id = RegionId(mem_id.into());
     let len = usize::try_from(memsize).map_err(|_| io::ErrorKind::OutOfMemory)?;
     let mut mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
-    mapped.retain(|region| region.strong_count() > 0);
-    let existing = mapped.iter().filter_map(Weak::upgrade).find(|r| r.id() == id && r.len() == len);
+    mapped.retain(|mapped| mapped.region.strong_count() > 0);
+    let existing = mapped.iter().filter_map(|mapped| mapped.region.upgrade()).find(|r| r.id() == id && r.len() == len);
     if let Some(region) = existing {
         return Ok(region);
     }
@@ -66,8 +75,25 @@ pub(super) fn map(mem_id: u16, memsize: u64) -> io::Result<Arc<Region>> {
     let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::AddrNotAvailable)?;
     // SAFETY: the mapping was made just now with this length, and is known to nobody else.
     let region = unsafe { Region::from_mapping(base, len, id) };
-    mapped.push(Arc::downgrade(&region));
+    let list = reply.offset as usize + offset_of!(abi::Interface, bufs_head);
+    mapped.push(Mapped { region: Arc::downgrade(&region), list });
     Ok(region)
+}
+
+/// Puts buffers that are in no ring, each with its place in the region, into the list of the descriptor that made the
+/// mapping. The kernel frees them when that is closed, which is when the last ring of this process has been dropped.
+pub(super) fn give_back(region: &Arc<Region>, buffers: impl Iterator<Item = (u32, usize)>) {
+    let mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(list) = mapped.iter().find(|mapped| mapped.region.as_ptr() == Arc::as_ptr(region)).map(|m| m.list) else {
+        return;
+    };
+    for (buf, at) in buffers {
+        if let Some(next) = read::<u32>(region, list as i64)
+            && write(region, at, next).is_some()
+        {
+            write(region, list, buf);
+        }
+    }
 }
 
 /// An open `/dev/netmap`. Closing it gives its rings back.
@@ -130,5 +156,37 @@ impl Provider for Device {
 
     fn descriptor(&self) -> Option<RawFd> {
         Some(self.0.as_raw_fd())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory::{MemoryConfig, links};
+    use super::super::{Spare, lane};
+    use super::*;
+
+    #[test]
+    fn buffers_of_lanes_go_back_into_the_kernels_list_once() {
+        let region = Region::anonymous(1 << 20, RegionId(7), false).unwrap();
+        MAPPED.lock().unwrap().push(Mapped { region: Arc::downgrade(&region), list: 64 });
+        let listed = || {
+            let next = |at: usize| Some(read::<u32>(&region, at as i64).unwrap()).filter(|&buf| buf != 0);
+            std::iter::successors(next(64), |&buf| next(4096 + buf as usize * 2048)).collect::<Vec<_>>()
+        };
+        let mut spare = Spare::of_netmap((10..21).collect(), &region, 4096, 2048);
+        let like = links(1, 1, MemoryConfig::default()).unwrap().remove(0).remove(0).0;
+        let (out, to) = lane(&like.rx, spare.take(5)).unwrap();
+        let other = lane(&like.rx, spare.take(5)).unwrap();
+        assert_eq!(spare.len(), 1);
+        drop(out);
+        assert_eq!(listed(), []);
+        drop(to);
+        assert_eq!(listed(), [14, 13, 12, 11, 10]);
+        drop((other, spare));
+        let mut all = listed();
+        all.sort_unstable();
+        assert_eq!(all, (10..21).collect::<Vec<_>>());
+        assert!(lane(&like.rx, Spare::of_netmap(vec![30], &region, 4096, 2048)).is_err());
+        assert_eq!(listed()[0], 30);
     }
 }

@@ -25,6 +25,7 @@ use super::name::{LinkKind, LinkName, Rings};
 use super::platform::{self, Adapter, Interface};
 use super::queue::{RxRing, TxRing};
 use super::region::{Region, RegionId};
+use super::spare::Spare;
 use super::vlan::Vlan;
 
 pub use error::OpenError;
@@ -345,25 +346,27 @@ impl Opener<'_> {
 
     /// Takes the extra buffers that came with a descriptor: a list through their first words. The kernel is left
     /// with an empty one. It would follow the list when the descriptor is closed, and by then buffers have
-    /// moved on into other rings: what is not in its list it has back when nobody uses the region any more.
+    /// moved on into other rings: [`Spare`] puts those that there are then into the list of another descriptor.
     fn take_spare(
         &self,
-        region: &Region,
+        region: &Arc<Region>,
         reply: &abi::Register,
         first: u32,
         rx: &RxRing,
-    ) -> Result<Vec<u32>, OpenError> {
+    ) -> Result<Spare, OpenError> {
+        let (offset, size) = (rx.first_buffer(), rx.buf_size() as usize);
         let mut spare = Vec::new();
         let mut next = first;
         while next != 0 && spare.len() < reply.extra_bufs as usize {
             spare.push(next);
-            next = rx.first_word(next).ok_or_else(|| self.layout(format!("extra buffer {next} lies outside")))?;
+            next = device::read(region, (offset + next as usize * size) as i64)
+                .ok_or_else(|| self.layout(format!("extra buffer {next} lies outside")))?;
         }
         if first != 0 {
             device::write(region, reply.offset as usize + offset_of!(abi::Interface, bufs_head), 0u32)
                 .ok_or_else(|| self.layout("netmap_if lies outside the region"))?;
         }
-        Ok(spare)
+        Ok(Spare::of_netmap(spare, region, offset, size))
     }
 
     /// Finds the descriptor's ring pair in the region.

@@ -14,7 +14,7 @@ use netmap_sys::netmap::{netmap_ring, netmap_slot};
 
 use super::queue::{RxRing, TxRing};
 use super::region::{Region, RegionId};
-use super::{Frame, NotSent, Traffic};
+use super::{Frame, NotSent, Spare, Traffic};
 
 // Under shuttle its scheduler may stop a worker between any two looks at these words.
 #[cfg(shuttle)]
@@ -38,7 +38,7 @@ struct Reached {
 }
 
 /// Memory of a lane's two ring headers and its slots.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Rings {
     region: Arc<Region>,
     slots: u32,
@@ -63,9 +63,34 @@ impl Rings {
         self.word(end, |r| unsafe { &raw mut (*r).head }).load(std::sync::atomic::Ordering::Relaxed)
     }
 
+    /// The numbers of the buffers in all slots.
+    fn buffers(&self) -> impl Iterator<Item = u32> + '_ {
+        let slots_at = 2 * Self::HEADER;
+        (0..self.slots as usize).map(move |i| {
+            // SAFETY: slot `i` lies inside the region; the number is one aligned word and is only looked at.
+            unsafe {
+                let slot = self.region.base().add(slots_at).cast::<netmap_slot>().add(i).as_ptr();
+                (&raw const (*slot).buf_idx).read()
+            }
+        })
+    }
+
     fn set_tail(&self, end: usize, tail: u32) {
         // SAFETY: only the address of the field is taken.
         self.word(end, |r| unsafe { &raw mut (*r).tail }).store(tail, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+/// The lane's buffers, which others than it began with, are nobody's when both ends are dropped.
+#[derive(Debug)]
+struct Buffers {
+    rings: Rings,
+    spare: Spare,
+}
+
+impl Drop for Buffers {
+    fn drop(&mut self) {
+        self.spare.refill(self.rings.buffers());
     }
 }
 
@@ -78,6 +103,7 @@ pub struct LaneOut {
     tx: TxRing,
     rings: Rings,
     reached: Arc<Reached>,
+    _buffers: Arc<Buffers>,
 }
 
 /// The end of a lane that frames come out of.
@@ -87,11 +113,12 @@ pub struct LaneIn {
     pub rx: RxRing,
     rings: Rings,
     reached: Arc<Reached>,
+    _buffers: Arc<Buffers>,
 }
 
 /// A lane whose frames' buffers are in the memory of `like`, with a slot for each of `buffers`, which are
 /// nobody else's. At least [`MIN_LANE_SLOTS`] of them.
-pub fn lane(like: &RxRing, buffers: &[u32]) -> io::Result<(LaneOut, LaneIn)> {
+pub fn lane(like: &RxRing, mut buffers: Spare) -> io::Result<(LaneOut, LaneIn)> {
     let slots =
         u32::try_from(buffers.len()).ok().filter(|&n| n >= MIN_LANE_SLOTS).ok_or(io::ErrorKind::InvalidInput)?;
     let slots_at = 2 * Rings::HEADER;
@@ -107,7 +134,7 @@ pub fn lane(like: &RxRing, buffers: &[u32]) -> io::Result<(LaneOut, LaneIn)> {
             (*header).tail = tail;
         }
     }
-    for (i, &buf_idx) in buffers.iter().enumerate() {
+    for (i, buf_idx) in buffers.empty().into_iter().enumerate() {
         // SAFETY: the slots lie behind the headers inside the region, see `bytes`.
         unsafe {
             let slot = region.base().add(slots_at).cast::<netmap_slot>().add(i);
@@ -116,14 +143,21 @@ pub fn lane(like: &RxRing, buffers: &[u32]) -> io::Result<(LaneOut, LaneIn)> {
     }
     let reached =
         Arc::new(Reached { filled: CachePadded::new(AtomicU32::new(0)), emptied: CachePadded::new(AtomicU32::new(0)) });
+    let buffers = Arc::new(Buffers { rings: rings(&region), spare: buffers });
     let (out_at, in_at) = (OUT * Rings::HEADER, IN * Rings::HEADER);
     Ok((
         LaneOut {
             tx: TxRing::of_lane(like, &region, out_at, slots_at),
             rings: rings(&region),
             reached: reached.clone(),
+            _buffers: buffers.clone(),
         },
-        LaneIn { rx: RxRing::of_lane(like, &region, in_at, slots_at), rings: rings(&region), reached },
+        LaneIn {
+            rx: RxRing::of_lane(like, &region, in_at, slots_at),
+            rings: rings(&region),
+            reached,
+            _buffers: buffers,
+        },
     ))
 }
 
@@ -182,13 +216,6 @@ impl LaneIn {
 
     /// The numbers of the buffers in all slots, whoever's they are just now: tests look.
     pub fn buffers(&self) -> impl Iterator<Item = u32> + '_ {
-        let slots_at = 2 * Rings::HEADER;
-        (0..self.rings.slots as usize).map(move |i| {
-            // SAFETY: slot `i` lies inside the region; the number is one aligned word and is only looked at.
-            unsafe {
-                let slot = self.rings.region.base().add(slots_at).cast::<netmap_slot>().add(i).as_ptr();
-                (&raw const (*slot).buf_idx).read()
-            }
-        })
+        self.rings.buffers()
     }
 }

@@ -112,7 +112,7 @@ pub fn links(links: usize, queues: usize, config: MemoryConfig) -> Result<Vec<Ve
                 rx: RxRing::attach(region.clone(), rx_at, config.headroom)?,
                 tx: TxRing::attach(region.clone(), tx_at, config.headroom)?,
                 provider: Box::new(Memory),
-                spare: (first_spare..).skip((l * queues + q) * spare).take(spare).collect(),
+                spare: (first_spare..).skip((l * queues + q) * spare).take(spare).collect::<Vec<_>>().into(),
             };
             of_link.push((queue, Wire { region: region.clone(), rx_at, tx_at, bufs_at, config, sent_up_to: 0 }));
         }

@@ -17,6 +17,7 @@ mod open;
 mod platform;
 mod queue;
 mod region;
+mod spare;
 mod vlan;
 mod watch;
 pub mod xdp;
@@ -31,6 +32,7 @@ pub use open::{Link, LinkError, LinkOptions, Wanted, open};
 pub use platform::Adapter;
 pub use queue::{BadRing, BadSlot, NotSent, RxRing, Traffic, TxRing, prefetch};
 pub use region::{Region, RegionId, Zeroed};
+pub use spare::Spare;
 pub use vlan::{NotAVlan, Vlan};
 pub use watch::{Reopened, Watch};
 
@@ -57,7 +59,7 @@ pub struct Queue {
     /// Who moves them.
     pub provider: Box<dyn Provider>,
     /// Buffers of the same memory beside those of the rings, for lanes to other workers; none unless asked for.
-    pub spare: Vec<u32>,
+    pub spare: Spare,
 }
 
 impl Queue {

@@ -241,11 +241,9 @@ impl RxRing {
         Self::of(Raw::of_lane(&like.raw, rings, header_at, slots_at), 0)
     }
 
-    /// The first word of a buffer that is in no ring; `None` of one that lies outside the region.
-    pub(super) fn first_word(&self, buf: u32) -> Option<u32> {
-        let at = (buf < self.raw.buf_limit).then(|| buf as usize * self.raw.buf_size as usize)?;
-        // SAFETY: the buffer lies inside the region, and whoever asks was just given it.
-        Some(unsafe { self.raw.bufs.add(at).cast::<u32>().read_unaligned() })
+    /// Where the region's buffers begin in it.
+    pub(super) fn first_buffer(&self) -> usize {
+        self.raw.bufs.as_ptr() as usize - self.raw.region.base().as_ptr() as usize
     }
 
     /// How many frames wait.

@@ -34,15 +34,14 @@ impl Lanes {
         let none = || Self { link, to: (0..n).map(|_| None).collect(), from: Vec::new(), bells: bells.clone() };
         let mut all: Vec<Self> = (0..n).map(|_| none()).collect();
         for (me, queue) in queues.iter_mut().enumerate() {
-            let spare = std::mem::take(&mut queue.spare);
+            let mut spare = std::mem::take(&mut queue.spare);
             let share = spare.len() / (n - 1).max(1);
             if n > 1 && share < MIN_LANE_SLOTS as usize {
                 let text = format!("queue {me} has {} spare buffers for lanes to {} workers", spare.len(), n - 1);
                 return Err(io::Error::new(io::ErrorKind::OutOfMemory, text));
             }
-            let others = (0..n).filter(|&other| other != me);
-            for (other, buffers) in others.zip(spare.chunks_exact(share.max(1))) {
-                let (out, to) = lane(&queue.rx, buffers)?;
+            for other in (0..n).filter(|&other| other != me) {
+                let (out, to) = lane(&queue.rx, spare.take(share))?;
                 all[me].to[other] = Some(out);
                 all[other].from.push(to);
             }

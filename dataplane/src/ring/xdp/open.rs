@@ -47,7 +47,7 @@ pub fn open(name: &LinkName, umem: &Umem, options: &OpenOptions) -> Result<XdpLi
         let (rx, tx) = place.attach(headroom)?;
         let provider = XdpQueue::new(place, socket, umem);
         seats.push((number, provider.seat()));
-        let mut queue = Queue { rx, tx, provider: Box::new(provider), spare: umem.take_spare(spare) };
+        let mut queue = Queue { rx, tx, provider: Box::new(provider), spare: umem.take_spare(spare).into() };
         queue.set_vlan(options.vlan);
         queues.push(queue);
     }
