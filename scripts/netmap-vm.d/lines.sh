@@ -22,6 +22,8 @@ FAILURES=0
 LINE=''
 # A line of the configuration: whom the router is to become.
 ACCOUNT=''
+# Queues of each link, and a line of the configuration with as many cores; the VLAN of the line.
+QUEUES=1 CORES='' VLAN=''
 # Its section [service].
 readonly DSLITE="kind = \"dslite\"
 aftr = \"$AFTR\""
@@ -56,9 +58,12 @@ check() {
 
 plain() { on "$1" ethtool -K "$2" tx off rx off tso off gso off gro off sg off >/dev/null; }
 
-# pair SIDE. l0 = l1 or w0 = w1, with addresses that nobody had before.
+# pair SIDE. l0 = l1 or w0 = w1, with addresses that nobody had before. All of the line is in one queue, as a card has it.
 pair() {
-    ip link add "$1"0 type veth peer name "$1"1 || return
+    local sends=$QUEUES
+    [ "$1" != w ] || sends=1
+    ip link add "$1"0 numtxqueues "$sends" numrxqueues "$QUEUES" type veth \
+        peer name "$1"1 numtxqueues "$QUEUES" numrxqueues "$QUEUES" || return
     for end in "$1"0 "$1"1; do
         echo 1 >/proc/sys/net/ipv6/conf/"$end"/disable_ipv6
         ethtool -K "$end" tx off rx off tso off gso off gro off sg off >/dev/null
@@ -75,6 +80,11 @@ join_l() {
 
 join_w() {
     ip link set w0 netns aftr
+    if [ -n "$VLAN" ]; then
+        ip -n aftr link set w0 name trunk mtu 1504
+        ip -n aftr link set trunk up
+        ip -n aftr link add link trunk name w0 type vlan id "$VLAN"
+    fi
     # What a cut cable would take with it otherwise.
     on aftr sysctl -qw net.ipv6.conf.all.keep_addr_on_down=1 net.ipv6.conf.w0.disable_ipv6=0 \
         net.ipv6.conf.all.forwarding=1 net.ipv4.ip_forward=1
@@ -149,6 +159,7 @@ link = "$1"
 $(mac "$1" "$WAN_MAC")
 interface-id = "::b4"
 host = $host_wan
+${VLAN:+vlan = $VLAN}
 
 [lan]
 link = "$2"
@@ -164,6 +175,7 @@ $SERVICE
 
 [tuning]
 idle = "sleep"
+$CORES
 
 [control]
 socket = "$DIR/control.sock"
@@ -413,6 +425,97 @@ own_ports() {
     done
 }
 
+# renew. Both pairs are made anew, while no router runs.
+renew() {
+    ip link del w1
+    ip link del l1
+    pair l
+    pair w
+}
+
+counter() { hikyaku show --socket $DIR/control.sock counters --json | sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p"; }
+
+# UDP in many flows, both ways: no datagram is overtaken by the next of its flow, and nearly all come.
+in_order() {
+    local way lost packets
+    for way in "" --reverse; do
+        on host timeout 40 iperf3 --client $INTERNET --udp --parallel 6 --bitrate 1M --length 1400 --time 4 $way --json >/tmp/udp || {
+            tail -n 5 /tmp/udp
+            return 1
+        }
+        lost=$(sed -n 's/.*"lost_packets":[[:space:]]*\([0-9]*\).*/\1/p' /tmp/udp | tail -n 1)
+        packets=$(sed -n 's/.*"packets":[[:space:]]*\([0-9]*\).*/\1/p' /tmp/udp | tail -n 1)
+        echo "$lost of $packets lost $way"
+        if grep '"out_of_order":[[:space:]]*[1-9]' /tmp/udp; then return 1; fi
+        ((packets > 500 && lost < packets / 10)) || return 1
+    done
+}
+
+# What one worker handed to the other, the other has taken over, and that was a part of what in_order sent.
+handed_on() {
+    local handed taken
+    handed=$(counter handed) taken=$(counter taken-over)
+    echo "$handed handed on, $taken taken over"
+    ((handed > 500 && handed == taken))
+}
+
+answers() { hikyaku show --socket $DIR/control.sock status; }
+
+# restarts TIMES. Every time it opens its links and its lanes again.
+restarts() {
+    local n
+    for ((n = 1; n <= $1; n++)); do
+        if ! { within 10 answers && ends TERM 0; }; then
+            echo "start $n"
+            return 1
+        fi
+        start
+    done
+}
+
+# Two workers. Another program has the memory too, so that nothing is put right by the last one out, and there is just
+# enough: more by one lane's buffers than what all rings and lanes need.
+several() {
+    local peer buffers=/sys/module/netmap/parameters/buf_num
+    QUEUES=2 CORES='cores = "0,1"'
+    renew
+    ip link add h0 type veth peer name h1
+    ip link set h0 up
+    ip link set h1 up
+    echo $((2 * 2 * 1024 + 2 * QUEUES * 2 * 1024 + QUEUES * (QUEUES - 1) * 512 + 512)) >$buffers
+    cable netmap:h0 netmap:h1 >$DIR/cable.log 2>&1 &
+    peer=$!
+    within 10 grep -q 'netmap:h1' $DIR/cable.log || cat $DIR/cable.log
+    on inet iperf3 --server >/dev/null 2>&1 &
+    begin "two workers" netmap:w1 netmap:l1
+    forwards
+    check "every flow in order" in_order
+    check "one worker hands on what the other takes over" handed_on
+    check "the line's interface is removed and made anew" replaced w
+    check "the LAN's interface is removed and made anew" replaced l
+    check "every flow in order after that" in_order
+    check "and what is handed on is taken over" handed_on
+    check "20 starts" restarts 20
+    check "the Internet after that" within 40 internet
+    check "a download after that" download
+    finish
+    kill $peer
+    wait $peer
+    QUEUES=1 CORES=''
+}
+
+# A line that is a VLAN of its wire.
+tagged() {
+    VLAN=10
+    renew
+    begin "a VLAN" netmap:w1 netmap:l1
+    forwards
+    check "the line's interface is removed and made anew" replaced w
+    check "a download after that" download
+    finish
+    VLAN=''
+}
+
 host_rings() {
     ip addr add $OWN4/24 dev l1
     echo 0 >/proc/sys/net/ipv6/conf/w1/disable_ipv6
@@ -472,5 +575,7 @@ lightweight
 host_rings
 cabled "pipes" 'netmap:x{1' 'netmap:x{2' 'netmap:x}1' 'netmap:x}2'
 cabled "VALE ports" vale0:wan vale1:lan vale0:peer vale1:peer
+tagged
+several
 say "$FAILURES failed, after $SECONDS s"
 [ "$FAILURES" = 0 ]
