@@ -19,8 +19,8 @@ pub const DEFAULT_TABLE: u32 = 1 << 18;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Tuning")]
 pub struct TuningArgs {
-    /// Cores to pin workers to, such as 2 or 2,3 or 4-7; one worker each. Unset: one worker,
-    /// where the system puts it.
+    /// Cores to pin workers to, such as 2 or 2,3 or 4-7; one worker each. Unset: as many workers as both links
+    /// have queues (one where there are no links), where the system puts them.
     #[arg(long, visible_alias = "cpu", value_name = "LIST")]
     pub cores: Option<Cores>,
 
