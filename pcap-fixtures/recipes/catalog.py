@@ -129,8 +129,8 @@ HOSTILE = (
             ports=(0, 15, 20000)),
     Hostile("opener-lan.pcap", hostile_wan.opener, LAN, "opens the sessions that the hostile WAN files answer; play it first"),
     Hostile("hostile-wan-outer.pcap", hostile_wan.outer, WAN, "the outer header: cut, addresses, next header, payload length"),
-    Hostile("hostile-wan-extension-headers.pcap", hostile_wan.extension_headers, WAN, "chains of IPv6 extension headers; the last eight "
-            "frames panicked where their short packet ended with its buffer (tests/path_jumbo)"),
+    Hostile("hostile-wan-extension-headers.pcap", hostile_wan.extension_headers, WAN, "chains of IPv6 extension headers; the last "
+            "eight frames panicked where their short packet ended with its buffer (tests/path_jumbo)"),
     Hostile("hostile-wan-fragments.pcap.gz", hostile_wan.fragments, WAN, "IPv6 fragments of the tunnel's packets"),
     Hostile("hostile-wan-inner.pcap", hostile_wan.inner, WAN, "the inner packet: header, addresses, sessions, ECN, ICMP, fragments"),
     Hostile("hostile-wan-icmpv6.pcap.gz", hostile_wan.icmpv6, WAN, "ICMPv6 errors about the tunnel, honest and "

@@ -380,12 +380,12 @@ def transport():
                         (132, "132 (SCTP)"), (136, "136 (UDP-Lite)"), (253, "253 (experimental)"), (255, "255")):
         verdict, must = {0: ("drop", "no IPv4 packet is of it: dropped"),
                          f.AH: ("drop", "dropped: its check value covers the addresses (RFC 4302 3.3.3.1)")}.get(
-                             proto, ("forward|drop", whole))
+                             proto, ("forward", whole))
         s.add(verdict, f"protocol {name}", must, eth(ipv4(f.pattern(40, proto), proto)), f"ip.proto == {proto}")
     for coverage, name in ((0, "all of it"), (8, "the header alone")):
-        s.add("forward|drop", f"nothing: UDP-Lite, checksum over {name}", "carried by address, ports kept, checksum right "
-              "(RFC 3828 3.1)", eth(ipv4(f.udp_lite(coverage=coverage), f.UDP_LITE)), "udp.checksum_coverage")
-    s.add("error|drop", "GRE from 192.168.1.11 to the same peer as 192.168.1.10", "the peer is taken: host unreachable (3/1), "
+        s.add("forward", f"nothing: UDP-Lite, checksum over {name}", "carried by address, ports kept, checksum right "
+              "(RFC 3828 3.1)", eth(ipv4(f.udp_lite(coverage=coverage), f.UDP_LITE, ident=f.UDP_LITE)), "udp.checksum_coverage")
+    s.add("error", "GRE from 192.168.1.11 to the same peer as 192.168.1.10", "the peer is taken: host unreachable (3/1), "
           "as RFC 6888 REQ-11", eth(ipv4(f.pattern(40, f.GRE), f.GRE, f.OTHER_CLIENT), src=f.OTHER_CLIENT_MAC),
           "ip.src == 192.168.1.11")
 
@@ -422,8 +422,8 @@ def made_room():
     t("forward", "nothing: TCP SYN 192.168.1.10:40000 to 203.0.113.80:443", "leaves from port 40000", 40000)
     t("forward", "nothing: TCP SYN 192.168.1.10:40001 to 203.0.113.80:443", "leaves from port 40001, the last one", 40001)
     t("forward", "nothing: TCP RST 192.168.1.10:40000", "the first connection is over", 40000, f.RST)
-    t("forward", "nothing: TCP SYN 192.168.1.11:53, three seconds later", "leaves from port 40000: what is over for longest makes room",
-      53, src=f.OTHER_CLIENT, mac=f.OTHER_CLIENT_MAC, after=3000)
+    t("forward", "nothing: TCP SYN 192.168.1.11:53, three seconds later", "leaves from port 40000: what is over makes room", 53,
+      src=f.OTHER_CLIENT, mac=f.OTHER_CLIENT_MAC, after=3000)
     t("error", "TCP ACK 192.168.1.10:40000, in the same burst", "never from port 40000, which is 192.168.1.11's now: host "
       "unreachable (3/1) to 192.168.1.10, the ports are full", 40000, f.ACK, after=0)
     return s.frames

@@ -25,8 +25,8 @@ def opener():
           eth(ipv4(f.echo(ECHO_ID), f.ICMP)))
     s.add("forward", "nothing: timestamp request 192.168.1.10 to 203.0.113.80, identifier 4243", "opens an ICMP session as the "
           "echo does (RFC 5508 REQ-1; was dropped)", eth(ipv4(f.timestamp(TIMESTAMP_ID), f.ICMP)))
-    s.add("forward", "nothing: UDP-Lite 192.168.1.10:40000 to 203.0.113.80:443", "carried by address: opens the session of protocol 136",
-          eth(ipv4(f.udp_lite(sport=UDP_PORT), f.UDP_LITE)))
+    s.add("forward", "nothing: UDP-Lite 192.168.1.10:40000 to 203.0.113.80:443", "opens the session of protocol 136, by address",
+          eth(ipv4(f.udp_lite(sport=UDP_PORT), f.UDP_LITE, ident=f.UDP_LITE)))
     return s.frames
 
 
@@ -411,9 +411,9 @@ def inner():
     packet("drop", "UDP to port 0", UNTOUCHED, dport=0)
     lite = "carried by address: ports kept, checksum right"
     packet("forward", "nothing: UDP-Lite of the open session", lite, "udp.checksum_coverage",
-           datagram=f.udp_lite(b"hikyaku", 443, UDP_PORT, f.SERVER, f.OUTSIDE), proto=f.UDP_LITE)
+           datagram=f.udp_lite(b"hikyaku", 443, UDP_PORT, f.SERVER, f.OUTSIDE), proto=f.UDP_LITE, ident=f.UDP_LITE)
     packet("drop", "UDP-Lite of a stranger (198.51.100.7)", "only the peer gets in", src="198.51.100.7",
-           datagram=f.udp_lite(b"hikyaku", 443, UDP_PORT, "198.51.100.7", f.OUTSIDE), proto=f.UDP_LITE)
+           datagram=f.udp_lite(b"hikyaku", 443, UDP_PORT, "198.51.100.7", f.OUTSIDE), proto=f.UDP_LITE, ident=f.UDP_LITE)
     for proto, name in ((f.IPIP, "4: a tunnel in the tunnel"), (f.IPV6, "41: IPv6 in the tunnel"), (f.GRE, "47 (GRE)"),
                         (f.ESP, "50 (ESP)"), (132, "132 (SCTP)"), (0, "0"), (255, "255")):
         packet("drop", f"inner protocol {name}", "dropped: no session of that protocol", datagram=f.pattern(40), proto=proto)

@@ -40,8 +40,8 @@ HOSTILE_HEAD = """
 ## Hostile frames
 
 They assume one fixed-IPv4 IPIP line with NAPT, and where `index.json` gives a file `ports`, a share of the address (PSID offset,
-length and PSID: RFC 7597 5.1). Frames of one moment come in one burst. A frame's `expected` names what is right; where `|` joins several, each is
-allowed and the first is preferred. "nothing" in the first words of a fault means the frame is sound and shows that the
+length and PSID: RFC 7597 5.1). Frames of one moment come in one burst. A frame's `expected` names what is right; where `|` joins
+several, each is allowed and the first is preferred. "nothing" in the first words of a fault means the frame is sound and shows that the
 router still works. Whatever the frame: no crash, no read beyond it, exactly one counted verdict.
 
 The WAN files answer sessions opened by `opener-lan.pcap` and assume that the NAPT keeps ports and identifiers that are free
