@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use common::*;
 use etherparse::Ethernet2Header;
+use hikyaku_dataplane::napt::PortSet;
+use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 
@@ -41,13 +43,22 @@ fn class(out: &Out, side: hikyaku_dataplane::snapshot::LinkId) -> &'static str {
     }
 }
 
+/// The line that the frames of an entry assume.
+fn line(entry: &serde_json::Value) -> Setup {
+    let ports = entry.get("ports").map_or(PortSet::ALL, |share| {
+        let number = |name: &str| share[name].as_u64().unwrap();
+        PortSet::new(number("offset") as u8, number("length") as u8, number("psid") as u16).unwrap()
+    });
+    Setup { ports, ..Setup::ipip() }
+}
+
 #[test]
 fn hostile_frames_end_as_the_index_says() {
     let mut differences = Vec::new();
     for (name, entry) in capture::files() {
         let Some(expected) = entry["list"].as_array() else { continue };
         for fast in [true, false] {
-            let mut router = Router::new(&Setup { fast, buf_size: 2048, ..Setup::ipip() });
+            let mut router = Router::new(&Setup { fast, buf_size: 2048, ..line(&entry) });
             let side = if entry["side"].as_str().unwrap().starts_with("WAN") { WAN } else { LAN };
             if side == WAN {
                 for frame in capture::read("opener-lan.pcap") {
@@ -56,7 +67,11 @@ fn hostile_frames_end_as_the_index_says() {
             }
             let frames = capture::read(&name);
             assert_eq!(frames.len(), expected.len(), "{name}");
+            let mut before = Duration::ZERO;
             for (frame, entry) in frames.iter().zip(expected) {
+                // At least so long that one frame's errors do not use up another's.
+                router.advance(Duration::from_millis(5).max(frame.time - before));
+                before = frame.time;
                 let fits = frame.bytes.len() <= 1536;
                 let out = router.play(side, [&frame.bytes]);
                 judge(&out);
@@ -70,13 +85,33 @@ fn hostile_frames_end_as_the_index_says() {
                         entry["frame"], entry["fault"], entry["must"], out.verdicts
                     ));
                 }
-                // So that one frame's errors do not use up another's.
-                router.advance(Duration::from_millis(5));
             }
             router.drain();
         }
     }
     assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
+}
+
+#[test]
+fn who_made_room_sends_nothing_more_in_the_same_burst() {
+    let name = "made-room-lan.pcap";
+    let (_, entry) = capture::files().into_iter().find(|(file, _)| file == name).unwrap();
+    let frames = capture::read(name);
+    for fast in [true, false] {
+        let mut router = Router::new(&Setup { fast, ..line(&entry) });
+        let mut bursts = frames.chunk_by(|a, b| a.time == b.time).peekable();
+        while let Some(burst) = bursts.next() {
+            router.now = Time(1_000_000_000) + burst[0].time;
+            let out = router.play(LAN, burst.iter().map(|frame| &frame.bytes));
+            judge(&out);
+            if bursts.peek().is_some() {
+                assert_eq!((out.verdict(), burst.len()), (Verdict::Outbound, 1));
+            } else {
+                assert_eq!((out.count(Verdict::Outbound), out.count(Reason::NaptPortsFull)), (1, 1));
+                assert_eq!(plain(&out.lan[0]).icmp_parts().1, 1, "host unreachable");
+            }
+        }
+    }
 }
 
 /// Frames from the router's MAC are what it must have sent: what they answer came in through the
@@ -94,7 +129,7 @@ fn every_capture_adds_up() {
                 for Captured { time, bytes } in
                     capture::read(&name).iter().map(|c| Captured { time: c.time, bytes: &c.bytes })
                 {
-                    router.now = router.now.max(hikyaku_dataplane::time::Time(1_000_000_000) + time);
+                    router.now = router.now.max(Time(1_000_000_000) + time);
                     let from_router = Ethernet2Header::from_slice(bytes).is_ok_and(|(e, _)| e.source == ROUTER_MAC);
                     let ipv4 = bytes.get(12..14) == Some(&[8, 0]);
                     let out = if name.contains("-wan-") {

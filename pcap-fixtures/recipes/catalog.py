@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from recipes import frames as f
 from recipes import hostile_lan, hostile_wan, imix, real
@@ -50,13 +51,17 @@ class Hostile:
     side: str
     shows: str
     form: str = "pcap"
+    # Share of the outside address that the NAPT has: offset, length, PSID (RFC 7597 5.1).
+    ports: tuple[int, int, int] | None = None
 
     @property
     def command(self):
         return f"recipes/{self.build.__module__.split('.')[-1]}.py, {self.build.__name__}()"
 
     def records(self):
-        return [(f.EPOCH_NS + number * 1_000_000, frame.data) for number, frame in enumerate(self.build())]
+        frames = self.build()
+        times = accumulate((frame.after * 1_000_000 for frame in frames[1:]), initial=f.EPOCH_NS)
+        return [(when, frame.data) for when, frame in zip(times, frames)]
 
 
 CAPTURED = (
@@ -112,18 +117,24 @@ LOADS = (
 
 HOSTILE = (
     Hostile("hostile-lan-ethernet.pcap", hostile_lan.ethernet, LAN, "frames cut at every byte of their headers, wrong Ethernet "
-            "addresses and types, oversize"),
+            "addresses and types, VLAN tags, oversize"),
     Hostile("hostile-lan-ipv4.pcap", hostile_lan.addresses_and_header, LAN, "IPv4 header fields, options, TTL, addresses, LAND, DF"),
     Hostile("hostile-lan-fragments.pcap.gz", hostile_lan.fragments, LAN, "IPv4 fragments: order, overlap, tiny, beyond the end, floods"),
-    Hostile("hostile-lan-transport.pcap", hostile_lan.transport, LAN, "TCP, MSS option, UDP, ICMP, other protocols, trailers"),
+    Hostile("hostile-lan-transport.pcap", hostile_lan.transport, LAN, "TCP, MSS option, UDP, ICMP, other protocols, "
+            "trailers; ICMP timestamps were dropped (RFC 5508 REQ-1, tests/path_rfc)"),
     Hostile("hairpin-refused-lan.pcap", hostile_lan.hairpin_refused, LAN, "to our own outside address and a static mapping that is full: "
             "found by tests/model, the answer quoted the translated packet"),
-    Hostile("opener-lan.pcap", hostile_wan.opener, LAN, "opens the three sessions that the hostile WAN files answer; play it first"),
+    Hostile("made-room-lan.pcap", hostile_lan.made_room, LAN, "two outside ports, 40000 and 40001, and three connections to one "
+            "peer: found by tests/path_same, the one that made room still sent from the port in the same burst",
+            ports=(0, 15, 20000)),
+    Hostile("opener-lan.pcap", hostile_wan.opener, LAN, "opens the sessions that the hostile WAN files answer; play it first"),
     Hostile("hostile-wan-outer.pcap", hostile_wan.outer, WAN, "the outer header: cut, addresses, next header, payload length"),
-    Hostile("hostile-wan-extension-headers.pcap", hostile_wan.extension_headers, WAN, "chains of IPv6 extension headers"),
+    Hostile("hostile-wan-extension-headers.pcap", hostile_wan.extension_headers, WAN, "chains of IPv6 extension headers; the last "
+            "eight frames panicked where their short packet ended with its buffer (tests/path_jumbo)"),
     Hostile("hostile-wan-fragments.pcap.gz", hostile_wan.fragments, WAN, "IPv6 fragments of the tunnel's packets"),
     Hostile("hostile-wan-inner.pcap", hostile_wan.inner, WAN, "the inner packet: header, addresses, sessions, ECN, ICMP, fragments"),
-    Hostile("hostile-wan-icmpv6.pcap.gz", hostile_wan.icmpv6, WAN, "ICMPv6 errors about the tunnel, honest and forged"),
+    Hostile("hostile-wan-icmpv6.pcap.gz", hostile_wan.icmpv6, WAN, "ICMPv6 errors about the tunnel, honest and "
+            "forged; a Packet Too Big about more than our own link carries was believed (tests/path_icmp)"),
 )
 
 MADE = LOADS + HOSTILE

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from recipes import catalog, pcapfile
 
-CHECKSUMS = [word for key in ("ip", "tcp", "udp") for word in ("-o", f"{key}.check_checksum:TRUE")]
+CHECKSUMS = [word for key in ("ip", "tcp", "udp", "udplite") for word in ("-o", f"{key}.check_checksum:TRUE")]
 # In a packet quoted by an ICMP error tshark sums up the TCP bytes that are left and calls the checksum bad: not asked there.
 BAD = ("ip.checksum.status == 0 || icmp.checksum.status == 0 || icmpv6.checksum.status == 0 || "
        "((tcp.checksum.status == 0 || udp.checksum.status == 0) && !icmp && !icmpv6)")

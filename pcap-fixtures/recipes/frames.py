@@ -7,9 +7,11 @@ from ipaddress import IPv4Address, IPv6Address
 # The line every made frame assumes (INDEX.md repeats it). The captured files use the same LAN addresses.
 ROUTER_LAN_MAC = "02:00:00:00:01:01"
 CLIENT_MAC = "02:00:00:00:01:0a"
+OTHER_CLIENT_MAC = "02:00:00:00:01:0b"
 CE_WAN_MAC = "02:00:00:00:02:01"
 GATEWAY_MAC = "02:00:00:00:02:fe"
 CLIENT = "192.168.1.10"
+OTHER_CLIENT = "192.168.1.11"
 ROUTER = "192.168.1.1"
 OUTSIDE = "192.0.2.1"
 SERVER = "203.0.113.80"
@@ -19,7 +21,7 @@ HOP = "2001:db8:ffff:9::1"  # some router on the IPv6 path
 
 EPOCH_NS = 1_750_000_000 * 1_000_000_000  # made frames start here, one millisecond apart
 
-ICMP, IPIP, TCP, UDP, IPV6, ROUTING, FRAGMENT, GRE, ESP, AH = 1, 4, 6, 17, 41, 43, 44, 47, 50, 51
+ICMP, IPIP, TCP, UDP, IPV6, ROUTING, FRAGMENT, GRE, ESP, AH, UDP_LITE = 1, 4, 6, 17, 41, 43, 44, 47, 50, 51, 136
 ICMPV6, NO_NEXT, DEST_OPTS, HOP_BY_HOP = 58, 59, 60, 0
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
 
@@ -29,6 +31,7 @@ class Frame:
     """One made frame: its bytes, what is wrong with it, what a CE must show, and the short verdict (see INDEX.md).
 
     `eye` is a Wireshark display filter that must match this frame: an independent reader sees the same fault.
+    `after` is the time since the frame before, in milliseconds; frames of one moment come in one burst.
     """
 
     data: bytes
@@ -36,6 +39,7 @@ class Frame:
     must: str
     verdict: str
     eye: str = ""
+    after: int = 1
 
 
 class Sheet:
@@ -48,8 +52,8 @@ class Sheet:
     def port(self):
         return 41000 + len(self.frames) + 1
 
-    def add(self, verdict, wrong, must, data, eye=""):
-        self.frames.append(Frame(data, wrong, must, verdict, eye))
+    def add(self, verdict, wrong, must, data, eye="", after=1):
+        self.frames.append(Frame(data, wrong, must, verdict, eye, after))
 
 
 def checksum(data):
@@ -102,6 +106,13 @@ def udp(payload=b"hikyaku", sport=40000, dport=443, src=CLIENT, dst=SERVER, *, l
     return bare[:6] + struct.pack("!H", check) + payload
 
 
+def udp_lite(payload=b"hikyaku", sport=40000, dport=443, src=CLIENT, dst=SERVER, *, coverage=0):
+    """`coverage` of the checksum in bytes; 0 is all of it (RFC 3828 3.1)."""
+    bare = struct.pack("!HHHH", sport, dport, coverage, 0) + payload
+    check = checksum(_pseudo(src, dst, UDP_LITE, len(bare)) + bare[:coverage or None]) or 0xFFFF
+    return bare[:6] + struct.pack("!H", check) + payload
+
+
 def tcp(payload=b"", sport=40001, dport=80, src=CLIENT, dst=SERVER, *, seq=1000, ack=0, flags=SYN, options=b"",
         doff=None, check=None):
     """`options` must be padded to 4 bytes by the caller."""
@@ -119,6 +130,11 @@ def icmp(kind, code, rest=b"\0\0\0\0", payload=b"", check=None):
 
 def echo(ident=4242, seq=1, payload=b"hikyaku", reply=False):
     return icmp(0 if reply else 8, 0, struct.pack("!HH", ident, seq), payload)
+
+
+def timestamp(ident=4243, seq=1, reply=False):
+    """Midnight has just been (RFC 792)."""
+    return icmp(14 if reply else 13, 0, struct.pack("!HH", ident, seq), bytes(12))
 
 
 def icmpv6(kind, code, rest, payload, src, dst, check=None):

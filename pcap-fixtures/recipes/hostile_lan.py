@@ -36,6 +36,7 @@ def ethernet():
     six = eth(f.ipv6(udp(b"", 546, 547, "fe80::1", "fe80::2"), f.UDP, "fe80::1", "fe80::2"), 0x86DD)
     s.add("punt|drop", "IPv6 header cut after 39 bytes", UNTOUCHED, six[: 14 + 39])
     s.add("drop", "802.1Q tag cut after two bytes", UNTOUCHED, eth(b"\0\x0a", 0x8100))
+    s.add("drop", "priority tag (VID 0) with nothing behind it", UNTOUCHED, eth(bytes.fromhex("a0000800"), 0x8100))
 
     def datagram(**link):
         return eth(ipv4(udp(sport=s.port)), **link)
@@ -51,6 +52,17 @@ def ethernet():
     for kind, name in ((0x0000, "0x0000"), (0x0026, "802.3 length 38 with LLC"), (0x8808, "MAC control PAUSE"),
                        (0x8863, "PPPoE discovery"), (0x88CC, "LLDP"), (0x8847, "MPLS"), (0x88B5, "local experimental")):
         s.add("punt|drop", f"EtherType {name}", "never forwarded as IPv4", eth(pattern46(), kind))
+
+    def tagged(verdict, wrong, must, tags, eye):
+        tags = bytes.fromhex(tags)
+        s.add(verdict, wrong, must, eth(tags[2:] + b"\x08\0" + ipv4(udp(sport=s.port)), int.from_bytes(tags[:2], "big")), eye)
+
+    tagged("forward", "nothing: a priority tag (802.1Q, VID 0, priority 5)", "the tag says no VLAN: as without it (802.1Q 6.9)",
+           "8100a000", "vlan.id == 0 && vlan.priority == 5 && udp")
+    tagged("drop", "802.1Q tag, VLAN 10, on a link without VLANs", "another network's: never forwarded", "8100000a", "vlan.id == 10")
+    tagged("drop", "802.1Q tag, VLAN 4095 (reserved)", UNTOUCHED, "81000fff", "vlan.id == 4095")
+    tagged("drop", "two 802.1Q tags, VLAN 0 around VLAN 10", UNTOUCHED, "810000008100000a", "vlan.id == 0 && vlan.id == 10")
+    tagged("drop", "service tag (802.1ad) of VLAN 100 around VLAN 10", UNTOUCHED, "88a800648100000a", "ieee8021ad.id == 100")
     s.add("drop", "EtherType IPv4, version nibble 6", UNTOUCHED, eth(six[14:]))
     s.add("punt|drop", "EtherType IPv6, version nibble 4", "never forwarded as IPv4", eth(ipv4(udp()), 0x86DD))
     s.add("drop|forward", "IPv4 of 1501 bytes, one over the link's MTU", "either refused or treated as too big, never cut",
@@ -334,7 +346,10 @@ def transport():
     i("drop|forward", "echo request with a bad ICMP checksum", "if it leaves it is still wrong",
       f.icmp(8, 0, struct.pack("!HH", s.port, 1), b"x", check=0x1234), 'icmp.checksum.status == "Bad"')
     i("drop", "echo reply nobody asked for", "no session is made", f.echo(s.port, reply=True))
-    for kind, name in ((4, "source quench"), (5, "redirect"), (9, "router advertisement"), (13, "timestamp request"),
+    i("forward", "nothing: timestamp request", "identifier mapped: a query like the echo (RFC 5508 REQ-1; was dropped)",
+      f.timestamp(s.port), "icmp.type == 13")
+    i("drop", "timestamp reply nobody asked for", "no session is made", f.timestamp(s.port, reply=True))
+    for kind, name in ((4, "source quench"), (5, "redirect"), (9, "router advertisement"),
                        (17, "address mask request"), (40, "Photuris"), (255, "type 255")):
         i("drop|forward", f"ICMP {name}", "no harm; a redirect changes no route", icmp(kind, 0, payload=bytes(12)))
     i("drop", "ICMP header of 4 bytes only", "dropped; no identifier is read beyond it", icmp(8, 0, rest=b""))
@@ -359,12 +374,20 @@ def transport():
     quoting("a datagram of unknown protocol 253", ipv4(f.pattern(8), 253, f.SERVER, f.CLIENT))
     quoting("rubbish of 1400 bytes", f.pattern(1400), kind=12, code=0)
 
-    whole = "dropped, or mapped by address alone; never read as if it had ports"
+    whole = "carried by address alone, one inside host to a peer; never read as if it had ports"
     for proto, name in ((0, "0"), (f.IPIP, "4 (IPv4 in IPv4)"), (33, "33 (DCCP)"), (f.IPV6, "41 (IPv6 in IPv4)"),
                         (f.GRE, "47 (GRE)"), (f.ESP, "50 (ESP)"), (f.AH, "51 (AH)"), (89, "89 (OSPF)"),
                         (132, "132 (SCTP)"), (136, "136 (UDP-Lite)"), (253, "253 (experimental)"), (255, "255")):
-        s.add("drop|forward|error", f"protocol {name}", whole, eth(ipv4(f.pattern(40, proto), proto)),
-              f"ip.proto == {proto}")
+        verdict, must = {0: ("drop", "no IPv4 packet is of it: dropped"),
+                         f.AH: ("drop", "dropped: its check value covers the addresses (RFC 4302 3.3.3.1)")}.get(
+                             proto, ("forward", whole))
+        s.add(verdict, f"protocol {name}", must, eth(ipv4(f.pattern(40, proto), proto)), f"ip.proto == {proto}")
+    for coverage, name in ((0, "all of it"), (8, "the header alone")):
+        s.add("forward", f"nothing: UDP-Lite, checksum over {name}", "carried by address, ports kept, checksum right "
+              "(RFC 3828 3.1)", eth(ipv4(f.udp_lite(coverage=coverage), f.UDP_LITE, ident=f.UDP_LITE)), "udp.checksum_coverage")
+    s.add("error", "GRE from 192.168.1.11 to the same peer as 192.168.1.10", "the peer is taken: host unreachable (3/1), "
+          "as RFC 6888 REQ-11", eth(ipv4(f.pattern(40, f.GRE), f.GRE, f.OTHER_CLIENT), src=f.OTHER_CLIENT_MAC),
+          "ip.src == 192.168.1.11")
 
     short = eth(ipv4(udp(b"x", s.port)))
     s.add("forward", "nothing: padded with zeros to 60 bytes", "padding does not enter the tunnel",
@@ -386,4 +409,21 @@ def hairpin_refused():
           eth(ipv4(udp(sport=40000, dport=4930, dst=f.OUTSIDE), dst=f.OUTSIDE)))
     s.add("drop", "TCP SYN 192.168.1.10:40000 to 192.0.2.1:4930: as above", must,
           eth(ipv4(tcp(b"", 40000, 4930, dst=f.OUTSIDE), f.TCP, dst=f.OUTSIDE)))
+    return s.frames
+
+
+def made_room():
+    """On a line of two outside ports, 40000 and 40001 (tests/path_ports.rs). Frames of one moment come in one burst."""
+    s = Sheet()
+
+    def t(verdict, wrong, must, sport, flags=f.SYN, src=f.CLIENT, mac=f.CLIENT_MAC, after=1):
+        s.add(verdict, wrong, must, eth(ipv4(tcp(b"", sport, 443, src, flags=flags), f.TCP, src), src=mac), after=after)
+
+    t("forward", "nothing: TCP SYN 192.168.1.10:40000 to 203.0.113.80:443", "leaves from port 40000", 40000)
+    t("forward", "nothing: TCP SYN 192.168.1.10:40001 to 203.0.113.80:443", "leaves from port 40001, the last one", 40001)
+    t("forward", "nothing: TCP RST 192.168.1.10:40000", "the first connection is over", 40000, f.RST)
+    t("forward", "nothing: TCP SYN 192.168.1.11:53, three seconds later", "leaves from port 40000: what is over makes room", 53,
+      src=f.OTHER_CLIENT, mac=f.OTHER_CLIENT_MAC, after=3000)
+    t("error", "TCP ACK 192.168.1.10:40000, in the same burst", "never from port 40000, which is 192.168.1.11's now: host "
+      "unreachable (3/1) to 192.168.1.10, the ports are full", 40000, f.ACK, after=0)
     return s.frames

@@ -12,7 +12,7 @@ from recipes.frames import Sheet, eth, fragment_header, icmp, ipv4, ipv6, option
 UNTOUCHED = "nothing is sent"
 OPEN_SESSION = "drop, or leave it to the host: of a packet of an open session a NAPT needs no more than ports"
 NOT_UNPACKED = "never decapsulated"
-UDP_PORT, TCP_PORT, ECHO_ID = 40000, 40001, 4242
+UDP_PORT, TCP_PORT, ECHO_ID, TIMESTAMP_ID = 40000, 40001, 4242, 4243
 
 
 def opener():
@@ -23,6 +23,10 @@ def opener():
           eth(ipv4(tcp(b"", TCP_PORT, options=bytes.fromhex("020405b4")), f.TCP)))
     s.add("forward", "nothing: echo request 192.168.1.10 to 203.0.113.80, identifier 4242", "opens the ICMP session",
           eth(ipv4(f.echo(ECHO_ID), f.ICMP)))
+    s.add("forward", "nothing: timestamp request 192.168.1.10 to 203.0.113.80, identifier 4243", "opens an ICMP session as the "
+          "echo does (RFC 5508 REQ-1; was dropped)", eth(ipv4(f.timestamp(TIMESTAMP_ID), f.ICMP)))
+    s.add("forward", "nothing: UDP-Lite 192.168.1.10:40000 to 203.0.113.80:443", "opens the session of protocol 136, by address",
+          eth(ipv4(f.udp_lite(sport=UDP_PORT), f.UDP_LITE, ident=f.UDP_LITE)))
     return s.frames
 
 
@@ -186,6 +190,11 @@ def extension_headers():
         options_header(253, b""))
     ext("drop", "destination options, then IPv6 in IPv6 around the IPv4 packet", NOT_UNPACKED, dst,
         options_header(f.IPV6, b""), packet=ipv6(answer()))
+    for i in range(8):
+        # As long as a buffer of 2048 bytes takes it behind 512; each cache line that frames start at comes round.
+        ext("forward", f"nothing: 1448 bytes of PadN in front of 34 bytes that end the frame, {i + 1} of 8", "decapsulated and padded "
+            "for the LAN with zeroes, wherever the buffer ends (panicked)", dst, struct.pack("!BB", f.IPIP, 1448 // 8 - 1) +
+            (bytes([1, 255]) + bytes(255)) * 5 + bytes([1, 159]) + bytes(159), "frame.len == 1536", answer(b"padded"))
     return s.frames
 
 
@@ -396,7 +405,15 @@ def inner():
     packet("drop|punt", "echo request for 192.0.2.1", "not sent to the LAN; answering it is policy",
            datagram=f.echo(9), proto=f.ICMP)
     packet("drop", "echo reply with an identifier nobody holds", UNTOUCHED, datagram=f.echo(999, reply=True), proto=f.ICMP)
+    packet("forward", "nothing: timestamp reply of the open session", "identifier 4243, to 192.168.1.10 (RFC 5508 REQ-1; was dropped)",
+           "icmp.type == 14", datagram=f.timestamp(TIMESTAMP_ID, reply=True), proto=f.ICMP)
+    packet("drop", "timestamp reply with an identifier nobody holds", UNTOUCHED, datagram=f.timestamp(999, reply=True), proto=f.ICMP)
     packet("drop", "UDP to port 0", UNTOUCHED, dport=0)
+    lite = "carried by address: ports kept, checksum right"
+    packet("forward", "nothing: UDP-Lite of the open session", lite, "udp.checksum_coverage",
+           datagram=f.udp_lite(b"hikyaku", 443, UDP_PORT, f.SERVER, f.OUTSIDE), proto=f.UDP_LITE, ident=f.UDP_LITE)
+    packet("drop", "UDP-Lite of a stranger (198.51.100.7)", "only the peer gets in", src="198.51.100.7",
+           datagram=f.udp_lite(b"hikyaku", 443, UDP_PORT, "198.51.100.7", f.OUTSIDE), proto=f.UDP_LITE, ident=f.UDP_LITE)
     for proto, name in ((f.IPIP, "4: a tunnel in the tunnel"), (f.IPV6, "41: IPv6 in the tunnel"), (f.GRE, "47 (GRE)"),
                         (f.ESP, "50 (ESP)"), (132, "132 (SCTP)"), (0, "0"), (255, "255")):
         packet("drop", f"inner protocol {name}", "dropped: no session of that protocol", datagram=f.pattern(40), proto=proto)
@@ -500,6 +517,9 @@ def icmpv6():
         error("drop", f"packet too big, MTU {value}: below 1280", "dropped (RFC 8201 4)", 2, 0, quote(large), mtu(value))
     for value in (1500, 9000, 0xFFFFFFFF):
         error("drop", f"packet too big, MTU {value}: not lower than ours", ignored, 2, 0, quote(large), mtu(value))
+    for length in (1461, 9000, 0xFFFF):
+        error("drop", f"forged: quotes a packet with payload length {length}: our link of 1500 bytes carries none", ignored +
+              " (RFC 8201 4; was believed)", 2, 0, quote(large, length=length), mtu(1400), eye=f"ipv6.plen == {length}")
     error("drop", "forged: quoted source is not our CE address", ignored, 2, 0, quote(large, src="2001:db8:12:3400::beef"),
           mtu(1300))
     error("drop", "forged: quoted destination is not the BR", ignored, 2, 0, quote(large, dst="2001:db8:ffff::2"), mtu(1300))
@@ -512,8 +532,8 @@ def icmpv6():
         ipv4(udp(f.pattern(1432)), src=f.CLIENT)), mtu(1300))
     error("drop", "forged: quotes an answer of the BR (direction reversed)", ignored, 2, 0,
           ipv6(answer(f.pattern(1400)))[:1232], mtu(1300))
-    error("relay|drop", "quote is small: 100 bytes cannot have been too big", "checked against the quoted payload length, or taken", 2,
-          0, quote(), mtu(1300))
+    error("drop", "quote is small: 100 bytes cannot have been too big", "checked against the quoted payload length", 2, 0, quote(),
+          mtu(1300))
     error("drop|relay", "quote ends with the IPv6 header", "too little to find a session: tunnel MTU at most, no ICMPv4", 2, 0,
           quote(large)[:40], mtu(1300))
     error("drop|relay", "quote ends inside the inner IPv4 header", "as above", 2, 0, quote(large)[:55], mtu(1300))

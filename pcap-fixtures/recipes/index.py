@@ -39,12 +39,13 @@ and veth pads nothing: frames may be shorter than 60 bytes.
 HOSTILE_HEAD = """
 ## Hostile frames
 
-They assume one fixed-IPv4 IPIP line with NAPT. A frame's `expected` names what is right; where `|` joins several, each is
-allowed and the first is preferred. "nothing" in the first words of a fault means the frame is sound and shows that the
+They assume one fixed-IPv4 IPIP line with NAPT, and where `index.json` gives a file `ports`, a share of the address (PSID offset,
+length and PSID: RFC 7597 5.1). Frames of one moment come in one burst. A frame's `expected` names what is right; where `|` joins
+several, each is allowed and the first is preferred. "nothing" in the first words of a fault means the frame is sound and shows that the
 router still works. Whatever the frame: no crash, no read beyond it, exactly one counted verdict.
 
 The WAN files answer sessions opened by `opener-lan.pcap` and assume that the NAPT keeps ports and identifiers that are free
-(UDP 40000, TCP 40001, ICMP 4242 stay as they are on 192.0.2.1).
+(UDP 40000, TCP 40001, ICMP 4242 and 4243 stay as they are on 192.0.2.1), and carries UDP-Lite by address.
 """
 
 
@@ -63,6 +64,8 @@ def _entry(fixture, path):
         "from": fixture.command, "shows": fixture.shows,
     }
     if isinstance(fixture, catalog.Hostile):
+        if fixture.ports:
+            entry["ports"] = dict(zip(("offset", "length", "psid"), fixture.ports))
         entry["list"] = [{"frame": number, "length": len(frame.data), "fault": frame.wrong, "expected": frame.verdict.split("|"),
                           "must": frame.must} for number, frame in enumerate(fixture.build(), 1)]
     return entry

@@ -20,7 +20,7 @@ LINES = [("ipip", 1460), ("dslite", 1500)]
 # Frames of one capture that scapy looks at; tshark looks at all.
 MOST = 400
 
-OPTIONS = [word for key in ("ip.check_checksum", "tcp.check_checksum", "udp.check_checksum") for word in ("-o", f"{key}:TRUE")]
+OPTIONS = [word for key in ("ip.check_checksum", "tcp.check_checksum", "udp.check_checksum", "udplite.check_checksum") for word in ("-o", f"{key}:TRUE")]
 FIELDS = ["frame.number", "ip.id", "_ws.expert.severity", "_ws.expert.message", "ip.checksum.status", "icmp.checksum.status",
           "icmpv6.checksum.status", "tcp.checksum.status", "udp.checksum.status", "icmp.type", "_ws.malformed"]
 ERROR = str(0x00800000)
