@@ -39,7 +39,8 @@ fn forward(from: &mut Queue, to: &mut Queue, change: Change, traffic: &mut Traff
     for _ in 0..n {
         let mut frame = match from.rx.take() {
             Ok(frame) => frame,
-            Err(BadSlot::Vlan(frame)) => {
+            Err(BadSlot::Vlan) => {
+                let frame = from.rx.refused();
                 from.rx.restore(frame);
                 continue;
             }

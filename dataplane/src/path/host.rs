@@ -51,7 +51,8 @@ impl Core {
     #[inline(never)]
     pub(super) fn refuse(&self, burst: Burst, rings: &mut Rings, bad: BadSlot) {
         let mut verdict = Verdict::Dropped(bad.into());
-        if let BadSlot::Vlan(frame) = bad {
+        if bad == BadSlot::Vlan {
+            let frame = rings.rx.refused();
             let link = &burst.snapshot.links[burst.link.index()];
             let host = link.peer.filter(|_| may_be_hosts(link, rings.rx.bytes(frame), Reason::Vlan));
             verdict = host

@@ -352,7 +352,7 @@ impl From<BadSlot> for Reason {
             BadSlot::Bounds => Self::BadSlot,
             BadSlot::MoreFrag => Self::MultiSlot,
             BadSlot::Runt => Self::Runt,
-            BadSlot::Vlan(_) => Self::Vlan,
+            BadSlot::Vlan => Self::Vlan,
         }
     }
 }

@@ -26,9 +26,8 @@ pub enum BadSlot {
     MoreFrag,
     /// Shorter than an Ethernet header. Zero-length slots occur on native links.
     Runt,
-    /// Of another VLAN than the link's, or of none. The frame is as it came, and is to be
-    /// [restored](RxRing::restore) where it is not sent.
-    Vlan(Frame),
+    /// Of another VLAN than the link's, or of none: [`RxRing::refused`] is the frame.
+    Vlan,
 }
 
 /// A ring's place in shared memory, checked once when it was attached.
@@ -212,6 +211,9 @@ pub struct RxRing {
     /// The slot before the next one said that its frame goes on.
     continues: bool,
     vlan: Option<Vlan>,
+    /// Why the last of those that were looked at was no frame.
+    bad: BadSlot,
+    refused: Frame,
     /// Shorter frames are looked at: runts, and with a VLAN every frame.
     least: usize,
 }
@@ -227,7 +229,7 @@ impl RxRing {
     }
 
     fn of(raw: Raw, next: u32) -> Self {
-        Self { raw, next, continues: false, vlan: None, least: ETHERNET }
+        Self { raw, next, continues: false, vlan: None, least: ETHERNET, bad: BadSlot::Runt, refused: Frame::EMPTY }
     }
 
     /// Frames are of this VLAN, and lose its tag when they are taken. `None`: of none.
@@ -288,7 +290,8 @@ impl RxRing {
         } else if buf >= self.raw.buf_limit || start + len.max(HEAD) > self.raw.buf_size as usize {
             BadSlot::Bounds
         } else if len < self.least {
-            return self.untag(Frame::new(index, buf, start, len));
+            let frame = self.untag(Frame::new(index, buf, start, len));
+            return if frame == Frame::EMPTY { Err(self.bad) } else { Ok(frame) };
         } else {
             return Ok(Frame::new(index, buf, start, len));
         };
@@ -296,23 +299,35 @@ impl RxRing {
         Err(bad)
     }
 
-    /// Takes the tag out of a frame of our VLAN: it is left in front of the frame.
+    /// Takes the tag out of a frame of our VLAN: it is left in front of the frame. [`Frame::EMPTY`] if it is
+    /// none, and then `bad` says why. Not a `Result`: that would be returned in memory, and whoever calls
+    /// this would keep every frame there.
     #[cold]
     #[inline(never)]
-    fn untag(&mut self, frame: Frame) -> Result<Frame, BadSlot> {
+    fn untag(&mut self, frame: Frame) -> Frame {
         let bad = match self.vlan {
             Some(vlan) if frame.len() >= ETHERNET => match vlan::tagged(self.bytes(frame)) {
                 Tagged::Id(id) if id == vlan.id() => match self.tag_to_front(frame) {
-                    Some(frame) => return Ok(frame),
+                    Some(frame) => return frame,
                     None => BadSlot::Bounds,
                 },
                 Tagged::Cut => BadSlot::Runt,
-                Tagged::Id(_) | Tagged::No => return Err(BadSlot::Vlan(frame)),
+                Tagged::Id(_) | Tagged::No => BadSlot::Vlan,
             },
             _ => BadSlot::Runt,
         };
-        self.restore(frame);
-        Err(bad)
+        match bad {
+            BadSlot::Vlan => self.refused = frame,
+            _ => self.restore(frame),
+        }
+        self.bad = bad;
+        Frame::EMPTY
+    }
+
+    /// The frame that was refused last because of its VLAN, as it came. It is to be [restored](Self::restore) where
+    /// it is not sent.
+    pub fn refused(&self) -> Frame {
+        self.refused
     }
 
     /// On a link without a VLAN, the frame without a tag that says a priority and no VLAN (IEEE 802.1Q
