@@ -42,7 +42,7 @@ impl Spread {
     /// Which worker a flow has.
     #[inline(always)]
     fn owner(&self, flow: Hash) -> Owner {
-        let worker = ((u64::from(flow.flow_label()) * self.lanes.len() as u64) >> 20) as usize;
+        let worker = flow.one_of(self.lanes.len());
         if worker == self.me { Owner::Me } else { Owner::Other(worker) }
     }
 
