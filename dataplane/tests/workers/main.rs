@@ -179,9 +179,12 @@ fn flows_are_spread_evenly() {
 
 #[test]
 fn ieee_802_1q_tags_stay_with_the_links() {
+    // So many that no worker is without one by chance.
+    const MANY: u8 = 60;
     for fast in [true, false] {
-        let mut several = Several::new(&Setup { vlans: [Some(10), Some(20)], fast, ..Setup::dslite() }, 3, 64);
-        for flow in 0..FLOWS {
+        let mut several =
+            Several::new(&Setup { vlans: [Some(10), Some(20)], fast, slots: 512, ..Setup::dslite() }, 3, 256);
+        for flow in 0..MANY {
             let (inside, peer) = ends(flow);
             for shape in [udp(peer, inside, &[flow]), udp(peer, inside, &[flow]).options(&[1, 1, 1, 0])] {
                 assert!(several.wires[0][WAN.index()].deliver(&tagged(20, &from_wan(&shape))));
@@ -190,12 +193,11 @@ fn ieee_802_1q_tags_stay_with_the_links() {
         }
         several.settle();
         let left = several.left(LAN);
-        // Of twelve flows one worker may by chance have none; that all are one's is one chance in two hundred thousand.
-        assert!(left.iter().filter(|frames| !frames.is_empty()).count() > 1, "{left:?}");
+        assert!(left.iter().all(|frames| !frames.is_empty()), "each worker has some");
         let mut flows: Vec<u8> = left.iter().flatten().map(|frame| plain(&untagged(10, frame)).payload[8]).collect();
         flows.sort_unstable();
-        assert_eq!(flows, (0..FLOWS).flat_map(|flow| [flow; 2]).collect::<Vec<_>>());
-        assert_eq!(several.totals().verdict(Reason::Vlan.into()), 2 * u64::from(FLOWS));
+        assert_eq!(flows, (0..MANY).flat_map(|flow| [flow; 2]).collect::<Vec<_>>());
+        assert_eq!(several.totals().verdict(Reason::Vlan.into()), 2 * u64::from(MANY));
         several.check_buffers();
     }
 }
@@ -210,14 +212,14 @@ fn a_worker_that_is_behind_costs_its_own_flows_only_and_that_is_counted() {
     let (handed, full) = (totals.verdict(Verdict::Handed), totals.verdict(Reason::WorkerFull.into()));
     assert_eq!(handed, 63, "as many as the lane holds");
     assert_eq!(totals.verdict(Verdict::Inbound) + handed + full, 2000);
-    assert!(full > 600);
+    assert!(full > 800);
     several.settle();
     let left: Vec<usize> = several.left(LAN).iter().map(Vec::len).collect();
     assert_eq!(left[1], 63);
     // And then it goes on.
     burst(&mut several, 100);
     several.settle();
-    assert!(several.left(LAN)[1].len() > 15);
+    assert!(several.left(LAN)[1].len() > 30);
     several.check_buffers();
 }
 
