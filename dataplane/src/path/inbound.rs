@@ -88,22 +88,17 @@ impl<const NAPT: bool> Way for Inbound<'_, NAPT> {
             return Err(self.look_closer(core, rings, meta.frame));
         };
         let view: &mut Tunnelled = zerocopy::transmute_mut!(rings.rx.head(meta.frame));
-        let tcp = view.inner.protocol == protocol::TCP;
         match self.napt {
             Some(napt) => {
                 let Some(session) = napt.confirm(meta.candidate, &meta.key, meta.hash) else {
                     return Err(self.look_closer(core, rings, meta.frame));
                 };
                 session.note(Direction::Inbound, self.burst.now.seconds(), self.refresh);
-                if tcp {
-                    core.tcp(view, Some((napt, session, Direction::Inbound)), softwire.mss);
-                }
+                core.tcp(view, Some((napt, session, Direction::Inbound)), softwire.mss);
                 rewrite(view, &session.rewrite(Direction::Inbound));
             }
             None => {
-                if tcp {
-                    core.tcp(view, None, softwire.mss);
-                }
+                core.tcp(view, None, softwire.mss);
                 view.inner.decrement_ttl();
             }
         }

@@ -111,7 +111,6 @@ impl<const NAPT: bool> Way for Outbound<'_, NAPT> {
             return Err(self.look_closer(core, rings, meta.frame));
         };
         let view: &mut Tunnelled = zerocopy::transmute_mut!(rings.rx.window(meta.frame, OUTER_LEN));
-        let tcp = view.inner.protocol == protocol::TCP;
         // The session, and what it makes of addresses and ports.
         let mut hash = meta.hash;
         match self.napt {
@@ -127,16 +126,12 @@ impl<const NAPT: bool> Way for Outbound<'_, NAPT> {
                     },
                 };
                 session.note(Direction::Outbound, self.burst.now.seconds(), true);
-                if tcp {
-                    core.tcp(view, Some((napt, session, Direction::Outbound)), wire.softwire.mss);
-                }
+                core.tcp(view, Some((napt, session, Direction::Outbound)), wire.softwire.mss);
                 rewrite(view, &session.rewrite(Direction::Outbound));
             }
             None => {
                 hash = core.flows.of(&meta.key);
-                if tcp {
-                    core.tcp(view, None, wire.softwire.mss);
-                }
+                core.tcp(view, None, wire.softwire.mss);
                 view.inner.decrement_ttl();
             }
         }
