@@ -110,15 +110,11 @@ pub struct Rig {
 impl Rig {
     /// A router that has seen nothing.
     pub fn new(shape: Shape) -> Result<Self, SetupError> {
-        Self::with(shape, |_| (), |_| ())
+        Self::with(shape, |_| ())
     }
 
-    /// The same with a table and a world that somebody has had in hand.
-    pub(crate) fn with(
-        shape: Shape,
-        table: impl FnOnce(&mut napt::Config),
-        world: impl FnOnce(&mut Snapshot),
-    ) -> Result<Self, SetupError> {
+    /// The same with a table that somebody has had in hand.
+    pub(crate) fn with(shape: Shape, table: impl FnOnce(&mut napt::Config)) -> Result<Self, SetupError> {
         let n = shape.workers;
         let memory = MemoryConfig { lane_slots: LANE_SLOTS, ..shape.memory };
         let mut links = memory::links(2, n, memory)?.into_iter();
@@ -137,9 +133,7 @@ impl Rig {
                 Some(Arc::new(Napt::new(&config)?))
             }
         };
-        let mut snapshot = snapshot(napt.clone());
-        world(&mut snapshot);
-        let shared = Shared::new(snapshot);
+        let shared = Shared::new(snapshot(napt.clone()));
         let (lan, lan_wires): (Vec<_>, Vec<_>) = lan.into_iter().unzip();
         let (mut wan, wan_wires): (Vec<_>, Vec<_>) = wan.into_iter().unzip();
         let lanes = match n {
@@ -451,11 +445,17 @@ fn snapshot(napt: Option<Arc<Napt>>) -> Snapshot {
         sources4: Vec::new(),
         neighbours: Neighbours::default(),
     };
-    let lan: Prefix4 = "192.168.1.0/24".parse().expect("a prefix");
+    let prefix = |addr, len| Prefix4::new(addr, len).expect("a length");
+    let (router, lan) = (prefix(traffic::ROUTER.into(), 32), prefix(traffic::ROUTER.into(), traffic::LAN_LEN));
     let hosts = (0..traffic::HOSTS).map(|n| (traffic::host(n), traffic::station(n)));
     Snapshot {
         links: vec![
-            Link { sources4: vec![lan], neighbours: Neighbours::new(hosts, None), ..link("lan", Side::Lan, 0) },
+            Link {
+                addresses4: vec![traffic::ROUTER.into()],
+                sources4: vec![lan],
+                neighbours: Neighbours::new(hosts, None),
+                ..link("lan", Side::Lan, 0)
+            },
             link("wan", Side::Wan, 1),
         ],
         softwires: vec![Softwire {
@@ -471,7 +471,11 @@ fn snapshot(napt: Option<Arc<Napt>>) -> Snapshot {
             deliver: Deliver::Routed,
             state: Default::default(),
         }],
-        routes: Routes::new([(lan, Route::Link(LAN)), (Prefix4::ALL, Route::Softwire(SoftwireId(0)))]),
+        routes: Routes::new([
+            (router, Route::Local),
+            (lan, Route::Link(LAN)),
+            (Prefix4::ALL, Route::Softwire(SoftwireId(0))),
+        ]),
     }
 }
 

@@ -18,6 +18,10 @@ pub const OURS: [Mac; 2] = [Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2])];
 pub const GATEWAY: Mac = Mac([2, 0, 0, 0, 0, 3]);
 /// The hop limit of what comes from the border router.
 pub const HOP_LIMIT: u8 = 60;
+/// The router's own address on the LAN.
+pub const ROUTER: Addr4 = Addr4([192, 168, 0, 1]);
+/// Length of the LAN's prefix.
+pub const LAN_LEN: u8 = 23;
 /// Inside hosts.
 pub const HOSTS: u32 = 254;
 /// The most flows that are all different.

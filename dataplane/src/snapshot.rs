@@ -8,7 +8,7 @@ mod softwire;
 use std::net::Ipv4Addr;
 
 pub use neighbours::Neighbours;
-pub use routes::{NotAPrefix, Prefix4, Route, Routes};
+pub use routes::{NotAPrefix, Prefix4, Route, Routes, UsualHosts};
 pub use softwire::{Deliver, FarEnd, OuterHeaders, Softwire, SoftwireState};
 
 use crate::packet::{Addr4, Addr6, Mac};

@@ -8,9 +8,8 @@ use hikyaku_dataplane::packet::{Addr4, Ipv4, Port, Tcp, protocol};
 
 use super::TABLE;
 use super::frames::{Ip, icmp, icmpv6, in_tunnel, on_lan, outer, piece, tcp, udp};
-use super::run::ROUTER;
 use crate::rig::Rig;
-use crate::traffic::{BR, CE, Flow, OUTSIDE, host, mix};
+use crate::traffic::{BR, CE, Flow, OUTSIDE, ROUTER, host, mix};
 
 /// Where a frame comes in: 0 the LAN, 1 the line.
 pub type Arrival = (usize, Vec<u8>);

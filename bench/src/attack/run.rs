@@ -1,22 +1,17 @@
 //! The same rounds for two routers, one of which is attacked.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hikyaku::memory_router::{Mode, SetupError};
 use hikyaku_dataplane::napt::{Config, Direction};
-use hikyaku_dataplane::packet::{Addr4, Tcp};
+use hikyaku_dataplane::packet::Tcp;
 use hikyaku_dataplane::ring::memory::MemoryConfig;
-use hikyaku_dataplane::snapshot::{Prefix4, Route, Routes, Snapshot, SoftwireId};
 
 use super::enemies::{Arrival, Attack, Bystander};
 use super::{TABLE, TRANSFERS};
 use crate::rig::{Rig, Shape, Wrong};
 use crate::traffic::{self, Flow};
-
-/// The router's own address on the LAN: outside of its prefix, in which all addresses are hosts'.
-pub const ROUTER: Addr4 = Addr4([192, 168, 0, 1]);
 
 /// The transfers' frames, on the LAN and in the tunnel: nothing else has this length.
 pub const FRAME: usize = 200;
@@ -54,16 +49,6 @@ pub struct Field {
     round: u64,
 }
 
-/// A world with a router that has an address.
-fn world(snapshot: &mut Snapshot) {
-    snapshot.links[0].addresses4 = vec![Ipv4Addr::from(ROUTER)];
-    snapshot.routes = Routes::new([
-        (Prefix4::new(Ipv4Addr::from(ROUTER), 32).expect("a prefix"), Route::Local),
-        ("192.168.1.0/24".parse().expect("a prefix"), Route::Link(hikyaku_dataplane::snapshot::LinkId(0))),
-        (Prefix4::ALL, Route::Softwire(SoftwireId(0))),
-    ]);
-}
-
 impl Field {
     /// A router that carries its transfers, with a table of its own kind.
     pub fn new(sessions: u32, table: impl FnOnce(&mut Config)) -> anyhow::Result<Self> {
@@ -76,7 +61,7 @@ impl Field {
             memory: MemoryConfig::default(),
             worker: Default::default(),
         };
-        let mut rig = Rig::with(shape, table, world).map_err(|e: SetupError| anyhow::Error::from(e))?;
+        let mut rig = Rig::with(shape, table).map_err(|e: SetupError| anyhow::Error::from(e))?;
         rig.open(|_| ())?;
         Ok(Self { rig, tally: Tally::default(), round: 0 })
     }

@@ -10,7 +10,8 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::packet::{Ethernet, Ipv4, Ipv6, Mac, ethertype};
+use super::Translation;
+use crate::packet::{Ethernet, Ipv4, Ipv6, Mac, ethertype, protocol};
 use crate::ring::HEAD;
 use crate::snapshot::Link;
 
@@ -95,6 +96,22 @@ impl Pattern {
         let [a, b]: [u64; 2] = zerocopy::transmute!(*first);
         (a ^ self.want[0]) & self.mask[0] | (b ^ self.want[1]) & self.mask[1] == 0
     }
+}
+
+/// The shortest ordinary packet of a protocol: an IPv4 header and what the fast lanes look at behind it. With
+/// NAPT nothing but TCP and UDP is ordinary, however long.
+#[inline(always)]
+pub fn least<'a, N: Translation<'a>>(protocol: u8) -> usize {
+    const fn table(others: u16) -> [u16; 256] {
+        let mut table = [others; 256];
+        table[protocol::TCP as usize] = 20 + 20;
+        table[protocol::UDP as usize] = 20 + 8;
+        table
+    }
+    static WITH_NAPT: [u16; 256] = table(u16::MAX);
+    static WITHOUT: [u16; 256] = table(20 + 8);
+    let table = if N::NAPT { &WITH_NAPT } else { &WITHOUT };
+    table[protocol as usize] as usize
 }
 
 /// Whether a link takes frames to `dst`; the slow twin of [`Pattern::frame`].

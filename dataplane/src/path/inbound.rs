@@ -4,52 +4,59 @@
 
 use super::emit::{ETHERNET, MIN_FRAME};
 use super::gate::{Pattern, Tunnelled};
-use super::{Burst, Core, Lane, Meta, Rings, Way, first_word, rewrite};
-use crate::napt::{Direction, Key, Kind, Napt};
+use super::{Burst, Core, Lane, Meta, Rings, Translation, Way, first_word, gate, rewrite};
+use crate::napt::{Direction, Key, Kind};
 use crate::packet::checksum::header_is_right;
 use crate::packet::{Addr4, Ethernet, Mac, ethertype, protocol};
 use crate::ring::{Frame, HEAD};
-use crate::snapshot::{LinkId, Route, Side, Softwire};
+use crate::snapshot::{LinkId, Route, Side, Softwire, UsualHosts};
 use crate::tunnel::OUTER_LEN;
 use crate::verdict::{Reason, Verdict};
 
 /// Inbound from one softwire, with NAPT or without.
-pub(super) struct Inbound<'a, const NAPT: bool> {
+pub(super) struct Inbound<'a, N> {
     pub(super) burst: Burst<'a>,
     pattern: Pattern,
-    napt: Option<&'a Napt>,
+    napt: N,
     softwire: Option<&'a Softwire>,
     /// Outer source and destination of ordinary frames, as they stand in the header.
     ends: [u8; 32],
     /// The largest inner packet that every LAN link takes.
     pub(super) whole: usize,
+    /// The largest inner packet of an ordinary frame: 0 where none is.
+    largest: usize,
+    /// Where almost all hosts are.
+    usual: UsualHosts,
     refresh: bool,
     /// The outside address, memory order: nobody else may claim to be it. 0 without NAPT.
     outside: u32,
 }
 
-impl<'a, const NAPT: bool> Inbound<'a, NAPT> {
-    pub fn new(burst: Burst<'a>, napt: Option<&'a Napt>) -> Self {
-        let Burst { snapshot, link, .. } = burst;
+impl<'a, N: Translation<'a>> Inbound<'a, N> {
+    pub fn new(burst: Burst<'a>, napt: N) -> Self {
+        let Burst { snapshot, link, fast, .. } = burst;
         let softwire = snapshot.main_softwire(link).map(|id| &snapshot.softwires[id.0 as usize]);
         let lans = snapshot.links.iter().filter(|l| l.side == Side::Lan);
+        let whole = lans.map(|l| l.mtu as usize).min().unwrap_or(0);
         Self {
             burst,
             pattern: Pattern::ipv6(&snapshot.links[link.index()]),
             napt,
             softwire,
             ends: softwire.map_or([0; 32], |s| zerocopy::transmute!([s.remote.0, s.local.0])),
-            whole: lans.map(|l| l.mtu as usize).min().unwrap_or(0),
-            outside: napt.map_or(0, |napt| Addr4::from(napt.outside()).word()),
-            refresh: napt.is_some_and(|n| n.refreshes(Direction::Inbound)),
+            whole,
+            largest: if fast && softwire.is_some() { whole } else { 0 },
+            usual: softwire.map_or(UsualHosts::NONE, |s| s.usual_hosts(snapshot)),
+            outside: napt.napt().map_or(0, |napt| Addr4::from(napt.outside()).word()),
+            refresh: napt.napt().is_some_and(|n| n.refreshes(Direction::Inbound)),
         }
     }
 }
 
-impl<const NAPT: bool> Way for Inbound<'_, NAPT> {
+impl<'a, N: Translation<'a>> Way for Inbound<'a, N> {
     const HEADROOM: usize = 0;
     const FORWARDED: Verdict = Verdict::Inbound;
-    const LOOKS_UP: bool = NAPT;
+    const LOOKS_UP: bool = N::NAPT;
 
     fn burst(&self) -> Burst<'_> {
         self.burst
@@ -59,7 +66,7 @@ impl<const NAPT: bool> Way for Inbound<'_, NAPT> {
     fn classify(&self, head: &[u8; HEAD], frame: Frame) -> Meta {
         let view: &Tunnelled = zerocopy::transmute_ref!(head);
         let mut meta = Meta { frame, ..Meta::NONE };
-        if let Some(napt) = self.napt {
+        if let Some(napt) = self.napt.napt() {
             meta.key = Key {
                 addrs: view.inner.addrs(),
                 ports: first_word(&view.rest),
@@ -77,7 +84,7 @@ impl<const NAPT: bool> Way for Inbound<'_, NAPT> {
 
     #[inline(always)]
     fn probe(&self, meta: &mut Meta) {
-        if let Some(napt) = self.napt {
+        if let Some(napt) = self.napt.napt() {
             meta.candidate = napt.candidate(meta.hash);
         }
     }
@@ -88,9 +95,10 @@ impl<const NAPT: bool> Way for Inbound<'_, NAPT> {
             return Err(self.look_closer(core, rings, meta.frame));
         };
         let view: &mut Tunnelled = zerocopy::transmute_mut!(rings.rx.head(meta.frame));
-        match self.napt {
+        match self.napt.napt() {
             Some(napt) => {
-                let Some(session) = napt.confirm(meta.candidate, &meta.key, meta.hash) else {
+                let Some(session) = napt.confirm(meta.candidate, &Key { kind: Kind::Inbound, ..meta.key }, meta.hash)
+                else {
                     return Err(self.look_closer(core, rings, meta.frame));
                 };
                 session.note(Direction::Inbound, self.burst.now.seconds(), self.refresh);
@@ -104,7 +112,12 @@ impl<const NAPT: bool> Way for Inbound<'_, NAPT> {
         }
         // To whom, and the Ethernet header for it.
         let len = view.inner.len();
-        let link = softwire.host_link(self.burst.snapshot, view.inner.dst).ok_or(Verdict::Dropped(Reason::NoRoute))?;
+        let link = match self.usual.contains(view.inner.dst) {
+            true => self.usual.link,
+            false => {
+                softwire.host_link(self.burst.snapshot, view.inner.dst).ok_or(Verdict::Dropped(Reason::NoRoute))?
+            }
+        };
         let lan = &self.burst.snapshot.links[link.index()];
         let Some(station) = lan.neighbours.get(view.inner.dst) else {
             return Err(Some(self.unresolved(core, rings, meta.frame, link)));
@@ -119,7 +132,7 @@ impl<const NAPT: bool> Way for Inbound<'_, NAPT> {
     }
 }
 
-impl<const NAPT: bool> Inbound<'_, NAPT> {
+impl<'a, N: Translation<'a>> Inbound<'a, N> {
     /// A packet that is ready for a host of `link`, but nobody knows where that is.
     #[cold]
     #[inline(never)]
@@ -136,27 +149,22 @@ impl<const NAPT: bool> Inbound<'_, NAPT> {
     fn is_ordinary(&self, head: &[u8; HEAD], view: &Tunnelled, frame: Frame) -> bool {
         let ip = &view.inner;
         let header: &[u8; 20] = head[54..74].try_into().expect("twenty bytes");
-        let (tcp, udp) = (ip.protocol == protocol::TCP, ip.protocol == protocol::UDP);
         let (payload, total) = (view.outer.payload_len.get() as usize, ip.len());
-        let least = 20 + if tcp { 20 } else { 8 };
-        self.softwire.is_some()
-            && self.pattern.fits(head)
+        self.pattern.fits(head)
             && (view.outer.next_header == protocol::IPV4)
             && (head[22..54] == self.ends)
             && (ip.version_ihl == 0x45)
             && (payload + 54 <= frame.len())
             && (total <= payload)
-            && (total >= least)
-            && (total <= self.whole)
+            && (total >= gate::least::<N>(ip.protocol))
+            && (total <= self.largest)
             && (ip.ttl > 1)
             && header_is_right(header)
             && !ip.is_fragment()
-            && (!NAPT || tcp || udp)
             // With NAPT the session is proof of both ends.
-            && (NAPT || ip.src.is_host() && ip.dst.is_host())
+            && (N::NAPT || ip.src.is_host() && ip.dst.is_host())
             && (ip.src.word() != self.outside)
-            && self.burst.fast
-            && (NAPT || (self.burst.snapshot.routes.is_default(ip.src) || !self.is_ours(ip.src)) && ip.src != ip.dst)
+            && (N::NAPT || (self.burst.snapshot.routes.is_default(ip.src) || !self.is_ours(ip.src)) && ip.src != ip.dst)
     }
 
     /// An address of our side, which no packet from outside may claim to come from.

@@ -7,7 +7,7 @@ use super::emit::{ETHERNET, Packet, native6, refused_option};
 use super::gate;
 use super::inbound::Inbound;
 use super::translate::{Not, Translator, far_port};
-use super::{Burst, Core, Rings};
+use super::{Burst, Core, Rings, Translation};
 use crate::counters::Event;
 use crate::napt::{Direction, PortSet};
 use crate::packet::{Addr4, Addr6, Delta, Ethernet, Ipv4, Ipv6, ethertype, ipv4, ipv6, protocol};
@@ -17,7 +17,7 @@ use crate::tunnel::ecn;
 use crate::tunnel::reassembly::Push;
 use crate::verdict::{Reason, Verdict};
 
-impl<const NAPT: bool> Inbound<'_, NAPT> {
+impl<'a, N: Translation<'a>> Inbound<'a, N> {
     /// `None`: the frame is held and gets its verdict later.
     #[cold]
     #[inline(never)]

@@ -26,7 +26,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::counters::{Counters, Event};
 use crate::icmp::Limiter;
-use crate::napt::{Direction, Fragments, Hash, Key, Kind, Rewrite, Session, SessionId};
+use crate::napt::{Direction, Fragments, Hash, Key, Kind, Napt, Rewrite, Session, SessionId};
 use crate::packet::{Delta, Ipv4, Tcp, protocol};
 use crate::ring::{BadSlot, Frame, HEAD, NotSent, RxRing, TxRing};
 use crate::snapshot::{LinkId, Side, Snapshot};
@@ -38,6 +38,8 @@ use crate::verdict::{Reason, Verdict};
 use crate::worker::{MAX_WORKERS, Shared};
 
 use gate::Tunnelled;
+use inbound::Inbound;
+use outbound::Outbound;
 use spread::Owner;
 pub(crate) use spread::Spread;
 
@@ -100,6 +102,37 @@ trait Way {
     /// Third phase. `Ok`: the frame was forwarded, [`Self::FORWARDED`]. `Err`: it ended otherwise,
     /// or is held and gets its verdict later.
     fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Result<(), Option<Verdict>>;
+}
+
+/// A softwire's NAPT, or that it has none: as a type, so that neither way asks a packet which it is.
+trait Translation<'a>: Copy {
+    /// There is one.
+    const NAPT: bool;
+
+    /// The NAPT.
+    fn napt(self) -> Option<&'a Napt>;
+}
+
+impl<'a> Translation<'a> for &'a Napt {
+    const NAPT: bool = true;
+
+    #[inline(always)]
+    fn napt(self) -> Option<&'a Napt> {
+        Some(self)
+    }
+}
+
+/// Addresses pass as they are.
+#[derive(Clone, Copy, Debug)]
+struct NoNapt;
+
+impl<'a> Translation<'a> for NoNapt {
+    const NAPT: bool = false;
+
+    #[inline(always)]
+    fn napt(self) -> Option<&'a Napt> {
+        None
+    }
 }
 
 /// The rings that a burst may use.
@@ -227,16 +260,10 @@ impl Path {
         let napt = softwire.and_then(|s| s.napt.as_deref());
         let taken_as = if burst.handed { Event::TakenOver } else { Event::Received };
         match (link.side, napt) {
-            (Side::Lan, Some(_)) => {
-                self.run::<_, false>(n, rings, &outbound::Outbound::<true>::new(burst, napt), taken_as)
-            }
-            (Side::Lan, None) => {
-                self.run::<_, false>(n, rings, &outbound::Outbound::<false>::new(burst, napt), taken_as)
-            }
-            (Side::Wan, Some(_)) => {
-                self.inbound(n, rings, burst, &inbound::Inbound::<true>::new(burst, napt), taken_as)
-            }
-            (Side::Wan, None) => self.inbound(n, rings, burst, &inbound::Inbound::<false>::new(burst, napt), taken_as),
+            (Side::Lan, Some(napt)) => self.run::<_, false>(n, rings, &Outbound::new(burst, napt), taken_as),
+            (Side::Lan, None) => self.run::<_, false>(n, rings, &Outbound::new(burst, NoNapt), taken_as),
+            (Side::Wan, Some(napt)) => self.inbound(n, rings, burst, &Inbound::new(burst, napt), taken_as),
+            (Side::Wan, None) => self.inbound(n, rings, burst, &Inbound::new(burst, NoNapt), taken_as),
             (Side::Host, _) => self.core.host_sends(n, rings, link.peer),
         }
         n
@@ -387,7 +414,7 @@ impl Core {
     /// One question for all protocols, almost always answered with no: whether a packet is TCP at all is
     /// nothing that a CPU could guess, and wrong every other time costs more than the rest of this.
     #[inline(always)]
-    fn tcp(&self, view: &mut Tunnelled, napt: Option<(&crate::napt::Napt, &Session, Direction)>, limit: Option<u16>) {
+    fn tcp(&self, view: &mut Tunnelled, napt: Option<(&Napt, &Session, Direction)>, limit: Option<u16>) {
         let tcp = view.inner.protocol == protocol::TCP;
         let special = select_unpredictable(tcp, Tcp::SYN | Tcp::FIN | Tcp::RST, 0);
         let special = view.rest[13] & special != 0;
@@ -399,12 +426,7 @@ impl Core {
 
     #[cold]
     #[inline(never)]
-    fn tcp_special(
-        &self,
-        view: &mut Tunnelled,
-        napt: Option<(&crate::napt::Napt, &Session, Direction)>,
-        limit: Option<u16>,
-    ) {
+    fn tcp_special(&self, view: &mut Tunnelled, napt: Option<(&Napt, &Session, Direction)>, limit: Option<u16>) {
         if let Some((napt, session, direction)) = napt {
             napt.track(session, direction, view.rest[13]);
         }

@@ -5,7 +5,7 @@
 use super::emit::ETHERNET;
 use super::gate::{Pattern, Plain, Tunnelled};
 use super::translate::is_sound;
-use super::{Burst, Core, Lane, Meta, Rings, Way, first_word, ports_of, rewrite};
+use super::{Burst, Core, Lane, Meta, Rings, Translation, Way, first_word, gate, ports_of, rewrite};
 use crate::counters::Event;
 use crate::napt::{Direction, Endpoint, Key, Kind, Napt, Session, split_addrs, split_ports};
 use crate::packet::checksum::header_is_right;
@@ -16,13 +16,13 @@ use crate::tunnel::OUTER_LEN;
 use crate::verdict::{Reason, Verdict};
 
 /// Outbound through one softwire, with NAPT or without.
-pub(super) struct Outbound<'a, const NAPT: bool> {
+pub(super) struct Outbound<'a, N> {
     pub(super) burst: Burst<'a>,
     pub(super) link: &'a Link,
     /// The first of the link's.
     sources: Prefix4,
     pattern: Pattern,
-    napt: Option<&'a Napt>,
+    napt: N,
     /// The outside address, memory order: packets to it come back (hairpin). 0 without NAPT.
     outside: u32,
     /// `None`: nothing is ordinary, because there is no tunnel to send into.
@@ -34,17 +34,17 @@ struct Wire<'a> {
     route: Route,
     softwire: &'a Softwire,
     headers: OuterHeaders,
-    /// The largest inner packet that goes in one piece.
+    /// The largest inner packet that goes in one piece: 0 where none is ordinary.
     whole: usize,
     /// Bits of the inner DSCP and ECN that the outer class takes over, and bits that it always has.
     class: [u8; 2],
 }
 
-impl<'a, const NAPT: bool> Outbound<'a, NAPT> {
-    pub fn new(burst: Burst<'a>, napt: Option<&'a Napt>) -> Self {
+impl<'a, N: Translation<'a>> Outbound<'a, N> {
+    pub fn new(burst: Burst<'a>, napt: N) -> Self {
         let link = &burst.snapshot.links[burst.link.index()];
         let wire = burst.snapshot.main_softwire(burst.link).and_then(|id| Wire::new(burst, id));
-        let outside = napt.map_or(0, |napt| Addr4::from(napt.outside()).word());
+        let outside = napt.napt().map_or(0, |napt| Addr4::from(napt.outside()).word());
         let sources = link.sources4.first().copied().unwrap_or(Prefix4::NONE);
         Self { burst, link, sources, pattern: Pattern::ipv4(link), napt, outside, wire }
     }
@@ -55,20 +55,21 @@ impl<'a> Wire<'a> {
         let softwire = &burst.snapshot.softwires[id.0 as usize];
         let wan = burst.snapshot.link(softwire.link)?;
         let path_mtu = softwire.state.path_mtu(burst.now, wan.mtu);
+        let whole = softwire.mtu.inner_mtu(path_mtu).min(path_mtu.saturating_sub(OUTER_LEN as u16));
         Some(Self {
             route: Route::Softwire(id),
             softwire,
             headers: softwire.headers(wan.mac, softwire.next_hop?),
             class: softwire.class.copied_and_fixed(),
-            whole: softwire.mtu.inner_mtu(path_mtu).min(path_mtu.saturating_sub(OUTER_LEN as u16)) as usize,
+            whole: if burst.fast { whole as usize } else { 0 },
         })
     }
 }
 
-impl<const NAPT: bool> Way for Outbound<'_, NAPT> {
+impl<'a, N: Translation<'a>> Way for Outbound<'a, N> {
     const HEADROOM: usize = OUTER_LEN;
     const FORWARDED: Verdict = Verdict::Outbound;
-    const LOOKS_UP: bool = NAPT;
+    const LOOKS_UP: bool = N::NAPT;
 
     fn burst(&self) -> Burst<'_> {
         self.burst
@@ -80,12 +81,12 @@ impl<const NAPT: bool> Way for Outbound<'_, NAPT> {
         let ip = &view.ip;
         let key = Key {
             addrs: ip.addrs(),
-            ports: if NAPT { first_word(&view.rest) } else { ports_of(ip, &view.rest) },
+            ports: if N::NAPT { first_word(&view.rest) } else { ports_of(ip, &view.rest) },
             protocol: ip.protocol,
             kind: Kind::Outbound,
         };
         let mut meta = Meta { frame, key, ..Meta::NONE };
-        if let Some(napt) = self.napt {
+        if let Some(napt) = self.napt.napt() {
             meta.hash = napt.hash(&meta.key);
             napt.prefetch(meta.hash);
         }
@@ -97,7 +98,7 @@ impl<const NAPT: bool> Way for Outbound<'_, NAPT> {
 
     #[inline(always)]
     fn probe(&self, meta: &mut Meta) {
-        if let Some(napt) = self.napt {
+        if let Some(napt) = self.napt.napt() {
             meta.candidate = napt.candidate(meta.hash);
             if meta.candidate == 0 && meta.lane == Lane::Ordinary {
                 napt.prefetch_open(&meta.key, meta.hash);
@@ -113,9 +114,9 @@ impl<const NAPT: bool> Way for Outbound<'_, NAPT> {
         let view: &mut Tunnelled = zerocopy::transmute_mut!(rings.rx.window(meta.frame, OUTER_LEN));
         // The session, and what it makes of addresses and ports.
         let mut hash = meta.hash;
-        match self.napt {
+        match self.napt.napt() {
             Some(napt) => {
-                let session = match napt.confirm(meta.candidate, &meta.key, meta.hash) {
+                let session = match napt.confirm(meta.candidate, &Key { kind: Kind::Outbound, ..meta.key }, meta.hash) {
                     Some(session) => session,
                     None => match self.open(core, napt, meta, view) {
                         Ok(session) => session,
@@ -147,29 +148,25 @@ impl<const NAPT: bool> Way for Outbound<'_, NAPT> {
     }
 }
 
-impl<const NAPT: bool> Outbound<'_, NAPT> {
+impl<'a, N: Translation<'a>> Outbound<'a, N> {
     /// A packet for the tunnel that needs nothing special.
     #[inline(always)]
     fn is_ordinary(&self, head: &[u8; HEAD], view: &Plain, frame: Frame) -> bool {
         let Some(wire) = &self.wire else { return false };
         let ip = &view.ip;
         let header: &[u8; 20] = head[14..34].try_into().expect("twenty bytes");
-        let (tcp, udp) = (ip.protocol == protocol::TCP, ip.protocol == protocol::UDP);
         let total = ip.len();
-        let least = 20 + if tcp { 20 } else { 8 };
         self.pattern.fits(head)
-            && (total >= least)
+            && (total >= gate::least::<N>(ip.protocol))
             && (total + 14 <= frame.len())
             && (total <= wire.whole)
             && (ip.ttl > 1)
             && header_is_right(header)
             && !ip.is_fragment()
-            && (!NAPT || tcp || udp)
             // With NAPT the session is proof that the source is a host.
-            && (NAPT || ip.src.is_host())
+            && (N::NAPT || ip.src.is_host())
             && (ip.dst.word() != self.outside)
-            && self.burst.fast
-            && (NAPT && self.sources.contains(ip.src) || self.source(ip).is_ok())
+            && (N::NAPT && self.sources.contains(ip.src) || self.source(ip).is_ok())
             && (self.burst.snapshot.routes.is_default(ip.dst)
                 || self.burst.snapshot.routes.lookup(ip.dst) == wire.route)
     }

@@ -7,7 +7,7 @@ use super::emit::{ETHERNET, Packet, flow_hash, native6, refused_option};
 use super::gate;
 use super::outbound::Outbound;
 use super::translate::{Not, Translated, Translator};
-use super::{Core, Rings};
+use super::{Core, Rings, Translation};
 use crate::counters::Event;
 use crate::napt::Direction;
 use crate::packet::ipv4::{self, Checked};
@@ -17,7 +17,7 @@ use crate::snapshot::{FarEnd, Prefix4, Route, Softwire};
 use crate::tunnel::mtu::Fit;
 use crate::verdict::{Reason, Verdict};
 
-impl<const NAPT: bool> Outbound<'_, NAPT> {
+impl<'a, N: Translation<'a>> Outbound<'a, N> {
     /// `None`: the frame is held and gets its verdict later.
     #[cold]
     #[inline(never)]

@@ -12,7 +12,7 @@ use super::emit::ETHERNET;
 use super::gate::Tunnelled;
 use super::inbound::Inbound;
 use super::inbound_closer::{Inner, set_tos};
-use super::{Burst, Core, FlowLabels, Rings, first_word, ports_of};
+use super::{Burst, Core, FlowLabels, Rings, Translation, first_word, ports_of};
 use crate::napt::{Fragments, Hash, Key, Kind};
 use crate::packet::{Addr6, Ethernet, Ipv4, ethertype, protocol};
 use crate::ring::{Frame, LaneOut, NotSent};
@@ -95,7 +95,7 @@ impl Part {
 /// A softwire, and the far end of it that a packet came from.
 type Ends<'a> = (&'a Softwire, Addr6);
 
-impl<const NAPT: bool> Inbound<'_, NAPT> {
+impl<'a, N: Translation<'a>> Inbound<'a, N> {
     /// Delivers a packet that came through the tunnel, or has its worker do so. `frame`: the whole frame, if
     /// the packet still lies in it. `None`: it is held and gets its verdict later.
     pub(super) fn deliver_or_hand(

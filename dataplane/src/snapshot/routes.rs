@@ -113,6 +113,27 @@ pub struct Routes {
     prefixes: Vec<(Prefix4, Route)>,
     /// Those of each octet that alone does not decide, longest first.
     within: Box<[Candidates; 256]>,
+    usual_hosts: UsualHosts,
+}
+
+/// Hosts with one route: those of a prefix with no other in it, but for the router's own address.
+#[derive(Clone, Copy, Debug)]
+pub struct UsualHosts {
+    /// Where they are.
+    pub link: LinkId,
+    pub(super) prefix: Prefix4,
+    pub(super) except: Addr4,
+}
+
+impl UsualHosts {
+    /// None.
+    pub const NONE: Self = Self { link: LinkId(0), prefix: Prefix4::NONE, except: Addr4([0; 4]) };
+
+    /// Whether `host` is one of them.
+    #[inline(always)]
+    pub fn contains(&self, host: Addr4) -> bool {
+        self.prefix.contains(host) && host != self.except
+    }
 }
 
 impl Default for Routes {
@@ -133,6 +154,7 @@ impl Routes {
             default_by_octet: Box::new([false; 256]),
             prefixes,
             within: Box::new(std::array::from_fn(|_| Box::default())),
+            usual_hosts: UsualHosts::NONE,
         };
         for octet in 0..=255u8 {
             let whole = Addr4([octet, 0, 0, 0]);
@@ -152,6 +174,7 @@ impl Routes {
         }
         let default = Some(table.default_route());
         table.default_by_octet = Box::new(table.by_octet.map(|route| route == default));
+        table.usual_hosts = table.widest_link().unwrap_or(UsualHosts::NONE);
         table
     }
 
@@ -172,6 +195,32 @@ impl Routes {
     fn search(&self, addr: Addr4) -> Route {
         let mut candidates = self.within[addr.0[0] as usize].iter();
         candidates.find(|(prefix, _)| prefix.contains(addr)).map_or(Route::Unreachable, |&(_, route)| route)
+    }
+
+    /// The hosts of the widest prefix that leads to a link and has no other in it but one address.
+    fn widest_link(&self) -> Option<UsualHosts> {
+        self.prefixes.iter().rev().find_map(|&(wide, route)| {
+            // Of a shorter one some octets may be nobody's.
+            let link = match route {
+                Route::Link(link) if wide.len > 8 && Addr4::from_word(wide.net).is_host() => link,
+                _ => return None,
+            };
+            let inside = |p: &Prefix4| p.len >= wide.len && wide.contains(Addr4::from_word(p.net));
+            let mut inside = self.prefixes.iter().map(|(p, _)| p).filter(|p| inside(p));
+            match (inside.next()?, inside.next(), inside.next()) {
+                (_, None, _) => Some(UsualHosts { link, prefix: wide, ..UsualHosts::NONE }),
+                // The longer one is first.
+                (one, Some(_), None) if one.len == 32 && wide.len < 32 => {
+                    Some(UsualHosts { link, prefix: wide, except: Addr4::from_word(one.net) })
+                }
+                _ => None,
+            }
+        })
+    }
+
+    /// Hosts of which [`Self::lookup`] says one link, and quickly.
+    pub fn usual_hosts(&self) -> UsualHosts {
+        self.usual_hosts
     }
 
     /// The route of everything that has no other.
@@ -208,7 +257,24 @@ mod tests {
                 let addr = Addr4::from(Ipv4Addr::from(addr));
                 let expected = first.filter(|_| addr.is_host()).map_or(Route::Unreachable, |&(_, _, to)| Route::Link(LinkId(to)));
                 prop_assert_eq!(table.lookup(addr), expected);
+                let usual = table.usual_hosts();
+                prop_assert!(!usual.contains(addr) || expected == Route::Link(usual.link));
             }
+        }
+    }
+
+    #[test]
+    fn hosts_of_a_lan_are_usual_and_its_router_is_not() {
+        let prefix = |text: &str| text.parse::<Prefix4>().unwrap();
+        let lan = (prefix("192.168.1.0/24"), Route::Link(LinkId(3)));
+        let (own, default) = ((prefix("192.168.1.1/32"), Route::Local), (Prefix4::ALL, Route::Softwire(SoftwireId(0))));
+        let usual = Routes::new([own, lan, default]).usual_hosts();
+        assert!(usual.link == LinkId(3) && usual.contains(Addr4([192, 168, 1, 2])));
+        assert!(!usual.contains(Addr4([192, 168, 1, 1])) && !usual.contains(Addr4([192, 168, 2, 2])));
+        // A net within the net, and the same net again.
+        for other in ["192.168.1.128/25", "192.168.1.0/24"] {
+            let inside = (prefix(other), Route::Link(LinkId(4)));
+            assert!(!Routes::new([own, lan, inside, default]).usual_hosts().contains(Addr4([192, 168, 1, 2])));
         }
     }
 

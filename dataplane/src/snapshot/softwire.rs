@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::{LinkId, Route, Snapshot};
+use super::{LinkId, Prefix4, Route, Snapshot, UsualHosts};
 use crate::map::Mesh;
 use crate::napt::Napt;
 use crate::packet::{Addr4, Addr6, Ethernet, Ipv6, Mac, Port, ethertype, protocol};
@@ -91,6 +91,14 @@ impl Softwire {
                 Route::Link(link) => Some(link),
                 _ => None,
             },
+        }
+    }
+
+    /// Of which hosts [`Self::host_link`] can be told more cheaply.
+    pub fn usual_hosts(&self, snapshot: &Snapshot) -> UsualHosts {
+        match self.deliver {
+            Deliver::Link(link) => UsualHosts { prefix: Prefix4::ALL, link, ..UsualHosts::NONE },
+            Deliver::Routed => snapshot.routes.usual_hosts(),
         }
     }
 
