@@ -609,7 +609,8 @@ impl TxRing {
             let spare = (*ours).buf_idx;
             let len = frame.len() as u16;
             *ours = netmap_slot { buf_idx: frame.buf(), len, flags: NS_BUF_CHANGED, ptr: frame.start() as u64 };
-            let start = (rx.raw.headroom.of(spare) as u64) & rx.raw.offset_mask;
+            // 0 where the link knows no offsets.
+            let start = rx.raw.headroom.of(spare) as u64;
             *theirs = netmap_slot { buf_idx: spare, len: 0, flags: NS_BUF_CHANGED, ptr: start };
         }
         self.advance(frame.len());
