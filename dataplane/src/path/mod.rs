@@ -279,7 +279,7 @@ impl Path {
 
     #[inline(never)]
     fn run<W: Way, const SPREAD: bool>(&mut self, n: usize, mut rings: Rings, way: &W, taken_as: Event) {
-        let Self { batch, core } = self;
+        let (batch, core) = (&mut *self.batch, &mut self.core);
         let mut bytes = 0;
         let mut taken = 0;
         let mut forwarded = 0;

@@ -42,6 +42,8 @@ struct Raw {
     buf_limit: u32,
     /// Bytes of all buffers below it, at least 64 KiB.
     bufs_len: usize,
+    /// The last place in them where [`HEAD`] bytes begin.
+    last_head: usize,
     /// All ones below `offset_bits` where the link knows offsets, else 0.
     offset_mask: u64,
     /// [`Headroom::max_start`].
@@ -108,6 +110,7 @@ impl Raw {
             buf_size,
             buf_limit: buf_limit as u32,
             bufs_len: buf_limit * buf_size as usize,
+            last_head: buf_limit * buf_size as usize - HEAD,
             offset_mask: if headroom == Headroom::NONE { 0 } else { 0xffff },
             max_start: headroom.max_start(),
             headroom,
@@ -154,11 +157,17 @@ impl Raw {
         unsafe { self.slots.as_ptr().add(index as usize) }
     }
 
+    /// Where a frame begins in the buffer memory.
+    #[inline(always)]
+    fn place(&self, frame: Frame) -> usize {
+        frame.buf() as usize * self.buf_size as usize + frame.start()
+    }
+
     /// The first byte of `len` that begin `back` bytes before the frame. The caller sees to it that
     /// they are in the frame's own buffer; that they are in buffer memory is checked here.
     #[inline(always)]
     fn bytes(&self, frame: Frame, back: usize, len: usize) -> NonNull<u8> {
-        let at = (frame.buf() as usize * self.buf_size as usize + frame.start()).wrapping_sub(back);
+        let at = self.place(frame).wrapping_sub(back);
         assert!(at <= self.bufs_len - len);
         // SAFETY: `bufs_len` bytes from `bufs` on lie inside the region.
         unsafe { self.bufs.add(at) }
@@ -429,10 +438,11 @@ impl RxRing {
     #[inline(always)]
     pub fn window(&mut self, frame: Frame, back: usize) -> &mut [u8; HEAD] {
         debug_assert!(frame.start() >= back);
-        let at = self.raw.bytes(frame, back, HEAD);
+        let at = self.raw.place(frame).wrapping_sub(back);
+        assert!(at <= self.raw.last_head);
         // SAFETY: the bytes are inside the buffer memory; `&mut self` makes this the only view
         // into buffers of slots this worker holds.
-        unsafe { &mut *at.as_ptr().cast() }
+        unsafe { &mut *self.raw.bufs.add(at).as_ptr().cast() }
     }
 
     /// The frame's bytes.
