@@ -299,6 +299,7 @@ impl Worker {
         }
         for (link, lane) in &mut self.lanes {
             lane.sync();
+            lane.rx.prefetch_slots(self.config.batch.min(lane.rx.available() as usize));
             let burst =
                 Burst { snapshot, link: *link, now, max: self.config.batch, fast: self.config.fast, handed: true };
             frames += self.path.burst(burst, &mut lane.rx, &mut self.tx);

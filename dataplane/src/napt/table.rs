@@ -6,6 +6,7 @@ mod writer;
 
 use std::net::Ipv4Addr;
 
+use crossbeam_utils::CachePadded;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -39,9 +40,20 @@ pub struct Napt {
     index: Index,
     sessions: Slab<Session>,
     readers: Readers,
+    /// On cache lines of its own, so that those which every lookup reads stay where they are.
+    changing: CachePadded<Changing>,
+}
+
+/// What changes; by the holder of the lock only.
+#[derive(Debug)]
+struct Changing {
     live: AtomicU32,
+    /// The second up to which ageing has nothing left to do; [`NOT_AGED`] while it has.
+    aged: AtomicU32,
     writer: Mutex<Writer>,
 }
+
+const NOT_AGED: u32 = u32::MAX;
 
 impl Napt {
     /// A table without sessions.
@@ -77,21 +89,24 @@ impl Napt {
             // Record 0 is nobody's, so that 0 can mean "none".
             sessions: slab(n as usize + 1, config.huge_pages)?,
             readers: Readers::new(config.readers),
-            live: AtomicU32::new(0),
-            writer: Mutex::new(Writer {
-                free: (1..=n).collect(),
-                ready: n as usize,
-                sealed: (0, 0),
-                ports: Ports::new(config.ports, config.port_parity),
-                forwards: Forwards::default(),
-                hosts: config.per_host.map(|most| Hosts::new(most, n)),
-                tallies: Default::default(),
-                exhausted: Default::default(),
-                wheel: [0; WHEEL],
-                wheel_now: 0,
-                rng,
-                created: 0,
-                expired: 0,
+            changing: CachePadded::new(Changing {
+                live: AtomicU32::new(0),
+                aged: AtomicU32::new(NOT_AGED),
+                writer: Mutex::new(Writer {
+                    free: (1..=n).collect(),
+                    ready: n as usize,
+                    sealed: (0, 0),
+                    ports: Ports::new(config.ports, config.port_parity),
+                    forwards: Forwards::default(),
+                    hosts: config.per_host.map(|most| Hosts::new(most, n)),
+                    tallies: Default::default(),
+                    exhausted: Default::default(),
+                    wheel: [0; WHEEL],
+                    wheel_now: 0,
+                    rng,
+                    created: 0,
+                    expired: 0,
+                }),
             }),
         };
         // No packet is of protocol 0 and has ports, so none is ever taken for record 0's.
@@ -225,10 +240,16 @@ impl Napt {
     }
 
     /// Closes sessions that have been idle too long; looks at `budget` sessions at most, so that
-    /// no burst waits for a million of them. Does nothing while another worker holds the lock.
+    /// no burst waits for a million of them. Does nothing while another worker holds the lock, and does not
+    /// even ask for it where nothing is to be done.
     pub fn age(&self, now: Time, budget: usize) {
-        let Ok(mut writer) = self.writer.try_lock() else { return };
-        writer.age(self, now.seconds(), budget);
+        if self.changing.aged.load(Relaxed) == now.seconds() {
+            return;
+        }
+        let Ok(mut writer) = self.changing.writer.try_lock() else { return };
+        if writer.age(self, now.seconds(), budget) {
+            self.changing.aged.store(now.seconds(), Relaxed);
+        }
     }
 
     /// The reader is between two bursts. Before its first lookup and once per burst.
@@ -286,7 +307,7 @@ impl Napt {
     pub fn stats(&self) -> Stats {
         let writer = self.lock();
         Stats {
-            live: self.live.load(Relaxed),
+            live: self.changing.live.load(Relaxed),
             capacity: self.capacity(),
             created: writer.created,
             expired: writer.expired,
@@ -336,6 +357,6 @@ impl Napt {
 
     fn lock(&self) -> MutexGuard<'_, Writer> {
         // Nothing under the lock panics half way; a poisoned table is as good as any.
-        self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.changing.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

@@ -40,7 +40,6 @@ use crate::worker::{MAX_WORKERS, Shared};
 use gate::Tunnelled;
 use inbound::Inbound;
 use outbound::Outbound;
-use spread::Owner;
 pub(crate) use spread::Spread;
 
 /// Most frames handled in one go.
@@ -260,8 +259,8 @@ impl Path {
         let napt = softwire.and_then(|s| s.napt.as_deref());
         let taken_as = if burst.handed { Event::TakenOver } else { Event::Received };
         match (link.side, napt) {
-            (Side::Lan, Some(napt)) => self.run::<_, false>(n, rings, &Outbound::new(burst, napt), taken_as),
-            (Side::Lan, None) => self.run::<_, false>(n, rings, &Outbound::new(burst, NoNapt), taken_as),
+            (Side::Lan, Some(napt)) => self.run(n, rings, &Outbound::new(burst, napt), taken_as),
+            (Side::Lan, None) => self.run(n, rings, &Outbound::new(burst, NoNapt), taken_as),
             (Side::Wan, Some(napt)) => self.inbound(n, rings, burst, &Inbound::new(burst, napt), taken_as),
             (Side::Wan, None) => self.inbound(n, rings, burst, &Inbound::new(burst, NoNapt), taken_as),
             (Side::Host, _) => self.core.host_sends(n, rings, link.peer),
@@ -272,94 +271,100 @@ impl Path {
     /// Spread over the workers or not.
     fn inbound<W: Way>(&mut self, n: usize, rings: Rings, burst: Burst, way: &W, taken_as: Event) {
         match self.core.spread_of(burst).is_some() {
-            true => self.run::<_, true>(n, rings, way, taken_as),
-            false => self.run::<_, false>(n, rings, way, taken_as),
+            true => self.run_spread(n, rings, way),
+            false => self.run(n, rings, way, taken_as),
         }
     }
 
+    /// All frames of a burst, in order.
     #[inline(never)]
-    fn run<W: Way, const SPREAD: bool>(&mut self, n: usize, mut rings: Rings, way: &W, taken_as: Event) {
+    fn run<W: Way>(&mut self, n: usize, mut rings: Rings, way: &W, taken_as: Event) {
         let (batch, core) = (&mut *self.batch, &mut self.core);
+        let mut line = Line { way, batch, taken: 0, forwarded: 0 };
         let mut bytes = 0;
-        let mut taken = 0;
-        let mut forwarded = 0;
-        let mut handed = 0;
-        for i in 0..FRAMES_AHEAD.min(n as u32) {
-            rings.rx.prefetch(i);
-        }
+        rings.rx.prefetch_first(FRAMES_AHEAD.min(n as u32));
         for left in (0..n).rev() {
-            // Not beyond the last: those slots are being written by whoever fills the ring.
-            if left >= FRAMES_AHEAD as usize {
-                rings.rx.prefetch(FRAMES_AHEAD);
-            }
-            match rings.rx.take() {
-                Ok(mut frame) => {
-                    bytes += frame.len() as u64;
-                    if frame.headroom() < W::HEADROOM {
-                        // The link knows no offsets: the frame must be moved once, now or later.
-                        let Some(moved) = rings.rx.shift(frame, W::HEADROOM) else {
-                            core.drop(&mut rings, frame, Reason::Jumbo);
-                            continue;
-                        };
-                        frame = moved;
-                        core.counters.note(Event::Shifted, 1);
-                    }
-                    if SPREAD {
-                        match core.plain_owner(&mut rings, frame) {
-                            Some(Owner::Me) => {}
-                            Some(Owner::Other(worker)) => {
-                                match core.hand(&mut rings, worker, frame) {
-                                    Ok(()) => handed += 1,
-                                    Err(reason) => core.drop(&mut rings, frame, reason),
-                                }
-                                continue;
-                            }
-                            None => {
-                                // It may be of any flow: all that came before it goes before it.
-                                forwarded += finish_all(way, core, &mut rings, &mut batch[..taken]);
-                                taken = 0;
-                                forwarded += finish(way, core, &mut rings, &Meta { frame, ..Meta::NONE });
-                                continue;
-                            }
-                        }
-                    }
-                    let meta = way.classify(rings.rx.head(frame), frame);
-                    if W::LOOKS_UP {
-                        batch[taken & (MAX_BATCH - 1)] = meta;
-                        taken += 1;
-                        if taken > AHEAD {
-                            way.probe(&mut batch[(taken - 1 - AHEAD) & (MAX_BATCH - 1)]);
-                        }
-                        if taken > 2 * AHEAD {
-                            forwarded +=
-                                finish(way, core, &mut rings, &batch[(taken - 1 - 2 * AHEAD) & (MAX_BATCH - 1)]);
-                        }
-                    } else {
-                        forwarded += finish(way, core, &mut rings, &meta);
-                    }
-                }
-                Err(bad) => core.refuse(way.burst(), &mut rings, bad),
+            if let Some(frame) = core.take(&mut rings, way, left, &mut bytes) {
+                line.put(core, &mut rings, frame);
             }
         }
-        forwarded += finish_all(way, core, &mut rings, &mut batch[..taken]);
-        core.counters.end(W::FORWARDED, forwarded);
-        if SPREAD {
-            core.counters.end(Verdict::Handed, handed);
-        }
+        line.empty(core, &mut rings);
+        core.counters.end(W::FORWARDED, line.forwarded);
         rings.rx.release();
         core.counters.note(taken_as, n as u64);
         if taken_as == Event::Received {
             core.counters.note(Event::ReceivedBytes, bytes);
         }
     }
+
+    /// The same, but before anything else each frame goes to the worker of its flow.
+    #[inline(never)]
+    fn run_spread<W: Way>(&mut self, n: usize, mut rings: Rings, way: &W) {
+        let (batch, core) = (&mut *self.batch, &mut self.core);
+        let mut line = Line { way, batch, taken: 0, forwarded: 0 };
+        let mut bytes = 0;
+        rings.rx.prefetch_first(FRAMES_AHEAD.min(n as u32));
+        for left in (0..n).rev() {
+            let Some(frame) = core.take(&mut rings, way, left, &mut bytes) else { continue };
+            if !core.sort(&mut rings, frame) {
+                // It may be of any flow: all that came before it goes before it.
+                core.spread(&mut rings, &mut line);
+                line.put_odd(core, &mut rings, frame);
+            }
+        }
+        core.spread(&mut rings, &mut line);
+        core.counters.end(W::FORWARDED, line.forwarded);
+        rings.rx.release();
+        core.counters.note(Event::Received, n as u64);
+        core.counters.note(Event::ReceivedBytes, bytes);
+    }
 }
 
-/// Finishes what is left of a batch: the last frames are not probed yet, those before them are.
-#[inline(always)]
-fn finish_all<W: Way>(way: &W, core: &mut Core, rings: &mut Rings, batch: &mut [Meta]) -> u64 {
-    let taken = batch.len();
-    batch.iter_mut().skip(taken.saturating_sub(AHEAD)).for_each(|meta| way.probe(meta));
-    batch.iter().skip(taken.saturating_sub(2 * AHEAD)).map(|meta| finish(way, core, rings, meta)).sum()
+/// Frames on their way through the three phases.
+struct Line<'a, W> {
+    way: &'a W,
+    batch: &'a mut [Meta; MAX_BATCH],
+    /// How many of the batch are classified.
+    taken: usize,
+    /// How many frames went where most go.
+    forwarded: u64,
+}
+
+impl<W: Way> Line<'_, W> {
+    /// Takes a frame in: at most [`MAX_BATCH`] of them until it is [emptied](Self::empty).
+    #[inline(always)]
+    fn put(&mut self, core: &mut Core, rings: &mut Rings, frame: Frame) {
+        let meta = self.way.classify(rings.rx.head(frame), frame);
+        if !W::LOOKS_UP {
+            self.forwarded += finish(self.way, core, rings, &meta);
+            return;
+        }
+        let Self { way, batch, taken, forwarded } = self;
+        batch[*taken & (MAX_BATCH - 1)] = meta;
+        *taken += 1;
+        if *taken > AHEAD {
+            way.probe(&mut batch[(*taken - 1 - AHEAD) & (MAX_BATCH - 1)]);
+        }
+        if *taken > 2 * AHEAD {
+            *forwarded += finish(*way, core, rings, &batch[(*taken - 1 - 2 * AHEAD) & (MAX_BATCH - 1)]);
+        }
+    }
+
+    /// Finishes what is in it: the last frames are not probed yet, those before them are.
+    #[inline(always)]
+    fn empty(&mut self, core: &mut Core, rings: &mut Rings) {
+        let Self { way, batch, taken, forwarded } = self;
+        let batch = &mut batch[..std::mem::take(taken)];
+        let n = batch.len();
+        batch.iter_mut().skip(n.saturating_sub(AHEAD)).for_each(|meta| way.probe(meta));
+        *forwarded +=
+            batch.iter().skip(n.saturating_sub(2 * AHEAD)).map(|meta| finish(*way, core, rings, meta)).sum::<u64>();
+    }
+
+    /// A frame that needs a closer look, when there is none in it.
+    fn put_odd(&mut self, core: &mut Core, rings: &mut Rings, frame: Frame) {
+        self.forwarded += finish(self.way, core, rings, &Meta { frame, ..Meta::NONE });
+    }
 }
 
 /// Finishes a frame; 1 if it was forwarded, else it is counted here.
@@ -395,6 +400,34 @@ impl From<NotSent> for Reason {
 }
 
 impl Core {
+    /// The next frame, with room for what is pushed in front of it. `None` if there is none in its slot, which is
+    /// counted. `left` wait behind it.
+    #[inline(always)]
+    fn take<W: Way>(&mut self, rings: &mut Rings, way: &W, left: usize, bytes: &mut u64) -> Option<Frame> {
+        // Not beyond the last: those slots are being written by whoever fills the ring.
+        if left >= FRAMES_AHEAD as usize {
+            rings.rx.prefetch(FRAMES_AHEAD);
+        }
+        let frame = match rings.rx.take() {
+            Ok(frame) => frame,
+            Err(bad) => {
+                self.refuse(way.burst(), rings, bad);
+                return None;
+            }
+        };
+        *bytes += frame.len() as u64;
+        if frame.headroom() >= W::HEADROOM {
+            return Some(frame);
+        }
+        // The link knows no offsets: the frame must be moved once, now or later.
+        let moved = rings.rx.shift(frame, W::HEADROOM);
+        match moved {
+            Some(_) => self.counters.note(Event::Shifted, 1),
+            None => self.drop(rings, frame, Reason::Jumbo),
+        }
+        moved
+    }
+
     /// The end of a frame that goes nowhere.
     #[cold]
     fn drop(&self, rings: &mut Rings, frame: Frame, reason: Reason) {

@@ -12,7 +12,7 @@ use super::emit::ETHERNET;
 use super::gate::Tunnelled;
 use super::inbound::Inbound;
 use super::inbound_closer::{Inner, set_tos};
-use super::{Burst, Core, FlowLabels, Rings, Translation, first_word, ports_of};
+use super::{Burst, Core, FRAMES_AHEAD, FlowLabels, Line, MAX_BATCH, Rings, Translation, Way, first_word, ports_of};
 use crate::napt::{Fragments, Hash, Key, Kind};
 use crate::packet::{Addr6, Ethernet, Ipv4, ethertype, protocol};
 use crate::ring::{Frame, LaneOut, NotSent};
@@ -29,14 +29,41 @@ pub(crate) struct Spread {
     me: usize,
     /// By worker; none to itself.
     lanes: Vec<Option<LaneOut>>,
+    /// By worker: frames of a burst that are its, in order.
+    sorted: Vec<Heap>,
     /// Inner fragments, and whose their first ones were.
     pub(super) owners: Fragments<Owner>,
+}
+
+/// Frames, at most [`MAX_BATCH`].
+#[derive(Debug, Default)]
+struct Heap {
+    /// All of them but for one that was taken.
+    frames: Box<[Frame]>,
+    len: usize,
+}
+
+impl Heap {
+    fn new() -> Self {
+        Self { frames: Box::new([Frame::EMPTY; MAX_BATCH]), len: 0 }
+    }
+
+    #[inline(always)]
+    fn push(&mut self, frame: Frame) {
+        self.frames[self.len] = frame;
+        self.len += 1;
+    }
+
+    fn frames(&self) -> &[Frame] {
+        &self.frames[..self.len]
+    }
 }
 
 impl Spread {
     /// Of worker `me`; `lanes` by worker.
     pub fn new(link: LinkId, me: usize, lanes: Vec<Option<LaneOut>>) -> Self {
-        Self { link, me, lanes, owners: Fragments::default() }
+        let sorted = lanes.iter().map(|_| Heap::new()).collect();
+        Self { link, me, lanes, sorted, owners: Fragments::default() }
     }
 
     /// Which worker a flow has.
@@ -205,9 +232,10 @@ impl Core {
         self.spread.as_mut().filter(|spread| !burst.handed && spread.link == burst.link)
     }
 
-    /// Whose a frame of the tunnel is that carries plain TCP or UDP; `None` if that takes a closer look.
+    /// Lays a frame of the tunnel that carries plain TCP or UDP with those of its worker. False if whose it is
+    /// takes a closer look.
     #[inline(always)]
-    pub(super) fn plain_owner(&self, rings: &mut Rings, frame: Frame) -> Option<Owner> {
+    pub(super) fn sort(&mut self, rings: &mut Rings, frame: Frame) -> bool {
         let view: &Tunnelled = zerocopy::transmute_ref!(rings.rx.head(frame));
         let ip = &view.inner;
         let plain = view.ethernet.ethertype.get() == ethertype::IPV6
@@ -215,8 +243,45 @@ impl Core {
             && ip.version_ihl == 0x45
             && !ip.is_fragment()
             && matches!(ip.protocol, protocol::TCP | protocol::UDP);
-        let spread = self.spread.as_ref().filter(|_| plain)?;
-        Some(spread.owner(self.flows.of(&flow(ip, first_word(&view.rest)))))
+        let Some(spread) = self.spread.as_mut().filter(|_| plain) else { return false };
+        // Nobody could guess which it is: no branch depends on it.
+        let worker = self.flows.of(&flow(ip, first_word(&view.rest))).one_of(spread.lanes.len());
+        spread.sorted[worker].push(frame);
+        true
+    }
+
+    /// Hands frames that were sorted to their workers, and puts our own into `line`.
+    pub(super) fn spread<W: Way>(&mut self, rings: &mut Rings, line: &mut Line<W>) {
+        let Some(Spread { me, lanes, sorted, .. }) = &mut self.spread else { return };
+        let me = *me;
+        let mut handed = 0;
+        for (heap, lane) in sorted.iter_mut().zip(lanes) {
+            let Some(lane) = lane else { continue };
+            lane.prefetch(heap.frames().len());
+            for &frame in heap.frames() {
+                match lane.send(rings.rx, frame) {
+                    Ok(()) => handed += 1,
+                    Err(not) => {
+                        self.counters.end(not_handed(not).into(), 1);
+                        rings.rx.restore(frame);
+                    }
+                }
+            }
+            heap.len = 0;
+        }
+        self.counters.end(Verdict::Handed, handed);
+        let mut ours = std::mem::take(&mut sorted[me]);
+        for (i, &frame) in ours.frames().iter().enumerate() {
+            if let Some(&soon) = ours.frames().get(i + FRAMES_AHEAD as usize) {
+                rings.rx.prefetch_frame(soon);
+            }
+            line.put(self, rings, frame);
+        }
+        line.empty(self, rings);
+        ours.len = 0;
+        if let Some(spread) = &mut self.spread {
+            spread.sorted[me] = ours;
+        }
     }
 
     fn lane_to(&mut self, owner: Owner) -> Option<&mut LaneOut> {
@@ -227,8 +292,7 @@ impl Core {
     }
 
     /// Hands a frame as it came to the worker of its flow.
-    #[inline(always)]
-    pub(super) fn hand(&mut self, rings: &mut Rings, worker: usize, frame: Frame) -> Result<(), Reason> {
+    fn hand(&mut self, rings: &mut Rings, worker: usize, frame: Frame) -> Result<(), Reason> {
         let lane = self.lane_to(Owner::Other(worker)).ok_or(Reason::WorkerFull)?;
         lane.send(rings.rx, frame).map_err(not_handed)
     }

@@ -171,6 +171,11 @@ impl LaneOut {
         })
     }
 
+    /// Asks the cache for the next slots, which the other end wrote last.
+    pub fn prefetch(&self, slots: usize) {
+        self.tx.prefetch_slots(slots);
+    }
+
     /// Hands on a frame of `len` bytes that `fill` writes; see [`TxRing::originate`].
     pub fn originate(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<(), NotSent> {
         if self.tx.space() == 0 {

@@ -173,6 +173,24 @@ impl Raw {
         unsafe { self.bufs.add(at) }
     }
 
+    /// Asks the cache for the headers of a frame that begins there in the buffer memory.
+    #[inline(always)]
+    fn prefetch_head(&self, place: usize) {
+        let frame = self.bufs.as_ptr().wrapping_add(place);
+        // Headers are rewritten. Tunnelled ones reach into the second line; a pushed header into the line
+        // before, which is only written, so the store buffer hides it.
+        prefetch_to_write(frame);
+        prefetch_to_write(frame.wrapping_add(64));
+    }
+
+    /// Asks the cache for `n` slots from `next` on, four to a line.
+    fn prefetch_slots(&self, next: u32, n: usize) {
+        for i in (0..n as u32 + 3).step_by(4) {
+            let index = self.slot_index(next, i.min(self.num_slots));
+            prefetch_to_write(self.slots.as_ptr().wrapping_add(index as usize));
+        }
+    }
+
     #[inline(always)]
     fn word(&self, field: impl FnOnce(*mut netmap_ring) -> *mut u32) -> &AtomicU32 {
         // SAFETY: the ring header is mapped and aligned; the other side writes these words
@@ -274,12 +292,26 @@ impl RxRing {
         let slot = self.raw.slot(index);
         // SAFETY: a slot between head and tail is ours; of others what is read is only a hint.
         let (buf, ptr) = unsafe { ((*slot).buf_idx, (*slot).ptr) };
-        let at = buf as usize * self.raw.buf_size as usize + (ptr & self.raw.offset_mask) as usize;
-        let frame = self.raw.bufs.as_ptr().wrapping_add(at);
-        prefetch(frame);
-        // Tunnelled headers reach into the second line; a pushed header into the line before,
-        // which is only written, so the store buffer hides it.
-        prefetch(frame.wrapping_add(64));
+        self.raw.prefetch_head(buf as usize * self.raw.buf_size as usize + (ptr & self.raw.offset_mask) as usize);
+    }
+
+    /// The same for a frame that was taken.
+    #[inline(always)]
+    pub fn prefetch_frame(&self, frame: Frame) {
+        self.raw.prefetch_head(self.raw.place(frame));
+    }
+
+    /// The same for the first `n` frames.
+    #[inline(always)]
+    pub fn prefetch_first(&self, n: u32) {
+        for i in 0..n {
+            self.prefetch(i);
+        }
+    }
+
+    /// Asks the cache for the next `n` slots, which another core wrote.
+    pub fn prefetch_slots(&self, n: usize) {
+        self.raw.prefetch_slots(self.next, n);
     }
 
     /// Takes the next waiting frame. Not more often than [`Self::available`] said. A frame that is
@@ -584,6 +616,11 @@ impl TxRing {
         self.next = self.raw.slot_index(self.next, 1);
     }
 
+    /// Asks the cache for the next `n` slots, which another core wrote.
+    pub fn prefetch_slots(&self, n: usize) {
+        self.raw.prefetch_slots(self.next, n);
+    }
+
     /// Puts a received frame into this ring and this ring's spare buffer into the frame's slot.
     /// The frame must not be used afterwards.
     #[inline(always)]
@@ -720,6 +757,19 @@ impl TxRing {
     pub fn slots(&self) -> u32 {
         self.raw.num_slots
     }
+}
+
+/// The same to write to it: no other core keeps a copy, that would have to be asked for at the first write.
+#[inline(always)]
+fn prefetch_to_write<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: as `prefetch`; CPUs that do not know the instruction take it for none. The compiler has no
+    // other way to say it without assuming more of the CPU.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
 }
 
 /// Asks the cache for the line at `at`. Any address is allowed: a prefetch cannot fault.

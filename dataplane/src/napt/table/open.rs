@@ -33,7 +33,7 @@
 //! session stands for the port, by the outside end only. The port is free again when the ring is
 //! empty.
 
-use super::{Filtering, Napt, Writer};
+use super::{Filtering, NOT_AGED, Napt, Writer};
 use crate::napt::key::{Endpoint, Key, Kind};
 use crate::napt::ports::plane;
 use crate::napt::session::{Claim, Direction, SessionId, state};
@@ -96,7 +96,9 @@ impl Napt {
         }
         let w = &mut *writer;
         if w.hosts.as_ref().is_some_and(|hosts| !hosts.may_open(inside.addr)) {
-            w.tally(protocol).into_iter().for_each(|tally| tally.limited += 1);
+            if let Some(tally) = w.tally(protocol) {
+                tally.limited += 1;
+            }
             return Err(Reason::NaptHostLimit);
         }
         let id = w.allocate(self).ok_or(Reason::NaptTableFull)?;
@@ -108,7 +110,9 @@ impl Napt {
             Ok(place) => place,
             Err(reason) => {
                 w.unallocate(id);
-                w.tally(protocol).into_iter().for_each(|tally| tally.refused += 1);
+                if let Some(tally) = w.tally(protocol) {
+                    tally.refused += 1;
+                }
                 return Err(reason);
             }
         };
@@ -160,11 +164,13 @@ impl Napt {
         }
         // Strangers do not get the last quarter of the table: it is for our own hosts.
         let capacity = self.capacity();
-        if self.live.load(Relaxed) >= capacity - capacity / 4 {
+        if self.changing.live.load(Relaxed) >= capacity - capacity / 4 {
             return Err(Reason::NaptTableFull);
         }
         if w.hosts.as_ref().is_some_and(|hosts| !hosts.may_be_opened_to(inside.addr)) {
-            w.tally(protocol).into_iter().for_each(|tally| tally.limited += 1);
+            if let Some(tally) = w.tally(protocol) {
+                tally.limited += 1;
+            }
             return Err(Reason::NaptHostLimit);
         }
         let id = w.allocate(self).ok_or(Reason::NaptTableFull)?;
@@ -309,12 +315,14 @@ impl Napt {
         self.session(next).sibling_prev.store(id, Relaxed);
         let counted = w.hosts.as_mut().is_some_and(|hosts| hosts.add(inside.addr));
         session.begin(place.claim, counted);
-        if place.claim != Claim::Mapped {
-            w.tally(protocol).into_iter().for_each(|tally| tally.add(place.claim));
+        if place.claim != Claim::Mapped
+            && let Some(tally) = w.tally(protocol)
+        {
+            tally.add(place.claim);
         }
         w.schedule(self, id);
         w.created += 1;
-        self.live.store(self.live.load(Relaxed) + 1, Relaxed);
+        self.changing.live.store(self.changing.live.load(Relaxed) + 1, Relaxed);
         Ok(id)
     }
 
@@ -345,11 +353,14 @@ impl Napt {
         {
             hosts.remove(session.inside().addr);
         }
-        if claim != Claim::Mapped {
-            w.tally(protocol).into_iter().for_each(|tally| tally.remove(claim));
+        if claim != Claim::Mapped
+            && let Some(tally) = w.tally(protocol)
+        {
+            tally.remove(claim);
         }
         w.free.push_back(id);
         w.expired += 1;
-        self.live.store(self.live.load(Relaxed) - 1, Relaxed);
+        self.changing.aged.store(NOT_AGED, Relaxed);
+        self.changing.live.store(self.changing.live.load(Relaxed) - 1, Relaxed);
     }
 }

@@ -88,7 +88,8 @@ impl Tally {
 /// may be more such peers than are remembered.
 #[derive(Debug, Default)]
 pub(super) struct Exhausted {
-    peers: [(Hash, u64, u32); 32],
+    /// With how many sessions had ended by then, and the second: within one the lower half of that number says it.
+    peers: [(Hash, u32, u32); 32],
     second: u32,
     to_the_end: u32,
 }
@@ -99,12 +100,12 @@ const MOST_TO_THE_END: u32 = 256;
 impl Exhausted {
     /// Whether it was so in this second, with as many sessions `ended` as now.
     pub(super) fn knows(&self, peer: Hash, ended: u64, now: u32) -> bool {
-        self.peers[peer.flow_label() as usize % self.peers.len()] == (peer, ended, now)
+        self.peers[peer.flow_label() as usize % self.peers.len()] == (peer, ended as u32, now)
     }
 
     /// It is so.
     pub(super) fn note(&mut self, peer: Hash, ended: u64, now: u32) {
-        self.peers[peer.flow_label() as usize % self.peers.len()] = (peer, ended, now);
+        self.peers[peer.flow_label() as usize % self.peers.len()] = (peer, ended as u32, now);
     }
 
     /// A search went to the end.
@@ -221,11 +222,12 @@ impl Writer {
         self.wheel_now.max(session.last()).saturating_add(napt.timeouts.udp_answered).saturating_add(1)
     }
 
-    pub(super) fn age(&mut self, napt: &Napt, now: u32, budget: usize) {
+    /// See [`Napt::age`]; whether there is nothing left to do until the next second.
+    pub(super) fn age(&mut self, napt: &Napt, now: u32, budget: usize) -> bool {
         // After a jump in time one round of the wheel sees every session.
         self.wheel_now = self.wheel_now.max(now.saturating_sub(WHEEL as u32 - 1));
         let mut left = budget;
-        loop {
+        let done = loop {
             let slot = self.wheel_now as usize % WHEEL;
             // Two passes over a few sessions: the second finds in the cache what the first asked for.
             let mut due = [0; EXPIRY_BATCH];
@@ -248,13 +250,14 @@ impl Writer {
             due[..n].iter().for_each(|&id| napt.close(self, id));
             if self.wheel[slot] == 0 && n < EXPIRY_BATCH {
                 if self.wheel_now >= now {
-                    break;
+                    break true;
                 }
                 self.wheel_now += 1;
             } else if left == 0 {
-                break;
+                break false;
             }
-        }
+        };
         self.reclaim(&napt.readers);
+        done && self.ready == self.free.len()
     }
 }
