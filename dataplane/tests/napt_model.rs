@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use hikyaku_dataplane::napt::{
     Claim, Config, Direction, Endpoint, Filtering, Forward, Key, Kind, Napt, PortSet, SessionId, Timeouts, pair_addrs,
-    pair_ports,
+    pair_ports, split_ports,
 };
 use hikyaku_dataplane::packet::{Tcp, protocol};
 use hikyaku_dataplane::time::Time;
@@ -445,8 +445,12 @@ impl Pair {
         let hash = self.napt.hash(key);
         let found = self.napt.find(key, hash);
         // The fast way finds the same.
-        let fast = self.napt.confirm(self.napt.candidate(hash), key, hash).map(std::ptr::from_ref);
-        assert_eq!(fast, found.map(|id| std::ptr::from_ref(self.napt.session(id))));
+        let session = found.map(|id| std::ptr::from_ref(self.napt.session(id)));
+        let likely = self.napt.likely(self.napt.candidate(hash), key).map(std::ptr::from_ref);
+        assert!(likely.is_none() || likely == session);
+        if key.kind == Kind::Inbound && found.is_some() {
+            assert!(!self.napt.is_unused(key.protocol, split_ports(key.ports).1));
+        }
         found
     }
 

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hikyaku_dataplane::napt::{
-    Config, Direction, Endpoint, Key, Kind, Napt, PortSet, Refused, SessionId, pair_addrs, pair_ports,
+    Config, Direction, Endpoint, Hash, Key, Kind, Napt, PortSet, Refused, Session, SessionId, pair_addrs, pair_ports,
+    split_ports,
 };
 use hikyaku_dataplane::packet::{Tcp, protocol};
 use hikyaku_dataplane::time::Time;
@@ -58,6 +59,14 @@ fn one_mapping(i: u32) -> Flow {
     (protocol::UDP, Endpoint::new(Ipv4Addr::new(10, 0, 0, 1), 4000), peer)
 }
 
+/// Finds a session as the fast lanes do.
+fn confirm<'a>(napt: &'a Napt, candidate: SessionId, key: &Key, hash: Hash) -> Option<&'a Session> {
+    if key.kind == Kind::Inbound && napt.is_unused(key.protocol, split_ports(key.ports).1) {
+        return None;
+    }
+    napt.likely(candidate, key).or_else(|| napt.find(key, hash).map(|id| napt.session(id)))
+}
+
 #[test]
 fn a_session_costs_at_most_160_bytes() {
     for bits in 10..=23 {
@@ -82,7 +91,7 @@ fn the_record_that_means_none_belongs_to_no_packet() {
         for protocol in 0..=255 {
             let key = Key::flow(kind, protocol, nowhere, nowhere);
             let hash = napt.hash(&key);
-            assert!(napt.confirm(napt.candidate(hash), &key, hash).is_none());
+            assert!(confirm(&napt, napt.candidate(hash), &key, hash).is_none());
         }
     }
 }
@@ -216,7 +225,7 @@ fn many_workers(ports: PortSet, flow: impl Fn(u32) -> Flow + Sync) {
             let candidates: Vec<SessionId> = keys.iter().map(|key| napt.candidate(napt.hash(key))).collect();
             let mut held = vec![];
             for ((&(protocol, inside, peer), key), candidate) in flows.iter().zip(&keys).zip(candidates) {
-                let session = match napt.confirm(candidate, key, napt.hash(key)) {
+                let session = match confirm(&napt, candidate, key, napt.hash(key)) {
                     Some(session) => session,
                     None => match napt.create_outbound(protocol, inside, peer, Tcp::SYN, now) {
                         Ok(id) => napt.session(id),

@@ -1,19 +1,64 @@
 //! Which outside ports are in use.
 
+use std::sync::Arc;
+
 use rand::{Rng, RngExt};
 
 use super::port_set::PortSet;
+use super::sync::{AtomicU64, Ordering::Relaxed};
 use crate::packet::{Port, protocol};
 
-/// The outside ports of one address, a bit each, for TCP, UDP and ICMP identifiers. A bit's place is
-/// the port's rank in the set: that of a small set is a few words.
+/// The outside ports of one address, a bit each, for TCP, UDP and ICMP identifiers: set if it is free. A bit's
+/// place is the port's rank in the set: that of a small set is a few words. The holder of the table's lock
+/// changes them; anybody looks.
+#[derive(Debug)]
+pub(super) struct FreePorts {
+    set: PortSet,
+    bits: [Box<[AtomicU64]>; 3],
+}
+
+impl FreePorts {
+    /// Whether `port` is one that nobody has.
+    ///
+    /// Without the lock this may be out of date, but not for a packet that answers one of ours: that port was
+    /// taken before ours was sent.
+    #[inline]
+    pub fn has(&self, protocol: u8, port: Port) -> bool {
+        self.rank(plane(protocol), port).is_some()
+    }
+
+    #[inline]
+    fn is_free(&self, plane: usize, rank: u32) -> bool {
+        self.word(plane, rank / 64) >> (rank % 64) & 1 != 0
+    }
+
+    /// The rank of a port of the set that is free.
+    #[inline]
+    fn rank(&self, plane: usize, port: Port) -> Option<u32> {
+        self.set.rank_of(port.number()).filter(|&rank| self.is_free(plane, rank))
+    }
+
+    #[inline]
+    fn word(&self, plane: usize, word: u32) -> u64 {
+        self.bits[plane][word as usize].load(Relaxed)
+    }
+
+    /// Needs the table's lock: load and store need not be one step.
+    fn set(&self, plane: usize, rank: u32, free: bool) {
+        let bit = 1 << (rank % 64);
+        let word = self.word(plane, rank / 64);
+        self.bits[plane][rank as usize / 64].store(if free { word | bit } else { word & !bit }, Relaxed);
+    }
+}
+
+/// The outside ports, and how they are chosen.
 #[derive(Debug)]
 pub(super) struct Ports {
     set: PortSet,
     /// How many of the set's are below [`PRIVILEGED`].
     privileged: u32,
     size: u32,
-    free: [Box<[u64]>; 3],
+    free: Arc<FreePorts>,
     left: [u32; 3],
     /// Even UDP ports stay even, odd ones odd.
     parity: bool,
@@ -43,12 +88,18 @@ impl Ports {
         let zero = set.contains(0);
         bits[0] &= !u64::from(zero);
         let size = len - u32::from(zero);
-        let free = [(); 3].map(|()| bits.clone().into_boxed_slice());
+        let bits = [(); 3].map(|()| bits.iter().map(|&word| AtomicU64::new(word)).collect());
+        let free = Arc::new(FreePorts { set, bits });
         Self { set, privileged: set.rank(PRIVILEGED.into()), size, free, left: [size; 3], parity }
     }
 
     pub fn bytes(&self) -> usize {
-        self.free.iter().map(|bits| size_of_val(&**bits)).sum()
+        size_of::<FreePorts>() + self.free.bits.iter().map(|bits| size_of_val(&**bits)).sum::<usize>()
+    }
+
+    /// Those that are free, for whoever has no lock.
+    pub fn free(&self) -> Arc<FreePorts> {
+        self.free.clone()
     }
 
     /// How many ports can be used.
@@ -65,7 +116,7 @@ impl Ports {
     /// (privileged or not), else any other; where parity counts, first one that is even or odd as well.
     pub fn take(&mut self, protocol: u8, wanted: Port, rng: &mut impl Rng) -> Option<Port> {
         let plane = plane(protocol);
-        if let Some(rank) = self.free_rank(plane, wanted) {
+        if let Some(rank) = self.free.rank(plane, wanted) {
             self.mark_taken(plane, rank);
             return Some(wanted);
         }
@@ -110,7 +161,7 @@ impl Ports {
 
     /// Takes `port` if it is free; says whether it was.
     pub fn reserve(&mut self, protocol: u8, port: Port) -> bool {
-        let rank = self.free_rank(plane(protocol), port);
+        let rank = self.free.rank(plane(protocol), port);
         if let Some(rank) = rank {
             self.mark_taken(plane(protocol), rank);
         }
@@ -121,14 +172,9 @@ impl Ports {
     pub fn give_back(&mut self, protocol: u8, port: Port) {
         let plane = plane(protocol);
         let Some(rank) = self.set.rank_of(port.number()) else { return debug_assert!(false, "{port:?} is not ours") };
-        debug_assert!(!self.is_free(plane, rank));
-        self.free[plane][rank as usize / 64] |= 1 << (rank % 64);
+        debug_assert!(!self.free.is_free(plane, rank));
+        self.free.set(plane, rank, true);
         self.left[plane] += 1;
-    }
-
-    /// Whether `port` is one that nobody has.
-    pub fn is_unused(&self, protocol: u8, port: Port) -> bool {
-        self.free_rank(plane(protocol), port).is_some()
     }
 
     /// Ports that are not free, from a random one on; no more than `most` of the set are looked at.
@@ -136,22 +182,12 @@ impl Ports {
         let (len, plane) = (self.set.len(), plane(protocol));
         let start = rng.random_range(0..len);
         let ranks = (start..len).chain(0..start).take(most as usize);
-        let taken = ranks.filter(move |&rank| !self.is_free(plane, rank));
+        let taken = ranks.filter(move |&rank| !self.free.is_free(plane, rank));
         taken.map(|rank| self.set.nth(rank)).filter(|&port| port != 0).map(Port::from)
     }
 
-    fn is_free(&self, plane: usize, rank: u32) -> bool {
-        self.free[plane][rank as usize / 64] >> (rank % 64) & 1 != 0
-    }
-
-    /// The rank of a port of the set that is free.
-    #[inline]
-    fn free_rank(&self, plane: usize, port: Port) -> Option<u32> {
-        self.set.rank_of(port.number()).filter(|&rank| self.is_free(plane, rank))
-    }
-
     fn mark_taken(&mut self, plane: usize, rank: u32) {
-        self.free[plane][rank as usize / 64] &= !(1 << (rank % 64));
+        self.free.set(plane, rank, false);
         self.left[plane] -= 1;
     }
 
@@ -167,7 +203,7 @@ impl Ports {
 
     fn first_free(&self, plane: usize, from: u32, to: u32, which: u64) -> Option<u32> {
         (from / 64..=to / 64).find_map(|w| {
-            let mut word = self.free[plane][w as usize] & which;
+            let mut word = self.free.word(plane, w) & which;
             if w == from / 64 {
                 word &= u64::MAX << (from % 64);
             }
@@ -256,7 +292,7 @@ mod tests {
             for wanted in [40001u16, 40000, 500, 501] {
                 let left = |ports: &Ports, odd: u16| {
                     let all = (1..=u16::MAX).filter(|&p| p & 1 == odd);
-                    all.filter(|&p| ports.free_rank(plane(protocol::UDP), p.into()).is_some()).count()
+                    all.filter(|&p| ports.free.has(protocol::UDP, p.into())).count()
                 };
                 for _ in 0..20_000 {
                     let alike = left(&ports, wanted & 1);

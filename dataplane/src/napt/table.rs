@@ -5,6 +5,7 @@ mod open;
 mod writer;
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 use rand::SeedableRng;
@@ -15,7 +16,7 @@ use super::hosts::Hosts;
 use super::index::Index;
 use super::key::{Endpoint, Hash, Hasher, Key, Kind, split_addrs, split_ports};
 use super::port_set::PortSet;
-use super::ports::{Ports, plane};
+use super::ports::{FreePorts, Ports, plane};
 use super::readers::{ReaderId, Readers};
 use super::session::{Direction, Session, SessionId};
 use super::sync::{AtomicU32, Mutex, MutexGuard, Ordering::Relaxed, Slab, slab};
@@ -39,6 +40,7 @@ pub struct Napt {
     hasher: Hasher,
     index: Index,
     sessions: Slab<Session>,
+    free_ports: Arc<FreePorts>,
     readers: Readers,
     /// On cache lines of its own, so that those which every lookup reads stay where they are.
     changing: CachePadded<Changing>,
@@ -76,6 +78,7 @@ impl Napt {
             Some(seed) => (Hasher::with_seed(seed), StdRng::seed_from_u64(seed[0])),
             None => (Hasher::random(), StdRng::from_rng(&mut rand::rng())),
         };
+        let ports = Ports::new(config.ports, config.port_parity);
         let napt = Self {
             outside: config.outside,
             ports: config.ports,
@@ -88,6 +91,7 @@ impl Napt {
             index: Index::new(n as usize, config.huge_pages)?,
             // Record 0 is nobody's, so that 0 can mean "none".
             sessions: slab(n as usize + 1, config.huge_pages)?,
+            free_ports: ports.free(),
             readers: Readers::new(config.readers),
             changing: CachePadded::new(Changing {
                 live: AtomicU32::new(0),
@@ -96,7 +100,7 @@ impl Napt {
                     free: (1..=n).collect(),
                     ready: n as usize,
                     sealed: (0, 0),
-                    ports: Ports::new(config.ports, config.port_parity),
+                    ports,
                     forwards: Forwards::default(),
                     hosts: config.per_host.map(|most| Hosts::new(most, n)),
                     tallies: Default::default(),
@@ -184,11 +188,17 @@ impl Napt {
         self.index.prefetch(self.hash(&Key::flow(Kind::Inbound, protocol, peer, outside)));
     }
 
-    /// Third phase: the session of `key`, given the second phase's answer.
+    /// Third phase: the session of `key`, if it is the second phase's answer.
     #[inline(always)]
-    pub fn confirm(&self, candidate: SessionId, key: &Key, hash: Hash) -> Option<&Session> {
-        let session = &self.sessions[candidate as usize];
-        if session.is(key) { Some(session) } else { self.find(key, hash).map(|id| self.session(id)) }
+    pub fn likely(&self, candidate: SessionId, key: &Key) -> Option<&Session> {
+        Some(&self.sessions[candidate as usize]).filter(|session| session.is(key))
+    }
+
+    /// Whether an outside port of ours is nobody's: no session has it, nor a static mapping. For a packet from
+    /// outside to it there is nothing to look for.
+    #[inline]
+    pub fn is_unused(&self, protocol: u8, outside: Port) -> bool {
+        self.free_ports.has(protocol, outside)
     }
 
     /// The session of `key`, in one step.

@@ -4,10 +4,11 @@
 
 use super::emit::{ETHERNET, MIN_FRAME};
 use super::gate::{Pattern, Tunnelled};
+use super::translate::is_sound;
 use super::{Burst, Core, Lane, Meta, Rings, Translation, Way, first_word, gate, rewrite};
-use crate::napt::{Direction, Key, Kind};
+use crate::napt::{Direction, Key, Kind, Napt, Session};
 use crate::packet::checksum::header_is_right;
-use crate::packet::{Addr4, Ethernet, Mac, ethertype, protocol};
+use crate::packet::{Addr4, Ethernet, Mac, Port, ethertype, protocol};
 use crate::ring::{Frame, HEAD};
 use crate::snapshot::{LinkId, Route, Side, Softwire, UsualHosts};
 use crate::tunnel::OUTER_LEN;
@@ -94,21 +95,22 @@ impl<'a, N: Translation<'a>> Way for Inbound<'a, N> {
         let (Lane::Ordinary, Some(softwire)) = (meta.lane, self.softwire) else {
             return Err(self.look_closer(core, rings, meta.frame));
         };
+        // The session, and what it makes of addresses and ports.
+        let session = match self.napt.napt() {
+            None => None,
+            Some(napt) => match napt.likely(meta.candidate, &Key { kind: Kind::Inbound, ..meta.key }) {
+                Some(session) => Some((napt, session, Direction::Inbound)),
+                None => Some((napt, self.session(core, rings, napt, meta)?, Direction::Inbound)),
+            },
+        };
         let view: &mut Tunnelled = zerocopy::transmute_mut!(rings.rx.head(meta.frame));
-        match self.napt.napt() {
-            Some(napt) => {
-                let Some(session) = napt.confirm(meta.candidate, &Key { kind: Kind::Inbound, ..meta.key }, meta.hash)
-                else {
-                    return Err(self.look_closer(core, rings, meta.frame));
-                };
-                session.note(Direction::Inbound, self.burst.now.seconds(), self.refresh);
-                core.tcp(view, Some((napt, session, Direction::Inbound)), softwire.mss);
-                rewrite(view, &session.rewrite(Direction::Inbound));
+        core.tcp(view, session, softwire.mss);
+        match session {
+            Some((_, session, direction)) => {
+                session.note(direction, self.burst.now.seconds(), self.refresh);
+                rewrite(view, &session.rewrite(direction));
             }
-            None => {
-                core.tcp(view, None, softwire.mss);
-                view.inner.decrement_ttl();
-            }
+            None => view.inner.decrement_ttl(),
         }
         // To whom, and the Ethernet header for it.
         let len = view.inner.len();
@@ -133,6 +135,36 @@ impl<'a, N: Translation<'a>> Way for Inbound<'a, N> {
 }
 
 impl<'a, N: Translation<'a>> Inbound<'a, N> {
+    /// The session of an ordinary packet that is not the likely one, if there is one. Nearly all that strangers
+    /// send to a line ends here, at what they can fill it with: one bit says that nobody has that port.
+    #[cold]
+    #[inline(never)]
+    fn session(
+        &self,
+        core: &mut Core,
+        rings: &mut Rings,
+        napt: &'a Napt,
+        meta: &Meta,
+    ) -> Result<&'a Session, Option<Verdict>> {
+        let view: &Tunnelled = zerocopy::transmute_ref!(rings.rx.head(meta.frame));
+        let (ip, port) = (&view.inner, Port([view.rest[2], view.rest[3]]));
+        let nobodys = ip.dst.word() == self.outside && napt.is_unused(ip.protocol, port);
+        // What would be dropped for another reason, or answered, is looked at closely.
+        let plainly = || {
+            ip.src.is_host()
+                && !self.is_ours(ip.src)
+                && is_sound(ip.protocol, ip.len() - 20, &view.rest)
+                && !napt.answers_unsolicited()
+        };
+        if nobodys && plainly() {
+            return Err(Some(Reason::NaptNoSession.into()));
+        }
+        match napt.find(&meta.key, meta.hash) {
+            Some(id) => Ok(napt.session(id)),
+            None => Err(self.look_closer(core, rings, meta.frame)),
+        }
+    }
+
     /// A packet that is ready for a host of `link`, but nobody knows where that is.
     #[cold]
     #[inline(never)]

@@ -116,9 +116,9 @@ impl<'a, N: Translation<'a>> Way for Outbound<'a, N> {
         let mut hash = meta.hash;
         match self.napt.napt() {
             Some(napt) => {
-                let session = match napt.confirm(meta.candidate, &Key { kind: Kind::Outbound, ..meta.key }, meta.hash) {
+                let session = match napt.likely(meta.candidate, &Key { kind: Kind::Outbound, ..meta.key }) {
                     Some(session) => session,
-                    None => match self.open(core, napt, meta, view) {
+                    None => match self.session(core, napt, meta, view) {
                         Ok(session) => session,
                         Err(reason) => {
                             core.answer_lan(self.burst, rings, meta.frame, reason, 0);
@@ -171,10 +171,13 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
                 || self.burst.snapshot.routes.lookup(ip.dst) == wire.route)
     }
 
-    /// Opens the session of an ordinary packet that has none.
+    /// The session of an ordinary packet that is not the likely one; opened if there is none.
     #[cold]
     #[inline(never)]
-    fn open<'n>(&self, core: &Core, napt: &'n Napt, meta: &Meta, view: &Tunnelled) -> Result<&'n Session, Reason> {
+    fn session<'n>(&self, core: &Core, napt: &'n Napt, meta: &Meta, view: &Tunnelled) -> Result<&'n Session, Reason> {
+        if let Some(id) = napt.find(&meta.key, meta.hash) {
+            return Ok(napt.session(id));
+        }
         // What the gate has left out, because a session is proof of it.
         self.source(&view.inner)?;
         if !is_sound(meta.key.protocol, view.inner.len() - 20, &view.rest) {

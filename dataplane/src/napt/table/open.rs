@@ -134,11 +134,11 @@ impl Napt {
         }
         self.check_protocol(protocol)?;
         self.check_port(outside.port)?;
-        let mut writer = self.lock();
         // Nearly all that strangers try: one bit says it, and not three lookups.
-        if writer.ports.is_unused(protocol, outside.port) {
+        if self.is_unused(protocol, outside.port) {
             return Err(Reason::NaptNoSession);
         }
+        let mut writer = self.lock();
         let key = Key::flow(Kind::Inbound, protocol, peer, outside);
         if let Some(id) = self.find(&key, self.hash(&key)) {
             return Ok(id);
