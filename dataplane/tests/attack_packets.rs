@@ -61,18 +61,23 @@ fn tunnel_packets_of_others_than_the_border_router() {
 
 #[test]
 fn tunnel_packets_to_the_router_to_hosts_and_to_martians() {
-    for dst in [ROUTER, CLIENT, [192, 168, 1, 255], [10, 0, 0, 1]] {
-        all_end(WAN, &outside(|n| udp(stranger(n), (dst, 20_001), &[0])), Reason::NaptNoSession, 0);
-    }
-    for dst in [[127, 0, 0, 1], [224, 0, 0, 1], [255; 4], [0; 4]] {
-        all_end(WAN, &outside(|n| udp(stranger(n), (dst, 20_001), &[0])), Reason::Ipv4Destination, 0);
+    // A port that is in use, and one that nobody has.
+    for port in [20_001, 9] {
+        for dst in [ROUTER, CLIENT, [192, 168, 1, 255], [10, 0, 0, 1]] {
+            all_end(WAN, &outside(|n| udp(stranger(n), (dst, port), &[0])), Reason::NaptNoSession, 0);
+        }
+        for dst in [[127, 0, 0, 1], [224, 0, 0, 1], [255; 4], [0; 4]] {
+            all_end(WAN, &outside(|n| udp(stranger(n), (dst, port), &[0])), Reason::Ipv4Destination, 0);
+        }
     }
 }
 
 #[test]
 fn tunnel_packets_in_our_own_name() {
-    for src in [OUTSIDE, [127, 0, 0, 1], [224, 0, 0, 1], [0; 4]] {
-        all_end(WAN, &outside(|n| udp((src, n as u16), (OUTSIDE, 20_001), &[0])), Reason::Ipv4Source, 0);
+    for (src, port) in
+        [OUTSIDE, [127, 0, 0, 1], [224, 0, 0, 1], [0; 4]].into_iter().flat_map(|src| [(src, 20_001), (src, 9)])
+    {
+        all_end(WAN, &outside(|n| udp((src, n as u16), (OUTSIDE, port), &[0])), Reason::Ipv4Source, 0);
     }
 }
 
