@@ -97,8 +97,7 @@ fn who_made_room_sends_nothing_more_in_the_same_burst() {
     let name = "made-room-lan.pcap";
     let (_, entry) = capture::files().into_iter().find(|(file, _)| file == name).unwrap();
     let frames = capture::read(name);
-    for fast in [true, false] {
-        let mut router = Router::new(&Setup { fast, ..line(&entry) });
+    for mut router in routers(&line(&entry)) {
         let mut bursts = frames.chunk_by(|a, b| a.time == b.time).peekable();
         while let Some(burst) = bursts.next() {
             router.now = Time(1_000_000_000) + burst[0].time;

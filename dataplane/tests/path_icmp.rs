@@ -59,8 +59,7 @@ fn rfc2473_8_errors_about_the_tunnel_reach_the_inner_source() {
 #[test]
 fn rfc8201_a_smaller_path_mtu_is_learned_told_and_forgotten() {
     for setup in Setup::all() {
-        for fast in [true, false] {
-            let mut router = Router::new(&Setup { fast, ..setup.clone() });
+        for mut router in routers(&setup) {
             let original = udp(C, S, &bytes(1432)).df();
             let quote = quote(&mut router, &original);
             let out = router.wan(icmpv6(HOP, 2, 0, 1400, &quote));

@@ -53,8 +53,7 @@ fn frames_of_several_slots_are_dropped_slot_by_slot() {
 #[test]
 fn jumbo_frames_pass_where_links_and_buffers_are_as_large() {
     for setup in Setup::all() {
-        for fast in [true, false] {
-            let mut router = Router::new(&Setup { fast, ..wide(&setup) });
+        for mut router in routers(&wide(&setup)) {
             let out = router.lan(from_lan(&udp(C, S, &bytes(8932)).df()));
             let sent = inner(out.to_wan());
             assert_eq!(sent.check_transport().payload.len(), 8940);
@@ -67,8 +66,8 @@ fn jumbo_frames_pass_where_links_and_buffers_are_as_large() {
 #[test]
 fn rfc2473_7_2_jumbo_packets_that_do_not_fit_the_tunnel() {
     for setup in Setup::all() {
-        for (fast, mtu) in [true, false].map(|fast| [(fast, MtuMode::Strict { mtu: 1460 })]).concat() {
-            let mut router = Router::new(&Setup { fast, mtu, wan_mtu: 1500, ..wide(&setup) });
+        let mtu = MtuMode::Strict { mtu: 1460 };
+        for mut router in routers(&Setup { mtu, wan_mtu: 1500, ..wide(&setup) }) {
             let packet = udp(C, S, &bytes(8900));
             let out = router.lan(from_lan(&packet.clone().df()));
             assert_eq!(out.verdict(), Reason::TooBig.into());
@@ -87,8 +86,7 @@ fn rfc2473_7_2_jumbo_packets_that_do_not_fit_the_tunnel() {
 #[test]
 fn rfc791_jumbo_packets_that_do_not_fit_the_lan() {
     for setup in Setup::all() {
-        for fast in [true, false] {
-            let mut router = Router::new(&Setup { fast, lan_mtu: 1500, ..wide(&setup) });
+        for mut router in routers(&Setup { lan_mtu: 1500, ..wide(&setup) }) {
             let at = inner(router.lan(from_lan(&udp(C, S, b"x"))).to_wan()).src();
             let packet = udp(S, at, &bytes(8900));
             let out = router.wan(from_wan(&packet.clone().df()));

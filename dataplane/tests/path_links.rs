@@ -14,8 +14,7 @@ const S: End = (SERVER, 443);
 #[test]
 fn ethernet_padding_is_trimmed_outbound_and_zero_inbound() {
     for setup in Setup::all() {
-        for fast in [true, false] {
-            let mut router = Router::new(&Setup { fast, ..setup.clone() });
+        for mut router in routers(&setup) {
             let packet = udp(C, S, b"short");
             let mut frame = from_lan(&packet);
             frame.resize(60, 0xee);
@@ -69,8 +68,7 @@ fn ieee_802_3_trailers_are_not_forwarded() {
 #[test]
 fn frames_for_other_stations_and_of_other_types() {
     for setup in Setup::all() {
-        for fast in [true, false] {
-            let mut router = Router::new(&Setup { fast, ..setup.clone() });
+        for mut router in routers(&setup) {
             let good = from_lan(&udp(C, S, b"x"));
             let at = inner(router.lan(&good).to_wan()).src();
             let back = from_wan(&udp(S, at, b"x"));
@@ -147,8 +145,7 @@ fn the_punt_queue_is_bounded() {
 #[test]
 fn a_full_transmit_ring_is_counted() {
     for setup in Setup::all() {
-        for fast in [true, false] {
-            let mut router = Router::new(&Setup { slots: 16, fast, ..setup.clone() });
+        for mut router in routers(&Setup { slots: 16, ..setup }) {
             let frame = from_lan(&udp(C, S, b"x"));
             // Nobody takes what is sent: two ringfuls in, one goes out.
             let mut sent = 0;

@@ -16,32 +16,9 @@ const C: End = (CLIENT, 40000);
 const D: End = (OTHER_CLIENT, 40000);
 const S: End = (SERVER, 443);
 
-/// Sends `packet` and answers what left through the tunnel.
-#[track_caller]
-fn outbound(router: &mut Router, packet: &Packet) -> Packet {
-    let out = router.lan(from_lan(packet));
-    assert_eq!(out.verdict(), Verdict::Outbound);
-    let sent = inner(out.to_wan());
-    sent.check_transport();
-    sent
-}
-
-#[track_caller]
-fn inbound(router: &mut Router, packet: &Packet) -> Packet {
-    let out = router.wan(from_wan(packet));
-    assert_eq!(out.verdict(), Verdict::Inbound);
-    let got = plain(out.to_lan());
-    got.check_transport();
-    got
-}
-
-fn routers() -> [Router; 2] {
-    [true, false].map(|fast| Router::new(&Setup { fast, ..Setup::ipip() }))
-}
-
 #[test]
 fn rfc4787_4_1_a_mapping_is_endpoint_independent_and_nobody_elses() {
-    for mut router in routers() {
+    for mut router in routers(&Setup::ipip()) {
         let first = outbound(&mut router, &udp(C, S, b"1")).src();
         assert_eq!(first, (OUTSIDE, 40000), "RFC 4787 4.2.1: the port is kept where it is free");
         assert_eq!(outbound(&mut router, &udp(C, (SERVER, 444), b"2")).src(), first);
@@ -58,7 +35,7 @@ fn rfc4787_4_1_a_mapping_is_endpoint_independent_and_nobody_elses() {
 
 #[test]
 fn rfc5382_a_connection_from_syn_to_fin() {
-    for mut router in routers() {
+    for mut router in routers(&Setup::ipip()) {
         let at = outbound(&mut router, &tcp(C, S, SYN, b"")).src();
         inbound(&mut router, &tcp(S, at, SYN | ACK, b""));
         for _ in 0..3 {
@@ -66,18 +43,12 @@ fn rfc5382_a_connection_from_syn_to_fin() {
             inbound(&mut router, &tcp(S, at, ACK, &bytes(1420)));
         }
         // Established: idle for two hours (RFC 5382 REQ-5).
-        for _ in 0..7400 {
-            router.advance(Duration::from_secs(1));
-            router.idle();
-        }
+        router.wait(7400);
         assert_eq!(router.sessions(), 1);
         outbound(&mut router, &tcp(C, S, FIN | ACK, b""));
         inbound(&mut router, &tcp(S, at, FIN | ACK, b""));
         outbound(&mut router, &tcp(C, S, ACK, b""));
-        for _ in 0..250 {
-            router.advance(Duration::from_secs(1));
-            router.idle();
-        }
+        router.wait(250);
         assert_eq!(router.sessions(), 0);
         router.wan(from_wan(&tcp(S, at, ACK, b""))).dropped(Reason::NaptNoSession);
     }
@@ -85,7 +56,7 @@ fn rfc5382_a_connection_from_syn_to_fin() {
 
 #[test]
 fn rfc4787_5_unsolicited_packets_stay_outside() {
-    for mut router in routers() {
+    for mut router in routers(&Setup::ipip()) {
         let at = outbound(&mut router, &udp(C, S, b"x")).src();
         let before = router.sessions();
         router.wan(from_wan(&udp(S, (OUTSIDE, 39999), b"x"))).dropped(Reason::NaptNoSession);
@@ -99,9 +70,7 @@ fn rfc4787_5_unsolicited_packets_stay_outside() {
 
 #[test]
 fn rfc4787_req8_endpoint_independent_filtering() {
-    for fast in [true, false] {
-        let setup = Setup { filtering: Filtering::EndpointIndependent, fast, ..Setup::ipip() };
-        let mut router = Router::new(&setup);
+    for mut router in routers(&Setup { filtering: Filtering::EndpointIndependent, ..Setup::ipip() }) {
         let at = outbound(&mut router, &udp(C, S, b"x")).src();
         let stranger = ([198, 51, 100, 1], 4711);
         for _ in 0..2 {
@@ -118,19 +87,13 @@ fn rfc4787_req8_endpoint_independent_filtering() {
 
 #[test]
 fn rfc4787_4_3_sessions_are_refreshed_and_expire() {
-    for mut router in routers() {
+    for mut router in routers(&Setup::ipip()) {
         let at = outbound(&mut router, &udp(C, S, b"x")).src();
         for _ in 0..4 {
-            for _ in 0..200 {
-                router.advance(Duration::from_secs(1));
-                router.idle();
-            }
+            router.wait(200);
             outbound(&mut router, &udp(C, S, b"x"));
         }
-        for _ in 0..303 {
-            router.advance(Duration::from_secs(1));
-            router.idle();
-        }
+        router.wait(303);
         assert_eq!(router.sessions(), 0);
         router.wan(from_wan(&udp(S, at, b"x"))).dropped(Reason::NaptNoSession);
     }
@@ -138,7 +101,7 @@ fn rfc4787_4_3_sessions_are_refreshed_and_expire() {
 
 #[test]
 fn rfc5508_3_echo_by_identifier() {
-    for mut router in routers() {
+    for mut router in routers(&Setup::ipip()) {
         let sent = outbound(&mut router, &echo_request(CLIENT, SERVER, 0x1234, b"ping"));
         assert_eq!((sent.header.source, sent.icmp_id()), (OUTSIDE, 0x1234));
         let other = outbound(&mut router, &echo_request(OTHER_CLIENT, SERVER, 0x1234, b"ping"));
@@ -154,7 +117,7 @@ fn rfc5508_3_echo_by_identifier() {
 
 #[test]
 fn rfc5508_4_errors_from_outside_find_the_inside_host() {
-    for mut router in routers() {
+    for mut router in routers(&Setup::ipip()) {
         let hop = [198, 51, 100, 254];
         let tcp_syn = tcp(C, S, SYN, b"");
         let originals = [udp(C, S, &bytes(600)), tcp_syn, echo_request(CLIENT, SERVER, 0x77, b"ping")];
@@ -190,7 +153,7 @@ fn rfc5508_4_errors_from_outside_find_the_inside_host() {
 
 #[test]
 fn rfc5508_4_errors_from_inside_reach_the_outside_host() {
-    for mut router in routers() {
+    for mut router in routers(&Setup::ipip()) {
         outbound(&mut router, &udp(D, S, b"takes the port"));
         let at = outbound(&mut router, &udp(C, S, b"x")).src();
         assert_ne!(at.1, 40000);
@@ -207,7 +170,7 @@ fn rfc5508_4_errors_from_inside_reach_the_outside_host() {
 
 #[test]
 fn rfc4787_req9_hairpin_udp() {
-    for mut router in routers() {
+    for mut router in routers(&Setup::ipip()) {
         let c = outbound(&mut router, &udp(C, S, b"x")).src();
         let d = outbound(&mut router, &udp(D, S, b"x")).src();
         // D speaks first; C has not spoken to it, and address dependent filtering keeps it out.
@@ -242,17 +205,9 @@ fn rfc4787_req9_hairpin_udp() {
 
 #[test]
 fn rfc5382_req8_hairpin_tcp() {
-    for fast in [true, false] {
-        let setup = Setup { filtering: Filtering::EndpointIndependent, fast, ..Setup::ipip() };
-        let mut router = Router::new(&setup);
+    for mut router in routers(&Setup { filtering: Filtering::EndpointIndependent, ..Setup::ipip() }) {
         let c = outbound(&mut router, &tcp(C, S, SYN, b"")).src();
-        let mut hairpin = |packet: Packet| {
-            let out = router.lan(from_lan(&packet));
-            assert_eq!(out.verdict(), Verdict::Hairpin);
-            let got = plain(out.to_lan());
-            got.check_transport();
-            got
-        };
+        let mut hairpin = |packet: Packet| hairpin(&mut router, &packet);
         let syn = hairpin(tcp_with(D, c, SYN, &[TcpOptionElement::MaximumSegmentSize(1460)], b""));
         assert_eq!(syn.dst(), C);
         let d = syn.src();
@@ -271,8 +226,7 @@ fn rfc5382_req8_hairpin_tcp() {
 fn without_napt_every_protocol_passes_as_it_is() {
     // The AFTR may know better. What this end's NAPT does with them: path_protocols.rs.
     for protocol in [2, 41, 47, 50, 51, 132, 136, 4, 255] {
-        for fast in [true, false] {
-            let mut router = Router::new(&Setup { fast, ..Setup::dslite() });
+        for mut router in routers(&Setup::dslite()) {
             let packet = raw(CLIENT, SERVER, protocol, bytes(40));
             assert_forwarded(&packet, &inner(router.lan(from_lan(&packet)).to_wan()));
             let answer = raw(SERVER, CLIENT, protocol, bytes(3));
@@ -285,8 +239,7 @@ fn without_napt_every_protocol_passes_as_it_is() {
 fn mss_is_only_ever_lowered_and_both_ways() {
     use TcpOptionElement::{MaximumSegmentSize, Noop, WindowScale};
     for setup in Setup::all() {
-        for fast in [true, false] {
-            let mut router = Router::new(&Setup { fast, ..setup.clone() });
+        for mut router in routers(&setup) {
             for (i, (mss, expected)) in
                 [(1460, 1420), (1421, 1420), (1420, 1420), (536, 536), (65535, 1420)].into_iter().enumerate()
             {
@@ -315,9 +268,6 @@ fn mss_is_only_ever_lowered_and_both_ways() {
         assert_eq!(sent.mss(), Some(9000));
     }
 }
-
-/// All orders of three.
-const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
 
 #[test]
 fn rfc4787_req14_outbound_fragments_in_any_order() {
@@ -457,7 +407,7 @@ fn rfc6888_req11_a_full_table_is_told() {
 
 #[test]
 fn transport_headers_that_contradict_themselves_open_nothing() {
-    for mut router in routers() {
+    for mut router in routers(&Setup::ipip()) {
         let mut short = udp(C, S, b"x");
         short.payload[4..6].copy_from_slice(&[0, 7]);
         router.lan(from_lan(&short)).dropped(Reason::TransportHeader);
@@ -473,8 +423,7 @@ fn transport_headers_that_contradict_themselves_open_nothing() {
 #[test]
 fn rfc2827_sources_that_are_not_the_lans() {
     for setup in Setup::all() {
-        for fast in [true, false] {
-            let mut router = Router::new(&Setup { fast, ..setup.clone() });
+        for mut router in routers(&setup) {
             let sources = [
                 [10, 1, 2, 3],
                 [0, 0, 0, 0],
@@ -511,7 +460,7 @@ fn rfc4787_req9_req14_hairpinned_fragments_in_any_order() {
 
 #[test]
 fn rfc3022_4_1_an_absent_udp_checksum_stays_absent_and_a_wrong_one_wrong() {
-    for mut router in routers() {
+    for mut router in routers(&Setup::ipip()) {
         outbound(&mut router, &udp(D, S, b"takes the port"));
         let mut absent = udp(C, S, b"x");
         absent.payload[6..8].fill(0);
@@ -547,17 +496,12 @@ fn rfc3022_4_1_an_absent_udp_checksum_stays_absent_and_a_wrong_one_wrong() {
 
 #[test]
 fn rfc5508_req7_hairpinned_icmp_errors() {
-    for fast in [true, false] {
-        let setup = Setup { filtering: Filtering::EndpointIndependent, fast, ..Setup::ipip() };
-        let mut router = Router::new(&setup);
+    for mut router in routers(&Setup { filtering: Filtering::EndpointIndependent, ..Setup::ipip() }) {
         let c = outbound(&mut router, &udp(C, S, b"x")).src();
         let sent = udp(D, c, b"anybody?");
         let got = plain(router.lan(from_lan(&sent)).to_lan());
         let error = icmp_raw(CLIENT, OUTSIDE, 3, 3, 0, &got.bytes());
-        let out = router.lan(from_lan(&error));
-        assert_eq!(out.verdict(), Verdict::Hairpin);
-        let back = plain(out.to_lan());
-        back.check_transport();
+        let back = hairpin(&mut router, &error);
         assert_eq!((back.header.source, back.header.destination), (OUTSIDE, OTHER_CLIENT));
         assert_eq!(back.icmp_parts().3, sent.ttl(63).bytes(), "about the packet as its sender knows it");
     }

@@ -22,40 +22,8 @@ fn forward(protocol: u8, outside: u16, (inside, inside_port): End) -> Forward {
     Forward { protocol, outside: (outside, outside), inside: inside.into(), inside_port }
 }
 
-fn routers(setup: &Setup) -> [Router; 2] {
-    [true, false].map(|fast| Router::new(&Setup { fast, ..setup.clone() }))
-}
-
 fn line() -> Setup {
     Setup { ports: few(), ..Setup::ipip() }
-}
-
-/// Sends `packet` and answers what left through the tunnel.
-#[track_caller]
-fn outbound(router: &mut Router, packet: &Packet) -> Packet {
-    let out = router.lan(from_lan(packet));
-    assert_eq!(out.verdict(), Verdict::Outbound);
-    let sent = inner(out.to_wan());
-    sent.check_transport();
-    sent
-}
-
-#[track_caller]
-fn inbound(router: &mut Router, packet: &Packet) -> Packet {
-    let out = router.wan(from_wan(packet));
-    assert_eq!(out.verdict(), Verdict::Inbound);
-    let got = plain(out.to_lan());
-    got.check_transport();
-    got
-}
-
-#[track_caller]
-fn hairpin(router: &mut Router, packet: &Packet) -> Packet {
-    let out = router.lan(from_lan(packet));
-    assert_eq!(out.verdict(), Verdict::Hairpin);
-    let got = plain(out.to_lan());
-    got.check_transport();
-    got
 }
 
 #[test]

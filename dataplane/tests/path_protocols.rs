@@ -23,10 +23,6 @@ fn protocols() -> impl Iterator<Item = u8> {
     [UDP_LITE, DCCP, SCTP, GRE, ESP, SIX_IN_FOUR].into_iter().chain(OTHERS)
 }
 
-fn routers(setup: &Setup) -> [Router; 2] {
-    [true, false].map(|fast| Router::new(&Setup { fast, ..setup.clone() }))
-}
-
 /// Whether a protocol's checksum, at 6, is over the addresses, too.
 fn has_pseudo_header(protocol: u8) -> bool {
     matches!(protocol, UDP_LITE | DCCP)
@@ -198,20 +194,14 @@ fn rfc5508_4_errors_about_them_are_translated_both_ways() {
             let sent = outbound(&mut router, &original);
             for quoted in [28, 100, 548] {
                 let quote = &sent.bytes()[..quoted];
-                let out = router.wan(from_wan(&icmp_raw(PEER, OUTSIDE, 3, 4, 1400, quote)));
-                assert_eq!(out.verdict(), Verdict::Inbound);
-                let got = plain(out.to_lan());
-                got.check_transport();
+                let got = common::inbound(&mut router, &icmp_raw(PEER, OUTSIDE, 3, 4, 1400, quote));
                 assert_eq!((got.header.source, got.header.destination), (PEER, CLIENT));
                 let expected = original.clone().ttl(63).bytes();
                 assert_eq!(got.icmp_parts(), (3, 4, 1400, &expected[..quoted]), "protocol {protocol}");
             }
             let received = packet(protocol, SERVER, OUTSIDE, b"late");
             let got = inbound(&mut router, &received, CLIENT);
-            let out = router.lan(from_lan(&icmp_raw(CLIENT, SERVER, 3, 2, 0, &got.bytes())));
-            assert_eq!(out.verdict(), Verdict::Outbound);
-            let error = inner(out.to_wan());
-            error.check_transport();
+            let error = common::outbound(&mut router, &icmp_raw(CLIENT, SERVER, 3, 2, 0, &got.bytes()));
             assert_eq!((error.header.source, error.header.destination), (OUTSIDE, SERVER));
             assert_eq!(error.icmp_parts(), (3, 2, 0, &received.ttl(63).bytes()[..]), "protocol {protocol}");
             // Of a packet that nobody sent, and to a host that did not.
@@ -229,7 +219,7 @@ fn rfc5508_4_errors_about_them_are_translated_both_ways() {
 #[test]
 fn rfc4787_req14_their_fragments_follow_the_first_one_in_any_order() {
     for protocol in protocols() {
-        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        for order in ORDERS {
             let mut router = Router::new(&Setup::ipip());
             let out = packet(protocol, CLIENT, SERVER, &bytes(2500)).id(7);
             let pieces = out.fragments(1000);

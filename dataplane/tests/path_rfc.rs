@@ -2,10 +2,8 @@
 
 mod common;
 
-use std::time::Duration;
-
 use common::*;
-use hikyaku_dataplane::verdict::{Reason, Verdict};
+use hikyaku_dataplane::verdict::Reason;
 
 const C: End = (CLIENT, 40000);
 const D: End = (OTHER_CLIENT, 40000);
@@ -13,38 +11,9 @@ const S: End = (SERVER, 443);
 /// A router on the way.
 const HOP: [u8; 4] = [198, 51, 100, 254];
 
-fn routers() -> [Router; 2] {
-    [true, false].map(|fast| Router::new(&Setup { fast, ..Setup::ipip() }))
-}
-
-#[track_caller]
-fn outbound(router: &mut Router, packet: &Packet) -> Packet {
-    let out = router.lan(from_lan(packet));
-    assert_eq!(out.verdict(), Verdict::Outbound);
-    let sent = inner(out.to_wan());
-    sent.check_transport();
-    sent
-}
-
-#[track_caller]
-fn inbound(router: &mut Router, packet: &Packet) -> Packet {
-    let out = router.wan(from_wan(packet));
-    assert_eq!(out.verdict(), Verdict::Inbound);
-    let got = plain(out.to_lan());
-    got.check_transport();
-    got
-}
-
-fn wait(router: &mut Router, seconds: u64) {
-    for _ in 0..seconds {
-        router.advance(Duration::from_secs(1));
-        router.idle();
-    }
-}
-
 #[test]
 fn rfc5508_req1_a_timestamp_is_a_query_and_others_are_history() {
-    for mut router in routers() {
+    for mut router in routers(&Setup::ipip()) {
         let query = |src, dst, kind, id: u16| icmp_raw(src, dst, kind, 0, u32::from(id) << 16 | 1, &bytes(12));
         for (host, id) in [(CLIENT, 0x1234), (OTHER_CLIENT, 0x1234)] {
             let sent = outbound(&mut router, &query(host, SERVER, 13, id));
@@ -68,7 +37,7 @@ fn rfc5508_req1_a_timestamp_is_a_query_and_others_are_history() {
 
 #[test]
 fn rfc5508_req4_an_error_about_a_fragment() {
-    for mut router in routers() {
+    for mut router in routers(&Setup::ipip()) {
         outbound(&mut router, &udp(D, S, b"takes the port"));
         for original in [udp(C, S, &bytes(2500)), echo_request(CLIENT, SERVER, 7, &bytes(2500))] {
             let pieces = original.id(7).fragments(1000);
@@ -89,7 +58,7 @@ fn rfc5508_req4_an_error_about_a_fragment() {
 
 #[test]
 fn rfc5508_req5_an_error_of_a_router_inside() {
-    for mut router in routers() {
+    for mut router in routers(&Setup::ipip()) {
         outbound(&mut router, &udp(D, S, b"takes the port"));
         let at = outbound(&mut router, &udp(C, S, b"x")).src();
         let received = udp(S, at, b"late");
@@ -105,36 +74,36 @@ fn rfc5508_req5_an_error_of_a_router_inside() {
 fn rfc5508_req6_rfc4787_req12_rfc5382_req10_errors_neither_refresh_nor_end() {
     let originals = [(udp(C, S, b"x"), 300), (tcp(C, S, SYN, b""), 240), (echo_request(CLIENT, SERVER, 5, b"x"), 60)];
     for (original, timeout) in originals {
-        for mut router in routers() {
+        for mut router in routers(&Setup::ipip()) {
             let sent = outbound(&mut router, &original);
             let about = sent.bytes();
             for _ in 0..2 {
-                wait(&mut router, timeout / 3);
+                router.wait(timeout / 3);
                 for kind in [3, 11, 12] {
                     inbound(&mut router, &icmp_raw(HOP, OUTSIDE, kind, 1, 0, &about));
                 }
             }
-            wait(&mut router, timeout / 3 - 1);
+            router.wait(timeout / 3 - 1);
             assert_eq!(router.sessions(), 1, "an error ends nothing");
-            wait(&mut router, 3);
+            router.wait(3);
             assert_eq!(router.sessions(), 0, "and keeps nothing");
             router.wan(from_wan(&icmp_raw(HOP, OUTSIDE, 3, 1, 0, &about))).dropped(Reason::NaptIcmpError);
         }
     }
     // Nor do those that a host sends (RFC 7857 7.1).
-    for mut router in routers() {
+    for mut router in routers(&Setup::ipip()) {
         let at = outbound(&mut router, &udp(C, S, b"x")).src();
         let got = inbound(&mut router, &udp(S, at, b"x"));
-        wait(&mut router, 200);
+        router.wait(200);
         outbound(&mut router, &icmp_raw(CLIENT, SERVER, 3, 3, 0, &got.bytes()));
-        wait(&mut router, 103);
+        router.wait(103);
         assert_eq!(router.sessions(), 0);
     }
 }
 
 #[test]
 fn rfc5508_req3_an_error_with_a_wrong_checksum_goes_no_further() {
-    for mut router in routers() {
+    for mut router in routers(&Setup::ipip()) {
         let about = outbound(&mut router, &udp(C, S, b"x")).bytes();
         let mut error = icmp_raw(HOP, OUTSIDE, 3, 1, 0, &about);
         error.payload[2] ^= 1;
@@ -148,7 +117,7 @@ fn rfc5508_req3_an_error_with_a_wrong_checksum_goes_no_further() {
 
 #[test]
 fn rfc7857_2_2_resets_are_translated_and_a_forged_one_does_not_shorten_a_live_connection() {
-    for mut router in routers() {
+    for mut router in routers(&Setup::ipip()) {
         let at = outbound(&mut router, &tcp(C, S, SYN, b"")).src();
         inbound(&mut router, &tcp(S, at, SYN | ACK, b""));
         outbound(&mut router, &tcp(C, S, ACK, b""));
@@ -156,12 +125,12 @@ fn rfc7857_2_2_resets_are_translated_and_a_forged_one_does_not_shorten_a_live_co
         // RFC 5961: out of window, so the host asks, and the peer goes on.
         outbound(&mut router, &tcp(C, S, ACK, b""));
         inbound(&mut router, &tcp(S, at, ACK, b"data"));
-        wait(&mut router, 300);
+        router.wait(300);
         inbound(&mut router, &tcp(S, at, ACK, b"data"));
         // Now in earnest.
         assert_eq!(outbound(&mut router, &tcp(C, S, RST | ACK, b"")).src(), at);
         inbound(&mut router, &tcp(S, at, ACK, b"on its way"));
-        wait(&mut router, 243);
+        router.wait(243);
         router.wan(from_wan(&tcp(S, at, ACK, b""))).dropped(Reason::NaptNoSession);
         assert_eq!(router.sessions(), 0);
     }

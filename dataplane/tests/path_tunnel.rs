@@ -26,8 +26,7 @@ fn opened(setup: &Setup) -> (Router, End) {
 #[test]
 fn rfc2473_3_1_a_packet_is_encapsulated_and_the_answer_decapsulated() {
     for setup in Setup::all() {
-        for fast in [true, false] {
-            let mut router = Router::new(&Setup { fast, ..setup.clone() });
+        for mut router in routers(&setup) {
             for (i, len) in [0, 1, 17, 18, 19, 100, 1432].into_iter().enumerate() {
                 let payload = bytes(len);
                 let question = udp(C, S, &payload).id(i as u16).tos(0x48);
@@ -40,10 +39,7 @@ fn rfc2473_3_1_a_packet_is_encapsulated_and_the_answer_decapsulated() {
                 assert_eq!((sent.dst(), sent.header.time_to_live, sent.tos_byte()), (S, 63, 0x48));
                 assert_eq!(&sent.payload[8..], payload);
                 assert_eq!(sent.header.source, if setup.napt { OUTSIDE } else { CLIENT });
-                let back = router.wan(from_wan(&udp(S, sent.src(), &payload)));
-                assert_eq!(back.verdict(), Verdict::Inbound);
-                let got = plain(back.to_lan());
-                got.check_transport();
+                let got = inbound(&mut router, &udp(S, sent.src(), &payload));
                 assert_eq!((got.src(), got.dst(), got.header.time_to_live), (S, C, 63));
                 assert_eq!(&got.payload[8..], payload);
             }
@@ -237,8 +233,7 @@ fn the_inner_packet_is_checked_before_anything_in_it_is_believed() {
 #[test]
 fn rfc2473_7_2_strict_mtu_df_set_is_answered_and_df_clear_is_fragmented_outside() {
     for setup in Setup::all() {
-        for fast in [true, false] {
-            let mut router = Router::new(&Setup { fast, ..setup.clone() });
+        for mut router in routers(&setup) {
             let fits = udp(C, S, &bytes(1432)).df();
             let out = router.lan(from_lan(&fits));
             assert_eq!((out.verdict(), out.to_wan().len()), (Verdict::Outbound, 1514));

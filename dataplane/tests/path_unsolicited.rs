@@ -17,7 +17,7 @@ const SIX: Duration = Duration::from_secs(6);
 const NEARLY: Duration = Duration::from_millis(1);
 
 fn routers(answer_unsolicited: bool) -> [Router; 2] {
-    [true, false].map(|fast| Router::new(&Setup { fast, answer_unsolicited, ..Setup::ipip() }))
+    common::routers(&Setup { answer_unsolicited, ..Setup::ipip() })
 }
 
 fn syn(from: End, to: End) -> Packet {

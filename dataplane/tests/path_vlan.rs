@@ -53,8 +53,7 @@ fn ieee_802_1q_6_9_frames_of_other_vlans_are_dropped() {
     let good = [from_lan(&udp(C, S, b"x")), from_wan(&udp(S, C, b"x"))];
     let with = |frame: &[u8], tag: &[u8]| [&frame[..12], tag, &frame[12..]].concat();
     for setup in Setup::all() {
-        for fast in [true, false] {
-            let mut router = Router::new(&Setup { vlans: [Some(10), Some(20)], fast, ..setup.clone() });
+        for mut router in routers(&Setup { vlans: [Some(10), Some(20)], ..setup }) {
             for (side, vlan) in [(LAN, 10), (WAN, 20)] {
                 let frame = &good[side.index()];
                 let mut refused = |frame: &[u8], reason| router.play_as_it_is(side, [frame]).dropped(reason);

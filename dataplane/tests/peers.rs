@@ -17,28 +17,6 @@ use hikyaku_dataplane::verdict::{Reason, Verdict};
 const C: End = (CLIENT, 40000);
 const S: End = (SERVER, 443);
 
-fn routers(setup: &Setup) -> [Router; 2] {
-    [true, false].map(|fast| Router::new(&Setup { fast, ..setup.clone() }))
-}
-
-#[track_caller]
-fn outbound(router: &mut Router, packet: &Packet) -> Packet {
-    let out = router.lan(from_lan(packet));
-    assert_eq!(out.verdict(), Verdict::Outbound);
-    let sent = inner(out.to_wan());
-    sent.check_transport();
-    sent
-}
-
-#[track_caller]
-fn inbound(router: &mut Router, packet: &Packet) -> Packet {
-    let out = router.wan(from_wan(packet));
-    assert_eq!(out.verdict(), Verdict::Inbound);
-    let got = plain(out.to_lan());
-    got.check_transport();
-    got
-}
-
 /// A protocol's packets by their ends; an echo's port is its identifier, and its peer has none.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Flow {
@@ -202,10 +180,7 @@ fn rfc9293_3_8_1_segments_of_a_handshake_are_sent_again() {
         outbound(&mut router, &tcp(C, S, ACK, b""));
         assert_eq!(router.sessions(), 1);
         // It is an open connection: two hours.
-        for _ in 0..7200 {
-            router.advance(Duration::from_secs(1));
-            router.idle();
-        }
+        router.wait(7200);
         assert_eq!(inbound(&mut router, &tcp(S, at, ACK, b"data")).dst(), C);
     }
 }
@@ -220,15 +195,9 @@ fn rfc7857_2_a_connection_opened_again_by_half_is_none() {
         // A SYN that nobody answers: four minutes from then on, and no more.
         router.advance(Duration::from_secs(100));
         assert_eq!(outbound(&mut router, &tcp(C, S, SYN, b"")).src(), at);
-        let wait = |router: &mut Router, seconds| {
-            for _ in 0..seconds {
-                router.advance(Duration::from_secs(1));
-                router.idle();
-            }
-        };
-        wait(&mut router, 230);
+        router.wait(230);
         assert_eq!(router.sessions(), 1);
-        wait(&mut router, 20);
+        router.wait(20);
         assert_eq!(router.sessions(), 0);
     }
 }

@@ -1,6 +1,7 @@
 //! What the tests of the packet path share: a router on memory rings ([`router`]), packets made and
 //! judged by etherparse ([`packets`]), a CE of a mesh ([`mesh`]), captures ([`capture`]), two routers
-//! that must not differ ([`twins`]), frames of every kind ([`ways`]), transfers that nothing may harm ([`transfers`]).
+//! that must not differ ([`twins`]), packets through a router, one and of every kind ([`ways`]), transfers that nothing
+//! may harm ([`transfers`]).
 
 // Every test program uses another part of it.
 #![allow(dead_code, unused_imports, missing_docs)]
@@ -16,4 +17,4 @@ pub mod ways;
 pub use packets::*;
 pub use router::*;
 pub use twins::*;
-pub use ways::ways;
+pub use ways::*;

@@ -347,6 +347,9 @@ pub fn joined4(pieces: &[Packet]) -> Packet {
     whole
 }
 
+/// All orders of three.
+pub const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+
 /// What a forwarded packet must be, TTL apart: the same.
 #[track_caller]
 pub fn assert_forwarded(sent: &Packet, got: &Packet) {

@@ -231,6 +231,11 @@ pub struct Router {
     vlans: [Option<u16>; 2],
 }
 
+/// Two routers of this kind, with fast lanes and without.
+pub fn routers(setup: &Setup) -> [Router; 2] {
+    [true, false].map(|fast| Router::new(&Setup { fast, ..setup.clone() }))
+}
+
 /// The frame with the tag of a VLAN, with a priority, if there is room for one.
 pub fn tagged(vlan: u16, frame: &[u8]) -> Vec<u8> {
     match frame.split_at_checked(12) {
@@ -329,6 +334,14 @@ impl Router {
 
     pub fn advance(&mut self, time: Duration) {
         self.now = self.now + time;
+    }
+
+    /// Seconds go by, one after the other, and what is due is done.
+    pub fn wait(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.advance(Duration::from_secs(1));
+            self.idle();
+        }
     }
 
     /// One frame from the LAN.

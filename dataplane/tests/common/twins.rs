@@ -6,7 +6,7 @@ use std::time::Duration;
 use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::snapshot::LinkId;
 
-use super::router::{LAN, Out, Router, Setup};
+use super::router::{LAN, Out, Router, Setup, routers};
 
 /// RFC 1071, word by word.
 pub fn internet_sum(bytes: &[u8]) -> u16 {
@@ -140,7 +140,7 @@ pub struct Twins {
 
 impl Twins {
     pub fn new(setup: &Setup) -> Self {
-        let [fast, closer] = [true, false].map(|fast| Router::new(&Setup { fast, ..setup.clone() }));
+        let [fast, closer] = routers(setup);
         Self::of(setup, fast, closer)
     }
 

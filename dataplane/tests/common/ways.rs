@@ -1,10 +1,42 @@
-//! A router and frames of every kind, both ways.
+//! A packet through a router, whichever way it goes; and frames of every kind, both ways.
+
+use hikyaku_dataplane::verdict::Verdict;
 
 use super::packets::*;
 use super::router::*;
 
 const C: End = (CLIENT, 40000);
 const S: End = (SERVER, 443);
+
+/// Sends `packet` and answers what left through the tunnel.
+#[track_caller]
+pub fn outbound(router: &mut Router, packet: &Packet) -> Packet {
+    let out = router.lan(from_lan(packet));
+    assert_eq!(out.verdict(), Verdict::Outbound);
+    let sent = inner(out.to_wan());
+    sent.check_transport();
+    sent
+}
+
+/// Sends `packet` through the tunnel and answers what left to the LAN.
+#[track_caller]
+pub fn inbound(router: &mut Router, packet: &Packet) -> Packet {
+    let out = router.wan(from_wan(packet));
+    assert_eq!(out.verdict(), Verdict::Inbound);
+    let got = plain(out.to_lan());
+    got.check_transport();
+    got
+}
+
+/// Sends `packet` from the LAN and answers what came back to it.
+#[track_caller]
+pub fn hairpin(router: &mut Router, packet: &Packet) -> Packet {
+    let out = router.lan(from_lan(packet));
+    assert_eq!(out.verdict(), Verdict::Hairpin);
+    let got = plain(out.to_lan());
+    got.check_transport();
+    got
+}
 
 /// All kinds of ways through a router, in order; what leaves, without what is random. Every frame comes with a
 /// trailer of that many bytes.
