@@ -74,7 +74,7 @@ fn burst(napt: &Napt, n: u8, direction: Direction) -> bool {
     let (inside, peer) = flow(n);
     let key = if direction == Direction::Outbound { key_out(n) } else { key_in(n) };
     let hash = napt.hash(&key);
-    let candidate = napt.candidate(hash);
+    let candidate = napt.candidate(hash, key.kind);
     let Some(session) = confirm(napt, candidate, &key, hash) else { return false };
     session.note(direction, 0, false);
     let new = session.rewrite(direction);
@@ -221,7 +221,7 @@ fn answers_to_a_shared_port_are_found_while_its_mapping_ends() {
         };
         let key = Key::flow(Kind::Inbound, UDP, peer, outside(1));
         let hash = napt.hash(&key);
-        let session = confirm(&napt, napt.candidate(hash), &key, hash).expect("it lives");
+        let session = confirm(&napt, napt.candidate(hash, key.kind), &key, hash).expect("it lives");
         assert_eq!(session.rewrite(Direction::Inbound).addrs, pair_addrs(peer.addr, inside.addr));
         burst(&napt, 1, Direction::Inbound);
         writer.join().unwrap();

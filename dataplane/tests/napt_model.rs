@@ -446,7 +446,7 @@ impl Pair {
         let found = self.napt.find(key, hash);
         // The fast way finds the same.
         let session = found.map(|id| std::ptr::from_ref(self.napt.session(id)));
-        let likely = self.napt.likely(self.napt.candidate(hash), key).map(std::ptr::from_ref);
+        let likely = self.napt.likely(self.napt.candidate(hash, key.kind), key).map(std::ptr::from_ref);
         assert!(likely.is_none() || likely == session);
         if key.kind == Kind::Inbound && found.is_some() {
             assert!(!self.napt.is_unused(key.protocol, split_ports(key.ports).1));

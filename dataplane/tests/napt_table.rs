@@ -91,7 +91,7 @@ fn the_record_that_means_none_belongs_to_no_packet() {
         for protocol in 0..=255 {
             let key = Key::flow(kind, protocol, nowhere, nowhere);
             let hash = napt.hash(&key);
-            assert!(confirm(&napt, napt.candidate(hash), &key, hash).is_none());
+            assert!(confirm(&napt, napt.candidate(hash, key.kind), &key, hash).is_none());
         }
     }
 }
@@ -222,7 +222,7 @@ fn many_workers(ports: PortSet, flow: impl Fn(u32) -> Flow + Sync) {
             let now = Time(clock.load(Ordering::Relaxed) * 1_000_000_000);
             let flows: Vec<Flow> = (0..32).map(|_| flow(random(FLOWS))).collect();
             let keys: Vec<Key> = flows.iter().map(|&flow| key_out(flow)).collect();
-            let candidates: Vec<SessionId> = keys.iter().map(|key| napt.candidate(napt.hash(key))).collect();
+            let candidates: Vec<SessionId> = keys.iter().map(|key| napt.candidate(napt.hash(key), key.kind)).collect();
             let mut held = vec![];
             for ((&(protocol, inside, peer), key), candidate) in flows.iter().zip(&keys).zip(candidates) {
                 let session = match confirm(&napt, candidate, key, napt.hash(key)) {

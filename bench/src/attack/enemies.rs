@@ -317,7 +317,7 @@ fn from_outside(n: u64, transport: impl Fn(Port, Port) -> Vec<u8>, protocol: u8)
 }
 
 /// Of three kinds: addresses that follow one another; addresses with the same lower half; what a table of this size
-/// with a secret that the enemy knows would put into 64 of its buckets.
+/// with a secret that the enemy knows would put into 16 of its buckets.
 static CHOSEN: LazyLock<Vec<(Endpoint, Endpoint)>> = LazyLock::new(|| {
     const EACH: u32 = 15_000;
     let inside = Endpoint::new(host(0), 4242);
@@ -327,7 +327,7 @@ static CHOSEN: LazyLock<Vec<(Endpoint, Endpoint)>> = LazyLock::new(|| {
     let known = Hasher::with_seed([5, 6, 7, 8]);
     let meets = |&peer: &Endpoint| {
         let key = Key::flow(Kind::Outbound, protocol::UDP, inside, peer);
-        known.hash(&key).primary(TABLE - 1) < 64
+        known.hash(&key).primary(TABLE / 4 - 1) < 16
     };
     let meeting = (0u32..).map(|n| peer(0x4000_0000 + n)).filter(meets);
     in_sequence.chain(alike).chain(meeting.take(EACH as usize)).map(|peer| (inside, peer)).collect()

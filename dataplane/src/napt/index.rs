@@ -1,8 +1,10 @@
 //! The index of the session table: cache-line buckets of eight tagged entries, two choices a key.
 //!
-//! Fixed memory, no rehash, and entries stay where they were put. Half full (the most it gets) a
-//! key finds both its buckets full about once in 10^7 insertions; then one entry of them moves to
-//! its own other bucket, so that no session is refused while there is a record for it.
+//! Each [`Kind`] of entry has a quarter of the buckets for itself, so that packets of one direction walk over
+//! no more memory than they need. An entry is in its first choice if that had room: half full (the most it
+//! gets) four in a hundred are not, and those cost a second line. Fixed memory, no rehash, and entries stay
+//! where they were put; but where both choices are full, once in a thousand insertions into a full table, one entry of
+//! them moves to its own other bucket, so that no session is refused while there is a record for it.
 
 use super::key::{Hash, Kind};
 use super::session::SessionId;
@@ -97,36 +99,50 @@ fn equal(words: [u64; 2], tag: u16) -> u32 {
 #[derive(Debug)]
 pub(super) struct Index {
     buckets: Slab<Bucket>,
+    /// Number of buckets of one kind, less one.
     mask: u32,
 }
 
 impl Index {
-    /// `buckets` buckets, a power of two.
-    pub fn new(buckets: usize, huge: bool) -> std::io::Result<Self> {
-        assert!(buckets.is_power_of_two() && buckets <= 1 << 24);
-        Ok(Self { buckets: slab(buckets, huge)?, mask: buckets as u32 - 1 })
+    /// For so many sessions, a power of two: at most an entry of each kind for each of them, eight to a bucket,
+    /// so half full at worst.
+    pub fn new(sessions: usize, huge: bool) -> std::io::Result<Self> {
+        assert!(sessions.is_power_of_two() && sessions <= 1 << 24);
+        let each = (sessions / 4).max(1);
+        Ok(Self { buckets: slab(4 * each, huge)?, mask: each as u32 - 1 })
+    }
+
+    /// The number of a quarter's bucket among all.
+    #[inline(always)]
+    fn place(&self, quarter: usize, bucket: usize) -> usize {
+        quarter * (self.mask as usize + 1) + bucket
+    }
+
+    /// Both places of a hash, the first choice first.
+    #[inline]
+    fn places(&self, hash: Hash) -> [usize; 2] {
+        [hash.primary(self.mask), hash.secondary(self.mask)].map(|bucket| self.place(hash.quarter(), bucket))
     }
 
     pub fn bytes(&self) -> usize {
         self.buckets.len() * size_of::<Bucket>()
     }
 
-    /// Asks the cache for the bucket where `hash` most likely is.
+    /// Asks the cache for the bucket where `hash`, which is of this kind, most likely is.
     #[inline(always)]
-    pub fn prefetch(&self, hash: Hash) {
-        crate::ring::prefetch(&self.buckets[hash.primary(self.mask)]);
+    pub fn prefetch(&self, hash: Hash, kind: Kind) {
+        crate::ring::prefetch(&self.buckets[self.place(kind.quarter(), hash.primary(self.mask))]);
     }
 
     /// Both buckets of `hash`, for one who is going to insert or remove.
     pub fn prefetch_both(&self, hash: Hash) {
-        self.prefetch(hash);
-        crate::ring::prefetch(&self.buckets[hash.secondary(self.mask)]);
+        self.places(hash).into_iter().for_each(|place| crate::ring::prefetch(&self.buckets[place]));
     }
 
-    /// The session that most likely belongs to `hash`, or 0. The caller compares keys.
+    /// The session that most likely belongs to `hash`, which is of this kind, or 0. The caller compares keys.
     #[inline(always)]
-    pub fn candidate(&self, hash: Hash) -> SessionId {
-        let bucket = &self.buckets[hash.primary(self.mask)];
+    pub fn candidate(&self, hash: Hash, kind: Kind) -> SessionId {
+        let bucket = &self.buckets[self.place(kind.quarter(), hash.primary(self.mask))];
         let lanes = bucket.matching(hash.tag());
         // Acquire: the number may be newer than the tag that was read.
         let id = bucket.ids[lanes.first()].load(Ordering::Acquire);
@@ -135,8 +151,8 @@ impl Index {
 
     /// The session under `hash` that `is` the wanted one.
     pub fn find(&self, hash: Hash, mut is: impl FnMut(SessionId) -> bool) -> Option<SessionId> {
-        [hash.primary(self.mask), hash.secondary(self.mask)].into_iter().find_map(|b| {
-            let bucket = &self.buckets[b];
+        self.places(hash).into_iter().find_map(|place| {
+            let bucket = &self.buckets[place];
             bucket.matching(hash.tag()).map(|lane| bucket.ids[lane].load(Ordering::Acquire)).find(|&id| is(id))
         })
     }
@@ -148,13 +164,11 @@ impl Index {
     }
 
     fn put(&self, hash: Hash, id: SessionId) -> bool {
-        let (primary, secondary) = (&self.buckets[hash.primary(self.mask)], &self.buckets[hash.secondary(self.mask)]);
-        let (mut free, mut bucket) = (primary.free(), primary);
-        // While the first choice has room to spare it is taken, so that lookups touch one line.
-        if free.0.count_ones() < 3 && secondary.free().0.count_ones() > free.0.count_ones() {
-            (free, bucket) = (secondary.free(), secondary);
-        }
-        let Some(lane) = free.next() else { return false };
+        let [primary, secondary] = self.places(hash).map(|place| &self.buckets[place]);
+        // The first choice while it has room, so that lookups touch one line.
+        let Some((bucket, lane)) = [primary, secondary].into_iter().find_map(|b| Some((b, b.free().next()?))) else {
+            return false;
+        };
         bucket.ids[lane].store(id, Ordering::Release);
         bucket.set_tag(lane, hash.tag());
         true
@@ -164,13 +178,13 @@ impl Index {
     /// first and then here misses it; misses are looked up again under the lock.
     #[cold]
     fn make_room(&self, hash: Hash, hash_of: impl Fn(SessionId, Kind) -> Hash) -> bool {
-        let places = [hash.primary(self.mask), hash.secondary(self.mask)];
-        places.into_iter().flat_map(|b| (0..8).map(move |lane| (b, lane))).any(|(b, lane)| {
+        self.places(hash).into_iter().flat_map(|b| (0..8).map(move |lane| (b, lane))).any(|(b, lane)| {
             let bucket = &self.buckets[b];
             let (id, tag) = (bucket.ids[lane].load(Ordering::Relaxed), bucket.tag(lane));
             let Some(kind) = Kind::of_tag(tag) else { return true };
             let moving = hash_of(id, kind);
-            let other = &self.buckets[moving.primary(self.mask) ^ moving.secondary(self.mask) ^ b];
+            let [first, second] = self.places(moving);
+            let other = &self.buckets[first ^ second ^ b];
             let Some(free) = other.free().next() else { return false };
             other.ids[free].store(id, Ordering::Release);
             other.set_tag(free, tag);
@@ -194,8 +208,8 @@ impl Index {
     }
 
     fn entry(&self, hash: Hash, id: SessionId, act: impl FnOnce(&Bucket, usize)) -> bool {
-        for b in [hash.primary(self.mask), hash.secondary(self.mask)] {
-            let bucket = &self.buckets[b];
+        for place in self.places(hash) {
+            let bucket = &self.buckets[place];
             let tagged =
                 |&lane: &usize| bucket.tag(lane) == hash.tag() && bucket.ids[lane].load(Ordering::Relaxed) == id;
             if let Some(lane) = (0..8).find(tagged) {
@@ -275,7 +289,7 @@ mod tests {
         const N: u32 = 1 << 12;
         let key = |addr: u32, kind| Key { addrs: u64::from(addr) << 32 | 0x0a0b_0c0d, ports: 443, protocol: 17, kind };
         let known = Hasher::with_seed([5, 6, 7, 8]);
-        let meets = |&addr: &u32| KINDS.iter().any(|&kind| known.hash(&key(addr, kind)).primary(N - 1) < 16);
+        let meets = |&addr: &u32| KINDS.iter().any(|&kind| known.hash(&key(addr, kind)).primary(N / 4 - 1) < 4);
         let random = |n: u32| (u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
         let full = |seed, addrs: &[u32]| {
             let hasher = Hasher::with_seed([seed, 2, 3, 4]);
@@ -320,7 +334,7 @@ mod tests {
     fn full_buckets_make_room() {
         // Far beyond half full: most insertions have to move something.
         for seed in 0..200 {
-            let (index, hash_of) = index(4, seed);
+            let (index, hash_of) = index(16, seed);
             let insert = |&i: &u32| index.insert(hash_of(i, Kind::Outbound), i, &hash_of);
             let taken = (1..=32).take_while(insert).count() as u32;
             assert!(taken >= 16, "seed {seed}: {taken}");
@@ -328,7 +342,7 @@ mod tests {
                 assert_eq!(index.find(hash_of(i, Kind::Outbound), |id| id == i), Some(i), "seed {seed}");
             }
             (1..=taken).for_each(|i| index.remove(hash_of(i, Kind::Outbound), i));
-            assert_eq!(index.fullness()[0], 4, "seed {seed}");
+            assert_eq!(index.fullness()[0], 16, "seed {seed}");
         }
     }
 

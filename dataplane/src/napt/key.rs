@@ -20,6 +20,12 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Which quarter of the index is this kind's.
+    #[inline(always)]
+    pub(super) fn quarter(self) -> usize {
+        self as usize - 1
+    }
+
     /// The kind of entry that has this tag; `None` if it is free.
     pub(super) fn of_tag(tag: u16) -> Option<Self> {
         [Self::Outbound, Self::Inbound, Self::MappingInside, Self::MappingOutside]
@@ -128,6 +134,12 @@ impl Hash {
     #[inline(always)]
     pub fn tag(self) -> u16 {
         (self.0 >> 48) as u16
+    }
+
+    /// [`Kind::quarter`] of the key that it is the hash of.
+    #[inline]
+    pub(super) fn quarter(self) -> usize {
+        usize::from(self.tag()).wrapping_sub(1) % 4
     }
 
     /// One of `n`, below it. Mixed once more: a product alone spreads flows in sequence unevenly under some secrets.

@@ -87,7 +87,6 @@ impl Napt {
             inbound_refresh: config.inbound_refresh,
             answer_unsolicited: config.answer_unsolicited,
             hasher,
-            // At most four entries a session, eight to a bucket: half full at worst.
             index: Index::new(n as usize, config.huge_pages)?,
             // Record 0 is nobody's, so that 0 can mean "none".
             sessions: slab(n as usize + 1, config.huge_pages)?,
@@ -160,16 +159,16 @@ impl Napt {
         self.hasher.hash(key)
     }
 
-    /// First phase of a lookup: asks the cache for the bucket.
+    /// First phase of a lookup: asks the cache for the bucket of a key of this kind.
     #[inline(always)]
-    pub fn prefetch(&self, hash: Hash) {
-        self.index.prefetch(hash);
+    pub fn prefetch(&self, hash: Hash, kind: Kind) {
+        self.index.prefetch(hash, kind);
     }
 
     /// Second phase: finds the likely session and asks the cache for it.
     #[inline(always)]
-    pub fn candidate(&self, hash: Hash) -> SessionId {
-        let id = self.index.candidate(hash);
+    pub fn candidate(&self, hash: Hash, kind: Kind) -> SessionId {
+        let id = self.index.candidate(hash, kind);
         prefetch(&self.sessions[id as usize]);
         id
     }
@@ -183,9 +182,12 @@ impl Napt {
         let (((src, dst), (from, to)), protocol) = ((split_addrs(key.addrs), split_ports(key.ports)), key.protocol);
         let (inside, outside, peer) =
             (Endpoint::new(src, from), Endpoint::new(self.outside, from), Endpoint::new(dst, to));
-        self.index.prefetch(self.hash(&Key::mapping(Kind::MappingInside, protocol, inside)));
-        self.index.prefetch(self.hash(&Key::mapping(Kind::MappingOutside, protocol, outside)));
-        self.index.prefetch(self.hash(&Key::flow(Kind::Inbound, protocol, peer, outside)));
+        let others = [
+            Key::mapping(Kind::MappingInside, protocol, inside),
+            Key::mapping(Kind::MappingOutside, protocol, outside),
+            Key::flow(Kind::Inbound, protocol, peer, outside),
+        ];
+        others.iter().for_each(|key| self.prefetch(self.hash(key), key.kind));
     }
 
     /// Third phase: the session of `key`, if it is the second phase's answer.

@@ -75,7 +75,7 @@ impl<'a, N: Translation<'a>> Way for Inbound<'a, N> {
                 kind: Kind::Inbound,
             };
             meta.hash = napt.hash(&meta.key);
-            napt.prefetch(meta.hash);
+            napt.prefetch(meta.hash, Kind::Inbound);
         }
         if self.is_ordinary(head, view, frame) {
             meta.lane = Lane::Ordinary;
@@ -86,7 +86,7 @@ impl<'a, N: Translation<'a>> Way for Inbound<'a, N> {
     #[inline(always)]
     fn probe(&self, meta: &mut Meta) {
         if let Some(napt) = self.napt.napt() {
-            meta.candidate = napt.candidate(meta.hash);
+            meta.candidate = napt.candidate(meta.hash, Kind::Inbound);
         }
     }
 

@@ -88,7 +88,7 @@ impl<'a, N: Translation<'a>> Way for Outbound<'a, N> {
         let mut meta = Meta { frame, key, ..Meta::NONE };
         if let Some(napt) = self.napt.napt() {
             meta.hash = napt.hash(&meta.key);
-            napt.prefetch(meta.hash);
+            napt.prefetch(meta.hash, Kind::Outbound);
         }
         if self.is_ordinary(head, view, frame) {
             meta.lane = Lane::Ordinary;
@@ -99,7 +99,7 @@ impl<'a, N: Translation<'a>> Way for Outbound<'a, N> {
     #[inline(always)]
     fn probe(&self, meta: &mut Meta) {
         if let Some(napt) = self.napt.napt() {
-            meta.candidate = napt.candidate(meta.hash);
+            meta.candidate = napt.candidate(meta.hash, Kind::Outbound);
             if meta.candidate == 0 && meta.lane == Lane::Ordinary {
                 napt.prefetch_open(&meta.key, meta.hash);
             }

@@ -242,7 +242,7 @@ impl Writer {
                     continue;
                 }
                 for kind in [Kind::Outbound, Kind::Inbound] {
-                    napt.index.prefetch(napt.hash(&napt.session(id).key(kind)));
+                    napt.prefetch(napt.hash(&napt.session(id).key(kind)), kind);
                 }
                 due[n] = id;
                 n += 1;
