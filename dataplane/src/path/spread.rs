@@ -38,7 +38,7 @@ pub(crate) struct Spread {
 /// Frames, at most [`MAX_BATCH`].
 #[derive(Debug, Default)]
 struct Heap {
-    /// All of them but for one that was taken.
+    /// Room for all; none while its frames are in somebody's hands.
     frames: Box<[Frame]>,
     len: usize,
 }
@@ -68,8 +68,13 @@ impl Spread {
 
     /// Which worker a flow has.
     #[inline(always)]
+    fn worker(&self, flow: Hash) -> usize {
+        flow.one_of(self.lanes.len())
+    }
+
+    /// The same as seen from here.
     fn owner(&self, flow: Hash) -> Owner {
-        let worker = flow.one_of(self.lanes.len());
+        let worker = self.worker(flow);
         if worker == self.me { Owner::Me } else { Owner::Other(worker) }
     }
 
@@ -245,7 +250,7 @@ impl Core {
             && matches!(ip.protocol, protocol::TCP | protocol::UDP);
         let Some(spread) = self.spread.as_mut().filter(|_| plain) else { return false };
         // Nobody could guess which it is: no branch depends on it.
-        let worker = self.flows.of(&flow(ip, first_word(&view.rest))).one_of(spread.lanes.len());
+        let worker = spread.worker(self.flows.of(&flow(ip, first_word(&view.rest))));
         spread.sorted[worker].push(frame);
         true
     }
