@@ -21,18 +21,18 @@ pub fn outbound(router: &mut Router, packet: &Packet) -> Packet {
 /// Sends `packet` through the tunnel and answers what left to the LAN.
 #[track_caller]
 pub fn inbound(router: &mut Router, packet: &Packet) -> Packet {
-    let out = router.wan(from_wan(packet));
-    assert_eq!(out.verdict(), Verdict::Inbound);
-    let got = plain(out.to_lan());
-    got.check_transport();
-    got
+    left_to_lan(&router.wan(from_wan(packet)), Verdict::Inbound)
 }
 
 /// Sends `packet` from the LAN and answers what came back to it.
 #[track_caller]
 pub fn hairpin(router: &mut Router, packet: &Packet) -> Packet {
-    let out = router.lan(from_lan(packet));
-    assert_eq!(out.verdict(), Verdict::Hairpin);
+    left_to_lan(&router.lan(from_lan(packet)), Verdict::Hairpin)
+}
+
+#[track_caller]
+fn left_to_lan(out: &Out, verdict: Verdict) -> Packet {
+    assert_eq!(out.verdict(), verdict);
     let got = plain(out.to_lan());
     got.check_transport();
     got
