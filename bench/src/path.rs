@@ -293,10 +293,12 @@ impl PathArgs {
             if self.direction == Direction::Open {
                 return Ok(rig.reopen()? as f64 / f64::from(self.flows));
             }
-            let clocks = match alone_too {
-                true => rig.laps_at_once(ways, laps, &cpu).clocks,
-                false => (0..laps).map(|_| rig.lap(ways)).sum::<Result<u64, _>>()?,
-            };
+            if alone_too {
+                let laps = rig.laps_at_once(ways, laps, &cpu);
+                // What found a lane full was not carried.
+                return Ok(laps.clocks as f64 / (laps.frames - laps.lost) as f64);
+            }
+            let clocks = (0..laps).map(|_| rig.lap(ways)).sum::<Result<u64, _>>()?;
             Ok(clocks as f64 / f64::from(laps * lap))
         };
         run(&mut rig)?;

@@ -47,6 +47,11 @@ pub struct TuningArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=60))]
     pub reassembly_timeout: u8,
 
+    /// Of several workers: percent of the tunnel's flows that the one keeps in whose queue they come in; the others have as
+    /// many each of the rest [default: 30 of two workers, 10 of three, 0 of more]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub keep_flows: Option<u8>,
+
     /// Bytes in front of every received frame, for the outer header (it needs 40). 0: none, frames are shifted.
     #[arg(long, value_name = "BYTES", default_value_t = Headroom::DEFAULT_BASE,
         value_parser = clap::value_parser!(u16).range(0..=1024))]
@@ -77,7 +82,7 @@ impl TuningArgs {
             IdlePolicy::Sleep => Idle::Sleep,
         };
         let reassembly = Limits { timeout: Duration::from_secs(self.reassembly_timeout.into()), ..Limits::default() };
-        worker::Config { batch: self.batch.into(), idle, reassembly, ..Default::default() }
+        worker::Config { batch: self.batch.into(), idle, reassembly, keep_flows: self.keep_flows, ..Default::default() }
     }
 
     /// What memory rings are made from.

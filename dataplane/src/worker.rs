@@ -54,11 +54,21 @@ pub struct Config {
     pub fast: bool,
     /// How long the outer fragments of a packet may take, and how many wait.
     pub reassembly: Limits,
+    /// Of several workers: how much of the tunnel's flows one keeps of what comes in by its own queue, percent. `None`: what
+    /// suits their number.
+    pub keep_flows: Option<u8>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { batch: MAX_BATCH, idle: Idle::Spin, ageing: 32, fast: true, reassembly: Limits::default() }
+        Self {
+            batch: MAX_BATCH,
+            idle: Idle::Spin,
+            ageing: 32,
+            fast: true,
+            reassembly: Limits::default(),
+            keep_flows: None,
+        }
     }
 }
 
@@ -206,6 +216,7 @@ impl Input {
 }
 
 /// One thread's share of the router.
+#[repr(align(128))]
 pub struct Worker {
     id: usize,
     config: Config,
@@ -261,7 +272,7 @@ impl Worker {
     #[must_use]
     pub fn with_lanes(mut self, lanes: Lanes) -> Self {
         let Lanes { link, to, from, bells } = lanes;
-        self.path.set_spread(Spread::new(link, self.id, to));
+        self.path.set_spread(Spread::new(link, self.id, to, self.config.keep_flows));
         self.lanes = from.into_iter().map(|lane| (link, lane)).collect();
         self.bells = bells;
         self
@@ -302,7 +313,14 @@ impl Worker {
             lane.rx.prefetch_slots(self.config.batch.min(lane.rx.available() as usize));
             let burst =
                 Burst { snapshot, link: *link, now, max: self.config.batch, fast: self.config.fast, handed: true };
-            frames += self.path.burst(burst, &mut lane.rx, &mut self.tx);
+            match self.path.burst(burst, &mut lane.rx, &mut self.tx) {
+                0 => {}
+                // Now, not in the next turn: whoever fills the lane may be out of slots.
+                taken => {
+                    lane.give_back();
+                    frames += taken;
+                }
+            }
         }
         if frames > 0 {
             self.shared.call();

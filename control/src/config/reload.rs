@@ -64,7 +64,8 @@ impl Config {
         kept.keep("[service] port-parity", &was.port_parity, port_parity);
         kept.keep("[service] answer-unsolicited", &was.answer_unsolicited, answer_unsolicited);
         let was = &self.tuning;
-        let TuningArgs { cores, batch, ring_slots, table, idle, headroom, huge_pages, reassembly_timeout } = tuning;
+        let TuningArgs { cores, batch, ring_slots, table, idle, headroom, huge_pages, reassembly_timeout, keep_flows } =
+            tuning;
         kept.keep("[tuning] cores", &was.cores, cores);
         kept.keep("[tuning] batch", &was.batch, batch);
         kept.keep("[tuning] ring-slots", &was.ring_slots, ring_slots);
@@ -73,6 +74,7 @@ impl Config {
         kept.keep("[tuning] headroom", &was.headroom, headroom);
         kept.keep("[tuning] huge-pages", &was.huge_pages, huge_pages);
         kept.keep("[tuning] reassembly-timeout", &was.reassembly_timeout, reassembly_timeout);
+        kept.keep("[tuning] keep-flows", &was.keep_flows, keep_flows);
         let was = &self.control;
         let Control { socket, mode, group, gid } = control;
         kept.keep("[control] socket", &was.socket, socket);

@@ -142,11 +142,10 @@ impl Hash {
         usize::from(self.tag()).wrapping_sub(1) % 4
     }
 
-    /// One of `n`, below it. Mixed once more: a product alone spreads flows in sequence unevenly under some secrets.
+    /// One of 256. Mixed once more: a product alone spreads flows in sequence unevenly under some secrets.
     #[inline(always)]
-    pub fn one_of(self, n: usize) -> usize {
-        let mixed = (self.0 ^ self.0 >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        ((mixed * n as u64) >> 32) as usize
+    pub fn byte(self) -> u8 {
+        ((self.0 ^ self.0 >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
     }
 
     /// 20 bits for the outer flow label (RFC 6438 3).

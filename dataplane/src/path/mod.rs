@@ -40,6 +40,7 @@ use crate::worker::{MAX_WORKERS, Shared};
 use gate::Tunnelled;
 use inbound::Inbound;
 use outbound::Outbound;
+use spread::Heap;
 pub(crate) use spread::Spread;
 
 /// Most frames handled in one go.
@@ -152,7 +153,7 @@ struct Core {
     /// Inner fragments and what became of their first ones.
     fragments: Fragments,
     /// The way to the other workers, if there are any.
-    spread: Option<Spread>,
+    spread: Option<Box<Spread>>,
     /// Identifications of packets that we make or cut.
     ids: FragmentIds,
     /// SYNs that may be answered later.
@@ -176,7 +177,11 @@ const UNRESOLVED_BURST: u32 = 64;
 
 /// One worker's packet path.
 pub struct Path {
-    batch: Box<[Meta; MAX_BATCH]>,
+    batch: Box<CachePadded<[Meta; MAX_BATCH]>>,
+    /// Of several workers: the frames of a burst.
+    taken: Box<Heap>,
+    /// Those that are this one's.
+    ours: Box<Heap>,
     core: Core,
 }
 
@@ -214,17 +219,17 @@ impl Path {
             unresolved: Limiter::new(UNRESOLVED_RATE, UNRESOLVED_BURST),
             scratch: Vec::with_capacity(1 << 16),
         };
-        Self { batch: Box::new([Meta::NONE; MAX_BATCH]), core }
+        Self { batch: Box::new([Meta::NONE; MAX_BATCH].into()), taken: Heap::new(), ours: Heap::new(), core }
     }
 
     /// Hands packets of a link to the workers of their flows from now on.
     pub(crate) fn set_spread(&mut self, spread: Spread) {
-        self.core.spread = Some(spread);
+        self.core.spread = Some(Box::new(spread));
     }
 
     /// See [`Spread::sync`].
     pub(crate) fn spread(&mut self) -> Option<&mut Spread> {
-        self.core.spread.as_mut()
+        self.core.spread.as_deref_mut()
     }
 
     /// Lets go of what was held for too long. Once per turn.
@@ -279,12 +284,16 @@ impl Path {
     /// All frames of a burst, in order.
     #[inline(never)]
     fn run<W: Way>(&mut self, n: usize, mut rings: Rings, way: &W, taken_as: Event) {
-        let (batch, core) = (&mut *self.batch, &mut self.core);
+        let Self { batch, core, .. } = self;
         let mut line = Line { way, batch, taken: 0, forwarded: 0 };
         let mut bytes = 0;
         rings.rx.prefetch_first(FRAMES_AHEAD.min(n as u32));
         for left in (0..n).rev() {
-            if let Some(frame) = core.take(&mut rings, way, left, &mut bytes) {
+            // Not beyond the last: those slots are being written by whoever fills the ring.
+            if left >= FRAMES_AHEAD as usize {
+                rings.rx.prefetch(FRAMES_AHEAD);
+            }
+            if let Some(frame) = core.take(&mut rings, way, &mut bytes) {
                 line.put(core, &mut rings, frame);
             }
         }
@@ -300,19 +309,34 @@ impl Path {
     /// The same, but before anything else each frame goes to the worker of its flow.
     #[inline(never)]
     fn run_spread<W: Way>(&mut self, n: usize, mut rings: Rings, way: &W) {
-        let (batch, core) = (&mut *self.batch, &mut self.core);
+        let Self { batch, taken, ours, core } = self;
         let mut line = Line { way, batch, taken: 0, forwarded: 0 };
         let mut bytes = 0;
         rings.rx.prefetch_first(FRAMES_AHEAD.min(n as u32));
-        for left in (0..n).rev() {
-            let Some(frame) = core.take(&mut rings, way, left, &mut bytes) else { continue };
-            if !core.sort(&mut rings, frame) {
-                // It may be of any flow: all that came before it goes before it.
-                core.spread(&mut rings, &mut line);
-                line.put_odd(core, &mut rings, frame);
+        for _ in 0..n {
+            if let Some(frame) = core.take(&mut rings, way, &mut bytes) {
+                taken.push(frame);
             }
         }
-        core.spread(&mut rings, &mut line);
+        let mut frames = taken.frames();
+        while !frames.is_empty() {
+            let plain = core.spread(&mut rings, frames, ours);
+            for (i, &frame) in ours.frames().iter().enumerate() {
+                if let Some(&soon) = ours.frames().get(i + FRAMES_AHEAD as usize) {
+                    rings.rx.prefetch_frame(soon);
+                }
+                line.put(core, &mut rings, frame);
+            }
+            line.empty(core, &mut rings);
+            ours.clear();
+            frames = &frames[plain..];
+            // It may be of any flow: all that came before it has gone before it.
+            if let Some((&odd, rest)) = frames.split_first() {
+                line.put_odd(core, &mut rings, odd);
+                frames = rest;
+            }
+        }
+        taken.clear();
         core.counters.end(W::FORWARDED, line.forwarded);
         rings.rx.release();
         core.counters.note(Event::Received, n as u64);
@@ -401,13 +425,9 @@ impl From<NotSent> for Reason {
 
 impl Core {
     /// The next frame, with room for what is pushed in front of it. `None` if there is none in its slot, which is
-    /// counted. `left` wait behind it.
+    /// counted.
     #[inline(always)]
-    fn take<W: Way>(&mut self, rings: &mut Rings, way: &W, left: usize, bytes: &mut u64) -> Option<Frame> {
-        // Not beyond the last: those slots are being written by whoever fills the ring.
-        if left >= FRAMES_AHEAD as usize {
-            rings.rx.prefetch(FRAMES_AHEAD);
-        }
+    fn take<W: Way>(&mut self, rings: &mut Rings, way: &W, bytes: &mut u64) -> Option<Frame> {
         let frame = match rings.rx.take() {
             Ok(frame) => frame,
             Err(bad) => {
@@ -500,8 +520,14 @@ fn first_word<const N: usize>(transport: &[u8; N]) -> u32 {
 /// The ports of a TCP or UDP packet as one word; 0 for what has none.
 #[inline(always)]
 fn ports_of<const N: usize>(ip: &Ipv4, transport: &[u8; N]) -> u32 {
-    let has_ports = (ip.protocol == protocol::TCP) | (ip.protocol == protocol::UDP);
-    first_word(transport) & (has_ports as u32).wrapping_neg()
+    first_word(transport) & u32::from(has_ports(ip.protocol)).wrapping_neg()
+}
+
+/// TCP or UDP. One question: which of the two it is, nobody could guess.
+#[inline(always)]
+fn has_ports(protocol: u8) -> bool {
+    const BOTH: u32 = 1 << protocol::TCP | 1 << protocol::UDP;
+    BOTH.checked_shr(protocol.into()).is_some_and(|shifted| shifted & 1 != 0)
 }
 
 /// Writes new addresses and ports into a TCP or UDP packet without IPv4 options, takes one from its

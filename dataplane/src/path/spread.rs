@@ -12,16 +12,17 @@ use super::emit::ETHERNET;
 use super::gate::Tunnelled;
 use super::inbound::Inbound;
 use super::inbound_closer::{Inner, set_tos};
-use super::{Burst, Core, FRAMES_AHEAD, FlowLabels, Line, MAX_BATCH, Rings, Translation, Way, first_word, ports_of};
+use super::{Burst, Core, FRAMES_AHEAD, FlowLabels, MAX_BATCH, Rings, Translation, first_word, has_ports, ports_of};
 use crate::napt::{Fragments, Hash, Key, Kind};
 use crate::packet::{Addr6, Ethernet, Ipv4, ethertype, protocol};
-use crate::ring::{Frame, LaneOut, NotSent};
+use crate::ring::{Frame, HEAD, LaneOut, NotSent};
 use crate::snapshot::{LinkId, Softwire};
 use crate::tunnel::{OUTER_LEN, Outer, ecn};
 use crate::verdict::{Reason, Verdict};
 
 /// One worker's lanes to the others, for the frames of one link.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(crate) struct Spread {
     /// The link whose frames are spread.
     link: LinkId,
@@ -29,52 +30,72 @@ pub(crate) struct Spread {
     me: usize,
     /// By worker; none to itself.
     lanes: Vec<Option<LaneOut>>,
+    /// Whose a flow is, by a byte of its hash.
+    shares: [u8; 256],
     /// By worker: frames of a burst that are its, in order.
-    sorted: Vec<Heap>,
+    heaps: Vec<Box<Heap>>,
     /// Inner fragments, and whose their first ones were.
     pub(super) owners: Fragments<Owner>,
 }
 
-/// Frames, at most [`MAX_BATCH`].
-#[derive(Debug, Default)]
-struct Heap {
-    /// Room for all; none while its frames are in somebody's hands.
-    frames: Box<[Frame]>,
+/// Frames of one worker, at most [`MAX_BATCH`].
+#[derive(Debug)]
+#[repr(align(128))]
+pub(super) struct Heap {
     len: usize,
+    frames: [Frame; MAX_BATCH],
 }
 
 impl Heap {
-    fn new() -> Self {
-        Self { frames: Box::new([Frame::EMPTY; MAX_BATCH]), len: 0 }
+    pub fn new() -> Box<Self> {
+        Box::new(Self { len: 0, frames: [Frame::EMPTY; MAX_BATCH] })
     }
 
     #[inline(always)]
-    fn push(&mut self, frame: Frame) {
+    pub fn push(&mut self, frame: Frame) {
         self.frames[self.len] = frame;
         self.len += 1;
     }
 
-    fn frames(&self) -> &[Frame] {
+    pub fn frames(&self) -> &[Frame] {
         &self.frames[..self.len]
+    }
+
+    pub fn clear(&mut self) {
+        self.len = 0;
     }
 }
 
 impl Spread {
-    /// Of worker `me`; `lanes` by worker.
-    pub fn new(link: LinkId, me: usize, lanes: Vec<Option<LaneOut>>) -> Self {
-        let sorted = lanes.iter().map(|_| Heap::new()).collect();
-        Self { link, me, lanes, sorted, owners: Fragments::default() }
+    /// Of worker `me`, which keeps `keep` percent of the flows; `lanes` by worker.
+    pub fn new(link: LinkId, me: usize, lanes: Vec<Option<LaneOut>>, keep: Option<u8>) -> Self {
+        let heaps = lanes.iter().map(|_| Heap::new()).collect();
+        let shares = shares(lanes.len(), me, keep.unwrap_or_else(|| usual_keep(lanes.len())));
+        Self { link, me, lanes, shares, heaps, owners: Fragments::default() }
     }
 
     /// Which worker a flow has.
     #[inline(always)]
-    fn worker(&self, flow: Hash) -> usize {
-        flow.one_of(self.lanes.len())
+    fn worker(&self, flow: Hash) -> u8 {
+        self.shares[usize::from(flow.byte())]
+    }
+
+    /// Which worker has the frame, if it is of the tunnel and carries plain TCP or UDP.
+    #[inline(always)]
+    fn whose(&self, flows: &FlowLabels, head: &[u8; HEAD]) -> Option<u8> {
+        let view: &Tunnelled = zerocopy::transmute_ref!(head);
+        let ip = &view.inner;
+        let plain = view.ethernet.ethertype.get() == ethertype::IPV6
+            && view.outer.next_header == protocol::IPV4
+            && ip.version_ihl == 0x45
+            && !ip.is_fragment()
+            && has_ports(ip.protocol);
+        plain.then(|| self.worker(flows.of(&flow(ip, first_word(&view.rest)))))
     }
 
     /// The same as seen from here.
     fn owner(&self, flow: Hash) -> Owner {
-        let worker = self.worker(flow);
+        let worker = usize::from(self.worker(flow));
         if worker == self.me { Owner::Me } else { Owner::Other(worker) }
     }
 
@@ -82,6 +103,25 @@ impl Spread {
     pub fn lanes(&mut self) -> impl Iterator<Item = (usize, &mut LaneOut)> {
         self.lanes.iter_mut().enumerate().filter_map(|(worker, lane)| Some((worker, lane.as_mut()?)))
     }
+}
+
+/// How much of the tunnel's flows a worker keeps of what comes in by its own queue, of `n` workers, percent: so much that
+/// none has more to do than another. To see whose a frame is and to hand it on takes a third of what it takes to finish
+/// it, so of four workers the first has enough to do with that (docs/performance.md).
+fn usual_keep(n: usize) -> u8 {
+    match n {
+        0..=1 => 100,
+        2 => 30,
+        3 => 10,
+        _ => 0,
+    }
+}
+
+/// Whose a flow is, by a byte of its hash: `keep` percent are those of `me`, and the others have as many each.
+fn shares(n: usize, me: usize, keep: u8) -> [u8; 256] {
+    let ours = (256 * usize::from(keep) + 50) / 100;
+    let mut others = (0..n as u8).filter(|&worker| usize::from(worker) != me).cycle();
+    std::array::from_fn(|byte| if byte < ours { me as u8 } else { others.next().unwrap_or(me as u8) })
 }
 
 /// Whose a packet is.
@@ -234,59 +274,38 @@ impl Core {
     /// The other workers, if this burst is to be spread over them.
     #[inline(always)]
     pub(super) fn spread_of(&mut self, burst: Burst) -> Option<&mut Spread> {
-        self.spread.as_mut().filter(|spread| !burst.handed && spread.link == burst.link)
+        self.spread.as_deref_mut().filter(|spread| !burst.handed && spread.link == burst.link)
     }
 
-    /// Lays a frame of the tunnel that carries plain TCP or UDP with those of its worker. False if whose it is
-    /// takes a closer look.
+    /// Hands frames to their workers, up to one about which it takes a closer look to say whose it is. Answers how many came
+    /// before that; our own of them are then in `ours`, which was empty.
     #[inline(always)]
-    pub(super) fn sort(&mut self, rings: &mut Rings, frame: Frame) -> bool {
-        let view: &Tunnelled = zerocopy::transmute_ref!(rings.rx.head(frame));
-        let ip = &view.inner;
-        let plain = view.ethernet.ethertype.get() == ethertype::IPV6
-            && view.outer.next_header == protocol::IPV4
-            && ip.version_ihl == 0x45
-            && !ip.is_fragment()
-            && matches!(ip.protocol, protocol::TCP | protocol::UDP);
-        let Some(spread) = self.spread.as_mut().filter(|_| plain) else { return false };
-        // Nobody could guess which it is: no branch depends on it.
-        let worker = spread.worker(self.flows.of(&flow(ip, first_word(&view.rest))));
-        spread.sorted[worker].push(frame);
-        true
-    }
-
-    /// Hands frames that were sorted to their workers, and puts our own into `line`.
-    pub(super) fn spread<W: Way>(&mut self, rings: &mut Rings, line: &mut Line<W>) {
-        let Some(Spread { me, lanes, sorted, .. }) = &mut self.spread else { return };
-        let me = *me;
-        let mut handed = 0;
-        for (heap, lane) in sorted.iter_mut().zip(lanes) {
-            let Some(lane) = lane else { continue };
-            lane.prefetch(heap.frames().len());
-            for &frame in heap.frames() {
-                match lane.send(rings.rx, frame) {
-                    Ok(()) => handed += 1,
-                    Err(not) => {
-                        self.counters.end(not_handed(not).into(), 1);
-                        rings.rx.restore(frame);
-                    }
-                }
-            }
-            heap.len = 0;
-        }
-        self.counters.end(Verdict::Handed, handed);
-        let mut ours = std::mem::take(&mut sorted[me]);
-        for (i, &frame) in ours.frames().iter().enumerate() {
-            if let Some(&soon) = ours.frames().get(i + FRAMES_AHEAD as usize) {
+    pub(super) fn spread(&mut self, rings: &mut Rings, frames: &[Frame], ours: &mut Box<Heap>) -> usize {
+        let Some(mut spread) = self.spread.take() else { return 0 };
+        let mut plain = 0;
+        for (i, &frame) in frames.iter().enumerate() {
+            if let Some(&soon) = frames.get(i + FRAMES_AHEAD as usize) {
                 rings.rx.prefetch_frame(soon);
             }
-            line.put(self, rings, frame);
+            let Some(worker) = spread.whose(&self.flows, rings.rx.head(frame)) else { break };
+            // Nobody could guess which it is: no branch depends on it.
+            spread.heaps[usize::from(worker)].push(frame);
+            plain += 1;
         }
-        line.empty(self, rings);
-        ours.len = 0;
-        if let Some(spread) = &mut self.spread {
-            spread.sorted[me] = ours;
+        let Spread { me, lanes, heaps, .. } = &mut *spread;
+        for (heap, lane) in heaps.iter_mut().zip(lanes) {
+            let Some(lane) = lane else { continue };
+            lane.prefetch(heap.frames().len());
+            let handed = lane.send(rings.rx, heap.frames());
+            self.counters.end(Verdict::Handed, handed as u64);
+            for &frame in &heap.frames()[handed..] {
+                self.drop(rings, frame, Reason::WorkerFull);
+            }
+            heap.clear();
         }
+        std::mem::swap(&mut heaps[*me], ours);
+        self.spread = Some(spread);
+        plain
     }
 
     fn lane_to(&mut self, owner: Owner) -> Option<&mut LaneOut> {
@@ -299,6 +318,6 @@ impl Core {
     /// Hands a frame as it came to the worker of its flow.
     fn hand(&mut self, rings: &mut Rings, worker: usize, frame: Frame) -> Result<(), Reason> {
         let lane = self.lane_to(Owner::Other(worker)).ok_or(Reason::WorkerFull)?;
-        lane.send(rings.rx, frame).map_err(not_handed)
+        if lane.send(rings.rx, &[frame]) == 1 { Ok(()) } else { Err(Reason::WorkerFull) }
     }
 }

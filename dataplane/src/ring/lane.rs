@@ -162,13 +162,21 @@ pub fn lane(like: &RxRing, mut buffers: Spare) -> io::Result<(LaneOut, LaneIn)> 
 }
 
 impl LaneOut {
-    /// Hands a frame of `rx` on; see [`TxRing::send`].
+    /// Hands frames of `rx` on, and shows them to the other end; see [`TxRing::send`]. Answers how many of them, from
+    /// the first on, there was room for.
     #[inline(always)]
-    pub fn send(&mut self, rx: &mut RxRing, frame: Frame) -> Result<(), NotSent> {
-        self.tx.send(rx, frame).or_else(|_| {
+    pub fn send(&mut self, rx: &mut RxRing, frames: &[Frame]) -> usize {
+        if (self.tx.space() as usize) < frames.len() {
             self.sync();
-            self.tx.send(rx, frame)
-        })
+            self.tx.space();
+        }
+        let sent = match self.tx.region() == rx.region() {
+            true => self.tx.send_all(rx, frames),
+            // The link was opened anew.
+            false => frames.iter().take_while(|&&frame| self.tx.send(rx, frame).is_ok()).count(),
+        };
+        self.show();
+        sent
     }
 
     /// Asks the cache for the next slots, which the other end wrote last.
@@ -192,12 +200,18 @@ impl LaneOut {
     /// Shows the other end what was sent, and finds out what it has taken. Answers whether it has yet to
     /// take something.
     pub fn sync(&mut self) -> bool {
-        self.tx.publish();
-        let head = self.rings.head(OUT);
-        self.reached.filled.store(head, Ordering::Release);
+        let head = self.show();
         let emptied = self.reached.emptied.load(Ordering::Acquire);
         self.rings.set_tail(OUT, if emptied == 0 { self.rings.slots - 1 } else { emptied - 1 });
         head != emptied
+    }
+
+    /// Shows the other end what was sent. Answers up to where.
+    fn show(&mut self) -> u32 {
+        self.tx.publish();
+        let head = self.rings.head(OUT);
+        self.reached.filled.store(head, Ordering::Release);
+        head
     }
 
     /// What was sent since the last call.
@@ -207,10 +221,14 @@ impl LaneOut {
 }
 
 impl LaneIn {
-    /// Gives back the slots that were released, and shows the frames that came.
+    /// Shows the frames that came.
     pub fn sync(&mut self) {
-        self.reached.emptied.store(self.rings.head(IN), Ordering::Release);
         self.rings.set_tail(IN, self.reached.filled.load(Ordering::Acquire));
+    }
+
+    /// Gives back the slots that were released.
+    pub fn give_back(&mut self) {
+        self.reached.emptied.store(self.rings.head(IN), Ordering::Release);
     }
 
     /// Shows the frames that came; whether there are any.

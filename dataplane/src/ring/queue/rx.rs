@@ -27,6 +27,7 @@ pub enum BadSlot {
 
 /// The receive side of a queue. Frames are taken in order, then their slots are released together.
 #[derive(Debug)]
+#[repr(align(128))]
 pub struct RxRing {
     pub(super) raw: Raw,
     /// First slot not yet taken. Always below the ring's size.

@@ -11,6 +11,7 @@ use crate::ring::vlan::{MIN_FRAME, TAG, Vlan};
 
 /// The transmit side of a queue.
 #[derive(Debug)]
+#[repr(align(128))]
 pub struct TxRing {
     raw: Raw,
     /// First slot not yet handed to the other side.
@@ -90,10 +91,15 @@ impl TxRing {
 
     #[inline(always)]
     fn advance(&mut self, len: usize) {
-        self.traffic.frames += 1;
-        self.traffic.bytes += len as u64;
-        self.space -= 1;
-        self.next = self.raw.slot_index(self.next, 1);
+        self.advance_all(1, len as u64, self.raw.slot_index(self.next, 1));
+    }
+
+    #[inline(always)]
+    fn advance_all(&mut self, frames: u32, bytes: u64, next: u32) {
+        self.traffic.frames += u64::from(frames);
+        self.traffic.bytes += bytes;
+        self.space -= frames;
+        self.next = next;
     }
 
     /// Asks the cache for the next `n` slots, which another core wrote.
@@ -125,8 +131,31 @@ impl TxRing {
         }
     }
 
+    /// [`Self::send`] of all of these frames, into a ring that takes them as they are, from wherever they begin: their
+    /// buffers are in its memory and it has no VLAN. Answers how many there was room for.
+    #[inline(always)]
+    pub(in crate::ring) fn send_all(&mut self, rx: &mut RxRing, frames: &[Frame]) -> usize {
+        debug_assert!(self.raw.region_id == rx.raw.region_id && self.vlan.is_none() && self.too_far > u16::MAX.into());
+        let (mut next, mut bytes) = (self.next, 0);
+        let frames = &frames[..frames.len().min(self.space as usize)];
+        for &frame in frames {
+            self.swap(next, rx, frame);
+            bytes += frame.len() as u64;
+            next = self.raw.slot_index(next, 1);
+        }
+        self.advance_all(frames.len() as u32, bytes, next);
+        frames.len()
+    }
+
     #[inline(always)]
     fn exchange(&mut self, index: u32, rx: &mut RxRing, frame: Frame) {
+        self.swap(index, rx, frame);
+        self.advance(frame.len());
+    }
+
+    /// The frame's buffer into this slot, and what was in this slot into the frame's.
+    #[inline(always)]
+    fn swap(&self, index: u32, rx: &mut RxRing, frame: Frame) {
         assert!(frame.start() + frame.len() <= self.raw.buf_size as usize);
         let theirs = rx.raw.slot(frame.slot());
         let ours = self.raw.slot(index);
@@ -140,7 +169,6 @@ impl TxRing {
             let start = rx.raw.headroom.of(spare) as u64;
             *theirs = netmap_slot { buf_idx: spare, len: 0, flags: NS_BUF_CHANGED, ptr: start };
         }
-        self.advance(frame.len());
     }
 
     /// Sends a frame that needs a tag, or begins where this link cannot send from, or neither.
