@@ -295,7 +295,6 @@ impl Core {
         let Spread { me, lanes, heaps, .. } = &mut *spread;
         for (heap, lane) in heaps.iter_mut().zip(lanes) {
             let Some(lane) = lane else { continue };
-            lane.prefetch(heap.frames().len());
             let handed = lane.send(rings.rx, heap.frames());
             self.counters.end(Verdict::Handed, handed as u64);
             for &frame in &heap.frames()[handed..] {

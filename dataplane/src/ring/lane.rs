@@ -170,6 +170,8 @@ impl LaneOut {
             self.sync();
             self.tx.space();
         }
+        // The slots that the other end wrote last, and not those that it is about to: it would have to ask for them again.
+        self.tx.prefetch_slots(frames.len());
         let sent = match self.tx.region() == rx.region() {
             true => self.tx.send_all(rx, frames),
             // The link was opened anew.
@@ -177,11 +179,6 @@ impl LaneOut {
         };
         self.show();
         sent
-    }
-
-    /// Asks the cache for the next slots, which the other end wrote last.
-    pub fn prefetch(&self, slots: usize) {
-        self.tx.prefetch_slots(slots);
     }
 
     /// Hands on a frame of `len` bytes that `fill` writes; see [`TxRing::originate`].

@@ -102,9 +102,9 @@ impl TxRing {
         self.next = next;
     }
 
-    /// Asks the cache for the next `n` slots, which another core wrote.
+    /// Asks the cache for the next `n` slots, which another core wrote, as far as they are free.
     pub fn prefetch_slots(&self, n: usize) {
-        self.raw.prefetch_slots(self.next, n);
+        self.raw.prefetch_slots(self.next, n.min(self.space as usize));
     }
 
     /// Puts a received frame into this ring and this ring's spare buffer into the frame's slot.
