@@ -294,7 +294,7 @@ impl Core {
         }
         let Spread { me, lanes, heaps, .. } = &mut *spread;
         for (heap, lane) in heaps.iter_mut().zip(lanes) {
-            let Some(lane) = lane else { continue };
+            let Some(lane) = lane.as_mut().filter(|_| !heap.frames().is_empty()) else { continue };
             let handed = lane.send(rings.rx, heap.frames());
             self.counters.end(Verdict::Handed, handed as u64);
             for &frame in &heap.frames()[handed..] {
