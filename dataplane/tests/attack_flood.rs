@@ -7,7 +7,8 @@ use std::time::Duration;
 use common::transfers::{TRANSFERS, Transfers};
 use common::*;
 use hikyaku_dataplane::counters::Event;
-use hikyaku_dataplane::napt::{Filtering, PortSet};
+use hikyaku_dataplane::napt::{Filtering, Forward, PortSet};
+use hikyaku_dataplane::packet::protocol;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 
 const TABLE: u32 = 4096;
@@ -58,9 +59,16 @@ fn a_udp_spray_from_inside_fills_the_table_and_ends_no_session() {
     flood_inside(|from, to| udp(from, to, &[0]));
 }
 
-/// From outside, to a port with a mapping and to others: nothing opens.
+/// From outside, half of it to ports that transfers have: nothing opens. A static mapping near them changes nothing.
 fn flood_outside(packet: impl Fn(End, End) -> Packet) {
-    let mut line = transfers(|_| ());
+    let forward =
+        |protocol| Forward { protocol, outside: (21_400, 21_400), inside: OTHER_CLIENT.into(), inside_port: 80 };
+    for forwards in [vec![], vec![forward(protocol::TCP), forward(protocol::UDP)]] {
+        flood_outside_of(transfers(|setup| setup.forwards = forwards), &packet);
+    }
+}
+
+fn flood_outside_of(mut line: Transfers, packet: &impl Fn(End, End) -> Packet) {
     let to = |n: u32| {
         (OUTSIDE, if n.is_multiple_of(2) { 20_000 + (n / 2 % 1000) as u16 } else { 1024 + (n % 10_000) as u16 })
     };

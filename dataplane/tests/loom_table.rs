@@ -13,6 +13,7 @@ use hikyaku_dataplane::napt::{
 };
 use hikyaku_dataplane::packet::{Tcp, protocol};
 use hikyaku_dataplane::time::Time;
+use hikyaku_dataplane::verdict::Reason;
 use loom::sync::Arc;
 use loom::thread;
 
@@ -63,7 +64,8 @@ fn open(napt: &Napt, n: u8) -> bool {
 
 /// Finds a session as the fast lanes do.
 fn confirm<'a>(napt: &'a Napt, candidate: SessionId, key: &Key, hash: Hash) -> Option<&'a Session> {
-    if key.kind == Kind::Inbound && napt.is_unused(key.protocol, split_ports(key.ports).1) {
+    let refused = napt.refuses_strangers(key.protocol, split_ports(key.ports).1);
+    if key.kind == Kind::Inbound && refused == Some(Reason::NaptNoSession) {
         return None;
     }
     napt.likely(candidate, key).or_else(|| napt.find(key, hash).map(|id| napt.session(id)))

@@ -449,7 +449,8 @@ impl Pair {
         let likely = self.napt.likely(self.napt.candidate(hash, key.kind), key).map(std::ptr::from_ref);
         assert!(likely.is_none() || likely == session);
         if key.kind == Kind::Inbound && found.is_some() {
-            assert!(!self.napt.is_unused(key.protocol, split_ports(key.ports).1));
+            let refused = self.napt.refuses_strangers(key.protocol, split_ports(key.ports).1);
+            assert_ne!(refused, Some(Reason::NaptNoSession));
         }
         found
     }

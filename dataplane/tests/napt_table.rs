@@ -61,7 +61,8 @@ fn one_mapping(i: u32) -> Flow {
 
 /// Finds a session as the fast lanes do.
 fn confirm<'a>(napt: &'a Napt, candidate: SessionId, key: &Key, hash: Hash) -> Option<&'a Session> {
-    if key.kind == Kind::Inbound && napt.is_unused(key.protocol, split_ports(key.ports).1) {
+    let refused = napt.refuses_strangers(key.protocol, split_ports(key.ports).1);
+    if key.kind == Kind::Inbound && refused == Some(Reason::NaptNoSession) {
         return None;
     }
     napt.likely(candidate, key).or_else(|| napt.find(key, hash).map(|id| napt.session(id)))

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use hikyaku_dataplane::napt::{Config, Endpoint, Filtering, Hasher, Key, Kind, PortSet};
 use hikyaku_dataplane::packet::{Addr4, Ipv4, Port, Tcp, protocol};
 
-use super::TABLE;
 use super::frames::{Ip, icmp, icmpv6, in_tunnel, on_lan, outer, piece, tcp, udp};
+use super::{TABLE, TRANSFERS};
 use crate::rig::Rig;
 use crate::traffic::{BR, CE, Flow, OUTSIDE, ROUTER, host, mix};
 
@@ -69,6 +69,23 @@ pub static ATTACKS: &[Attack] = &[
         what: "datagrams from random addresses to random ports of ours",
         table: |_| (),
         frame: |n| from_outside(n, |from, to| udp(from, to, 18), protocol::UDP),
+        bystander: None,
+    },
+    Attack {
+        name: "spray-mapped",
+        what: "SYNs and datagrams from random addresses to the very ports that the transfers have",
+        table: |_| (),
+        frame: |n| {
+            // A flow has its inside port outside as well, unless another one was there first.
+            let flow = Flow::new((n % u64::from(TRANSFERS)) as u32);
+            let (from, to) = (port(mix(n)), flow.inside_port);
+            let transport = match flow.protocol {
+                protocol::TCP => tcp(from, to, Tcp::SYN),
+                _ => udp(from, to, 18),
+            };
+            let ip = Ip::new(flow.protocol, somewhere(mix(n) >> 32), OUTSIDE.into());
+            (1, in_tunnel(BR, protocol::IPV4, &ip.packet(&transport)))
+        },
         bystander: None,
     },
     Attack {

@@ -8,46 +8,49 @@ use super::port_set::PortSet;
 use super::sync::{AtomicU64, Ordering::Relaxed};
 use crate::packet::{Port, protocol};
 
-/// The outside ports of one address, a bit each, for TCP, UDP and ICMP identifiers: set if it is free. A bit's
-/// place is the port's rank in the set: that of a small set is a few words. The holder of the table's lock
-/// changes them; anybody looks.
+/// What is known of the outside ports of one address without the table's lock, by whose holder it is changed, for TCP, UDP
+/// and ICMP identifiers. A port's place is its rank in the set: a small set has a few words.
 #[derive(Debug)]
-pub(super) struct FreePorts {
+pub(super) struct PortBits {
     set: PortSet,
-    bits: [Box<[AtomicU64]>; 3],
+    /// By [`plane`], a bit for each port: nobody has it.
+    free: [Box<[AtomicU64]>; 3],
+    /// By plane, a bit for each 64th part of the set: a static mapping has a port of it.
+    forwarded: [AtomicU64; 3],
 }
 
-impl FreePorts {
+impl PortBits {
     /// Whether `port` is one that nobody has.
     ///
     /// Without the lock this may be out of date, but not for a packet that answers one of ours: that port was
     /// taken before ours was sent.
     #[inline]
-    pub fn has(&self, protocol: u8, port: Port) -> bool {
+    pub fn is_unused(&self, protocol: u8, port: Port) -> bool {
         self.rank(plane(protocol), port).is_some()
+    }
+
+    /// Whether `port` is of the set, and surely no static mapping's. Never 0: that is no port.
+    #[inline]
+    pub fn is_without_forward(&self, protocol: u8, port: Port) -> bool {
+        let rank = self.set.rank_of(port.number()).filter(|_| port.number() != 0);
+        rank.is_some_and(|rank| self.forwarded[plane(protocol)].load(Relaxed) & self.part(rank) == 0)
+    }
+
+    /// The bit of the part that a port of this rank is in.
+    #[inline]
+    fn part(&self, rank: u32) -> u64 {
+        1 << (rank * 64 / self.set.len())
     }
 
     #[inline]
     fn is_free(&self, plane: usize, rank: u32) -> bool {
-        self.word(plane, rank / 64) >> (rank % 64) & 1 != 0
+        self.free[plane][rank as usize / 64].load(Relaxed) >> (rank % 64) & 1 != 0
     }
 
     /// The rank of a port of the set that is free.
     #[inline]
     fn rank(&self, plane: usize, port: Port) -> Option<u32> {
         self.set.rank_of(port.number()).filter(|&rank| self.is_free(plane, rank))
-    }
-
-    #[inline]
-    fn word(&self, plane: usize, word: u32) -> u64 {
-        self.bits[plane][word as usize].load(Relaxed)
-    }
-
-    /// Needs the table's lock: load and store need not be one step.
-    fn set(&self, plane: usize, rank: u32, free: bool) {
-        let bit = 1 << (rank % 64);
-        let word = self.word(plane, rank / 64);
-        self.bits[plane][rank as usize / 64].store(if free { word | bit } else { word & !bit }, Relaxed);
     }
 }
 
@@ -58,7 +61,7 @@ pub(super) struct Ports {
     /// How many of the set's are below [`PRIVILEGED`].
     privileged: u32,
     size: u32,
-    free: Arc<FreePorts>,
+    bits: Arc<PortBits>,
     left: [u32; 3],
     /// Even UDP ports stay even, odd ones odd.
     parity: bool,
@@ -88,18 +91,30 @@ impl Ports {
         let zero = set.contains(0);
         bits[0] &= !u64::from(zero);
         let size = len - u32::from(zero);
-        let bits = [(); 3].map(|()| bits.iter().map(|&word| AtomicU64::new(word)).collect());
-        let free = Arc::new(FreePorts { set, bits });
-        Self { set, privileged: set.rank(PRIVILEGED.into()), size, free, left: [size; 3], parity }
+        let free = [(); 3].map(|()| bits.iter().map(|&word| AtomicU64::new(word)).collect());
+        let bits = Arc::new(PortBits { set, free, forwarded: Default::default() });
+        Self { set, privileged: set.rank(PRIVILEGED.into()), size, bits, left: [size; 3], parity }
     }
 
     pub fn bytes(&self) -> usize {
-        size_of::<FreePorts>() + self.free.bits.iter().map(|bits| size_of_val(&**bits)).sum::<usize>()
+        size_of::<PortBits>() + self.bits.free.iter().map(|bits| size_of_val(&**bits)).sum::<usize>()
     }
 
-    /// Those that are free, for whoever has no lock.
-    pub fn free(&self) -> Arc<FreePorts> {
-        self.free.clone()
+    /// For whoever has no lock.
+    pub fn bits(&self) -> Arc<PortBits> {
+        self.bits.clone()
+    }
+
+    /// Static mappings have these ports, and no others. What is forwarded before and after is so all the time.
+    pub fn set_forwarded(&mut self, ports: impl Iterator<Item = (u8, Port)>) {
+        let mut now = [0; 3];
+        for (protocol, port) in ports {
+            let Some(rank) = self.set.rank_of(port.number()) else { continue };
+            now[plane(protocol)] |= self.bits.part(rank);
+        }
+        for (word, now) in self.bits.forwarded.iter().zip(now) {
+            word.store(now, Relaxed);
+        }
     }
 
     /// How many ports can be used.
@@ -116,7 +131,7 @@ impl Ports {
     /// (privileged or not), else any other; where parity counts, first one that is even or odd as well.
     pub fn take(&mut self, protocol: u8, wanted: Port, rng: &mut impl Rng) -> Option<Port> {
         let plane = plane(protocol);
-        if let Some(rank) = self.free.rank(plane, wanted) {
+        if let Some(rank) = self.bits.rank(plane, wanted) {
             self.mark_taken(plane, rank);
             return Some(wanted);
         }
@@ -161,7 +176,7 @@ impl Ports {
 
     /// Takes `port` if it is free; says whether it was.
     pub fn reserve(&mut self, protocol: u8, port: Port) -> bool {
-        let rank = self.free.rank(plane(protocol), port);
+        let rank = self.bits.rank(plane(protocol), port);
         if let Some(rank) = rank {
             self.mark_taken(plane(protocol), rank);
         }
@@ -172,8 +187,8 @@ impl Ports {
     pub fn give_back(&mut self, protocol: u8, port: Port) {
         let plane = plane(protocol);
         let Some(rank) = self.set.rank_of(port.number()) else { return debug_assert!(false, "{port:?} is not ours") };
-        debug_assert!(!self.free.is_free(plane, rank));
-        self.free.set(plane, rank, true);
+        debug_assert!(!self.bits.is_free(plane, rank));
+        self.set_free(plane, rank, true);
         self.left[plane] += 1;
     }
 
@@ -182,13 +197,20 @@ impl Ports {
         let (len, plane) = (self.set.len(), plane(protocol));
         let start = rng.random_range(0..len);
         let ranks = (start..len).chain(0..start).take(most as usize);
-        let taken = ranks.filter(move |&rank| !self.free.is_free(plane, rank));
+        let taken = ranks.filter(move |&rank| !self.bits.is_free(plane, rank));
         taken.map(|rank| self.set.nth(rank)).filter(|&port| port != 0).map(Port::from)
     }
 
     fn mark_taken(&mut self, plane: usize, rank: u32) {
-        self.free.set(plane, rank, false);
+        self.set_free(plane, rank, false);
         self.left[plane] -= 1;
+    }
+
+    /// Whoever has the table's lock changes bits: load and store need not be one step.
+    fn set_free(&mut self, plane: usize, rank: u32, to: bool) {
+        let (word, bit) = (&self.bits.free[plane][rank as usize / 64], 1 << (rank % 64));
+        let old = word.load(Relaxed);
+        word.store(if to { old | bit } else { old & !bit }, Relaxed);
     }
 
     /// The rank of the first free port from a random one on, going round within `low..high`, of those
@@ -203,7 +225,7 @@ impl Ports {
 
     fn first_free(&self, plane: usize, from: u32, to: u32, which: u64) -> Option<u32> {
         (from / 64..=to / 64).find_map(|w| {
-            let mut word = self.free.word(plane, w) & which;
+            let mut word = self.bits.free[plane][w as usize].load(Relaxed) & which;
             if w == from / 64 {
                 word &= u64::MAX << (from % 64);
             }
@@ -292,7 +314,7 @@ mod tests {
             for wanted in [40001u16, 40000, 500, 501] {
                 let left = |ports: &Ports, odd: u16| {
                     let all = (1..=u16::MAX).filter(|&p| p & 1 == odd);
-                    all.filter(|&p| ports.free.has(protocol::UDP, p.into())).count()
+                    all.filter(|&p| ports.bits.is_unused(protocol::UDP, p.into())).count()
                 };
                 for _ in 0..20_000 {
                     let alike = left(&ports, wanted & 1);

@@ -16,7 +16,7 @@ use super::hosts::Hosts;
 use super::index::Index;
 use super::key::{Endpoint, Hash, Hasher, Key, Kind, split_addrs, split_ports};
 use super::port_set::PortSet;
-use super::ports::{FreePorts, Ports, plane};
+use super::ports::{PortBits, Ports, plane};
 use super::readers::{ReaderId, Readers};
 use super::session::{Direction, Session, SessionId};
 use super::sync::{AtomicU32, Mutex, MutexGuard, Ordering::Relaxed, Slab, slab};
@@ -40,7 +40,7 @@ pub struct Napt {
     hasher: Hasher,
     index: Index,
     sessions: Slab<Session>,
-    free_ports: Arc<FreePorts>,
+    port_bits: Arc<PortBits>,
     readers: Readers,
     /// On cache lines of its own, so that those which every lookup reads stay where they are.
     changing: CachePadded<Changing>,
@@ -90,7 +90,7 @@ impl Napt {
             index: Index::new(n as usize, config.huge_pages)?,
             // Record 0 is nobody's, so that 0 can mean "none".
             sessions: slab(n as usize + 1, config.huge_pages)?,
-            free_ports: ports.free(),
+            port_bits: ports.bits(),
             readers: Readers::new(config.readers),
             changing: CachePadded::new(Changing {
                 live: AtomicU32::new(0),
@@ -196,11 +196,18 @@ impl Napt {
         Some(&self.sessions[candidate as usize]).filter(|session| session.is(key))
     }
 
-    /// Whether an outside port of ours is nobody's: no session has it, nor a static mapping. For a packet from
-    /// outside to it there is nothing to look for.
+    /// Why a stranger's packet to an outside port goes nowhere, where a bit says it: the port is nobody's, neither a
+    /// session's nor a static mapping's, and then there is no session to look for either ([`Reason::NaptNoSession`]); or only those
+    /// are let in who were sent to, and it is no static mapping's ([`Reason::NaptFiltered`]). `None` takes a look.
     #[inline]
-    pub fn is_unused(&self, protocol: u8, outside: Port) -> bool {
-        self.free_ports.has(protocol, outside)
+    pub fn refuses_strangers(&self, protocol: u8, outside: Port) -> Option<Reason> {
+        if self.port_bits.is_unused(protocol, outside) {
+            return Some(Reason::NaptNoSession);
+        }
+        let closed = self.filtering == Filtering::AddressAndPortDependent
+            && !protocol::is_by_address(protocol)
+            && self.port_bits.is_without_forward(protocol, outside);
+        closed.then_some(Reason::NaptFiltered)
     }
 
     /// The session of `key`, in one step.
@@ -292,6 +299,7 @@ impl Napt {
         let w = &mut *writer;
         let old = std::mem::replace(&mut w.forwards, new);
         w.exhausted = Default::default();
+        w.ports.set_forwarded(w.forwards.ports());
         for (protocol, port) in old.ports() {
             w.tallies[plane(protocol)].reserved -= 1;
             let in_use = || self.mapping(Kind::MappingOutside, protocol, Endpoint::new(self.outside, port)).is_some();

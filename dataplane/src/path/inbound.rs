@@ -136,7 +136,7 @@ impl<'a, N: Translation<'a>> Way for Inbound<'a, N> {
 
 impl<'a, N: Translation<'a>> Inbound<'a, N> {
     /// The session of an ordinary packet that is not the likely one, if there is one. Nearly all that strangers
-    /// send to a line ends here, at what they can fill it with: one bit says that nobody has that port.
+    /// send to a line ends here, at what they can fill it with: a bit of the port says so.
     #[cold]
     #[inline(never)]
     fn session(
@@ -148,7 +148,8 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
     ) -> Result<&'a Session, Option<Verdict>> {
         let view: &Tunnelled = zerocopy::transmute_ref!(rings.rx.head(meta.frame));
         let (ip, port) = (&view.inner, Port([view.rest[2], view.rest[3]]));
-        let nobodys = ip.dst.word() == self.outside && napt.is_unused(ip.protocol, port);
+        let ours = ip.dst.word() == self.outside;
+        let refused = if ours { napt.refuses_strangers(ip.protocol, port) } else { None };
         // What would be dropped for another reason, or answered, is looked at closely.
         let plainly = || {
             ip.src.is_host()
@@ -156,12 +157,11 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
                 && is_sound(ip.protocol, ip.len() - 20, &view.rest)
                 && !napt.answers_unsolicited()
         };
-        if nobodys && plainly() {
-            return Err(Some(Reason::NaptNoSession.into()));
-        }
-        match napt.find(&meta.key, meta.hash) {
-            Some(id) => Ok(napt.session(id)),
-            None => Err(self.look_closer(core, rings, meta.frame)),
+        let found = if refused == Some(Reason::NaptNoSession) { None } else { napt.find(&meta.key, meta.hash) };
+        match (found, refused) {
+            (Some(id), _) => Ok(napt.session(id)),
+            (None, Some(reason)) if plainly() => Err(Some(reason.into())),
+            (None, _) => Err(self.look_closer(core, rings, meta.frame)),
         }
     }
 

@@ -134,12 +134,14 @@ impl Napt {
         }
         self.check_protocol(protocol)?;
         self.check_port(outside.port)?;
-        // Nearly all that strangers try: one bit says it, and not three lookups.
-        if self.is_unused(protocol, outside.port) {
-            return Err(Reason::NaptNoSession);
+        let key = Key::flow(Kind::Inbound, protocol, peer, outside);
+        // Nearly all that strangers try: a bit says it, and not the lock and three lookups.
+        match self.refuses_strangers(protocol, outside.port) {
+            Some(Reason::NaptNoSession) => return Err(Reason::NaptNoSession),
+            Some(reason) => return self.find(&key, self.hash(&key)).ok_or(reason),
+            None => {}
         }
         let mut writer = self.lock();
-        let key = Key::flow(Kind::Inbound, protocol, peer, outside);
         if let Some(id) = self.find(&key, self.hash(&key)) {
             return Ok(id);
         }
