@@ -313,14 +313,12 @@ impl Worker {
             lane.rx.prefetch_slots(self.config.batch.min(lane.rx.available() as usize));
             let burst =
                 Burst { snapshot, link: *link, now, max: self.config.batch, fast: self.config.fast, handed: true };
-            match self.path.burst(burst, &mut lane.rx, &mut self.tx) {
-                0 => {}
+            let taken = self.path.burst(burst, &mut lane.rx, &mut self.tx);
+            if taken > 0 {
                 // Now, not in the next turn: whoever fills the lane may be out of slots.
-                taken => {
-                    lane.give_back();
-                    frames += taken;
-                }
+                lane.give_back();
             }
+            frames += taken;
         }
         if frames > 0 {
             self.shared.call();

@@ -227,7 +227,7 @@ impl Path {
         self.core.spread = Some(Box::new(spread));
     }
 
-    /// See [`Spread::sync`].
+    /// The lanes to other workers, if there are any.
     pub(crate) fn spread(&mut self) -> Option<&mut Spread> {
         self.core.spread.as_deref_mut()
     }

@@ -38,7 +38,7 @@ pub(crate) struct Spread {
     pub(super) owners: Fragments<Owner>,
 }
 
-/// Frames of one worker, at most [`MAX_BATCH`].
+/// Frames in the order they came, at most [`MAX_BATCH`].
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Heap {
@@ -295,11 +295,11 @@ impl Core {
         let Spread { me, lanes, heaps, .. } = &mut *spread;
         for (heap, lane) in heaps.iter_mut().zip(lanes) {
             let Some(lane) = lane.as_mut().filter(|_| !heap.frames().is_empty()) else { continue };
-            let handed = lane.send(rings.rx, heap.frames());
+            let handed = lane.send(rings.rx, heap.frames(), |rx, frame, not| {
+                self.counters.end(not_handed(not).into(), 1);
+                rx.restore(frame);
+            });
             self.counters.end(Verdict::Handed, handed as u64);
-            for &frame in &heap.frames()[handed..] {
-                self.drop(rings, frame, Reason::WorkerFull);
-            }
             heap.clear();
         }
         std::mem::swap(&mut heaps[*me], ours);
@@ -317,6 +317,8 @@ impl Core {
     /// Hands a frame as it came to the worker of its flow.
     fn hand(&mut self, rings: &mut Rings, worker: usize, frame: Frame) -> Result<(), Reason> {
         let lane = self.lane_to(Owner::Other(worker)).ok_or(Reason::WorkerFull)?;
-        if lane.send(rings.rx, &[frame]) == 1 { Ok(()) } else { Err(Reason::WorkerFull) }
+        let mut handed = Ok(());
+        lane.send(rings.rx, &[frame], |_, _, not| handed = Err(not_handed(not)));
+        handed
     }
 }

@@ -162,20 +162,29 @@ pub fn lane(like: &RxRing, mut buffers: Spare) -> io::Result<(LaneOut, LaneIn)> 
 }
 
 impl LaneOut {
-    /// Hands frames of `rx` on, and shows them to the other end; see [`TxRing::send`]. Answers how many of them, from
-    /// the first on, there was room for.
+    /// Hands frames of `rx` on, in order, and shows them to the other end; see [`TxRing::send`]. Answers how many went; the
+    /// others are `refused`.
     #[inline(always)]
-    pub fn send(&mut self, rx: &mut RxRing, frames: &[Frame]) -> usize {
+    pub fn send(
+        &mut self,
+        rx: &mut RxRing,
+        frames: &[Frame],
+        mut refused: impl FnMut(&mut RxRing, Frame, NotSent),
+    ) -> usize {
         if (self.tx.space() as usize) < frames.len() {
             self.sync();
             self.tx.space();
         }
         // The slots that the other end wrote last, and not those that it is about to: it would have to ask for them again.
         self.tx.prefetch_slots(frames.len());
-        let sent = match self.tx.region() == rx.region() {
-            true => self.tx.send_all(rx, frames),
-            // The link was opened anew.
-            false => frames.iter().take_while(|&&frame| self.tx.send(rx, frame).is_ok()).count(),
+        let sent = if self.tx.region() == rx.region() {
+            let sent = self.tx.send_all(rx, frames);
+            frames[sent..].iter().for_each(|&frame| refused(rx, frame, NotSent::Full));
+            sent
+        } else {
+            // The link was opened anew, perhaps with larger buffers.
+            let mut send = |&&frame: &&Frame| self.tx.send(rx, frame).map_err(|not| refused(rx, frame, not)).is_ok();
+            frames.iter().filter(&mut send).count()
         };
         self.show();
         sent
@@ -237,5 +246,33 @@ impl LaneIn {
     /// The numbers of the buffers in all slots, whoever's they are just now: tests look.
     pub fn buffers(&self) -> impl Iterator<Item = u32> + '_ {
         self.rings.buffers()
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::super::memory::{MemoryConfig, links};
+    use super::*;
+
+    #[test]
+    fn of_a_link_that_was_opened_anew_only_what_is_too_long_is_refused() {
+        let queue = |buf_size| {
+            let config = MemoryConfig { slots: 8, buf_size, huge_pages: false, ..Default::default() };
+            links(1, 1, config).unwrap().remove(0).remove(0)
+        };
+        let spare = MemoryConfig { slots: 8, lane_slots: 8, huge_pages: false, ..Default::default() };
+        let (mut old, _wire) = links(1, 2, spare).unwrap().remove(0).remove(0);
+        let (mut out, mut to) = lane(&old.rx, old.spare.take(8)).unwrap();
+        let (mut new, mut wire) = queue(4096);
+        for len in [60, 3000, 61] {
+            assert!(wire.deliver(&vec![len as u8; len]));
+        }
+        let frames: Vec<_> = (0..3).map(|_| new.rx.take().unwrap()).collect();
+        let mut refused = Vec::new();
+        let sent = out.send(&mut new.rx, &frames, |_, frame, not| refused.push((frame, not)));
+        assert_eq!((sent, refused), (2, vec![(frames[1], NotSent::TooLong)]));
+        to.sync();
+        let came: Vec<_> = (0..to.rx.available()).map(|_| to.rx.take().unwrap().len()).collect();
+        assert_eq!(came, [60, 61]);
     }
 }

@@ -26,7 +26,6 @@ mod arrivals;
 #[allow(dead_code)]
 #[path = "../../../tests/common/router.rs"]
 mod router;
-#[allow(dead_code)]
 #[path = "../../../tests/common/twins.rs"]
 mod twins;
 

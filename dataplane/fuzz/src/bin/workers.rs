@@ -2,6 +2,8 @@
 //! took over is what came of it, what was handed on was taken over, no buffer is lost or there twice, what is held
 //! ends, and what leaves has right lengths and header checksums.
 #![no_main]
+// Every target uses another part of what the tests share.
+#![allow(dead_code)]
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -21,13 +23,10 @@ use twins::may_leave;
 
 #[path = "../arrivals.rs"]
 mod arrivals;
-#[allow(dead_code)]
 #[path = "../../../tests/common/router.rs"]
 mod router;
-#[allow(dead_code)]
 #[path = "../../../tests/workers/several.rs"]
 mod several;
-#[allow(dead_code)]
 #[path = "../../../tests/common/twins.rs"]
 mod twins;
 /// As the tests have it.
