@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::verdict::{Reason, Verdict};
 
 macro_rules! events {
-    ($($(#[$doc:meta])* $name:ident = $text:literal),* $(,)?) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $text:literal),* $(,)?) => {
         /// What happened besides verdicts.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]
-        pub enum Event { $($(#[$doc])* $name),* }
+        pub enum Event { $($(#[doc = $doc])* $name),* }
 
         impl Event {
             /// All of them, in order.
@@ -18,6 +18,11 @@ macro_rules! events {
             /// The name in counters and JSON.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$name => $text),* }
+            }
+
+            /// What it counts: its doc comment, as it is people are told it.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),*).trim_ascii_start()),* }
             }
         }
     };

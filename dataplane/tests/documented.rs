@@ -1,8 +1,13 @@
-//! docs/rfc.md and docs/peer-tests.md name tests: they are there.
+//! docs/rfc.md and docs/peer-tests.md name tests: they are there. docs/drop-reasons.md is what the code says.
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use hikyaku_dataplane::counters::Event;
+use hikyaku_dataplane::icmp::{Message, answer};
+use hikyaku_dataplane::verdict::Reason;
 
 /// Where the files of tests are, from the top of the project.
 const PLACES: [&str; 5] = ["dataplane/tests", "dataplane/src", "control/tests", "control/src", "lab/tests"];
@@ -99,4 +104,53 @@ fn every_test_of_the_tables_exists() {
     assert!(named.len() > 50, "the tables are not read");
     let missing: Vec<_> = named.iter().filter(|name| !names.contains(**name)).collect();
     assert!(missing.is_empty(), "docs/rfc.md names tests that do not exist: {missing:#?}");
+}
+
+/// What the sender of a dropped packet is told, if anything.
+fn told(reason: Reason) -> &'static str {
+    match answer(reason, 0) {
+        None => "",
+        Some(Message::TIME_EXCEEDED) => "time exceeded (11/0)",
+        Some(Message::NET_UNREACHABLE) => "network unreachable (3/0)",
+        Some(Message::HOST_UNREACHABLE) => "host unreachable (3/1)",
+        Some(Message { kind: 3, code: 4, .. }) => "fragmentation needed, with the MTU (3/4)",
+        Some(other) => panic!("docs/drop-reasons.md has no words for {other:?}"),
+    }
+}
+
+/// The page, made from the two lists.
+fn drop_reasons() -> String {
+    let mut page = String::from(
+        "# Why a frame was dropped\n\n\
+         Every frame that comes in ends in one verdict, and every drop has one of these reasons, with its number in `hikyaku show counters`\n\
+         and in the result of `hikyaku replay`. Made from `dataplane/src/verdict.rs` and `counters.rs` by\n\
+         `UPDATE_DOCS=1 cargo test -p hikyaku-dataplane --test documented`; a test holds them equal.\n\n\
+         ICMP errors to a sender are limited in number (event `icmp-limited`) and never about an ICMP error, a later fragment, or what went\n\
+         to a group (RFC 1812 4.3.2.7).\n\n\
+         | reason | meaning | the sender is told | what to do |\n| --- | --- | --- | --- |\n",
+    );
+    for &reason in Reason::ALL {
+        let (name, meaning, advice) = (reason.name(), reason.meaning(), reason.advice());
+        writeln!(page, "| `{name}` | {meaning} | {} | {advice} |", told(reason)).unwrap();
+    }
+    page.push_str(
+        "\n## Events\n\nCounted beside verdicts: something that happened to a frame or a session, not its end.\n\n",
+    );
+    page.push_str("| event | meaning |\n| --- | --- |\n");
+    Event::ALL.iter().for_each(|event| writeln!(page, "| `{}` | {} |", event.name(), event.meaning()).unwrap());
+    page
+}
+
+#[test]
+fn every_drop_reason_is_explained() {
+    for &reason in Reason::ALL {
+        let name = reason.name();
+        assert!(reason.meaning().len() > 15 && reason.advice().len() > 30, "{name}: say what it means and what to do");
+        assert!(!reason.meaning().contains('|') && !reason.advice().contains('|'), "{name}: a bar ends the column");
+    }
+    let file = top().join("docs/drop-reasons.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&file, drop_reasons()).unwrap();
+    }
+    assert!(fs::read_to_string(&file).unwrap() == drop_reasons(), "docs/drop-reasons.md: run this with UPDATE_DOCS=1");
 }
