@@ -10,7 +10,15 @@ use hikyaku_dataplane::icmp::{Message, answer};
 use hikyaku_dataplane::verdict::Reason;
 
 /// Where the files of tests are, from the top of the project.
-const PLACES: [&str; 5] = ["dataplane/tests", "dataplane/src", "control/tests", "control/src", "lab/tests"];
+const PLACES: [&str; 7] = [
+    "dataplane/tests",
+    "dataplane/src",
+    "dataplane/net/src",
+    "dataplane/ring/src",
+    "control/tests",
+    "control/src",
+    "lab/tests",
+];
 
 fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

@@ -6,6 +6,8 @@
 //! where they were put; but where both choices are full, once in a thousand insertions into a full table, one entry of
 //! them moves to its own other bucket, so that no session is refused while there is a record for it.
 
+use hikyaku_ring::{equal_lanes, prefetch};
+
 use super::key::{Hash, Kind};
 use super::session::SessionId;
 use super::sync::{AtomicU32, AtomicU64, Ordering, Slab, slab};
@@ -52,7 +54,7 @@ impl Bucket {
     #[inline(always)]
     fn matching(&self, tag: u16) -> Lanes {
         // Acquire: the session and its number were written before the tag.
-        Lanes(equal(self.tags.each_ref().map(|word| word.load(Ordering::Acquire)), tag))
+        Lanes(equal_lanes(self.tags.each_ref().map(|word| word.load(Ordering::Acquire)), tag))
     }
 
     /// Lanes that are free.
@@ -71,28 +73,6 @@ impl Bucket {
         let others = word.load(Ordering::Relaxed) & !(0xffff << shift);
         word.store(others | u64::from(tag) << shift, Ordering::Release);
     }
-}
-
-/// Which of eight tags are `tag`: bit k for the k-th.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-fn equal([first, second]: [u64; 2], tag: u16) -> u32 {
-    use std::arch::x86_64::{
-        _mm_cmpeq_epi16, _mm_movemask_epi8, _mm_packs_epi16, _mm_set_epi64x, _mm_set1_epi16, _mm_setzero_si128,
-    };
-    // SAFETY: every x86-64 has SSE2.
-    unsafe {
-        let equal = _mm_cmpeq_epi16(_mm_set_epi64x(second as i64, first as i64), _mm_set1_epi16(tag as i16));
-        _mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128())) as u32
-    }
-}
-
-/// Which of eight tags are `tag`: bit k for the k-th.
-#[cfg(not(target_arch = "x86_64"))]
-#[inline(always)]
-fn equal(words: [u64; 2], tag: u16) -> u32 {
-    let tags = words.into_iter().flat_map(|word| (0..4).map(move |lane| (word >> (16 * lane)) as u16));
-    tags.enumerate().map(|(lane, has)| u32::from(has == tag) << lane).sum()
 }
 
 /// All buckets.
@@ -131,12 +111,12 @@ impl Index {
     /// Asks the cache for the bucket where `hash`, which is of this kind, most likely is.
     #[inline(always)]
     pub fn prefetch(&self, hash: Hash, kind: Kind) {
-        crate::ring::prefetch(&self.buckets[self.place(kind.quarter(), hash.primary(self.mask))]);
+        prefetch(&self.buckets[self.place(kind.quarter(), hash.primary(self.mask))]);
     }
 
     /// Both buckets of `hash`, for one who is going to insert or remove.
     pub fn prefetch_both(&self, hash: Hash) {
-        self.places(hash).into_iter().for_each(|place| crate::ring::prefetch(&self.buckets[place]));
+        self.places(hash).into_iter().for_each(|place| prefetch(&self.buckets[place]));
     }
 
     /// The session that most likely belongs to `hash`, which is of this kind, or 0. The caller compares keys.

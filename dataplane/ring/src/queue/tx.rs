@@ -5,9 +5,9 @@ use std::sync::Arc;
 use netmap_sys::netmap::{NS_BUF_CHANGED, netmap_slot};
 
 use super::{BadRing, Raw, RxRing};
-use crate::ring::frame::{Frame, Headroom};
-use crate::ring::region::{Region, RegionId};
-use crate::ring::vlan::{MIN_FRAME, TAG, Vlan};
+use crate::frame::{Frame, Headroom};
+use crate::region::{Region, RegionId};
+use crate::vlan::{MIN_FRAME, TAG, Vlan};
 
 /// The transmit side of a queue.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub enum NotSent {
 
 impl TxRing {
     /// Attaches to the transmit ring at `offset` of `region`.
-    pub(in crate::ring) fn attach(region: Arc<Region>, offset: usize, headroom: Headroom) -> Result<Self, BadRing> {
+    pub(crate) fn attach(region: Arc<Region>, offset: usize, headroom: Headroom) -> Result<Self, BadRing> {
         let raw = Raw::attach(region, offset, headroom)?;
         let next = raw.head();
         Ok(Self::of(raw, next))
@@ -70,7 +70,7 @@ impl TxRing {
     }
 
     /// The end of a lane that frames go into; see [`super::lane`].
-    pub(in crate::ring) fn of_lane(like: &RxRing, rings: &Arc<Region>, header_at: usize, slots_at: usize) -> Self {
+    pub(crate) fn of_lane(like: &RxRing, rings: &Arc<Region>, header_at: usize, slots_at: usize) -> Self {
         Self::of(Raw::of_lane(&like.raw, rings, header_at, slots_at), 0)
     }
 
@@ -134,7 +134,7 @@ impl TxRing {
     /// [`Self::send`] of all of these frames, into a ring that takes them as they are, from wherever they begin: their
     /// buffers are in its memory and it has no VLAN. Answers how many there was room for.
     #[inline(always)]
-    pub(in crate::ring) fn send_all(&mut self, rx: &mut RxRing, frames: &[Frame]) -> usize {
+    pub(crate) fn send_all(&mut self, rx: &mut RxRing, frames: &[Frame]) -> usize {
         debug_assert!(self.raw.region_id == rx.raw.region_id && self.vlan.is_none() && self.too_far > u16::MAX.into());
         let (mut next, mut bytes) = (self.next, 0);
         let frames = &frames[..frames.len().min(self.space as usize)];

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use netmap_sys::netmap::{netmap_ring, netmap_slot};
 
+use super::cpu::prefetch_to_write;
 use super::frame::{Frame, HEAD, Headroom};
 use super::region::{Region, RegionId};
 pub use rx::{BadSlot, RxRing};
@@ -215,29 +216,4 @@ impl Raw {
         let tail = self.tail();
         if tail >= next { tail - next } else { tail + self.num_slots - next }
     }
-}
-
-/// Asks the cache for the line at `at`. Any address is allowed: a prefetch cannot fault.
-#[inline(always)]
-pub fn prefetch<T>(at: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch of any address, mapped or not, has no effect that a program can see.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
-}
-
-/// The same to write to it: no other core keeps a copy, that would have to be asked for at the first write.
-#[inline(always)]
-fn prefetch_to_write<T>(at: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: as `prefetch`; CPUs that do not know the instruction take it for none. The compiler has no
-    // other way to say it without assuming more of the CPU.
-    unsafe {
-        std::arch::asm!("prefetchw [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
 }

@@ -266,7 +266,7 @@ impl Wire {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Vlan;
+    use crate::Vlan;
     use super::*;
 
     #[test]
@@ -333,7 +333,7 @@ mod tests {
         a.rx.release();
         assert!(a_wire.deliver(&[3; 60]));
         let f = a.rx.take().unwrap();
-        assert_eq!(b.tx.send(&mut a.rx, f), Err(super::super::NotSent::Full));
+        assert_eq!(b.tx.send(&mut a.rx, f), Err(crate::NotSent::Full));
         b.tx.publish();
         assert_eq!(b_wire.collect(|_| ()), 3);
         assert!(b.tx.send(&mut a.rx, f).is_ok());

@@ -161,8 +161,8 @@ impl Provider for Device {
 
 #[cfg(test)]
 mod tests {
-    use super::super::memory::{MemoryConfig, links};
-    use super::super::{Spare, lane};
+    use crate::memory::{MemoryConfig, links};
+    use crate::{Spare, lane};
     use super::*;
 
     #[test]

@@ -11,11 +11,11 @@ use super::socket::{BIND, LETTING_GO, Socket};
 use super::umem::Umem;
 use super::watch::Watch;
 use super::{Attach, HEADROOM, OpenError, OpenOptions, Step, Transfer, XdpLink, XdpMode, frame_room};
-use crate::ring::Queue;
-use crate::ring::frame::Headroom;
-use crate::ring::link::{LinkInfo, Offsets};
-use crate::ring::name::{LinkKind, LinkName, Rings};
-use crate::ring::platform::{self, Interface};
+use crate::Queue;
+use crate::frame::Headroom;
+use crate::link::{LinkInfo, Offsets};
+use crate::name::{LinkKind, LinkName, Rings};
+use crate::platform::{self, Interface};
 
 /// An interface as it was found.
 pub(super) struct Found {

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use hikyaku_dataplane::ring::kernel::{KernelLink, OpenOptions, open};
-use hikyaku_dataplane::ring::{Adapter, Headroom, Queue, RegionId};
+use hikyaku_ring::kernel::{KernelLink, OpenOptions, open};
+use hikyaku_ring::{Adapter, Headroom, Queue, RegionId};
 
 const FRAMES: u32 = 5000;
 /// An outer IPv6 header.
@@ -256,8 +256,8 @@ mod interfaces {
     use std::io;
     use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-    use hikyaku_dataplane::ring::Offsets;
-    use hikyaku_dataplane::ring::kernel::OpenError;
+    use hikyaku_ring::Offsets;
+    use hikyaku_ring::kernel::OpenError;
 
     use super::*;
 

@@ -256,10 +256,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ring::frame::Headroom;
-    use crate::ring::xdp::rings::tests::pipe;
-    use crate::ring::xdp::{HEADROOM, OpenOptions, Umem};
-    use crate::ring::{BadSlot, RxRing, TxRing};
+    use crate::frame::Headroom;
+    use crate::xdp::rings::tests::pipe;
+    use crate::xdp::{HEADROOM, OpenOptions, Umem};
+    use crate::{BadSlot, RxRing, TxRing};
 
     const SLOTS: u32 = 64;
 

@@ -6,8 +6,8 @@ use super::open::{bind, find, queue_numbers};
 use super::queue::Seat;
 use super::umem::Umem;
 use super::{Losses, OpenError, OpenOptions};
-use crate::ring::link::LinkInfo;
-use crate::ring::name::LinkName;
+use crate::link::LinkInfo;
+use crate::name::LinkName;
 
 /// What the control thread keeps of an open link. An interface that is only set down and up again
 /// needs none of this; one that is removed does.

@@ -6,7 +6,7 @@
 
 use std::mem::{align_of, offset_of, size_of};
 
-use hikyaku_dataplane::ring::abi::{self, Interface};
+use hikyaku_ring::abi::{self, Interface};
 use netmap_sys::netmap::*;
 
 /// `_IOWR(group, number, size)` and `_IO(group, number)` of `sys/ioccom.h` and `asm/ioctl.h`.

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::ring::region::Region;
+use crate::region::Region;
 
 /// A ring in a mapping, from either side.
 struct Ring<T> {
@@ -161,7 +161,7 @@ impl<T: Copy> Consumer<T> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::ring::region::RegionId;
+    use crate::region::RegionId;
 
     /// Both ends of a ring in memory of ours: a test plays the kernel.
     pub fn pipe<T: Copy>(entries: u32) -> (Producer<T>, Consumer<T>) {

@@ -11,10 +11,10 @@ use netmap_sys::netmap::netmap_slot;
 use super::bpf::Program;
 use super::slots::{Direction, Slots, ring_bytes};
 use super::{OpenError, OpenOptions, Transfer, frame_room};
-use crate::ring::frame::Headroom;
-use crate::ring::queue::BadRing;
-use crate::ring::region::{Region, RegionId};
-use crate::ring::{LinkName, RxRing, TxRing};
+use crate::frame::Headroom;
+use crate::queue::BadRing;
+use crate::region::{Region, RegionId};
+use crate::{LinkName, RxRing, TxRing};
 
 /// Memory that AF_XDP links share, so that frames move between them by swapping buffers.
 ///

@@ -13,7 +13,7 @@ use super::exchange::Descriptor;
 use super::rings::{Consumer, Producer};
 use super::umem::Umem;
 use super::{Step, Transfer};
-use crate::ring::region::{Region, RegionId};
+use crate::region::{Region, RegionId};
 
 /// How long a queue or an interface may stay taken by a program that is already gone: the kernel lets go of it
 /// later, in a thread of its own.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use netmap_sys::netmap::{netmap_ring, netmap_slot};
 
-use crate::ring::region::Region;
+use crate::region::Region;
 
 /// A ring's slots as their provider sees them. Slots from the head up to the tail are the user's,
 /// and all others are this side's.

@@ -2,10 +2,10 @@
 
 use std::io;
 
-use crate::ring::abi;
-use crate::ring::name::LinkName;
-use crate::ring::platform;
-use crate::ring::queue::BadRing;
+use crate::abi;
+use crate::name::LinkName;
+use crate::platform;
+use crate::queue::BadRing;
 
 /// Why a link could not be opened.
 #[derive(Debug, thiserror::Error)]

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use netmap_sys::netmap::{NS_BUF_CHANGED, NS_MOREFRAG};
 
 use super::{BadRing, Raw};
-use crate::ring::frame::{Frame, HEAD, Headroom};
-use crate::ring::region::{Region, RegionId};
-use crate::ring::vlan::{self, MIN_FRAME, TAG, Tagged, Vlan};
+use crate::frame::{Frame, HEAD, Headroom};
+use crate::region::{Region, RegionId};
+use crate::vlan::{self, MIN_FRAME, TAG, Tagged, Vlan};
 
 /// Length of an Ethernet header.
 const ETHERNET: usize = 14;
@@ -46,7 +46,7 @@ impl RxRing {
     /// Attaches to the receive ring at `offset` of `region`. Its slots have their initial offsets
     /// already: they belong to the other side, and a card was told where to write when the ring
     /// was bound.
-    pub(in crate::ring) fn attach(region: Arc<Region>, offset: usize, headroom: Headroom) -> Result<Self, BadRing> {
+    pub(crate) fn attach(region: Arc<Region>, offset: usize, headroom: Headroom) -> Result<Self, BadRing> {
         let raw = Raw::attach(region, offset, headroom)?;
         let next = raw.head();
         Ok(Self::of(raw, next))
@@ -63,12 +63,12 @@ impl RxRing {
     }
 
     /// The end of a lane that frames come out of; see [`super::lane`].
-    pub(in crate::ring) fn of_lane(like: &RxRing, rings: &Arc<Region>, header_at: usize, slots_at: usize) -> Self {
+    pub(crate) fn of_lane(like: &RxRing, rings: &Arc<Region>, header_at: usize, slots_at: usize) -> Self {
         Self::of(Raw::of_lane(&like.raw, rings, header_at, slots_at), 0)
     }
 
     /// Where the region's buffers begin in it.
-    pub(in crate::ring) fn first_buffer(&self) -> usize {
+    pub(crate) fn first_buffer(&self) -> usize {
         self.raw.bufs.as_ptr() as usize - self.raw.region.base().as_ptr() as usize
     }
 

@@ -6,6 +6,7 @@
 //! cannot tell them apart: it sees [`RxRing`], [`TxRing`] and [`Frame`].
 
 pub mod abi;
+mod cpu;
 mod device;
 mod frame;
 pub mod kernel;
@@ -24,13 +25,14 @@ pub mod xdp;
 
 use std::io;
 
+pub use cpu::{equal_lanes, prefetch};
 pub use frame::{Frame, HEAD, Headroom};
 pub use lane::{LANE_SLOTS, LaneIn, LaneOut, MIN_LANE_SLOTS, lane};
 pub use link::{LinkInfo, Offsets};
 pub use name::{LinkKind, LinkName, NameError, Rings};
 pub use open::{Link, LinkError, LinkOptions, Wanted, open};
 pub use platform::Adapter;
-pub use queue::{BadRing, BadSlot, NotSent, RxRing, Traffic, TxRing, prefetch};
+pub use queue::{BadRing, BadSlot, NotSent, RxRing, Traffic, TxRing};
 pub use region::{Region, RegionId, Zeroed};
 pub use spare::Spare;
 pub use vlan::{NotAVlan, Vlan};

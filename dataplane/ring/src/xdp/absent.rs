@@ -1,8 +1,8 @@
 //! Systems without AF_XDP: the same names, and one line that says so.
 
 use super::{Losses, OpenError, OpenOptions, XdpLink};
-use crate::ring::link::LinkInfo;
-use crate::ring::name::LinkName;
+use crate::link::LinkInfo;
+use crate::name::LinkName;
 
 /// There is none on this system.
 #[derive(Clone, Debug)]

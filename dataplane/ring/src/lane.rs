@@ -251,7 +251,7 @@ impl LaneIn {
 
 #[cfg(all(test, not(shuttle)))]
 mod tests {
-    use super::super::memory::{MemoryConfig, links};
+    use crate::memory::{MemoryConfig, links};
     use super::*;
 
     #[test]
