@@ -208,7 +208,8 @@ fn snapshot(setup: &Setup, napt: Option<Arc<Napt>>) -> Snapshot {
     };
     let (mut lan, wan) = (link("lan", Side::Lan, LAN_MAC), link("wan", Side::Wan, WAN_MAC));
     let mut routes = vec![(Prefix4::ALL, Route::Softwire(SoftwireId(0)))];
-    routes.extend(setup.mesh.iter().flat_map(|mesh| mesh.routes(SoftwireId(0))));
+    routes
+        .extend(setup.mesh.iter().flat_map(|mesh| mesh.prefixes()).map(|prefix| (prefix, Route::Mesh(SoftwireId(0)))));
     if let Some(Lan { router, prefix }) = setup.lan {
         lan.addresses4 = vec![router];
         lan.sources4 = vec![prefix];

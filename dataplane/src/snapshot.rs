@@ -7,11 +7,12 @@ mod softwire;
 
 use std::net::Ipv4Addr;
 
-pub use neighbours::Neighbours;
-pub use routes::{NotAPrefix, Prefix4, Route, Routes, UsualHosts};
-pub use softwire::{Deliver, FarEnd, OuterHeaders, Softwire, SoftwireState};
+use hikyaku_net::{Addr4, Addr6, Mac};
 
-use crate::packet::{Addr4, Addr6, Mac};
+pub use hikyaku_net::Prefix4;
+pub use neighbours::Neighbours;
+pub use routes::{Route, Routes, UsualHosts};
+pub use softwire::{Deliver, FarEnd, OuterHeaders, Softwire, SoftwireState};
 
 /// A link's place in the snapshot and in every worker's list of queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

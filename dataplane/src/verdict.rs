@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use hikyaku_net::packet::Malformed;
+
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])* $name:ident = $text:literal, $advice:literal;)*) => {
         /// Why a frame was dropped. The one list there is: counters, tables, JSON and ICMP answers
@@ -281,6 +283,27 @@ impl Verdict {
 impl From<Reason> for Verdict {
     fn from(reason: Reason) -> Self {
         Self::Dropped(reason)
+    }
+}
+
+impl From<Malformed> for Reason {
+    fn from(what: Malformed) -> Self {
+        match what {
+            Malformed::Ipv4Truncated => Self::Ipv4Truncated,
+            Malformed::Ipv4Version => Self::Ipv4Version,
+            Malformed::Ipv4Length => Self::Ipv4Length,
+            Malformed::Ipv4Checksum => Self::Ipv4Checksum,
+            Malformed::Ipv4Fragment => Self::Ipv4Fragment,
+            Malformed::Ipv6Truncated => Self::Ipv6Truncated,
+            Malformed::Ipv6Version => Self::Ipv6Version,
+            Malformed::Ipv6Extension => Self::Ipv6Extension,
+        }
+    }
+}
+
+impl From<Malformed> for Verdict {
+    fn from(what: Malformed) -> Self {
+        Self::Dropped(what.into())
     }
 }
 

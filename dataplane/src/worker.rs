@@ -18,12 +18,12 @@ use crossbeam_queue::ArrayQueue;
 use crossbeam_utils::CachePadded;
 use hdrhistogram::Histogram;
 use hdrhistogram::sync::Recorder;
+use hikyaku_net::{Clock, Time};
+use hikyaku_ring::{LaneIn, Provider, Queue, RxRing, Traffic, TxRing};
 
 use crate::counters::{Counters, Event};
 use crate::path::{Burst, FlowLabels, MAX_BATCH, Path, Spread};
-use crate::ring::{self, LaneIn, Provider, Queue, RxRing, Traffic, TxRing};
 use crate::snapshot::{LinkId, Snapshot};
-use crate::time::{Clock, Time};
 use crate::tunnel::reassembly::Limits;
 use lanes::Bell;
 
@@ -420,7 +420,7 @@ impl Worker {
                 // What came before that rang no bell.
                 if !self.lanes.iter_mut().any(|(_, lane)| lane.waits()) {
                     self.offline();
-                    ring::wait(self.wakers().chain(bell.map(Bell::descriptor)), SLEEP);
+                    hikyaku_ring::wait(self.wakers().chain(bell.map(Bell::descriptor)), SLEEP);
                 }
                 bell.inspect(|bell| bell.wake());
             }

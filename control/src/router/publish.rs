@@ -67,7 +67,9 @@ pub(super) fn snapshot(basis: &Basis, lan: &Lan, wan: &Wan, tunnel: &Tunnel, hos
     let softwires: Vec<Softwire> = softwire(basis, tunnel).into_iter().collect();
     if !softwires.is_empty() {
         routes.push((Prefix4::ALL, Route::Softwire(SoftwireId(0))));
-        routes.extend(tunnel.mesh.iter().flat_map(|mesh| mesh.routes(SoftwireId(0))));
+        routes.extend(
+            tunnel.mesh.iter().flat_map(|mesh| mesh.prefixes()).map(|prefix| (prefix, Route::Mesh(SoftwireId(0)))),
+        );
     }
     let stations = lan.neighbours.usable().filter_map(|(address, mac)| match address {
         std::net::IpAddr::V4(address) => Some((address.into(), mac)),

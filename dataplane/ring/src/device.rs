@@ -161,9 +161,9 @@ impl Provider for Device {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::memory::{MemoryConfig, links};
     use crate::{Spare, lane};
-    use super::*;
 
     #[test]
     fn buffers_of_lanes_go_back_into_the_kernels_list_once() {

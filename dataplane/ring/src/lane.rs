@@ -251,8 +251,8 @@ impl LaneIn {
 
 #[cfg(all(test, not(shuttle)))]
 mod tests {
-    use crate::memory::{MemoryConfig, links};
     use super::*;
+    use crate::memory::{MemoryConfig, links};
 
     #[test]
     fn of_a_link_that_was_opened_anew_only_what_is_too_long_is_refused() {

@@ -266,8 +266,8 @@ impl Wire {
 
 #[cfg(test)]
 mod tests {
-    use crate::Vlan;
     use super::*;
+    use crate::Vlan;
 
     #[test]
     fn a_frame_crosses_by_swapping_buffers_for_many_laps() {

@@ -1,12 +1,13 @@
 //! ICMPv6 errors about the tunnel, turned into ICMPv4 for the source inside (RFC 2473 8,
 //! RFC 4443).
 
+use hikyaku_net::checksum::{Checksum, Sum};
+use hikyaku_net::packet::ipv6::FragmentHeader;
+use hikyaku_net::packet::{Icmp, Ipv4, Ipv6};
+use hikyaku_net::{Addr6, protocol};
 use zerocopy::FromBytes;
 
 use super::error::Message;
-use crate::packet::checksum::Sum;
-use crate::packet::ipv6::FragmentHeader;
-use crate::packet::{Addr6, Checksum, Icmp, Ipv4, Ipv6, protocol};
 use crate::tunnel::{IPV6_MIN_MTU, OUTER_LEN};
 use crate::verdict::Reason;
 

@@ -1,9 +1,10 @@
 //! ICMPv4 errors of our own (RFC 792, RFC 1812 4.3.2, RFC 1122 3.2.2).
 
+use hikyaku_net::checksum::{Checksum, Sum};
+use hikyaku_net::packet::{Icmp, Ipv4};
+use hikyaku_net::{Addr4, protocol};
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::packet::checksum::Sum;
-use crate::packet::{Addr4, Checksum, Icmp, Ipv4, protocol};
 use crate::tunnel::Composed;
 use crate::verdict::Reason;
 

@@ -3,10 +3,9 @@
 
 pub mod about_tunnel;
 pub mod error;
-pub mod limit;
 pub mod translate;
 
 pub use about_tunnel::{TunnelError, about_tunnel};
 pub use error::{Message, answer, compose};
-pub use limit::Limiter;
+pub use hikyaku_net::Limiter;
 pub use translate::{Quoted, Side, quoted};

@@ -1,10 +1,11 @@
 //! ICMPv4 errors on their way through the NAPT (RFC 5508 4): the packet they quote is turned back
 //! into what its sender knows.
 
+use hikyaku_net::checksum::{Checksum, Delta, Sum};
+use hikyaku_net::packet::{Icmp, Ipv4};
+use hikyaku_net::{Addr4, Port, protocol};
 use zerocopy::FromBytes;
 
-use crate::packet::checksum::Sum;
-use crate::packet::{Addr4, Checksum, Delta, Icmp, Ipv4, Port, protocol};
 use crate::verdict::Reason;
 
 /// The packet that an ICMP error quotes.

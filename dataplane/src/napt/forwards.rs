@@ -2,9 +2,9 @@
 
 use std::net::Ipv4Addr;
 
+use hikyaku_net::{Port, PortSet, protocol};
+
 use super::key::Endpoint;
-use super::port_set::PortSet;
-use crate::packet::{Port, protocol};
 
 /// Outside ports of one protocol that lead to one inside host, whoever sends to them; what that host
 /// sends from there leaves by them. They are given to no other mapping.

@@ -9,11 +9,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use ahash::RandomState;
+use hikyaku_net::checksum::Delta;
+use hikyaku_net::packet::Ipv4;
+use hikyaku_net::{Addr6, Port, Time};
 
 use super::key::{Hash, pair_addrs};
-use crate::packet::{Addr6, Delta, Ipv4, Port};
 use crate::snapshot::LinkId;
-use crate::time::Time;
 
 /// How a packet's fragments are translated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -163,7 +164,7 @@ impl<T: Copy> Fragments<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::Addr4;
+    use hikyaku_net::Addr4;
     use zerocopy::FromZeros;
 
     const OUTBOUND: Origin = None;

@@ -1,8 +1,7 @@
 //! How many sessions each inside host has, where a host may have only so many.
 
 use ahash::RandomState;
-
-use crate::packet::Addr4;
+use hikyaku_net::Addr4;
 
 /// The sessions of one host; with none, a free place.
 #[derive(Clone, Copy, Debug, Default)]

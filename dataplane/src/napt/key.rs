@@ -1,8 +1,7 @@
 //! What a session is looked up by, and the keyed hash of it.
 
 use ahash::RandomState;
-
-use crate::packet::{Addr4, Port};
+use hikyaku_net::{Addr4, Port};
 
 /// Which of a session's four entries in the index is meant. Part of the hashed bytes, so that the
 /// entries of one session lie in unrelated places.
@@ -41,7 +40,7 @@ pub struct Key {
     pub addrs: u64,
     /// Source and destination port, memory order.
     pub ports: u32,
-    /// [`crate::packet::protocol`].
+    /// [`hikyaku_net::protocol`].
     pub protocol: u8,
     /// Which entry.
     pub kind: Kind,

@@ -11,7 +11,6 @@ mod fragments;
 mod hosts;
 mod index;
 mod key;
-mod port_set;
 mod ports;
 mod readers;
 mod session;
@@ -21,8 +20,8 @@ mod timeouts;
 
 pub use forwards::{Forward, ForwardRefused};
 pub use fragments::{Fragments, Learned, Origin, Waiting};
+pub use hikyaku_net::PortSet;
 pub use key::{Endpoint, Hash, Hasher, Key, Kind, pair_addrs, pair_ports, split_addrs, split_ports};
-pub use port_set::PortSet;
 pub use readers::ReaderId;
 pub use session::{Claim, Direction, Rewrite, Session, SessionId};
 pub use table::{Config, Filtering, Napt, PortStats, Refused, Stats};

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
+use hikyaku_net::{Port, PortSet, protocol};
 use rand::{Rng, RngExt};
 
-use super::port_set::PortSet;
 use super::sync::{AtomicU64, Ordering::Relaxed};
-use crate::packet::{Port, protocol};
 
 /// What is known of the outside ports of one address without the table's lock, by whose holder it is changed, for TCP, UDP
 /// and ICMP identifiers. A port's place is its rank in the set: a small set has a few words.

@@ -1,8 +1,10 @@
 //! One session: 64 bytes, one cache line, the same record for both directions.
 
+use hikyaku_net::checksum::Delta;
+use hikyaku_net::protocol;
+
 use super::key::{Endpoint, Key, Kind, pair_addrs, pair_ports, split_addrs, split_ports};
 use super::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
-use crate::packet::{Delta, protocol};
 
 /// A session's place in the table. 0 is nobody's.
 pub type SessionId = u32;
@@ -78,7 +80,7 @@ const _: () = assert!(size_of::<Session>() == 64);
 /// resets, which may turn out to be none.
 pub(super) mod state {
     use super::Direction;
-    use crate::packet::Tcp;
+    use hikyaku_net::packet::Tcp;
 
     /// A packet went out.
     pub const SEEN_OUT: u8 = 1;

@@ -15,7 +15,7 @@ pub use loom::sync::{
 
 /// A fixed array, zeroed.
 #[cfg(not(loom))]
-pub type Slab<T> = crate::ring::Zeroed<T>;
+pub type Slab<T> = hikyaku_ring::Zeroed<T>;
 
 /// A fixed array, zeroed.
 #[cfg(loom)]

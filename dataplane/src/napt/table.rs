@@ -8,6 +8,8 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
+use hikyaku_net::{Addr4, Port, PortSet, Time, protocol};
+use hikyaku_ring::prefetch;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -15,16 +17,13 @@ use super::forwards::{Forward, ForwardRefused, Forwards};
 use super::hosts::Hosts;
 use super::index::Index;
 use super::key::{Endpoint, Hash, Hasher, Key, Kind, split_addrs, split_ports};
-use super::port_set::PortSet;
 use super::ports::{PortBits, Ports, plane};
 use super::readers::{ReaderId, Readers};
 use super::session::{Direction, Session, SessionId};
 use super::sync::{AtomicU32, Mutex, MutexGuard, Ordering::Relaxed, Slab, slab};
 use super::timeouts::Timeouts;
-use crate::packet::{Addr4, Port, protocol};
-use crate::ring::prefetch;
-use crate::time::Time;
 use crate::verdict::Reason;
+
 pub use config::{Config, Filtering, PortStats, Refused, Stats};
 use writer::{WHEEL, Writer};
 

@@ -1,7 +1,8 @@
 //! How long a session may be idle.
 
+use hikyaku_net::{Port, protocol};
+
 use super::session::{Session, state};
-use crate::packet::{Port, protocol};
 
 /// Idle times, in seconds. A session lives at least this long after its last packet, and less than
 /// two seconds longer while the table is not swamped.

@@ -1,15 +1,16 @@
 //! The ways out that both directions share: to the control thread, as an answer, into the tunnel or
 //! to the LAN, whole or in pieces.
 
+use hikyaku_net::packet::ipv4::Checked;
+use hikyaku_net::packet::{Ethernet, Ipv4, Ipv6, ethertype, ipv6};
+use hikyaku_net::{Addr4, Addr6, protocol};
+use hikyaku_ring::{Frame, NotSent, RxRing, TxRing};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::{Burst, Core, FlowLabels, Rings, ports_of};
 use crate::counters::Event;
 use crate::icmp;
 use crate::napt::{Hash, Key, Kind};
-use crate::packet::ipv4::Checked;
-use crate::packet::{Addr4, Addr6, Ethernet, Ipv4, Ipv6, ethertype, ipv6, protocol};
-use crate::ring::{Frame, NotSent, RxRing, TxRing};
 use crate::snapshot::{B4_ADDRESS, FarEnd, LinkId, Softwire};
 use crate::tunnel::mtu::Fit;
 use crate::tunnel::{Composed, OUTER_LEN, Outer, fragment, mss};
@@ -309,6 +310,11 @@ pub(super) fn native6(core: &Core, burst: Burst, rings: &mut Rings, frame: Frame
             core.to_host(burst, rings, frame, reason).unwrap_or(reason.into())
         }
     }
+}
+
+/// A drop without an MTU.
+pub(super) fn drop(reason: impl Into<Reason>) -> (Reason, u16) {
+    (reason.into(), 0)
 }
 
 /// Source routes are not followed, nor passed on (RFC 7126 4.3, 4.4). Options that cannot be told

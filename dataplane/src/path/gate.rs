@@ -8,11 +8,12 @@
 //! Fields that are the same in every ordinary frame are compared all at once, under a mask: 5 to 8
 //! clocks less than one by one (docs/performance.md).
 
+use hikyaku_net::packet::{Ethernet, Ipv4, Ipv6, ethertype};
+use hikyaku_net::{Mac, protocol};
+use hikyaku_ring::HEAD;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::Translation;
-use crate::packet::{Ethernet, Ipv4, Ipv6, Mac, ethertype, protocol};
-use crate::ring::HEAD;
 use crate::snapshot::Link;
 
 /// A frame from the LAN.

@@ -1,12 +1,13 @@
 //! The host's own network stack behind an interface that the router has taken (netmap's host rings).
 //! What it sends goes out as it is; what comes in and is not the router's goes to it as it is.
 
+use hikyaku_net::Mac;
+use hikyaku_net::packet::{Ethernet, Ipv4, ethertype};
+use hikyaku_ring::{BadSlot, Frame, TxRing};
 use zerocopy::FromBytes;
 
 use super::{Burst, Core, Rings};
 use crate::counters::Event;
-use crate::packet::{Ethernet, Ipv4, Mac, ethertype};
-use crate::ring::{BadSlot, Frame, TxRing};
 use crate::snapshot::{Link, LinkId};
 use crate::verdict::{Reason, Verdict};
 

@@ -1,17 +1,19 @@
 //! Tunnel to LAN, the closer look: every check again from the start, with a reason for each thing
 //! that is wrong, and a way for everything that is merely rare.
 
+use hikyaku_net::checksum::Delta;
+use hikyaku_net::packet::{Ethernet, Ipv4, Ipv6, ethertype, ipv4, ipv6};
+use hikyaku_net::{Addr4, Addr6, PortSet, protocol};
+use hikyaku_ring::{Frame, RxRing};
 use zerocopy::FromBytes;
 
-use super::emit::{ETHERNET, Packet, native6, refused_option};
+use super::emit::{ETHERNET, Packet, drop, native6, refused_option};
 use super::gate;
 use super::inbound::Inbound;
 use super::translate::{Not, Translator, far_port};
 use super::{Burst, Core, Rings, Translation};
 use crate::counters::Event;
-use crate::napt::{Direction, PortSet};
-use crate::packet::{Addr4, Addr6, Delta, Ethernet, Ipv4, Ipv6, ethertype, ipv4, ipv6, protocol};
-use crate::ring::{Frame, RxRing};
+use crate::napt::Direction;
 use crate::snapshot::{FarEnd, Softwire};
 use crate::tunnel::ecn;
 use crate::tunnel::reassembly::Push;
@@ -167,7 +169,6 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
         inner: &mut Inner,
         class: u8,
     ) -> Result<Option<Verdict>, (Reason, u16)> {
-        let drop = |reason| (reason, 0);
         let bytes = inner.bytes(rings.rx);
         let checked = ipv4::check(bytes).map_err(drop)?;
         let (ip, _) = Ipv4::read_from_prefix(bytes).map_err(|_| drop(Reason::Ipv4Truncated))?;

@@ -23,24 +23,24 @@ use std::hint::select_unpredictable;
 use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
+use hikyaku_net::checksum::Delta;
+use hikyaku_net::packet::{Ipv4, Tcp};
+use hikyaku_net::{Limiter, Time, protocol};
+use hikyaku_ring::{BadSlot, Frame, HEAD, NotSent, RxRing, TxRing};
 
 use crate::counters::{Counters, Event};
-use crate::icmp::Limiter;
 use crate::napt::{Direction, Fragments, Hash, Key, Kind, Napt, Rewrite, Session, SessionId};
-use crate::packet::{Delta, Ipv4, Tcp, protocol};
-use crate::ring::{BadSlot, Frame, HEAD, NotSent, RxRing, TxRing};
 use crate::snapshot::{LinkId, Side, Snapshot};
-use crate::time::Time;
 use crate::tunnel::fragment::FragmentIds;
 use crate::tunnel::mss;
 use crate::tunnel::reassembly::{Limits, Reassembler};
 use crate::verdict::{Reason, Verdict};
 use crate::worker::{MAX_WORKERS, Shared};
-
 use gate::Tunnelled;
 use inbound::Inbound;
 use outbound::Outbound;
 use spread::Heap;
+
 pub(crate) use spread::Spread;
 
 /// Most frames handled in one go.
@@ -542,7 +542,7 @@ fn rewrite(view: &mut Tunnelled, new: &Rewrite) {
     transport[..4].copy_from_slice(&new.ports.to_ne_bytes());
     let at = if tcp { 16 } else { 6 };
     let checksum: &mut [u8; 2] = (&mut transport[at..at + 2]).try_into().expect("two bytes");
-    let old = crate::packet::Checksum(*checksum);
+    let old = hikyaku_net::checksum::Checksum(*checksum);
     let updated = old.updated(new.transport);
     *checksum = if tcp { updated } else { old.updated_udp(new.transport) }.0;
 }

@@ -2,16 +2,18 @@
 //!
 //! Whatever is not ordinary goes to [`super::outbound_closer`].
 
+use hikyaku_net::checksum::header_is_right;
+use hikyaku_net::packet::Ipv6;
+use hikyaku_net::{Addr4, Prefix4, protocol};
+use hikyaku_ring::{Frame, HEAD};
+
 use super::emit::ETHERNET;
 use super::gate::{Pattern, Plain, Tunnelled};
 use super::translate::is_sound;
 use super::{Burst, Core, Lane, Meta, Rings, Translation, Way, first_word, gate, ports_of, rewrite};
 use crate::counters::Event;
 use crate::napt::{Direction, Endpoint, Key, Kind, Napt, Session, split_addrs, split_ports};
-use crate::packet::checksum::header_is_right;
-use crate::packet::{Addr4, Ipv6, protocol};
-use crate::ring::{Frame, HEAD};
-use crate::snapshot::{Link, OuterHeaders, Prefix4, Route, Softwire, SoftwireId};
+use crate::snapshot::{Link, OuterHeaders, Route, Softwire, SoftwireId};
 use crate::tunnel::OUTER_LEN;
 use crate::verdict::{Reason, Verdict};
 

@@ -1,19 +1,20 @@
 //! LAN to tunnel, the closer look: every check again from the start, with a reason for each thing
 //! that is wrong, and a way for everything that is merely rare.
 
+use hikyaku_net::packet::ipv4::{self, Checked};
+use hikyaku_net::packet::{Ethernet, Ipv4, ethertype};
+use hikyaku_net::{Addr4, Port, Prefix4, protocol};
+use hikyaku_ring::Frame;
 use zerocopy::FromBytes;
 
-use super::emit::{ETHERNET, Packet, flow_hash, native6, refused_option};
+use super::emit::{ETHERNET, Packet, drop, flow_hash, native6, refused_option};
 use super::gate;
 use super::outbound::Outbound;
 use super::translate::{Not, Translated, Translator};
 use super::{Core, Rings, Translation};
 use crate::counters::Event;
 use crate::napt::Direction;
-use crate::packet::ipv4::{self, Checked};
-use crate::packet::{Addr4, Ethernet, Ipv4, Port, ethertype, protocol};
-use crate::ring::Frame;
-use crate::snapshot::{FarEnd, Prefix4, Route, Softwire};
+use crate::snapshot::{FarEnd, Route, Softwire};
 use crate::tunnel::mtu::Fit;
 use crate::verdict::{Reason, Verdict};
 
@@ -240,11 +241,6 @@ impl Front {
     fn restore(&self, packet: &mut [u8]) {
         packet[..self.len].copy_from_slice(&self.bytes[..self.len]);
     }
-}
-
-/// A drop without an MTU.
-fn drop(reason: Reason) -> (Reason, u16) {
-    (reason, 0)
 }
 
 const BROADCAST: Addr4 = Addr4([255; 4]);

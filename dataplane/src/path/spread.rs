@@ -6,6 +6,9 @@
 //! they came. For that, everything about a packet that decides where it goes is known when it is handed
 //! on: outer fragments are put together here first; an inner fragment goes where its first one went.
 
+use hikyaku_net::packet::{Ethernet, Ipv4, ethertype};
+use hikyaku_net::{Addr6, protocol};
+use hikyaku_ring::{Frame, HEAD, LaneOut, NotSent};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::emit::ETHERNET;
@@ -14,8 +17,6 @@ use super::inbound::Inbound;
 use super::inbound_closer::{Inner, set_tos};
 use super::{Burst, Core, FRAMES_AHEAD, FlowLabels, MAX_BATCH, Rings, Translation, first_word, has_ports, ports_of};
 use crate::napt::{Fragments, Hash, Key, Kind};
-use crate::packet::{Addr6, Ethernet, Ipv4, ethertype, protocol};
-use crate::ring::{Frame, HEAD, LaneOut, NotSent};
 use crate::snapshot::{LinkId, Softwire};
 use crate::tunnel::{OUTER_LEN, Outer, ecn};
 use crate::verdict::{Reason, Verdict};

@@ -2,15 +2,16 @@
 //! that have no session yet. Works on whole packets as byte slices; the fast lanes have their own,
 //! shorter way to the same bytes.
 
+use hikyaku_net::checksum::{Checksum, Delta};
+use hikyaku_net::packet::ipv4::Checked;
+use hikyaku_net::packet::{Icmp, Ipv4};
+use hikyaku_net::{Addr6, Port, PortSet, Time, protocol};
 use zerocopy::FromBytes;
 
 use crate::icmp::{Quoted, Side, quoted};
 use crate::napt::{
-    Direction, Endpoint, Fragments, Hash, Key, Kind, Learned, Napt, Origin, PortSet, Rewrite, Session, split_addrs,
+    Direction, Endpoint, Fragments, Hash, Key, Kind, Learned, Napt, Origin, Rewrite, Session, split_addrs,
 };
-use crate::packet::ipv4::Checked;
-use crate::packet::{Addr6, Checksum, Delta, Icmp, Ipv4, Port, protocol};
-use crate::time::Time;
 use crate::verdict::Reason;
 
 /// What a translation did.
@@ -61,7 +62,7 @@ pub(super) struct Translator<'a> {
 }
 
 impl Translator<'_> {
-    /// Rewrites `packet`, which [`crate::packet::ipv4::check`] has found sound, or leaves it as it is.
+    /// Rewrites `packet`, which [`hikyaku_net::packet::ipv4::check`] has found sound, or leaves it as it is.
     pub fn translate(&mut self, direction: Direction, packet: &mut [u8], checked: Checked) -> Result<Translated, Not> {
         let (ip, _) = Ipv4::read_from_prefix(packet).map_err(|_| Reason::Ipv4Truncated)?;
         let transport = &packet[checked.header_len..checked.len];

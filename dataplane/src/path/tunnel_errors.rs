@@ -1,5 +1,7 @@
 //! ICMPv6 errors about the tunnel become ICMPv4 errors to the inner source (RFC 2473 8).
 
+use hikyaku_net::Addr6;
+use hikyaku_net::packet::{Icmp, Ipv4, Ipv6, ipv4};
 use zerocopy::FromBytes;
 
 use super::emit::Packet;
@@ -9,7 +11,6 @@ use crate::counters::Event;
 use crate::icmp::about_tunnel::Kind;
 use crate::icmp::{self, Message};
 use crate::napt::Direction;
-use crate::packet::{Addr6, Icmp, Ipv4, Ipv6, ipv4};
 use crate::snapshot::{B4_ADDRESS, FarEnd, Side, Softwire};
 use crate::tunnel::{IPV6_MIN_MTU, OUTER_LEN};
 use crate::verdict::{Reason, Verdict};

@@ -5,6 +5,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use hikyaku_net::packet::{Ipv4, Tcp};
+use hikyaku_net::{Addr6, Time, protocol};
 use zerocopy::FromBytes;
 
 use super::emit::Packet;
@@ -12,9 +14,7 @@ use super::{Burst, Core, Rings};
 use crate::counters::Event;
 use crate::icmp;
 use crate::napt::{Endpoint, Key, Kind};
-use crate::packet::{Addr6, Ipv4, Tcp, protocol};
 use crate::snapshot::Softwire;
-use crate::time::Time;
 use crate::verdict::Reason;
 
 /// How long nothing is said.

@@ -1,6 +1,6 @@
 //! Which Ethernet address an IPv4 host of a link has.
 
-use crate::packet::{Addr4, Mac};
+use hikyaku_net::{Addr4, Mac};
 
 /// A fixed hash table, at most a quarter full, made anew when it changes: lookups touch one line,
 /// and rarely guess wrong where they end. The hash is keyed, so that nobody on the LAN can choose

@@ -2,84 +2,10 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::str::FromStr;
+
+use hikyaku_net::{Addr4, Prefix4};
 
 use super::{LinkId, SoftwireId};
-use crate::packet::Addr4;
-
-/// An IPv4 prefix.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Prefix4 {
-    /// Memory order, host bits zero.
-    net: u32,
-    /// Memory order.
-    mask: u32,
-    len: u8,
-}
-
-impl Prefix4 {
-    /// Every address.
-    pub const ALL: Self = Self { net: 0, mask: 0, len: 0 };
-
-    /// No address.
-    pub const NONE: Self = Self { net: 1, mask: 0, len: 32 };
-
-    /// The prefix of `len` bits that `addr` is in; `None` if `len` is over 32.
-    pub fn new(addr: Ipv4Addr, len: u8) -> Option<Self> {
-        let mask = u32::MAX.checked_shl(32 - u32::from(len.min(32))).unwrap_or(0).to_be();
-        (len <= 32).then(|| Self { net: Addr4::from(addr).word() & mask, mask, len })
-    }
-
-    /// The first address.
-    pub fn address(&self) -> Ipv4Addr {
-        Addr4::from_word(self.net).into()
-    }
-
-    /// Whether `addr` is in it.
-    #[inline(always)]
-    pub fn contains(&self, addr: Addr4) -> bool {
-        addr.word() & self.mask == self.net
-    }
-
-    /// Length in bits.
-    #[allow(clippy::len_without_is_empty)]
-    pub fn len(&self) -> u8 {
-        self.len
-    }
-
-    /// `addr` is the prefix's own number or its directed broadcast: no host (RFC 1812 5.3.5).
-    pub fn is_broadcast(&self, addr: Addr4) -> bool {
-        self.len < 31 && self.contains(addr) && (addr.word() | self.mask == u32::MAX || addr.word() == self.net)
-    }
-}
-
-impl fmt::Display for Prefix4 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", Ipv4Addr::from(Addr4::from_word(self.net)), self.len)
-    }
-}
-
-impl fmt::Debug for Prefix4 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// Text that is no prefix.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not an IPv4 prefix: want ADDRESS/LENGTH such as 192.168.1.0/24")]
-pub struct NotAPrefix(String);
-
-impl FromStr for Prefix4 {
-    type Err = NotAPrefix;
-    fn from_str(s: &str) -> Result<Self, NotAPrefix> {
-        let parse = || {
-            let (addr, len) = s.split_once('/')?;
-            Self::new(addr.parse().ok()?, len.parse().ok()?)
-        };
-        parse().ok_or_else(|| NotAPrefix(s.to_owned()))
-    }
-}
 
 /// Where a packet goes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +74,7 @@ impl Routes {
         // RFC 3927 2.6.2; a longer prefix on a link of one's own still counts.
         let link_local = Prefix4::new(Ipv4Addr::new(169, 254, 0, 0), 16).expect("16 bits are not too many");
         let mut prefixes: Vec<_> = routes.into_iter().chain([(link_local, Route::Unreachable)]).collect();
-        prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len));
+        prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         let mut table = Self {
             by_octet: Box::new([None; 256]),
             default_by_octet: Box::new([false; 256]),
@@ -163,9 +89,9 @@ impl Routes {
                 table.by_octet[octet as usize] = Some(Route::Unreachable);
                 continue;
             }
-            let meets = |p: &Prefix4| if p.len > 8 { p.net.to_ne_bytes()[0] == octet } else { p.contains(whole) };
+            let meets = |p: &Prefix4| if p.len() > 8 { p.address().octets()[0] == octet } else { p.contains(whole) };
             let within: Candidates = table.prefixes.iter().copied().filter(|(p, _)| meets(p)).collect();
-            if within.iter().all(|(p, _)| p.len <= 8) {
+            if within.iter().all(|(p, _)| p.len() <= 8) {
                 let route = within.first().map_or(Route::Unreachable, |&(_, route)| route);
                 table.by_octet[octet as usize] = Some(route);
             } else {
@@ -202,16 +128,16 @@ impl Routes {
         self.prefixes.iter().rev().find_map(|&(wide, route)| {
             // Of a shorter one some octets may be nobody's.
             let link = match route {
-                Route::Link(link) if wide.len > 8 && Addr4::from_word(wide.net).is_host() => link,
+                Route::Link(link) if wide.len() > 8 && Addr4::from(wide.address()).is_host() => link,
                 _ => return None,
             };
-            let inside = |p: &Prefix4| p.len >= wide.len && wide.contains(Addr4::from_word(p.net));
+            let inside = |p: &Prefix4| p.len() >= wide.len() && wide.contains(Addr4::from(p.address()));
             let mut inside = self.prefixes.iter().map(|(p, _)| p).filter(|p| inside(p));
             match (inside.next()?, inside.next(), inside.next()) {
                 (_, None, _) => Some(UsualHosts { link, prefix: wide, ..UsualHosts::NONE }),
                 // The longer one is first.
-                (one, Some(_), None) if one.len == 32 && wide.len < 32 => {
-                    Some(UsualHosts { link, prefix: wide, except: Addr4::from_word(one.net) })
+                (one, Some(_), None) if one.len() == 32 && wide.len() < 32 => {
+                    Some(UsualHosts { link, prefix: wide, except: Addr4::from(one.address()) })
                 }
                 _ => None,
             }
@@ -225,7 +151,7 @@ impl Routes {
 
     /// The route of everything that has no other.
     pub fn default_route(&self) -> Route {
-        self.prefixes.last().filter(|(p, _)| p.len == 0).map_or(Route::Unreachable, |&(_, route)| route)
+        self.prefixes.last().filter(|(p, _)| p.len() == 0).map_or(Route::Unreachable, |&(_, route)| route)
     }
 }
 
@@ -276,14 +202,5 @@ mod tests {
             let inside = (prefix(other), Route::Link(LinkId(4)));
             assert!(!Routes::new([own, lan, inside, default]).usual_hosts().contains(Addr4([192, 168, 1, 2])));
         }
-    }
-
-    #[test]
-    fn text_and_broadcast() {
-        let lan: Prefix4 = "192.168.1.77/24".parse().unwrap();
-        assert_eq!(lan.to_string(), "192.168.1.0/24");
-        assert!(lan.is_broadcast(Addr4([192, 168, 1, 255])) && lan.is_broadcast(Addr4([192, 168, 1, 0])));
-        assert!(!lan.is_broadcast(Addr4([192, 168, 1, 1])) && !lan.is_broadcast(Addr4([192, 168, 2, 255])));
-        assert!("192.168.1.0".parse::<Prefix4>().is_err() && "1.2.3.4/33".parse::<Prefix4>().is_err());
     }
 }

@@ -3,13 +3,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hikyaku_net::map::Mesh;
+use hikyaku_net::packet::{Ethernet, Ipv6, ethertype};
+use hikyaku_net::{Addr4, Addr6, Mac, Port, Time, protocol};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::{LinkId, Prefix4, Route, Snapshot, UsualHosts};
-use crate::map::Mesh;
 use crate::napt::Napt;
-use crate::packet::{Addr4, Addr6, Ethernet, Ipv6, Mac, Port, ethertype, protocol};
-use crate::time::Time;
 use crate::tunnel::Outer;
 use crate::tunnel::ecn::ClassMode;
 use crate::tunnel::mtu::{MtuMode, PathMtu};

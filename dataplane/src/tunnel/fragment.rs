@@ -3,12 +3,13 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use hikyaku_net::checksum::{Checksum, Sum};
+use hikyaku_net::packet::ipv6::FragmentHeader;
+use hikyaku_net::packet::{Ipv4, ipv4};
+use hikyaku_net::protocol;
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::{Composed, IPV6_MIN_MTU, OUTER_LEN, Outer};
-use crate::packet::checksum::Sum;
-use crate::packet::ipv6::FragmentHeader;
-use crate::packet::{Checksum, Ipv4, ipv4, protocol};
 use crate::verdict::Reason;
 
 /// The smallest MTU an IPv4 link may have (RFC 791 3.2).

@@ -3,13 +3,14 @@
 //!
 //! Everything here works on byte slices and knows neither rings nor clocks nor configuration.
 
+use hikyaku_net::Addr6;
+use hikyaku_net::packet::Ipv6;
+
 pub mod ecn;
 pub mod fragment;
 pub mod mss;
 pub mod mtu;
 pub mod reassembly;
-
-use crate::packet::{Addr6, Ipv6};
 
 /// What the outer header adds to an inner packet, bytes.
 pub const OUTER_LEN: usize = size_of::<Ipv6>();

@@ -3,9 +3,9 @@
 //! An absent option is left absent. Without it a peer sends segments of at most 536 bytes
 //! (RFC 9293 3.7.1), which fit any tunnel: adding the option could only make segments larger.
 
+use hikyaku_net::checksum::Delta;
+use hikyaku_net::packet::Tcp;
 use zerocopy::FromBytes;
-
-use crate::packet::{Delta, Tcp};
 
 /// The largest segment that fits inner packets of `mtu` bytes: headers without options off
 /// (RFC 9293 3.7.1).
@@ -60,8 +60,9 @@ pub fn clamp(tcp: &mut [u8], limit: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::checksum::Sum;
-    use crate::packet::{Checksum, protocol};
+    use hikyaku_net::checksum::Checksum;
+    use hikyaku_net::checksum::Sum;
+    use hikyaku_net::protocol;
     use proptest::prelude::*;
 
     const PSEUDO: [u8; 8] = [192, 0, 2, 1, 198, 51, 100, 7];

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use hikyaku_net::Time;
+
 use super::{IPV6_MIN_MTU, OUTER_LEN};
-use crate::time::Time;
 
 /// The tunnel's MTU and what it means for packets with DF. Sizes are of inner packets, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,12 +18,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use hikyaku_net::packet::ipv6::{FragmentHeader, Walked};
+use hikyaku_net::packet::{Ipv4, Ipv6};
+use hikyaku_net::{Addr6, Time, protocol};
 use zerocopy::FromBytes;
 
 use super::ecn;
-use crate::packet::ipv6::{FragmentHeader, Walked};
-use crate::packet::{Addr6, Ipv4, Ipv6, protocol};
-use crate::time::Time;
 use crate::verdict::Reason;
 
 /// The most pieces one datagram may come in.
@@ -179,7 +179,7 @@ impl Reassembler {
         self.held
     }
 
-    /// Takes a fragment: an IPv6 packet and what [`crate::packet::ipv6::walk`] found in it.
+    /// Takes a fragment: an IPv6 packet and what [`hikyaku_net::packet::ipv6::walk`] found in it.
     ///
     /// `released` is told of frames held earlier whose datagram ended without becoming whole: why
     /// and how many. The frame pushed is not among them; its own fate is what is returned. Of the

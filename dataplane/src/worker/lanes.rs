@@ -6,7 +6,8 @@ use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
-use crate::ring::{LaneIn, LaneOut, MIN_LANE_SLOTS, Queue, lane};
+use hikyaku_ring::{LaneIn, LaneOut, MIN_LANE_SLOTS, Queue, lane};
+
 use crate::snapshot::LinkId;
 
 /// One worker's ends of the lanes to and from all others, for the frames of one link.

@@ -2,8 +2,9 @@
 
 use std::os::fd::AsRawFd;
 
+use hikyaku_ring::memory::{MemoryConfig, links};
+
 use super::*;
-use crate::ring::memory::{MemoryConfig, links};
 
 /// An interface that is down, or up: netmap's sync fails with EIO, and poll(2) has an event at once.
 struct Interface {

@@ -48,7 +48,7 @@ pub fn router(iid: InterfaceId, rules: &[Rule], fast: bool, filtering: Filtering
     };
     let napt = Arc::new(Napt::new(&config).unwrap());
     Router::with(&Setup { fast, ..Setup::ipip() }, |snapshot| {
-        let routes = mesh.routes(SoftwireId(0)).chain([
+        let routes = mesh.prefixes().map(|prefix| (prefix, Route::Mesh(SoftwireId(0)))).chain([
             (Prefix4::new(ROUTER.into(), 32).unwrap(), Route::Local),
             ("192.168.1.0/24".parse().unwrap(), Route::Link(LAN)),
             (Prefix4::ALL, Route::Softwire(SoftwireId(0))),

@@ -3,8 +3,9 @@
 use std::io;
 use std::net::Ipv4Addr;
 
+use hikyaku_net::PortSet;
+
 use crate::napt::forwards::{Forward, ForwardRefused};
-use crate::napt::port_set::PortSet;
 use crate::napt::timeouts::Timeouts;
 
 /// Whose packets a mapping lets in (RFC 4787 5).

@@ -33,14 +33,15 @@
 //! session stands for the port, by the outside end only. The port is free again when the ring is
 //! empty.
 
+use hikyaku_net::packet::Tcp;
+use hikyaku_net::{Port, Time, protocol};
+
 use super::{Filtering, NOT_AGED, Napt, Writer};
 use crate::napt::key::{Endpoint, Key, Kind};
 use crate::napt::ports::plane;
 use crate::napt::session::{Claim, Direction, SessionId, state};
 use crate::napt::sync::Ordering::Relaxed;
 use crate::napt::timeouts::is_question;
-use crate::packet::{Port, Tcp, protocol};
-use crate::time::Time;
 use crate::verdict::Reason;
 
 /// Ports that are looked at for one to share: all of the sets that run out, and of a whole address

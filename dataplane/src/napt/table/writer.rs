@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use hikyaku_net::{Port, protocol};
+use hikyaku_ring::prefetch;
 use rand::rngs::StdRng;
 
 use super::Napt;
@@ -14,8 +16,6 @@ use crate::napt::readers::Readers;
 use crate::napt::session::{Claim, Session, SessionId};
 use crate::napt::sync::Ordering::Relaxed;
 use crate::napt::timeouts::is_question;
-use crate::packet::{Port, protocol};
-use crate::ring::prefetch;
 
 /// Seconds that one turn of the timing wheel takes. Longer waits come round again.
 pub(super) const WHEEL: usize = 256;

@@ -1,8 +1,8 @@
-//! How many errors we send (RFC 1812 4.3.2.8).
+//! How many a second: of errors that we send (RFC 1812 4.3.2.8), of what is handed to the control thread.
 
 use std::time::Duration;
 
-use crate::time::Time;
+use crate::Time;
 
 /// A token bucket, kept as the one moment at which it will be full again.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,7 @@ impl Limiter {
     }
 
     /// Takes a token. False if there is none.
+    #[inline]
     pub fn take(&mut self, now: Time) -> bool {
         let full = self.full.max(now);
         let missing = full.since(now);

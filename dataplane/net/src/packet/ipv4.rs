@@ -3,9 +3,9 @@
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::checksum::{Checksum, Sum};
-use super::{Addr4, protocol};
-use crate::verdict::Reason;
+use super::Malformed;
+use crate::checksum::{Checksum, Delta, Sum};
+use crate::{Addr4, protocol};
 
 /// An IPv4 header without options.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug)]
@@ -94,7 +94,7 @@ impl Ipv4 {
     #[inline(always)]
     pub fn decrement_ttl(&mut self) {
         self.ttl -= 1;
-        self.checksum = self.checksum.updated(super::Delta::TTL_DECREMENT);
+        self.checksum = self.checksum.updated(Delta::TTL_DECREMENT);
     }
 }
 
@@ -110,20 +110,20 @@ pub struct Checked {
 /// Checks a header before anything in it is believed: version, lengths, checksum.
 ///
 /// `bytes` may go on behind the packet (Ethernet padding).
-pub fn check(bytes: &[u8]) -> Result<Checked, Reason> {
-    let (ip, _) = Ipv4::ref_from_prefix(bytes).map_err(|_| Reason::Ipv4Truncated)?;
+pub fn check(bytes: &[u8]) -> Result<Checked, Malformed> {
+    let (ip, _) = Ipv4::ref_from_prefix(bytes).map_err(|_| Malformed::Ipv4Truncated)?;
     if ip.version_ihl >> 4 != 4 {
-        return Err(Reason::Ipv4Version);
+        return Err(Malformed::Ipv4Version);
     }
     let (header_len, len) = (ip.header_len(), ip.len());
     if header_len < 20 || len < header_len {
-        return Err(Reason::Ipv4Length);
+        return Err(Malformed::Ipv4Length);
     }
     if len > bytes.len() {
-        return Err(Reason::Ipv4Truncated);
+        return Err(Malformed::Ipv4Truncated);
     }
     if Sum::new().bytes(&bytes[..header_len]).checksum() != Checksum::ABSENT {
-        return Err(Reason::Ipv4Checksum);
+        return Err(Malformed::Ipv4Checksum);
     }
     // RFC 791: fragments but the last carry a multiple of eight bytes, none carries nothing, and
     // nothing reaches past 65535.
@@ -132,7 +132,7 @@ pub fn check(bytes: &[u8]) -> Result<Checked, Reason> {
         || ip.more_fragments() && payload % 8 != 0
         || ip.fragment_offset() + payload > 65535 - header_len
     {
-        return Err(Reason::Ipv4Fragment);
+        return Err(Malformed::Ipv4Fragment);
     }
     Ok(Checked { header_len, len })
 }

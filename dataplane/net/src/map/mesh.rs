@@ -2,9 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use super::{Ce, InterfaceId, Prefix6, Rule};
-use crate::packet::{Addr4, Addr6, Port};
-use crate::snapshot::{Prefix4, Route, SoftwireId};
+use super::{Ce, InterfaceId, Rule};
+use crate::{Addr4, Addr6, Port, Prefix4, Prefix6};
 
 /// The forwarding rules of a mesh (RFC 7597 5): where the CE is that has an IPv4 address and port, and
 /// who may say that it has them.
@@ -101,9 +100,9 @@ impl Mesh {
             || self.by_ipv4.find(first_bits(ipv4)).is_some()
     }
 
-    /// The routes of its IPv4 prefixes. A snapshot must have them, or packets go to the border router.
-    pub fn routes(&self, softwire: SoftwireId) -> impl Iterator<Item = (Prefix4, Route)> {
-        self.rules.iter().map(move |rule| (rule.ipv4(), Route::Mesh(softwire)))
+    /// The IPv4 prefixes of its rules. What is not routed into the mesh by them goes to the border router.
+    pub fn prefixes(&self) -> impl Iterator<Item = Prefix4> {
+        self.rules.iter().map(Rule::ipv4)
     }
 }
 

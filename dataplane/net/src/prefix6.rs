@@ -51,7 +51,7 @@ impl Prefix6 {
     }
 
     /// The prefix that has `count` more bits, these. All must fit.
-    pub(super) const fn extended(self, more: u64, count: u8) -> Self {
+    pub(crate) const fn extended(self, more: u64, count: u8) -> Self {
         let len = self.len + count;
         match (more as u128).checked_shl(128 - len as u32) {
             Some(more) => Self { bits: self.bits | more, len },
@@ -60,7 +60,7 @@ impl Prefix6 {
     }
 
     /// `count` bits behind the first `from`, up to 64.
-    pub(super) const fn bits(self, from: u8, count: u8) -> u64 {
+    pub(crate) const fn bits(self, from: u8, count: u8) -> u64 {
         let below = 128 - from as u32 - count as u32;
         match self.bits.checked_shr(below) {
             Some(bits) => bits as u64 & ((1u128 << count) - 1) as u64,

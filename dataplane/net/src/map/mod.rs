@@ -5,15 +5,15 @@
 //! straight to another CE or comes from one.
 
 mod mesh;
-mod prefix;
 mod rule;
 
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
+use crate::Prefix6;
+
 pub use mesh::Mesh;
-pub use prefix::{NotAPrefix6, Prefix6};
 pub use rule::{BadRule, Ce, Psid, Rule, Unfit};
 
 /// The longest rule that a line's prefix is in (RFC 7597 5); of two with the same prefix the first.

@@ -3,8 +3,8 @@
 use zerocopy::network_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::{Addr6, protocol};
-use crate::verdict::Reason;
+use super::Malformed;
+use crate::{Addr6, protocol};
 
 /// An IPv6 header.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug)]
@@ -100,36 +100,36 @@ pub const MAX_EXTENSIONS: usize = 8;
 ///
 /// Stops at a fragment header with offset or more-fragments set (what follows need not be a header) and takes an atomic
 /// fragment (RFC 6946) for what it is: a whole packet. `bytes` may go on behind the packet.
-pub fn walk(bytes: &[u8]) -> Result<Walked, Reason> {
-    let (ip, _) = Ipv6::ref_from_prefix(bytes).map_err(|_| Reason::Ipv6Truncated)?;
+pub fn walk(bytes: &[u8]) -> Result<Walked, Malformed> {
+    let (ip, _) = Ipv6::ref_from_prefix(bytes).map_err(|_| Malformed::Ipv6Truncated)?;
     if ip.version_class_flow.get() >> 28 != 6 {
-        return Err(Reason::Ipv6Version);
+        return Err(Malformed::Ipv6Version);
     }
     let end = size_of::<Ipv6>() + ip.payload_len.get() as usize;
-    let packet = bytes.get(..end).ok_or(Reason::Ipv6Truncated)?;
+    let packet = bytes.get(..end).ok_or(Malformed::Ipv6Truncated)?;
     let mut at = Walked { protocol: ip.next_header, offset: size_of::<Ipv6>(), end, fragment: None };
     for _ in 0..=MAX_EXTENSIONS {
         match at.protocol {
-            protocol::HOP_BY_HOP if at.offset != size_of::<Ipv6>() => return Err(Reason::Ipv6Extension),
+            protocol::HOP_BY_HOP if at.offset != size_of::<Ipv6>() => return Err(Malformed::Ipv6Extension),
             protocol::HOP_BY_HOP | protocol::ROUTING | protocol::DESTINATION => {
-                let header = packet.get(at.offset..).filter(|h| h.len() >= 8).ok_or(Reason::Ipv6Extension)?;
+                let header = packet.get(at.offset..).filter(|h| h.len() >= 8).ok_or(Malformed::Ipv6Extension)?;
                 // A route still to be travelled through us is none we would travel (RFC 5095).
                 if at.protocol == protocol::ROUTING && header[3] != 0 {
-                    return Err(Reason::Ipv6Extension);
+                    return Err(Malformed::Ipv6Extension);
                 }
                 let (kind, len) = (at.protocol, 8 + header[1] as usize * 8);
-                let header = header.get(..len).ok_or(Reason::Ipv6Extension)?;
+                let header = header.get(..len).ok_or(Malformed::Ipv6Extension)?;
                 if kind != protocol::ROUTING && !may_pass(&header[2..]) {
-                    return Err(Reason::Ipv6Extension);
+                    return Err(Malformed::Ipv6Extension);
                 }
                 at.protocol = header[0];
                 at.offset += len;
             }
             protocol::FRAGMENT => {
                 let (header, _) =
-                    FragmentHeader::ref_from_prefix(&packet[at.offset..]).map_err(|_| Reason::Ipv6Extension)?;
+                    FragmentHeader::ref_from_prefix(&packet[at.offset..]).map_err(|_| Malformed::Ipv6Extension)?;
                 if at.fragment.is_some() {
-                    return Err(Reason::Ipv6Extension);
+                    return Err(Malformed::Ipv6Extension);
                 }
                 at.fragment = Some(at.offset);
                 at.protocol = header.next_header;
@@ -141,5 +141,5 @@ pub fn walk(bytes: &[u8]) -> Result<Walked, Reason> {
             _ => return Ok(at),
         }
     }
-    Err(Reason::Ipv6Extension)
+    Err(Malformed::Ipv6Extension)
 }

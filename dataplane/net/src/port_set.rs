@@ -63,6 +63,7 @@ impl PortSet {
     }
 
     /// Whether `port` is in it.
+    #[inline]
     pub fn contains(self, port: u16) -> bool {
         let (port, below) = (u32::from(port), 16 - self.offset - self.length);
         let is_ours = port >> below & ((1 << self.length) - 1) == u32::from(self.psid);
@@ -70,7 +71,8 @@ impl PortSet {
     }
 
     /// How many of its ports are smaller than `port`, which may be any.
-    pub(super) fn rank(self, port: u32) -> u32 {
+    #[inline]
+    pub fn rank(self, port: u32) -> u32 {
         let below = 16 - u32::from(self.offset + self.length);
         let (block, within) = (port >> (16 - self.offset), port & ((1 << (16 - self.offset)) - 1));
         let first_block = u32::from(self.offset != 0);
@@ -83,7 +85,7 @@ impl PortSet {
 
     /// [`Self::rank`] of a port that is in it.
     #[inline]
-    pub(super) fn rank_of(self, port: u16) -> Option<u32> {
+    pub fn rank_of(self, port: u16) -> Option<u32> {
         // Most lines have a whole address: no arithmetic for them.
         if self == Self::ALL {
             return Some(port.into());
@@ -92,7 +94,8 @@ impl PortSet {
     }
 
     /// The port that has `rank` smaller ones in the set.
-    pub(super) fn nth(self, rank: u32) -> u16 {
+    #[inline]
+    pub fn nth(self, rank: u32) -> u16 {
         let below = 16 - u32::from(self.offset + self.length);
         let block = (rank >> below) + u32::from(self.offset != 0);
         (block << (16 - self.offset) | u32::from(self.psid) << below | rank & ((1 << below) - 1)) as u16

@@ -4,10 +4,8 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use super::{InterfaceId, Prefix6};
-use crate::napt::PortSet;
-use crate::packet::{Addr4, Addr6};
-use crate::snapshot::Prefix4;
+use super::InterfaceId;
+use crate::{Addr4, Addr6, NotAPrefix4, NotAPrefix6, PortSet, Prefix4, Prefix6};
 
 /// A mapping rule: how the bits of a line's prefix that follow `ipv6` (the EA bits) give the rest of
 /// an IPv4 address in `ipv4`, and then a PSID.
@@ -336,8 +334,8 @@ impl FromStr for Rule {
             return Err(syntax(format!("there are {} fields, not 4", fields.len())));
         };
         let number = |name, text: &str| text.parse::<u8>().map_err(|_| syntax(format!("{name} is a number")));
-        let ipv6 = ipv6.parse().map_err(|error: super::NotAPrefix6| syntax(error.to_string()))?;
-        let ipv4 = ipv4.parse().map_err(|error: crate::snapshot::NotAPrefix| syntax(error.to_string()))?;
+        let ipv6 = ipv6.parse().map_err(|error: NotAPrefix6| syntax(error.to_string()))?;
+        let ipv4 = ipv4.parse().map_err(|error: NotAPrefix4| syntax(error.to_string()))?;
         Self::new(ipv6, ipv4, number("EA_LENGTH", ea_len)?, number("PSID_OFFSET", psid_offset)?)
     }
 }

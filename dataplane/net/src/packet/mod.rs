@@ -1,0 +1,154 @@
+//! Header views over bytes, checked once at the door.
+//!
+//! Each header is a plain struct laid over the frame by `zerocopy`: no copy, no alignment, fields
+//! in network order behind types. What a view cannot know (does the length field fit the frame?
+//! is the checksum right?) is asked once, by [`ipv4::check`] or [`ipv6::walk`], and typed
+//! afterwards.
+
+pub mod ipv4;
+pub mod ipv6;
+
+use zerocopy::network_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::checksum::Checksum;
+use crate::{Mac, Port};
+
+pub use ipv4::Ipv4;
+pub use ipv6::Ipv6;
+
+/// What an Ethernet frame carries.
+pub mod ethertype {
+    /// IPv4.
+    pub const IPV4: u16 = 0x0800;
+    /// ARP.
+    pub const ARP: u16 = 0x0806;
+    /// An 802.1Q tag.
+    pub const VLAN: u16 = 0x8100;
+    /// IPv6.
+    pub const IPV6: u16 = 0x86dd;
+    /// An 802.1ad tag, with another one behind it.
+    pub const PROVIDER_VLAN: u16 = 0x88a8;
+}
+
+/// An Ethernet header.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Ethernet {
+    /// To whom.
+    pub dst: Mac,
+    /// From whom.
+    pub src: Mac,
+    /// One of [`ethertype`].
+    pub ethertype: U16,
+}
+
+/// A UDP header.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Udp {
+    /// Source port.
+    pub src: Port,
+    /// Destination port.
+    pub dst: Port,
+    /// Header and payload, bytes.
+    pub len: U16,
+    /// 0 in IPv4: none was computed.
+    pub checksum: Checksum,
+}
+
+/// A TCP header without options.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Tcp {
+    /// Source port.
+    pub src: Port,
+    /// Destination port.
+    pub dst: Port,
+    /// Sequence number.
+    pub seq: U32,
+    /// Acknowledgement number.
+    pub ack: U32,
+    /// Header length in 32-bit words, in the upper half.
+    pub offset: u8,
+    /// One of [`Tcp::FIN`], [`Tcp::SYN`], …
+    pub flags: u8,
+    /// Receive window.
+    pub window: U16,
+    /// Over pseudo header, header and payload.
+    pub checksum: Checksum,
+    /// Urgent pointer.
+    pub urgent: U16,
+}
+
+impl Tcp {
+    /// No more data from the sender.
+    pub const FIN: u8 = 0x01;
+    /// Synchronise sequence numbers.
+    pub const SYN: u8 = 0x02;
+    /// Abort.
+    pub const RST: u8 = 0x04;
+    /// Push.
+    pub const PSH: u8 = 0x08;
+    /// The acknowledgement number counts.
+    pub const ACK: u8 = 0x10;
+}
+
+/// The first eight bytes of an ICMP message, of IPv4 or IPv6.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Icmp {
+    /// Type.
+    pub kind: u8,
+    /// Code.
+    pub code: u8,
+    /// Over the message (and a pseudo header in IPv6).
+    pub checksum: Checksum,
+    /// Identifier of an echo or a timestamp; unused or an MTU in errors.
+    pub id: Port,
+    /// Sequence number of an echo; next-hop MTU of an IPv4 "fragmentation needed".
+    pub seq: U16,
+}
+
+impl Icmp {
+    /// Echo reply (IPv4).
+    pub const ECHO_REPLY: u8 = 0;
+    /// Destination unreachable (IPv4).
+    pub const UNREACHABLE: u8 = 3;
+    /// Echo request (IPv4).
+    pub const ECHO_REQUEST: u8 = 8;
+    /// Time exceeded (IPv4).
+    pub const TIME_EXCEEDED: u8 = 11;
+    /// Parameter problem (IPv4).
+    pub const PARAMETER_PROBLEM: u8 = 12;
+    /// Timestamp request (IPv4).
+    pub const TIMESTAMP: u8 = 13;
+    /// Timestamp reply (IPv4).
+    pub const TIMESTAMP_REPLY: u8 = 14;
+
+    /// An IPv4 error message, which quotes the packet it is about (RFC 1122 3.2.2).
+    pub fn is_error4(kind: u8) -> bool {
+        matches!(kind, Self::UNREACHABLE | 4 | 5 | Self::TIME_EXCEEDED | Self::PARAMETER_PROBLEM)
+    }
+}
+
+/// What is wrong with a header, as [`ipv4::check`] and [`ipv6::walk`] say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// Cut off inside the IPv4 packet.
+    Ipv4Truncated,
+    /// The version of an IPv4 header is not 4.
+    Ipv4Version,
+    /// An IPv4 header's own length or total length is impossible.
+    Ipv4Length,
+    /// The IPv4 header checksum is wrong.
+    Ipv4Checksum,
+    /// An IPv4 fragment with an impossible offset or length.
+    Ipv4Fragment,
+    /// Cut off inside the IPv6 packet.
+    Ipv6Truncated,
+    /// The version of an IPv6 header is not 6.
+    Ipv6Version,
+    /// IPv6 extension headers that are too many, cut off or not allowed.
+    Ipv6Extension,
+}
