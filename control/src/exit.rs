@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use hikyaku_capture::CaptureError;
 
-use crate::capture::CaptureError;
 use crate::config::Problems;
 use crate::memory_router::SetupError;
 use crate::tuning::NoSuchCore;

@@ -17,9 +17,9 @@ use hikyaku_dataplane::snapshot::{
 use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::worker::{self, Shared, Worker};
+use hikyaku_protocols::service::Outside;
 
 use crate::behaviour::BehaviourArgs;
-use crate::service::Outside;
 use crate::tuning::{DEFAULT_TABLE, TuningArgs};
 
 /// The LAN link.

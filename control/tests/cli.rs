@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use etherparse::PacketBuilder;
-use hikyaku::capture::{Precision, Reader, Writer};
+use hikyaku_capture::{Precision, Reader, Writer};
 use hikyaku_dataplane::time::Time;
 
 const ENDS: [&str; 4] = ["--ce", "2001:db8::2", "--br", "2001:db8:a::1"];

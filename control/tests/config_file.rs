@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use clap::Parser;
-use hikyaku::aftr::Endpoint;
 use hikyaku::config::{Config, InterfaceId, Problems, RunArgs, reference};
-use hikyaku::notify::Dialect;
-use hikyaku::service::{Local, Name, WishedEnd};
 use hikyaku_dataplane::napt::Filtering;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
+use hikyaku_protocols::aftr::Endpoint;
+use hikyaku_protocols::notification::Dialect;
+use hikyaku_protocols::service::{Local, Name, WishedEnd};
 use proptest::prelude::*;
 
 const DSLITE: &str = "\

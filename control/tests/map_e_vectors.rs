@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::process::{Command, Output};
 
-use hikyaku::dhcp6::S46Container;
-use hikyaku::s46::{Refused, Softwire};
 use hikyaku_dataplane::map::Prefix6;
+use hikyaku_protocols::dhcpv6::S46Container;
+use hikyaku_protocols::softwire_options::{Refused, Softwire};
 use serde_json::Value;
 
 fn vectors(kind: &str) -> Vec<Value> {
@@ -97,7 +97,7 @@ fn what_a_prefix_gives() {
 fn static_address(input: &Value, expect: &Value, name: &str) {
     let Some(ipv4) = input.get("ipv4") else {
         // An id that was issued has no address in it: `ce = "::feed"` of the configuration, not MAP-E.
-        let token: hikyaku::line::Token = word(&input["iid"]).parse().unwrap();
+        let token: hikyaku_protocols::slaac::Token = word(&input["iid"]).parse().unwrap();
         let slash64: Prefix6 = word(&input["slash64"]).parse().unwrap();
         assert_eq!(slash64.with_interface_id(token.bits()), address(&expect["ce"]), "{name}");
         return;

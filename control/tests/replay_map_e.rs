@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::{Command, Output};
 
 use etherparse::{Ethernet2Header, Ipv4Header, Ipv6Header};
-use hikyaku::capture::Reader;
+use hikyaku_capture::Reader;
 use hikyaku_dataplane::map::{Ce, InterfaceId, Rule};
 
 // RFC 7597 appendix A, example 1. Offset 0: no port is nobody's.

@@ -6,10 +6,10 @@ use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use hikyaku::capture::Reader;
 use hikyaku::demo::border_router::{BorderRouter, Line};
 use hikyaku::demo::datagram::{Datagram, Pieces};
 use hikyaku::memory_router::{NEXT_HOP, WAN_MAC};
+use hikyaku_capture::Reader;
 
 fn vectors(kind: &str) -> Vec<(PathBuf, PathBuf)> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors/b4").join(kind);

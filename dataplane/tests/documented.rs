@@ -10,13 +10,14 @@ use hikyaku_dataplane::icmp::{Message, answer};
 use hikyaku_dataplane::verdict::Reason;
 
 /// Where the files of tests are, from the top of the project.
-const PLACES: [&str; 7] = [
+const PLACES: [&str; 8] = [
     "dataplane/tests",
     "dataplane/src",
     "dataplane/net/src",
     "dataplane/ring/src",
     "control/tests",
     "control/src",
+    "control/protocols/src",
     "lab/tests",
 ];
 

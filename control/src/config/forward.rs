@@ -7,8 +7,7 @@ use std::str::FromStr;
 
 use hikyaku_dataplane::napt::{Forward, PortSet};
 use hikyaku_dataplane::packet::protocol;
-
-use super::value::host4;
+use hikyaku_protocols::host::host4;
 
 /// What leads to a host, whoever sends to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,11 +7,12 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 use hikyaku_dataplane::packet::Mac;
 use hikyaku_dataplane::ring::{LinkName, Vlan};
+use hikyaku_protocols::host::{host_name, host4};
 
 use super::keys::{self, Read};
 use super::problem::Problems;
 use super::tree::Section;
-use super::value::{Network4, Pool, host_name, host4, number, station};
+use super::value::{Network4, Pool, number, station};
 use super::wan::check_link;
 use crate::memory_router::LINK_MTU;
 

@@ -39,8 +39,7 @@ pub use secret::Credentials;
 pub use service::Service;
 pub use system::{Control, Level, LevelDial, Log, LogFormat, SOCKET, STATE_DIR, System};
 pub(crate) use value::number;
-pub use value::{FileMode, InterfaceId, Network4, Pool, is_host6};
-pub(crate) use value::{host_name, host4, host6};
+pub use value::{FileMode, InterfaceId, Network4, Pool};
 pub use wan::{Dhcpv6, Dhcpv6Mode, Wan};
 
 pub(crate) use keys::read as read_keys;

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use hikyaku_protocols::host::host_name;
+use hikyaku_protocols::http::{Roots, Secret, Trust};
+use hikyaku_protocols::notification::{Config, ConfigError, Dialect, Notify, Source};
 
 use super::keys::{self, Read};
 use super::problem::{Place, Problems};
 use super::secret::{Credentials, read_text};
 use super::tree::Section;
-use super::value::{host_name, number};
-use crate::notify::{Config, ConfigError, Dialect, Notify, Source};
-use crate::stack::http::{Roots, Secret, Trust};
+use super::value::number;
 
 const DIALECTS: [(&str, Dialect); 5] = [
     ("transix-fixed", Dialect::Transix),

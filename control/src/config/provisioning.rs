@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
+use hikyaku_protocols::hb46pp::{self, Config, Identity, Product, VendorId};
+use hikyaku_protocols::host::host_name;
 
 use super::keys;
 use super::notification::trust;
 use super::problem::Problems;
 use super::secret::Credentials;
 use super::tree::Section;
-use super::value::host_name;
-use crate::provision::{self, Config, Identity, Product, VendorId};
 
 /// `[service.provisioning]` as it is written.
 #[derive(Args, Clone, Debug)]
@@ -52,7 +52,7 @@ pub(super) fn read(section: Section, problems: &mut Problems) -> Option<Option<C
             problems.add(place, format!("credentials-file {}: it lacks user or password", path.display()));
             return None;
         };
-        Some(provision::Credentials { user, pass, server: keys.server.clone() })
+        Some(hb46pp::Credentials { user, pass, server: keys.server.clone() })
     });
     if keys.server.is_some() && keys.credentials_file.is_none() {
         problems.add(read.place("server"), "server: there are no credentials to keep from others; leave it out");

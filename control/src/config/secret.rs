@@ -7,19 +7,19 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use clap::Args;
+use hikyaku_protocols::http::Secret;
 use rustix::fs::OFlags;
 
 use super::keys;
 use super::problem::{Place, Problems};
 use super::tree::Section;
-use crate::stack::http::Secret;
 
 /// Text that is one: there is none that is not.
 fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text))
 }
 
-/// What a credentials file says; which of it a service wants, [`crate::notify::Notify::new`] knows.
+/// What a credentials file says; which of it a service wants, [`hikyaku_protocols::notification::Notify::new`] knows.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Credentials {
     /// Name of the account

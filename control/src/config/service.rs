@@ -7,6 +7,10 @@ use clap::{Args, ValueEnum as _};
 use hikyaku_dataplane::map::InterfaceId;
 use hikyaku_dataplane::napt;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
+use hikyaku_protocols::aftr::Endpoint;
+use hikyaku_protocols::hb46pp;
+use hikyaku_protocols::host::{host4, host6};
+use hikyaku_protocols::service::{Local, Name, Technology, UsualEnd, Wish, WishedEnd, known_form};
 
 use super::keys::{self, Read};
 use super::lan::Lan;
@@ -14,16 +18,12 @@ use super::notification;
 use super::problem::Problems;
 use super::provisioning;
 use super::tree::{Section, Setting, Value};
-use super::value::{far_end, host4, host6, near_end, number};
+use super::value::{far_end, near_end, number};
 use super::wan::Wan;
-use crate::aftr::Endpoint;
 use crate::behaviour::BehaviourArgs;
 use crate::map_e::RulesFile;
 use crate::memory_router::{LINK_MTU, Setup};
-use crate::notify;
-use crate::provision;
 use crate::replay::FilteringMode;
-use crate::service::{Local, Name, Technology, UsualEnd, Wish, WishedEnd, known_form};
 
 /// What the line is to be.
 #[derive(Clone, Debug)]
@@ -37,9 +37,9 @@ pub struct Service {
     /// Whom a mapping lets in, where this end translates.
     pub filtering: napt::Filtering,
     /// Whom to tell where we are.
-    pub notification: Option<notify::Config>,
+    pub notification: Option<hikyaku_protocols::notification::Config>,
     /// How the line's provisioning server is asked; `None`: not at all.
-    pub provisioning: Option<provision::Config>,
+    pub provisioning: Option<hb46pp::Config>,
 }
 
 /// `[service]` as it is written.

@@ -6,10 +6,10 @@ use hikyaku_dataplane::napt::Filtering;
 use hikyaku_dataplane::packet::Mac;
 use hikyaku_dataplane::ring::Vlan;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
+use hikyaku_protocols::aftr::Endpoint;
+use hikyaku_protocols::service::{Local, Technology, UsualEnd, WishedEnd};
 
 use super::{Config, Dhcpv6Mode, InterfaceId, Service};
-use crate::aftr::Endpoint;
-use crate::service::{Local, Technology, UsualEnd, WishedEnd};
 use crate::table::grouped;
 use crate::tuning::{DEFAULT_TABLE, IdlePolicy};
 

@@ -5,11 +5,12 @@ use std::net::Ipv6Addr;
 use clap::{ArgAction, Args, ValueEnum};
 use hikyaku_dataplane::packet::Mac;
 use hikyaku_dataplane::ring::{LinkKind, LinkName, Rings, Vlan};
+use hikyaku_protocols::host::host6;
 
 use super::keys::{self, Read};
 use super::problem::{Place, Problems};
 use super::tree::Section;
-use super::value::{InterfaceId, host6, number, station};
+use super::value::{InterfaceId, number, station};
 use crate::memory_router::LINK_MTU;
 
 /// The side towards the line.

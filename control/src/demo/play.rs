@@ -3,19 +3,19 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use hikyaku_capture::{Packet, Reader};
 use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::napt::{Filtering, PortSet};
 use hikyaku_dataplane::packet::Mac;
 use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::verdict::Reason;
+use hikyaku_protocols::service::Outside;
 
 use super::border_router::{BorderRouter, Line};
 use super::client::{Client, Fate};
 use super::fixture::Fixture;
-use crate::capture::{Packet, Reader};
 use crate::memory_router::{LAN_MAC, LINK_MTU, Lan, MemoryRouter, Mode, NEXT_HOP, Setup, WAN_MAC};
-use crate::service::Outside;
 use crate::tuning::TuningArgs;
 
 /// The near end of the tunnel.

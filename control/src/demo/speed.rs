@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use hikyaku_capture::Reader;
 use hikyaku_dataplane::napt::{Filtering, PortSet};
 use hikyaku_dataplane::time::Time;
+use hikyaku_protocols::service::Outside;
 use serde::Serialize;
 
 use super::play::{BR, CE, OUTSIDE};
-use crate::capture::Reader;
 use crate::memory_router::{MemoryRouter, Setup};
-use crate::service::Outside;
 use crate::tuning::TuningArgs;
 
 /// IMIX of 256 flows, all of which fits the tunnel.

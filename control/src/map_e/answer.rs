@@ -4,13 +4,13 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
 use hikyaku_dataplane::map::{BadRule, Ce, InterfaceId, Prefix6, Psid, Rule, Unfit};
 use hikyaku_dataplane::napt::PortSet;
+use hikyaku_protocols::map_domain::Domain;
+use hikyaku_protocols::service::closed_network;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 use super::{MapEArgs, RulesFile};
 use crate::exit::Usage;
-use crate::map_domain::Domain;
-use crate::service::closed_network;
 
 /// Everything that was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

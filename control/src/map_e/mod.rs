@@ -10,8 +10,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use hikyaku_dataplane::map::{InterfaceId, Prefix6, Rule};
-
-use crate::config::host6;
+use hikyaku_protocols::host::host6;
 
 pub use answer::{Answer, Line, NoAnswer, PortOwner, Remote, answer};
 pub use rules_file::RulesFile;

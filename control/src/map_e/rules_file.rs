@@ -6,9 +6,10 @@ use std::path::Path;
 use clap::Args;
 use hikyaku_dataplane::map::{BadRule, InterfaceId, Prefix6, Rule};
 use hikyaku_dataplane::snapshot::Prefix4;
+use hikyaku_protocols::host::host6;
+use hikyaku_protocols::map_domain::{Domain, MAX_RULES};
 
-use crate::config::{Problems, Section, host6, read_file, read_keys};
-use crate::map_domain::{Domain, MAX_RULES};
+use crate::config::{Problems, Section, read_file, read_keys};
 
 /// A file with the rules of a MAP-E service: TOML, at most 1 MiB.
 #[derive(Args, Clone, Debug)]

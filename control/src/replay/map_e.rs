@@ -4,9 +4,9 @@ use std::net::Ipv6Addr;
 
 use clap::Args;
 use hikyaku_dataplane::map::{Ce, InterfaceId, Mesh, Prefix6, Psid, Rule};
+use hikyaku_protocols::map_domain::Domain;
 
 use crate::exit::Usage;
-use crate::map_domain::Domain;
 
 /// What a line with MAP-E is (RFC 7597).
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]

@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use hikyaku_capture::{Precision, Reader, Writer};
 use hikyaku_dataplane::napt::{self, PortSet};
 use hikyaku_dataplane::packet::Mac;
 use hikyaku_dataplane::ring::Vlan;
+use hikyaku_protocols::service::Outside;
 
 use crate::behaviour::BehaviourArgs;
-use crate::capture::{Precision, Reader, Writer};
 use crate::exit::Usage;
 use crate::memory_router::{LINK_MTU, MemoryRouter, Setup};
-use crate::service::Outside;
 use crate::tuning::TuningArgs;
 
 pub use map_e::MapEArgs;

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use hikyaku_capture::{CaptureError, Packet, Reader, Writer};
 use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::napt;
 use hikyaku_dataplane::packet::Mac;
@@ -13,7 +14,6 @@ use hikyaku_dataplane::ring::memory::Wire;
 use hikyaku_dataplane::time::Time;
 
 use super::stations::Stations;
-use crate::capture::{CaptureError, Packet, Reader, Writer};
 use crate::memory_router::MemoryRouter;
 use crate::table::grouped;
 use crate::tuning::TuningArgs;

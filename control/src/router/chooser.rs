@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use hikyaku_dataplane::map::Prefix6;
 use hikyaku_dataplane::time::Time;
+use hikyaku_protocols::aftr::Endpoint;
+use hikyaku_protocols::dhcpv6;
+use hikyaku_protocols::dns::{QueryId, RecordType};
+use hikyaku_protocols::service::{
+    Candidate, Decision, Known, Outcome, Probe, Said, Step, Unresolved, Wish, choose, closed_network,
+};
+use hikyaku_protocols::slaac::LineFacts;
+use hikyaku_protocols::softwire_options;
 
 use super::provisioning::Provisioning;
 use super::resolver::NameAnswer;
 use super::wan::Wan;
-use crate::aftr::Endpoint;
 use crate::config::Dhcpv6Mode;
-use crate::dhcp6;
-use crate::line::LineFacts;
-use crate::names::{QueryId, RecordType};
-use crate::s46;
-use crate::service::{
-    Candidate, Decision, Known, Outcome, Probe, Said, Step, Unresolved, Wish, choose, closed_network,
-};
 
 /// How long a DHCPv6 server may take before the line counts as one without: Solicit is sent four times by then.
 const DHCPV6_PATIENCE: Duration = Duration::from_secs(15);
@@ -125,9 +125,10 @@ impl Chooser {
 
     fn known(&self, now: Time, wan: &Wan, facts: &LineFacts) -> Known {
         let information = wan.dhcp6.information();
-        let offers = s46::offers(information);
+        let offers = softwire_options::offers(information);
         // Only where both are there.
-        let prefers_s46 = matches!(offers.first(), Some(s46::Offer::Softwire(_))) && information.aftr_name.is_some();
+        let prefers_s46 =
+            matches!(offers.first(), Some(softwire_options::Offer::Softwire(_))) && information.aftr_name.is_some();
         let softwires: Vec<Candidate> = offers.into_iter().filter_map(candidate).collect();
         let option64 = match &information.aftr_name {
             Some(name) => Said::Said(name.clone()),
@@ -157,7 +158,7 @@ impl Chooser {
         if facts.default_router().is_none() {
             return Said::Waiting("no router yet".into());
         }
-        if wan.dhcp6.state() == dhcp6::State::Off && !facts.managed && !facts.other {
+        if wan.dhcp6.state() == dhcpv6::State::Off && !facts.managed && !facts.other {
             return Said::Nothing("the router says that there is no server".into());
         }
         match self.patience {
@@ -203,18 +204,20 @@ impl Chooser {
 }
 
 /// What one of the DHCPv6 server's offers is as a softwire.
-fn candidate(offer: s46::Offer) -> Option<Candidate> {
+fn candidate(offer: softwire_options::Offer) -> Option<Candidate> {
     match offer {
         // Another step's.
-        s46::Offer::DsLite(_) => None,
-        s46::Offer::Softwire(s46::Softwire::MapE(domain)) => Some(Candidate::MapE(domain)),
-        s46::Offer::Softwire(s46::Softwire::Lw4o6(lw4o6)) => Some(Candidate::Lw4o6 {
+        softwire_options::Offer::DsLite(_) => None,
+        softwire_options::Offer::Softwire(softwire_options::Softwire::MapE(domain)) => Some(Candidate::MapE(domain)),
+        softwire_options::Offer::Softwire(softwire_options::Softwire::Lw4o6(lw4o6)) => Some(Candidate::Lw4o6 {
             ipv4: lw4o6.ipv4,
             ports: lw4o6.ports,
             bind: lw4o6.bind_prefix,
             far: Endpoint::Addresses(lw4o6.lwaftr),
         }),
-        s46::Offer::Refused(code, why) => Some(Candidate::Unsupported { name: code.to_string(), why: why.to_string() }),
+        softwire_options::Offer::Refused(code, why) => {
+            Some(Candidate::Unsupported { name: code.to_string(), why: why.to_string() })
+        }
     }
 }
 

@@ -7,14 +7,14 @@ use std::time::Duration;
 use hikyaku_dataplane::packet::{Mac, ethertype};
 use hikyaku_dataplane::snapshot::LinkId;
 use hikyaku_dataplane::time::Time;
+use hikyaku_protocols::dhcpv4::{self, Standing};
+use hikyaku_protocols::echo::Echo;
+use hikyaku_protocols::neighbour::{self, Neighbours, Progress};
 
 use super::Frames;
 use super::wan::LinkFacts;
 use super::wire::ETHERNET;
 use crate::config;
-use crate::dhcp4::{self, Standing};
-use crate::echo::Echo;
-use crate::neighbour::{self, Neighbours, Progress};
 
 /// Hosts that were heard of are asked again so often: what ARP caches do (20 minutes on FreeBSD). RFC 4861's half
 /// minute is for IPv6, and would wake every phone; who is leased an address is not asked at all, and who moves says
@@ -28,7 +28,7 @@ pub struct Lan {
     pub(super) up: bool,
     pub(super) config: config::Lan,
     pub(super) neighbours: Neighbours,
-    pub(super) dhcp4: Option<dhcp4::Server>,
+    pub(super) dhcp4: Option<dhcpv4::Server>,
     pub(super) echo: Echo,
     /// Leased and reserved addresses, as `neighbours` knows them.
     pinned: HashMap<Ipv4Addr, Mac>,
@@ -74,7 +74,7 @@ impl Lan {
     }
 
     /// Leases of before. Their addresses belong to their stations from the first packet on.
-    pub(super) fn restore(&mut self, now: Time, wall: u64, saved: Option<&dhcp4::LeaseFile>) {
+    pub(super) fn restore(&mut self, now: Time, wall: u64, saved: Option<&dhcpv4::LeaseFile>) {
         if let (Some(server), Some(file)) = (&mut self.dhcp4, saved) {
             let restored = server.restore(now, wall, file);
             tracing::info!("dhcpv4: {restored} leases of before hold");
@@ -85,7 +85,7 @@ impl Lan {
     /// Another configuration. With another address of ours it is another network, of which nothing is known yet;
     /// leases that it has no place for are dropped in either case.
     /// `saved` are those of a server that was switched off before.
-    pub(super) fn reload(&mut self, now: Time, wall: u64, config: &config::Lan, saved: Option<dhcp4::LeaseFile>) {
+    pub(super) fn reload(&mut self, now: Time, wall: u64, config: &config::Lan, saved: Option<dhcpv4::LeaseFile>) {
         let was = std::mem::replace(&mut self.config, config.clone());
         if was.ipv4 == config.ipv4 && was.dhcpv4 == config.dhcpv4 {
             return;
@@ -192,10 +192,10 @@ impl Lan {
         }
     }
 
-    fn dhcp4_says(&mut self, now: Time, output: dhcp4::Output, frames: &mut Frames) {
+    fn dhcp4_says(&mut self, now: Time, output: dhcpv4::Output, frames: &mut Frames) {
         match output {
-            dhcp4::Output::Send(frame) => frames.send(self.id, frame),
-            dhcp4::Output::Probe(address) => match self.neighbours.get(address.into()) {
+            dhcpv4::Output::Send(frame) => frames.send(self.id, frame),
+            dhcpv4::Output::Probe(address) => match self.neighbours.get(address.into()) {
                 Some(mac) => {
                     if let Some(server) = &mut self.dhcp4 {
                         server.in_use(now, address, mac);
@@ -203,17 +203,17 @@ impl Lan {
                 }
                 None => self.neighbours.want(now, address.into(), None),
             },
-            dhcp4::Output::Save => {
+            dhcpv4::Output::Save => {
                 self.leases_changed = true;
                 self.pin_leases(now);
             }
-            dhcp4::Output::Event(event) => tracing::info!("dhcpv4: {event}"),
+            dhcpv4::Output::Event(event) => tracing::info!("dhcpv4: {event}"),
         }
     }
 
     /// When to come back.
     pub(super) fn next(&self) -> Option<Time> {
-        [self.neighbours.next(), self.dhcp4.as_ref().and_then(dhcp4::Server::next)].into_iter().flatten().min()
+        [self.neighbours.next(), self.dhcp4.as_ref().and_then(dhcpv4::Server::next)].into_iter().flatten().min()
     }
 }
 
@@ -227,13 +227,13 @@ fn is_to_dhcp_server(frame: &[u8]) -> bool {
         && packet.get(transport + 2..transport + 4) == Some(&[0, 67])
 }
 
-fn dhcp4_server(lan: &config::Lan, server: &config::Dhcpv4, mac: Mac) -> Option<dhcp4::Server> {
-    let config = dhcp4::Config {
+fn dhcp4_server(lan: &config::Lan, server: &config::Dhcpv4, mac: Mac) -> Option<dhcpv4::Server> {
+    let config = dhcpv4::Config {
         mac,
         address: lan.ipv4.address,
         prefix_len: lan.ipv4.len,
         pool: server.pool.first..=server.pool.last,
-        reservations: server.reservations.iter().map(|r| dhcp4::Reservation { mac: r.mac, address: r.ip }).collect(),
+        reservations: server.reservations.iter().map(|r| dhcpv4::Reservation { mac: r.mac, address: r.ip }).collect(),
         lease_time: server.lease_time,
         dns: server.dns.clone(),
         domain: server.domain.clone(),
@@ -241,5 +241,5 @@ fn dhcp4_server(lan: &config::Lan, server: &config::Dhcpv4, mac: Mac) -> Option<
     };
     // The configuration was checked as a whole before; what it let pass and the server does not take is
     // our mistake, and no reason to leave the line down.
-    dhcp4::Server::new(config).map_err(|error| tracing::error!("the DHCPv4 server stays off: {error}")).ok()
+    dhcpv4::Server::new(config).map_err(|error| tracing::error!("the DHCPv4 server stays off: {error}")).ok()
 }

@@ -24,12 +24,12 @@ use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::snapshot::{LinkId, Snapshot};
 use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::worker::{Message, Shared};
+use hikyaku_protocols::hb46pp::Provision;
+use hikyaku_protocols::service::{self, State};
+use hikyaku_protocols::slaac::LineFacts;
+use hikyaku_protocols::sockets::{Stack, Wake};
 
 use crate::config::Config;
-use crate::line::LineFacts;
-use crate::provision::Provision;
-use crate::service::{self, State};
-use crate::stack::{Stack, Wake};
 
 pub use publish::{LAN, LAN_HOST, WAN, WAN_HOST};
 pub use report::Surroundings;
@@ -356,7 +356,11 @@ impl Router {
     }
 }
 
-fn new_notice(config: &Config, wan: &Wan, wake: &Wake) -> Result<Option<Notice>, crate::notify::ConfigError> {
+fn new_notice(
+    config: &Config,
+    wan: &Wan,
+    wake: &Wake,
+) -> Result<Option<Notice>, hikyaku_protocols::notification::ConfigError> {
     let notification = config.service.notification.clone();
     notification.map(|notification| Notice::new(notification, wan, wake.clone())).transpose()
 }

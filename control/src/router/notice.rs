@@ -1,14 +1,14 @@
 //! Telling the border router's operator where we are: the machine and its requests.
 
 use hikyaku_dataplane::time::Time;
+use hikyaku_protocols::notification::{self, Notify, Place};
+use hikyaku_protocols::slaac::LineFacts;
+use hikyaku_protocols::sockets::Wake;
 
 use super::requests::Requests;
 use super::resolver::NameAnswer;
 use super::tunnel::Tunnel;
 use super::wan::Wan;
-use crate::line::LineFacts;
-use crate::notify::{self, Notify, Place};
-use crate::stack::Wake;
 
 /// Address notification.
 pub(super) struct Notice {
@@ -17,7 +17,7 @@ pub(super) struct Notice {
 }
 
 impl Notice {
-    pub fn new(config: notify::Config, wan: &Wan, wake: Wake) -> Result<Self, notify::ConfigError> {
+    pub fn new(config: notification::Config, wan: &Wan, wake: Wake) -> Result<Self, notification::ConfigError> {
         Ok(Self { machine: Notify::new(config)?, requests: Requests::new(wan, wake) })
     }
 
@@ -36,10 +36,10 @@ impl Notice {
         }
         while let Some(output) = self.machine.poll(now) {
             match output {
-                notify::Output::Request(request) => self.requests.start(*request),
-                notify::Output::Event(event @ notify::Event::Accepted { .. }) => tracing::info!("{event}"),
-                notify::Output::Event(event @ notify::Event::Failed { .. }) => tracing::warn!("{event}"),
-                notify::Output::Event(event @ notify::Event::Refused { .. }) => tracing::error!("{event}"),
+                notification::Output::Request(request) => self.requests.start(*request),
+                notification::Output::Event(event @ notification::Event::Accepted { .. }) => tracing::info!("{event}"),
+                notification::Output::Event(event @ notification::Event::Failed { .. }) => tracing::warn!("{event}"),
+                notification::Output::Event(event @ notification::Event::Refused { .. }) => tracing::error!("{event}"),
             }
         }
         self.requests.ask(now, wan);
@@ -50,7 +50,7 @@ impl Notice {
         self.requests.answered(answer);
     }
 
-    pub fn status(&self, now: Time) -> notify::Status {
+    pub fn status(&self, now: Time) -> notification::Status {
         self.machine.status(now)
     }
 

@@ -3,14 +3,14 @@
 use std::net::Ipv6Addr;
 
 use hikyaku_dataplane::time::Time;
+use hikyaku_protocols::dns::QueryId;
+use hikyaku_protocols::hb46pp::{self, Offer, Place, Provision, State, Technology};
+use hikyaku_protocols::service::{Candidate, Said};
+use hikyaku_protocols::sockets::Wake;
 
 use super::requests::Requests;
 use super::resolver::NameAnswer;
 use super::wan::Wan;
-use crate::names::QueryId;
-use crate::provision::{self, Offer, Place, Provision, State, Technology};
-use crate::service::{Candidate, Said};
-use crate::stack::Wake;
 
 /// Provisioning.
 pub(super) struct Provisioning {
@@ -44,13 +44,13 @@ impl Provisioning {
         }
         while let Some(output) = self.machine.poll(now) {
             match output {
-                provision::Output::Query(name, kind) => self.asked = Some(wan.resolver.ask(now, name, kind)),
-                provision::Output::Request(request) => self.requests.start(*request),
-                provision::Output::Event(event) if event.is_warning() => tracing::warn!("{event}"),
-                provision::Output::Event(event) => tracing::info!("{event}"),
-                provision::Output::Save => self.changed = true,
+                hb46pp::Output::Query(name, kind) => self.asked = Some(wan.resolver.ask(now, name, kind)),
+                hb46pp::Output::Request(request) => self.requests.start(*request),
+                hb46pp::Output::Event(event) if event.is_warning() => tracing::warn!("{event}"),
+                hb46pp::Output::Event(event) => tracing::info!("{event}"),
+                hb46pp::Output::Save => self.changed = true,
                 // What it offers is read off it at every step.
-                provision::Output::Changed => {}
+                hb46pp::Output::Changed => {}
             }
         }
         self.requests.ask(now, wan);

@@ -7,11 +7,11 @@ use hikyaku_dataplane::packet::Mac;
 use hikyaku_dataplane::snapshot::{
     Deliver, Link, LinkId, Neighbours, Prefix4, Route, Routes, Side, Snapshot, Softwire, SoftwireId,
 };
+use hikyaku_protocols::slaac::LineFacts;
 
 use super::lan::Lan;
 use super::tunnel::Tunnel;
 use super::wan::Wan;
-use crate::line::LineFacts;
 
 /// The LAN, the WAN, and behind them the host's own stack, where it is asked for.
 pub const LAN: LinkId = LinkId(0);

@@ -11,12 +11,12 @@ use hikyaku_dataplane::ring::Vlan;
 use hikyaku_dataplane::time::{Clock, Time};
 use hikyaku_dataplane::verdict::Verdict;
 use hikyaku_dataplane::worker::{BurstReport, Handle};
+use hikyaku_protocols::aftr;
+use hikyaku_protocols::neighbour::{Neighbours, Progress};
+use hikyaku_protocols::slaac::{Lifetime, LineFacts};
 use serde::Serialize;
 
 use super::Router;
-use crate::aftr;
-use crate::line::{Lifetime, LineFacts};
-use crate::neighbour::{Neighbours, Progress};
 use crate::show::report;
 use crate::show::{Query, Request, SessionFilter};
 
@@ -142,7 +142,7 @@ impl Router {
         }
     }
 
-    fn address(&self, ours: crate::neighbour::Ours, facts: &LineFacts) -> report::Address {
+    fn address(&self, ours: hikyaku_protocols::neighbour::Ours, facts: &LineFacts) -> report::Address {
         let advertised = facts.addresses.iter().find(|address| IpAddr::V6(address.address) == ours.address);
         let state = match (ours.progress, advertised) {
             (Progress::Ready, Some(address)) if address.deprecated => "deprecated",
@@ -181,7 +181,7 @@ impl Router {
         advertised.chain(delegated).collect()
     }
 
-    fn router(&self, router: &crate::line::Router) -> report::Router {
+    fn router(&self, router: &hikyaku_protocols::slaac::Router) -> report::Router {
         let known = self.wan.neighbours.get(router.address.into());
         report::Router {
             address: router.address,
@@ -206,7 +206,7 @@ impl Router {
 
     fn neighbours(&self, now: Time) -> Vec<report::Neighbour> {
         let of = |link: &str, neighbours: &Neighbours| -> Vec<report::Neighbour> {
-            let one = |n: crate::neighbour::Neighbour| report::Neighbour {
+            let one = |n: hikyaku_protocols::neighbour::Neighbour| report::Neighbour {
                 link: link.into(),
                 address: n.address,
                 mac: n.mac,
@@ -224,7 +224,7 @@ impl Router {
         let (Some(server), Some(config)) = (&self.lan.dhcp4, &self.lan.config.dhcpv4) else {
             return report::Leases::default();
         };
-        let one = |lease: crate::dhcp4::LeaseView| report::Lease {
+        let one = |lease: hikyaku_protocols::dhcpv4::LeaseView| report::Lease {
             address: lease.address,
             mac: lease.mac.map_or(String::new(), |mac| mac.to_string()),
             name: lease.hostname,
@@ -274,7 +274,7 @@ impl Router {
     }
 }
 
-fn notification(status: &crate::notify::Status) -> report::Notification {
+fn notification(status: &hikyaku_protocols::notification::Status) -> report::Notification {
     report::Notification {
         dialect: status.service.to_string(),
         state: report::State { name: name_of(&status.state), text: status.to_string(), since_seconds: 0 },

@@ -2,12 +2,12 @@
 
 use crossbeam_channel::{Receiver, TryRecvError};
 use hikyaku_dataplane::time::Time;
+use hikyaku_protocols::dns::{QueryId, RecordType};
+use hikyaku_protocols::http::{Client, HttpError, Names, Question, Request, Response};
+use hikyaku_protocols::sockets::Wake;
 
 use super::resolver::NameAnswer;
 use super::wan::Wan;
-use crate::names::{QueryId, RecordType};
-use crate::stack::Wake;
-use crate::stack::http::{Client, HttpError, Names, Question, Request, Response};
 
 /// One request at a time.
 pub(super) struct Requests {

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, TryRecvError};
 use hikyaku_dataplane::time::Time;
-
-use crate::line::LineFacts;
-use crate::names::{self, Names, Output, QueryId, RecordType, StreamId};
-use crate::stack::{Connector, Stack, Stream, StreamError, UdpHandle};
+use hikyaku_protocols::dns::{self, Names, Output, QueryId, RecordType, StreamId};
+use hikyaku_protocols::slaac::LineFacts;
+use hikyaku_protocols::sockets::{Connector, Stack, Stream, StreamError, UdpHandle};
 
 /// A resolver that does not take a connection by then is not the one to wait for.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -19,7 +18,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct NameAnswer {
     pub query: QueryId,
-    pub result: Result<names::Records, names::Failure>,
+    pub result: Result<dns::Records, dns::Failure>,
 }
 
 /// A connection to a server, for what is too long for a datagram.
@@ -47,7 +46,7 @@ impl Connection {
                 return Ok(Vec::new());
             }
         };
-        let mut bytes = vec![0; names::MAX_MESSAGE];
+        let mut bytes = vec![0; dns::MAX_MESSAGE];
         match stream.read(&mut bytes, Duration::ZERO) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(len) => Ok(bytes[..len].to_vec()),
@@ -170,7 +169,7 @@ impl Resolver {
     /// Sends a query. One that cannot be sent is one that is not answered: it is asked again, from another port.
     fn send(&mut self, stack: &mut Stack, (from, port): (Ipv6Addr, u16), server: Ipv6Addr, payload: &[u8]) {
         let Ok(socket) = stack.udp_open(from, port) else { return };
-        match stack.udp_send(socket, SocketAddrV6::new(server, names::PORT, 0, 0), payload) {
+        match stack.udp_send(socket, SocketAddrV6::new(server, dns::PORT, 0, 0), payload) {
             Ok(()) => drop(self.sockets.insert(port, socket)),
             Err(_) => stack.udp_close(socket),
         }
@@ -190,7 +189,7 @@ impl Resolver {
         self.answers.pop_front()
     }
 
-    pub fn counts(&self) -> &names::Counts {
+    pub fn counts(&self) -> &dns::Counts {
         &self.names.counts
     }
 
@@ -206,5 +205,5 @@ fn connect(
     from: impl Fn(Ipv6Addr) -> Option<Ipv6Addr>,
 ) -> Option<Receiver<Result<Stream, StreamError>>> {
     let IpAddr::V6(server) = server else { return None };
-    connector.start(from(server)?, SocketAddrV6::new(server, names::PORT, 0, 0), CONNECT).ok()
+    connector.start(from(server)?, SocketAddrV6::new(server, dns::PORT, 0, 0), CONNECT).ok()
 }

@@ -10,14 +10,14 @@ use hikyaku_dataplane::napt::{self, Forward, Napt, PortSet};
 use hikyaku_dataplane::snapshot::{Softwire, SoftwireState};
 use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::verdict::Verdict;
+use hikyaku_protocols::aftr::{self, Aftr, Endpoint, Patience, Resolved, Source};
+use hikyaku_protocols::dns::{QueryId, RecordType, Records};
+use hikyaku_protocols::service::{Decision, Local, Outside, Plan};
+use hikyaku_protocols::slaac::{LineFacts, Token};
 
 use super::resolver::NameAnswer;
 use super::wan::Wan;
-use crate::aftr::{self, Aftr, Endpoint, Patience, Resolved, Source};
 use crate::config::{self, Config};
-use crate::line::{LineFacts, Token};
-use crate::names::{QueryId, RecordType, Records};
-use crate::service::{Decision, Local, Outside, Plan};
 use crate::tuning::{DEFAULT_TABLE, TuningArgs};
 
 /// How often traffic is looked at.

@@ -8,20 +8,20 @@ use hikyaku_dataplane::packet::{Mac, protocol};
 use hikyaku_dataplane::ring::Vlan;
 use hikyaku_dataplane::snapshot::LinkId;
 use hikyaku_dataplane::time::Time;
+use hikyaku_protocols::dhcpv6;
+use hikyaku_protocols::echo::Echo;
+use hikyaku_protocols::neighbour::{self, Neighbours, Progress};
+use hikyaku_protocols::slaac::{self, InterfaceId, Line, LineFacts};
+use hikyaku_protocols::sockets::Stack;
 
 use super::Frames;
 use super::resolver::Resolver;
 use super::wire::{self, Packet6};
 use crate::config::{self, Dhcpv6Mode};
-use crate::dhcp6;
-use crate::echo::Echo;
-use crate::line::{self, InterfaceId, Line, LineFacts};
-use crate::neighbour::{self, Neighbours, Progress};
-use crate::stack::Stack;
 
 /// Where DHCPv6 answers arrive, and where they come from (RFC 8415 7.2).
-const DHCP6_CLIENT: u16 = dhcp6::CLIENT_PORT;
-const DHCP6_SERVER: u16 = dhcp6::SERVER_PORT;
+const DHCP6_CLIENT: u16 = dhcpv6::CLIENT_PORT;
+const DHCP6_SERVER: u16 = dhcpv6::SERVER_PORT;
 
 /// Our own packets are small enough for any path (RFC 8200 5): nobody waits for a Packet Too Big.
 const OUR_MTU: u16 = 1280;
@@ -52,7 +52,7 @@ pub struct Wan {
     duplicates: u8,
     pub(super) neighbours: Neighbours,
     pub(super) line: Line,
-    pub(super) dhcp6: dhcp6::Client,
+    pub(super) dhcp6: dhcpv6::Client,
     pub(super) stack: Stack,
     pub(super) resolver: Resolver,
     /// Our addresses that may be used.
@@ -87,13 +87,13 @@ impl Wan {
             dhcpv6_mode: dhcpv6.mode,
             duplicates: 0,
             neighbours: Neighbours::new(neighbour::Config::new(link.mac, false)),
-            line: Line::new(line::Config { mac: link.mac, mtu, interface_id: interface_id.clone() }),
-            dhcp6: dhcp6::Client::new(dhcp6::Config {
-                want: if dhcpv6.request_na { dhcp6::Want::PrefixAndAddress } else { dhcp6::Want::Prefix },
+            line: Line::new(slaac::Config { mac: link.mac, mtu, interface_id: interface_id.clone() }),
+            dhcp6: dhcpv6::Client::new(dhcpv6::Config {
+                want: if dhcpv6.request_na { dhcpv6::Want::PrefixAndAddress } else { dhcpv6::Want::Prefix },
                 prefix_len: dhcpv6.pd_hint,
                 rapid_commit: dhcpv6.rapid_commit,
                 reconfigure: dhcpv6.reconfigure,
-                ..dhcp6::Config::new(link.mac)
+                ..dhcpv6::Config::new(link.mac)
             }),
             interface_id,
             stack,
@@ -267,31 +267,31 @@ impl Wan {
     }
 
     /// What DHCPv6 is for, by the configuration or the router's flags.
-    fn wanted_mode(&self, facts: &LineFacts) -> dhcp6::Mode {
+    fn wanted_mode(&self, facts: &LineFacts) -> dhcpv6::Mode {
         let mode = self.dhcp6.mode();
         match self.dhcpv6_mode {
-            Dhcpv6Mode::Off => dhcp6::Mode::Off,
-            Dhcpv6Mode::Stateless => dhcp6::Mode::Stateless,
-            Dhcpv6Mode::Stateful => dhcp6::Mode::Stateful,
-            Dhcpv6Mode::Auto if facts.managed => dhcp6::Mode::Stateful,
+            Dhcpv6Mode::Off => dhcpv6::Mode::Off,
+            Dhcpv6Mode::Stateless => dhcpv6::Mode::Stateless,
+            Dhcpv6Mode::Stateful => dhcpv6::Mode::Stateful,
+            Dhcpv6Mode::Auto if facts.managed => dhcpv6::Mode::Stateful,
             // What the server gave is the server's to end, or ends with its time: RFC 2462 5.5.3 had M going off
             // change nothing, RFC 4862 is silent, and a router that drops the flag for one advertisement, or a
             // second one without it, must not cost the line its prefix.
-            Dhcpv6Mode::Auto if mode == dhcp6::Mode::Stateful && self.dhcp6.has_leases() => mode,
-            Dhcpv6Mode::Auto if facts.other => dhcp6::Mode::Stateless,
+            Dhcpv6Mode::Auto if mode == dhcpv6::Mode::Stateful && self.dhcp6.has_leases() => mode,
+            Dhcpv6Mode::Auto if facts.other => dhcpv6::Mode::Stateless,
             // In the same way what it told (resolvers, an AFTR, softwires) outlives an advertisement without the flag.
-            Dhcpv6Mode::Auto if mode == dhcp6::Mode::Stateless && self.is_informed() => mode,
+            Dhcpv6Mode::Auto if mode == dhcpv6::Mode::Stateless && self.is_informed() => mode,
             // The last router's flags say nothing once it is gone; leases end by themselves.
             Dhcpv6Mode::Auto if facts.routers.is_empty() => mode,
-            Dhcpv6Mode::Auto => dhcp6::Mode::Off,
+            Dhcpv6Mode::Auto => dhcpv6::Mode::Off,
         }
     }
 
     /// Whether the DHCPv6 server has said what it has to say.
     pub(super) fn is_informed(&self) -> bool {
-        use dhcp6::State::{Bound, Informed, Rebinding, Renewing};
+        use dhcpv6::State::{Bound, Informed, Rebinding, Renewing};
         matches!(self.dhcp6.state(), Bound | Renewing | Rebinding | Informed)
-            || *self.dhcp6.information() != dhcp6::Information::default()
+            || *self.dhcp6.information() != dhcpv6::Information::default()
     }
 
     /// Who is asked for names.
@@ -308,9 +308,9 @@ impl Wan {
         }
         while let Some(output) = self.line.poll(now) {
             match output {
-                line::Output::Send(packet) => self.send(now, &packet, frames),
-                line::Output::Changed => changed = true,
-                line::Output::Event(event) => tracing::info!("line: {event}"),
+                slaac::Output::Send(packet) => self.send(now, &packet, frames),
+                slaac::Output::Changed => changed = true,
+                slaac::Output::Event(event) => tracing::info!("line: {event}"),
             }
         }
         while let Some(output) = self.dhcp6.poll(now) {
@@ -363,22 +363,22 @@ impl Wan {
         true
     }
 
-    fn dhcp6_says(&mut self, now: Time, output: dhcp6::Output, frames: &mut Frames) -> bool {
+    fn dhcp6_says(&mut self, now: Time, output: dhcpv6::Output, frames: &mut Frames) -> bool {
         match output {
-            dhcp6::Output::Send { to, payload } => {
+            dhcpv6::Output::Send { to, payload } => {
                 if let Some(from) = self.link_local() {
                     let packet = wire::udp6((from, DHCP6_CLIENT), (to, DHCP6_SERVER), &payload);
                     self.send(now, &packet, frames);
                 }
                 false
             }
-            dhcp6::Output::Event(event) => {
+            dhcpv6::Output::Event(event) => {
                 match &event {
-                    dhcp6::Event::Failed(failure) => tracing::warn!("dhcpv6: {failure}"),
+                    dhcpv6::Event::Failed(failure) => tracing::warn!("dhcpv6: {failure}"),
                     event => tracing::info!("dhcpv6: {event}"),
                 }
-                self.lease_changed |= !matches!(event, dhcp6::Event::Failed(_) | dhcp6::Event::Informed);
-                self.released |= event == dhcp6::Event::Released;
+                self.lease_changed |= !matches!(event, dhcpv6::Event::Failed(_) | dhcpv6::Event::Informed);
+                self.released |= event == dhcpv6::Event::Released;
                 true
             }
         }
@@ -393,7 +393,7 @@ impl Wan {
 
     /// Nothing is leased any more.
     pub(super) fn is_released(&self) -> bool {
-        self.released || self.dhcp6.state() == dhcp6::State::Off
+        self.released || self.dhcp6.state() == dhcpv6::State::Off
     }
 
     /// When to come back.

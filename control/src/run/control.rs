@@ -14,13 +14,13 @@ use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::ring;
 use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::worker::{BurstReport, Handle, Shared};
+use hikyaku_protocols::sockets::Wake;
 
 use super::guard::LinkGuard;
 use super::links;
 use crate::config::{Config, Level, Problems};
 use crate::router::{LinkFacts, Parts, Router, StateDir, Surroundings};
 use crate::show::Query;
-use crate::stack::Wake;
 
 /// The longest sleep: who asks by the control socket, and who ends us by a signal, waits no longer. A worker that
 /// punts wakes us, and so does a stream's thread.

@@ -2,8 +2,9 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use hikyaku_protocols::service::Outcome;
+
 use super::report::{Counters, Leases, Neighbour, Notification, Ports, Service, Session, State, Status, Wan};
-use crate::service::Outcome;
 use crate::table::{Table, grouped};
 
 /// A time span, in its two largest units: `2 d 3 h`, `5 min 2 s`.
@@ -274,8 +275,8 @@ impl Display for Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::{Origin, Step};
     use crate::show::report::{Address, Lan, Lease, Prefix, Provisioning, Router, SessionTotals, Worker};
+    use hikyaku_protocols::service::{Origin, Step};
 
     #[test]
     fn spans() {

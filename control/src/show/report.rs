@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
+use hikyaku_protocols::service::Step;
 use serde::{Deserialize, Serialize};
-
-use crate::service::Step;
 
 /// How the router is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use hickory_proto::rr::rdata::TXT;
 use hickory_proto::rr::{RData, RecordType};
-use hikyaku::service::{Origin, Outcome, State};
 use hikyaku_dataplane::map::InterfaceId::Draft03;
 use hikyaku_dataplane::napt::PortSet;
+use hikyaku_protocols::service::{Origin, Outcome, State};
 
 use crate::coming_up::AFTR;
 use crate::services::{AUTO, BR, LINE, LINE_IPV4, LINE_PSID, LWAFTR, OTHER_LINE, end, ends, line, outside, seconds};

@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hikyaku::service::{Origin, Outcome, State};
 use hikyaku_dataplane::map::InterfaceId;
 use hikyaku_dataplane::napt::PortSet;
+use hikyaku_protocols::service::{Origin, Outcome, State};
 
 use crate::coming_up::AFTR;
 use crate::world::carried::Translates;

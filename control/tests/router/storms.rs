@@ -4,10 +4,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use hikyaku::router::{LAN, WAN};
-use hikyaku::service::State;
 use hikyaku_dataplane::packet::Mac;
 use hikyaku_dataplane::snapshot::LinkId;
 use hikyaku_dataplane::worker::Message;
+use hikyaku_protocols::service::State;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 

@@ -5,7 +5,7 @@
 use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex};
 
-use hikyaku::capture::{Packet, Precision, Reader, Writer};
+use hikyaku_capture::{Packet, Precision, Reader, Writer};
 use libfuzzer_sys::fuzz_target;
 
 /// A few bytes of gzip are a thousand times as many frames.

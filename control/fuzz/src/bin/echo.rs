@@ -4,10 +4,10 @@
 
 use std::net::IpAddr;
 
-use hikyaku::echo::Echo;
 use hikyaku_dataplane::packet::checksum::Sum;
 use hikyaku_dataplane::packet::{Mac, ipv4, ipv6};
 use hikyaku_dataplane::time::Time;
+use hikyaku_protocols::echo::Echo;
 use libfuzzer_sys::fuzz_target;
 
 const OURS: Mac = Mac([2, 0, 0, 0, 0, 1]);

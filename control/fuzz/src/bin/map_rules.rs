@@ -3,8 +3,8 @@
 #![no_main]
 
 use hikyaku::config::Problems;
-use hikyaku::map_domain::MAX_RULES;
 use hikyaku::map_e::RulesFile;
+use hikyaku_protocols::map_domain::MAX_RULES;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

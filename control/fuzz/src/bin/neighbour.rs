@@ -5,11 +5,11 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hikyaku::neighbour::{Config, Neighbours, Output};
 use hikyaku_control_fuzz::{Steps, drain, later};
 use hikyaku_dataplane::packet::Mac;
 use hikyaku_dataplane::packet::checksum::Sum;
 use hikyaku_dataplane::time::Time;
+use hikyaku_protocols::neighbour::{Config, Neighbours, Output};
 use libfuzzer_sys::fuzz_target;
 
 const CAPACITY: usize = 16;

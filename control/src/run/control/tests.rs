@@ -11,12 +11,12 @@ use hikyaku_dataplane::ring::memory::{self, MemoryConfig, Wire};
 use hikyaku_dataplane::snapshot::Snapshot;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 use hikyaku_dataplane::worker::{self, Idle, Worker};
+use hikyaku_protocols::dhcpv6;
+use hikyaku_protocols::service::State;
 
 use super::super::guard::tests::{Interface, MemoryWatch};
 use super::*;
-use crate::dhcp6;
 use crate::router::{LAN, LAN_HOST, WAN, WAN_HOST};
-use crate::service::State;
 
 const LAN_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const WAN_MAC: Mac = Mac([2, 0, 0, 0, 0, 2]);
@@ -310,11 +310,11 @@ fn an_idle_thread_sleeps() {
 /// RFC 8415 18.2.7: told to stop, it gives back what is leased, and ends although nobody answers.
 #[test]
 fn leases_are_given_back_at_the_end() {
-    let forever = |what| dhcp6::SavedLease { what, preferred_until: None, valid_until: None };
-    let lease = dhcp6::Lease {
+    let forever = |what| dhcpv6::SavedLease { what, preferred_until: None, valid_until: None };
+    let lease = dhcpv6::Lease {
         saved: wall(),
-        client: dhcp6::Duid::link_layer(WAN_MAC),
-        server: dhcp6::Duid::new(b"server").unwrap(),
+        client: dhcpv6::Duid::link_layer(WAN_MAC),
+        server: dhcpv6::Duid::new(b"server").unwrap(),
         prefixes: vec![forever("2001:db8:1100::/56".parse().unwrap())],
         addresses: vec![],
         t1: None,

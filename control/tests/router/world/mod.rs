@@ -21,7 +21,6 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, bounded};
 use hikyaku::config::Config;
 use hikyaku::router::{LAN, LinkFacts, Parts, Router, StateDir, Surroundings, WAN};
-use hikyaku::service::State;
 use hikyaku::show::report;
 use hikyaku_dataplane::counters::Counters;
 use hikyaku_dataplane::packet::Mac;
@@ -29,6 +28,7 @@ use hikyaku_dataplane::snapshot::{LinkId, Snapshot, Softwire};
 use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::verdict::Verdict;
 use hikyaku_dataplane::worker::{Message, Shared};
+use hikyaku_protocols::service::State;
 
 use carried::Translates;
 use isp::Isp;

@@ -1,0 +1,335 @@
+//! Address notification: telling the border router where we are.
+//!
+//! A line with a fixed IPv4 address has a tunnel whose far end must know our IPv6 address, which changes with
+//! the line's prefix. So it is told at the start, at every change, and now and then for safety. The four
+//! services' ways are from their documents and from field reports; none was tried on a live line.
+//!
+//! A machine (docs/control.md) that asks for HTTP requests and is told how they went.
+
+mod dialect;
+mod status;
+mod template;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+use hikyaku_dataplane::time::Time;
+
+use crate::http::{HttpError, Request, Response, Secret, Trust, UrlError};
+
+pub use dialect::{Dialect, Source};
+pub use status::{State, Status};
+
+use dialect::Verdict;
+use status::span;
+
+/// How often it is said again though nothing changed, unless configured. An hour: a border router that has
+/// forgotten us costs that much at most, and a service with a hundred thousand lines gets 28 requests a second.
+pub const REPEAT: Duration = Duration::from_secs(3600);
+
+/// The first retries after a failure.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// How many of them, before they become rarer.
+const RETRIES: u32 = 3;
+
+/// The rarest retries, and those after a refusal.
+const RETRY_MAX: Duration = Duration::from_secs(3600);
+
+/// What to tell to whom.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The service.
+    pub dialect: Dialect,
+    /// Its URL without the query, if not the one known; the template for [`Dialect::Url`]. May hold
+    /// credentials, and is not shown.
+    pub url: Option<Secret>,
+    /// The user name.
+    pub user: Secret,
+    /// The password.
+    pub pass: Secret,
+    /// OCN's token, Xpass's FQDN; others have none.
+    pub name: Secret,
+    /// User name and password for HTTP Basic where they are not `user` and `pass`. OCN and Xpass
+    /// use HTTP Basic always, others if this is given.
+    pub basic_auth: Option<(Secret, Secret)>,
+    /// Which of our addresses to ask from, if not the one that the service expects.
+    pub from: Option<Source>,
+    /// Who vouches for an https server.
+    pub trust: Trust,
+    /// How often it is said again though nothing changed; [`REPEAT`] unless there is a reason.
+    pub repeat: Duration,
+}
+
+/// What is wrong with a configuration. Shows no credentials.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A credential is missing.
+    #[error("{0} needs a {1}; put it into the credentials file")]
+    Missing(Dialect, &'static str),
+    /// A service whose URL is not public.
+    #[error("{0} needs a url; it is on the contract sheet")]
+    NoUrl(Dialect),
+    /// The URL is none.
+    #[error("url: {0}")]
+    Url(#[from] UrlError),
+    /// In a template.
+    #[error("url: in < and >, behind the host, can stand ipv4, ipv6, user and pass")]
+    Placeholder,
+    /// In a template.
+    #[error("url: <ipv4> is not known on this line; set the fixed IPv4 address")]
+    NoIpv4,
+}
+
+/// Where we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The tunnel's end here.
+    pub ce: Ipv6Addr,
+    /// The address of the WAN interface.
+    pub wan: Ipv6Addr,
+    /// The fixed IPv4 address, if known.
+    pub ipv4: Option<Ipv4Addr>,
+}
+
+/// What the machine wants.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// To be run, and its result given to [`Notify::finished`]. There is one at a time.
+    Request(Box<Request>),
+    /// To be logged.
+    Event(Event),
+}
+
+/// What happened. Shows no credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The service knows this place now; `again` if it did before.
+    Accepted {
+        /// The place.
+        ce: Ipv6Addr,
+        /// Whether it was told before.
+        again: bool,
+    },
+    /// It did not work; this may pass.
+    Failed {
+        /// What happened.
+        why: String,
+        /// When it is tried again.
+        retry: Duration,
+    },
+    /// The service refuses, or cannot be asked: somebody has to look.
+    Refused {
+        /// What the service said, what to check.
+        why: String,
+        /// When it is tried again all the same.
+        retry: Duration,
+    },
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accepted { ce, again: false } => write!(f, "address notification: {ce} is known now"),
+            Self::Accepted { ce, again: true } => write!(f, "address notification: {ce} is still known"),
+            Self::Failed { why, retry } => write!(f, "address notification failed: {why}; again in {}", span(*retry)),
+            Self::Refused { why, retry } => write!(f, "address notification refused: {why}; again in {}", span(*retry)),
+        }
+    }
+}
+
+/// The last result at this place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    None,
+    Accepted,
+    Failed,
+    Refused,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// There is no place to tell of.
+    Idle,
+    Waiting {
+        until: Time,
+    },
+    /// A request runs; `stale` if we have moved since.
+    Asking {
+        stale: bool,
+    },
+}
+
+/// Tells one service where we are.
+#[derive(Debug)]
+pub struct Notify {
+    config: Config,
+    place: Option<Place>,
+    phase: Phase,
+    outcome: Outcome,
+    /// In a row.
+    failures: u32,
+    last_success: Option<Time>,
+    last_error: Option<String>,
+    events: VecDeque<Event>,
+    rng: StdRng,
+}
+
+impl Notify {
+    /// Checks the configuration as a whole: URL, placeholders, credentials.
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        Self::with_rng(config, rand::make_rng())
+    }
+
+    fn with_rng(config: Config, rng: StdRng) -> Result<Self, ConfigError> {
+        // RFC 3849, RFC 5737: addresses for such purposes.
+        let somewhere = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+        let example = Place { ce: somewhere, wan: somewhere, ipv4: Some(Ipv4Addr::new(192, 0, 2, 1)) };
+        config.dialect.request(&config, &example)?;
+        Ok(Self {
+            config,
+            place: None,
+            phase: Phase::Idle,
+            outcome: Outcome::None,
+            failures: 0,
+            last_success: None,
+            last_error: None,
+            events: VecDeque::new(),
+            rng,
+        })
+    }
+
+    /// We are here now. To be called at the start and at every change; the same place again changes nothing.
+    pub fn start(&mut self, now: Time, place: Place) {
+        if self.place != Some(place) {
+            self.place = Some(place);
+            self.restart(Phase::Waiting { until: now });
+        }
+    }
+
+    /// We are nowhere: the line is down, or its addresses are not ready.
+    pub fn stop(&mut self) {
+        self.place = None;
+        self.restart(Phase::Idle);
+    }
+
+    /// Forgets what is true of the last place only.
+    fn restart(&mut self, phase: Phase) {
+        self.phase = if matches!(self.phase, Phase::Asking { .. }) { Phase::Asking { stale: true } } else { phase };
+        self.outcome = Outcome::None;
+        self.failures = 0;
+        self.last_error = None;
+    }
+
+    /// To be called until `None` after every change, and when due.
+    pub fn poll(&mut self, now: Time) -> Option<Output> {
+        if let Some(event) = self.events.pop_front() {
+            return Some(Output::Event(event));
+        }
+        let (Phase::Waiting { until }, Some(place)) = (self.phase, self.place) else { return None };
+        if now < until {
+            return None;
+        }
+        match self.config.dialect.request(&self.config, &place) {
+            Ok(request) => {
+                self.phase = Phase::Asking { stale: false };
+                Some(Output::Request(Box::new(request)))
+            }
+            Err(e) => {
+                self.refused(now, e.to_string());
+                self.events.pop_front().map(Output::Event)
+            }
+        }
+    }
+
+    /// How the request went.
+    pub fn finished(&mut self, now: Time, result: Result<Response, HttpError>) {
+        let Phase::Asking { stale } = self.phase else { return };
+        let Some(place) = self.place else {
+            self.phase = Phase::Idle;
+            return;
+        };
+        if stale {
+            // It was about where we are no more.
+            self.phase = Phase::Waiting { until: now };
+            return;
+        }
+        match result.map(|response| self.config.dialect.judge(&response, &self.config)) {
+            Ok(Verdict::Accepted) => {
+                let again = self.outcome == Outcome::Accepted;
+                self.outcome = Outcome::Accepted;
+                self.failures = 0;
+                self.last_success = Some(now);
+                self.last_error = None;
+                self.events.push_back(Event::Accepted { ce: place.ce, again });
+                let repeat = self.config.repeat.max(RETRY);
+                self.wait(now, repeat, 0.9..=1.0);
+            }
+            Ok(Verdict::Refused(why)) => self.refused(now, why),
+            Ok(Verdict::Failed(why)) => self.failed(now, why),
+            Err(e) => self.failed(now, e.to_string()),
+        }
+    }
+
+    fn failed(&mut self, now: Time, why: String) {
+        self.failures += 1;
+        self.outcome = Outcome::Failed;
+        self.last_error = Some(why.clone());
+        let retry = if self.failures <= RETRIES {
+            self.wait(now, RETRY, 1.0..=1.0)
+        } else {
+            // Lines that failed together shall not come back together.
+            let doublings = (self.failures - RETRIES).min(16);
+            self.wait(now, (RETRY * 2u32.pow(doublings)).min(RETRY_MAX), 0.8..=1.0)
+        };
+        self.events.push_back(Event::Failed { why, retry });
+    }
+
+    fn refused(&mut self, now: Time, why: String) {
+        self.failures = 0;
+        self.outcome = Outcome::Refused;
+        self.last_error = Some(why.clone());
+        let retry = self.wait(now, RETRY_MAX, 0.9..=1.0);
+        self.events.push_back(Event::Refused { why, retry });
+    }
+
+    /// Waits for some of `time`, and says how much.
+    fn wait(&mut self, now: Time, time: Duration, some: std::ops::RangeInclusive<f64>) -> Duration {
+        let time = time.mul_f64(self.rng.random_range(some));
+        self.phase = Phase::Waiting { until: now + time };
+        time
+    }
+
+    /// When to call [`Notify::poll`] again if nothing happens.
+    pub fn next(&self) -> Option<Time> {
+        match self.phase {
+            Phase::Waiting { until } => Some(until),
+            Phase::Idle | Phase::Asking { .. } => None,
+        }
+    }
+
+    /// For `show status`.
+    pub fn status(&self, now: Time) -> Status {
+        let state = match (self.phase, self.outcome) {
+            (Phase::Idle, _) => State::Idle,
+            (_, Outcome::Accepted) => State::Accepted,
+            (_, Outcome::Failed) => State::Failing,
+            (_, Outcome::Refused) => State::Refused,
+            (_, Outcome::None) => State::Asking,
+        };
+        Status {
+            service: self.config.dialect,
+            state,
+            last_success: self.last_success.map(|at| now.since(at).as_secs()),
+            last_error: self.last_error.clone(),
+            next_attempt: self.next().map(|at| at.since(now).as_secs()),
+        }
+    }
+}
