@@ -15,16 +15,6 @@ use super::secret::{Credentials, read_text};
 use super::tree::Section;
 use super::value::number;
 
-const DIALECTS: [(&str, Dialect); 5] = [
-    ("transix-fixed", Dialect::Transix),
-    ("v6plus-fixed", Dialect::V6plus),
-    ("ocn-fixed", Dialect::Ocn),
-    ("xpass-fixed", Dialect::Xpass),
-    ("url", Dialect::Url),
-];
-
-const SOURCES: [(&str, Source); 2] = [("ce", Source::Ce), ("wan", Source::Wan)];
-
 /// One of a few names, each of which means something.
 fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
     names: &'static [(&'static str, T); N],
@@ -37,7 +27,7 @@ fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
 #[derive(Args, Clone, Debug)]
 pub struct NotificationKeys {
     /// How the service wants to be told; `url` is any other: a URL that is filled in
-    #[arg(long, value_parser = one_of(&DIALECTS))]
+    #[arg(long, value_parser = one_of(&Dialect::NAMES))]
     pub dialect: Dialect,
 
     /// Where it goes; unset: where that service has it. That of dialect `url` has <ipv6>, <ipv4>, <user>, <pass> in it
@@ -57,7 +47,7 @@ pub struct NotificationKeys {
     pub fqdn: Option<String>,
 
     /// Which address of ours to ask from: our end of the tunnel, or the WAN's own; unset: as the service expects
-    #[arg(long, value_parser = one_of(&SOURCES))]
+    #[arg(long, value_parser = one_of(&Source::NAMES))]
     pub from: Option<Source>,
 
     /// Certificates (PEM) by which a server over https is believed; unset: those that Mozilla ships
@@ -144,18 +134,6 @@ pub(super) fn trust(path: Option<&Path>, place: &Place, problems: &mut Problems)
         Err(why) => {
             problems.add(place.clone(), format!("ca-file {}: {why}", path.display()));
             None
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dialects_have_the_names_that_the_notifier_gives_them() {
-        for (name, dialect) in DIALECTS {
-            assert_eq!(dialect.to_string(), name);
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum as _};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use hikyaku_dataplane::map::InterfaceId;
 use hikyaku_dataplane::napt;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
@@ -42,11 +43,17 @@ pub struct Service {
     pub provisioning: Option<hb46pp::Config>,
 }
 
+/// The names of services, for the command line.
+fn names() -> impl TypedValueParser<Value = Name> {
+    let value = |name: Name| PossibleValue::new(name.text()).help(name.about());
+    PossibleValuesParser::new(Name::all().map(value)).try_map(|text| text.parse())
+}
+
 /// `[service]` as it is written.
 #[derive(Args, Clone, Debug)]
 pub struct ServiceKeys {
     /// What the line is: the service by its name, a technology, or `auto`: it is found out
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = names())]
     pub kind: Name,
 
     /// Of dslite and lw4o6: the AFTR, an address or a name; unset: the line's (DHCPv6, HB46PP) or the service's
@@ -188,7 +195,7 @@ impl Service {
 /// How the border router of the service in `section` is told where we are, if there is one way.
 fn usual_dialect(section: &Section) -> Option<String> {
     let Value::One(kind) = &section.settings.get("kind")?.value else { return None };
-    Some(Name::from_str(kind, false).ok()?.profile().notification?.to_string())
+    Some(kind.parse::<Name>().ok()?.profile().notification?.to_string())
 }
 
 /// The keys that belong to one technology and not to another, and what a service cannot do without.

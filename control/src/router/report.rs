@@ -69,7 +69,7 @@ impl Router {
             line: state.clone(),
             wan: self.wan_status(&facts),
             service: report::Service {
-                name: tunnel.config.wish.name.text(),
+                name: tunnel.config.wish.name.text().into(),
                 kind: tunnel.plan().map(|plan| plan.technology.name().into()),
                 found_by: self.chooser.decision.steps.clone(),
                 state: report::State { text: self.service_text(), ..state },

@@ -48,19 +48,28 @@ pub(super) enum Verdict {
     Failed(String),
 }
 
+impl Source {
+    /// Either source, as it is written in configuration.
+    pub const NAMES: [(&str, Self); 2] = [("ce", Self::Ce), ("wan", Self::Wan)];
+}
+
 impl fmt::Display for Dialect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Transix => "transix-fixed",
-            Self::V6plus => "v6plus-fixed",
-            Self::Ocn => "ocn-fixed",
-            Self::Xpass => "xpass-fixed",
-            Self::Url => "url",
-        })
+        let name = Self::NAMES.iter().find(|(_, dialect)| dialect == self);
+        f.write_str(name.map_or("", |(name, _)| name))
     }
 }
 
 impl Dialect {
+    /// Every dialect, as it is written in configuration.
+    pub const NAMES: [(&str, Self); 5] = [
+        ("transix-fixed", Self::Transix),
+        ("v6plus-fixed", Self::V6plus),
+        ("ocn-fixed", Self::Ocn),
+        ("xpass-fixed", Self::Xpass),
+        ("url", Self::Url),
+    ];
+
     /// Where the service listens, if that is public.
     fn endpoint(self) -> Option<&'static str> {
         match self {
@@ -183,4 +192,21 @@ fn harmless<'a>(word: &'a str, config: &Config) -> Option<&'a str> {
         !secret.is_empty() && (secret.contains(&lower) || lower.contains(&secret))
     };
     (plain && !secrets.into_iter().any(is_secret)).then_some(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is saved and shown is what is written in configuration.
+    #[test]
+    fn names_in_json_are_those_of_the_configuration() {
+        for (name, dialect) in Dialect::NAMES {
+            assert_eq!(serde_json::to_value(dialect).unwrap(), name);
+            assert_eq!(dialect.to_string(), name);
+        }
+        for (name, source) in Source::NAMES {
+            assert_eq!(serde_json::to_value(source).unwrap(), name);
+        }
+    }
 }

@@ -20,7 +20,7 @@ pub use choice::{Decision, Known, Origin, Outcome, Said, Step, Wish, WishedEnd, 
 pub use closed::closed_network;
 pub use plan::{Candidate, Local, Meshed, Outside, Plan, known_form};
 pub use probe::Probe;
-pub use profile::{Name, Profile, Technology, UsualEnd};
+pub use profile::{Name, Profile, Technology, UnknownName, UsualEnd};
 pub use unresolved::Unresolved;
 
 /// How far the line has come. In the order in which it gets there.

@@ -6,8 +6,8 @@
 
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::str::FromStr;
 
-use clap::ValueEnum;
 use hikyaku_dataplane::map::InterfaceId;
 use serde::Serialize;
 
@@ -51,7 +51,7 @@ impl fmt::Display for Technology {
 }
 
 /// What a user calls a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name {
     /// Whatever the line turns out to have.
     Auto,
@@ -86,6 +86,31 @@ pub enum Name {
     /// Any lw4o6.
     Lw4o6,
 }
+
+/// Each name, as it is written, and what it is.
+const NAMES: [(Name, &str, &str); 16] = [
+    (Name::Auto, "auto", "Whatever the line turns out to have"),
+    (Name::Transix, "transix", "transix, DS-Lite (Internet Multifeed)"),
+    (Name::TransixFixed, "transix-fixed", "transix, fixed address"),
+    (Name::Xpass, "xpass", "Xpass, DS-Lite (ARTERIA)"),
+    (Name::XpassFixed, "xpass-fixed", "Xpass, fixed address"),
+    (Name::V6connect, "v6connect", "v6 Connect, DS-Lite (Asahi Net)"),
+    (Name::V6plus, "v6plus", "v6plus, MAP-E (JPIX)"),
+    (Name::V6plusFixed, "v6plus-fixed", "v6plus, fixed address"),
+    (Name::Biglobe, "biglobe", "BIGLOBE IPv6 option, MAP-E"),
+    (Name::Ocn, "ocn", "OCN virtual connect, MAP-E (NTT Communications)"),
+    (Name::OcnFixed, "ocn-fixed", "OCN virtual connect, fixed address"),
+    (Name::Ocx, "ocx", "OCX Hikari, fixed address (v6IX)"),
+    (Name::Dslite, "dslite", "Any DS-Lite"),
+    (Name::Ipip, "ipip", "Any fixed address"),
+    (Name::MapE, "map-e", "Any MAP-E"),
+    (Name::Lw4o6, "lw4o6", "Any lw4o6"),
+];
+
+/// A word that is no service's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no service is called {0:?}; give one of those in docs/configuration.md, or `auto`")]
+pub struct UnknownName(pub String);
 
 /// Our end of the tunnel, where the user does not say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +176,11 @@ impl Name {
     /// its own provider only.
     pub const RECOGNISED: [Self; 3] = [Self::Transix, Self::Xpass, Self::V6connect];
 
+    /// Every name there is, in the order in which they are shown.
+    pub fn all() -> impl Iterator<Item = Self> {
+        NAMES.iter().map(|&(name, ..)| name)
+    }
+
     /// What is public about it.
     pub fn profile(self) -> Profile {
         match self {
@@ -175,20 +205,33 @@ impl Name {
         }
     }
 
-    /// As it is written.
-    pub fn text(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_string()).unwrap_or_default()
+    /// As it is written in configuration: `transix-fixed`.
+    pub fn text(self) -> &'static str {
+        NAMES[self as usize].1
+    }
+
+    /// What it is, for who has to choose: `transix, fixed address`.
+    pub fn about(self) -> &'static str {
+        NAMES[self as usize].2
     }
 
     /// The service whose border router this is, of those that are public.
     pub fn of_border_router(address: Ipv6Addr) -> Option<Self> {
-        Self::value_variants().iter().copied().find(|name| name.profile().far.contains(&address))
+        Self::all().find(|name| name.profile().far.contains(&address))
+    }
+}
+
+impl FromStr for Name {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        Self::all().find(|name| name.text() == text).ok_or_else(|| UnknownName(text.into()))
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text())
+        f.write_str(self.text())
     }
 }
 
@@ -199,10 +242,12 @@ mod tests {
     /// The names of the market, as users write them.
     #[test]
     fn names() {
-        let names: Vec<String> = Name::value_variants().iter().map(|name| name.text()).collect();
+        let names: Vec<&str> = Name::all().map(Name::text).collect();
         let expected = "auto transix transix-fixed xpass xpass-fixed v6connect v6plus v6plus-fixed biglobe ocn ocn-fixed ocx \
                         dslite ipip map-e lw4o6";
         assert_eq!(names.join(" "), expected);
+        assert!(NAMES.iter().enumerate().all(|(i, &(name, text, _))| name as usize == i && text.parse() == Ok(name)));
+        assert_eq!("Transix".parse::<Name>(), Err(UnknownName("Transix".into())));
         assert_eq!(Name::of_border_router("2001:260:700:1::1:276".parse().unwrap()), Some(Name::Biglobe));
         assert_eq!(Name::of_border_router("2404:9200:225:100::64".parse().unwrap()), Some(Name::V6plus));
         assert_eq!(Name::of_border_router("2001:db8::1".parse().unwrap()), None);

@@ -2,8 +2,6 @@
 
 use std::net::Ipv6Addr;
 
-use clap::ValueEnum;
-
 use super::*;
 use crate::service::plan::Outside;
 
@@ -219,7 +217,7 @@ fn fixed_addresses() {
 /// No service comes up on a line that says nothing unless the user said everything, and none panics.
 #[test]
 fn every_service_on_every_line() {
-    for &service in Name::value_variants() {
+    for service in Name::all() {
         for known in [silent(), nothing()] {
             let decision = choose(&wish(service), &known);
             let immediate = matches!(service, Name::Transix | Name::Xpass | Name::V6connect);
