@@ -1,9 +1,11 @@
 //! What a process may still do after it gave up its privileges. Each case is a process of its own,
-//! with one thread; needs root, and Linux to look at the result.
+//! with one thread; needs root, without which little can be given up.
 
 use std::process::{Command, ExitCode};
 
 const NAME: &str = "what_is_left_is_what_was_to_be_kept";
+/// The case that a process is to be.
+const CASE: &str = "HIKYAKU_TEST_CASE";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
@@ -15,27 +17,22 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    #[cfg(target_os = "linux")]
-    match std::env::var(linux::CASE) {
-        Ok(case) => linux::child(case.parse().expect("a number")),
-        Err(_) => linux::cases(|case| {
-            let child = Command::new(&args[0]).env(linux::CASE, case.to_string()).status();
+    match std::env::var(CASE) {
+        Ok(case) => system::child(case.parse().expect("a number")),
+        Err(_) => system::cases(|case| {
+            let child = Command::new(&args[0]).env(CASE, case.to_string()).status();
             assert!(child.expect("a child").success(), "case {case}");
         }),
     }
-    #[cfg(not(target_os = "linux"))]
-    println!("{NAME}: not tested on this system: {:?}", Command::new("uname"));
     ExitCode::SUCCESS
 }
 
 #[cfg(target_os = "linux")]
-mod linux {
+mod system {
     use std::collections::BTreeMap;
     use std::fs::File;
 
     use hikyaku::privileges::{Account, Keep, check, give_up};
-
-    pub const CASE: &str = "HIKYAKU_TEST_CASE";
 
     // include/uapi/linux/capability.h
     const NET_ADMIN: u64 = 1 << 12;
@@ -90,6 +87,41 @@ mod linux {
         if account.is_some() {
             assert!(nix::unistd::setuid(nix::unistd::Uid::from_raw(0)).is_err());
             assert!(File::open("/etc/shadow").is_err());
+        }
+    }
+}
+
+#[cfg(target_os = "freebsd")]
+mod system {
+    use std::fs::File;
+
+    use hikyaku::privileges::{Account, Keep, check, give_up};
+    use nix::unistd::Uid;
+    use rustix::process::{TracingStatus, no_new_privs, trace_status};
+
+    /// As whoever this is, and as nobody.
+    pub fn cases(run: impl Fn(usize)) {
+        run(0);
+        if Uid::effective().is_root() {
+            run(1);
+        } else {
+            println!("not tested: becoming another user needs root");
+        }
+    }
+
+    pub fn child(case: usize) {
+        let nobody = Account::named("nobody").unwrap();
+        let account = (case == 1).then_some(&nobody);
+        assert_eq!(check([], account), Ok(()));
+        give_up(account, Keep::Nothing).unwrap();
+        assert_eq!(trace_status(None).unwrap(), TracingStatus::NotTraceble);
+        assert!(no_new_privs(None).unwrap());
+        if account.is_some() {
+            assert_eq!((Uid::current().as_raw(), Uid::effective().as_raw()), (nobody.uid, nobody.uid));
+            let error = check([], Some(&nobody)).unwrap_err().to_string();
+            assert!(error.contains("superuser"), "{error}");
+            assert!(nix::unistd::setuid(Uid::from_raw(0)).is_err());
+            assert!(File::open("/etc/master.passwd").is_err());
         }
     }
 }

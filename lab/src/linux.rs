@@ -14,9 +14,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
 
+use hikyaku_platform::tun;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::ioctl::{Setter, ioctl};
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketType, recv, sendto, socket};
 
@@ -90,7 +90,7 @@ impl Sockets {
     /// # Errors
     ///
     /// What the kernel says, with what was asked of it. Root is needed.
-    pub fn open(tun: &str, control: &Path) -> io::Result<Self> {
+    pub fn open(device: &str, control: &Path) -> io::Result<Self> {
         let protocol = |number: u32| NonZeroU32::new(number).map(Protocol::from_raw);
         let ethertype = protocol(u32::from(0x86dd_u16.to_be()));
         let from_line = socket(AddressFamily::PACKET, SocketType::DGRAM, ethertype);
@@ -103,7 +103,7 @@ impl Sockets {
         Ok(Self {
             from_line,
             to_line: to_line.map_err(|e| named("a raw IPv6 socket", e.into()))?,
-            inner: open_tun(tun).map_err(|e| named(&format!("the TUN device {tun}"), e))?,
+            inner: tun(device).map_err(|e| named(&format!("the TUN device {device}"), e))?,
             control: control_at.map_err(|e| named(&control.display().to_string(), e))?,
         })
     }
@@ -165,25 +165,6 @@ impl Sockets {
 
 fn named(what: &str, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
-}
-
-fn open_tun(name: &str) -> io::Result<File> {
-    // linux/if_tun.h and linux/if.h.
-    const TUNSETIFF: u32 = 0x4004_54ca;
-    const IFF_TUN: u16 = 0x0001;
-    const IFF_NO_PI: u16 = 0x1000;
-    const IFNAMSIZ: usize = 16;
-    if name.is_empty() || name.len() >= IFNAMSIZ {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a name has 1 to 15 bytes"));
-    }
-    let mut ifreq = [0_u8; 40];
-    ifreq[..name.len()].copy_from_slice(name.as_bytes());
-    ifreq[IFNAMSIZ..IFNAMSIZ + 2].copy_from_slice(&(IFF_TUN | IFF_NO_PI).to_ne_bytes());
-    let device = File::options().read(true).write(true).open("/dev/net/tun")?;
-    // SAFETY: TUNSETIFF reads a struct ifreq, which is these 40 bytes on 64-bit Linux, name and
-    // flags first; it keeps no pointer to them.
-    unsafe { ioctl(&device, Setter::<TUNSETIFF, [u8; 40]>::new(ifreq)) }?;
-    Ok(device)
 }
 
 /// One line in, the answer out.

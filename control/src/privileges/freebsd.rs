@@ -1,7 +1,8 @@
-//! FreeBSD: the superuser or not. Not tried at run time.
+//! FreeBSD: the superuser or not.
 
+use hikyaku_platform::forbid_inspection;
 use nix::unistd::Uid;
-use rustix::process::{DumpableBehavior, set_dumpable_behavior, set_no_new_privs};
+use rustix::process::set_no_new_privs;
 
 use super::{Account, Keep, NotGivenUp, call};
 
@@ -28,5 +29,5 @@ pub fn before(_: Option<&Account>, _: Keep) -> Result<(), NotGivenUp> {
 /// Whatever is to be kept is a matter of the user: see the module's text about `/dev/netmap`.
 pub fn after(_: Keep) -> Result<(), NotGivenUp> {
     set_no_new_privs(None).map_err(call("PROC_NO_NEW_PRIVS_CTL"))?;
-    set_dumpable_behavior(None, DumpableBehavior::NotDumpable).map_err(call("PROC_TRACE_CTL"))
+    forbid_inspection().map_err(call("PROC_TRACE_CTL"))
 }

@@ -1,6 +1,6 @@
 //! Linux: capabilities, each thread's own.
 
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use hikyaku_platform::forbid_inspection;
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set, clear_ambient_capability_set,
     remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_no_new_privs,
@@ -69,7 +69,7 @@ pub fn after(keep: Keep) -> Result<(), NotGivenUp> {
     set_keep_capabilities(false).map_err(call("PR_SET_KEEPCAPS"))?;
     set_no_new_privs(true).map_err(call("PR_SET_NO_NEW_PRIVS"))?;
     // Last: becoming another user sets it anew.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(call("PR_SET_DUMPABLE"))
+    forbid_inspection().map_err(call("PR_SET_DUMPABLE"))
 }
 
 #[cfg(test)]
