@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use netmap_sys::netmap::{NIOCRXSYNC, NIOCTXSYNC};
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::Provider;
 use super::abi::{self, Body, mode};
+use super::provider::Provider;
 use super::region::{Region, RegionId};
 
 const DEVICE: &CStr = c"/dev/netmap";

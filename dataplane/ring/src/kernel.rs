@@ -16,14 +16,13 @@ use std::sync::Arc;
 
 use netmap_sys::netmap::netmap_ring;
 
-use super::Queue;
 use super::abi::{self, flag, mode};
 use super::device::{self, Device};
 use super::frame::Headroom;
 use super::link::{LinkInfo, Offsets};
 use super::name::{LinkKind, LinkName, Rings};
 use super::platform::{self, Adapter, Interface};
-use super::queue::{RxRing, TxRing};
+use super::queue::{Queue, RxRing, TxRing};
 use super::region::{Region, RegionId};
 use super::spare::Spare;
 use super::vlan::Vlan;

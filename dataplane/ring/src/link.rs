@@ -8,7 +8,18 @@ use super::name::{LinkKind, LinkName};
 use super::platform::{Adapter, BUFFER_SIZE_HINT};
 use super::region::RegionId;
 use super::vlan::Vlan;
-use super::xdp::XdpMode;
+
+/// A link's place in the snapshot and in every worker's list of queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkId(pub u8);
+
+impl LinkId {
+    /// As an index.
+    #[inline(always)]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// What is known of an open link. `Display` is one line for a status page or a log.
 #[derive(Debug)]
@@ -158,6 +169,46 @@ impl fmt::Display for LinkInfo {
             write!(f, "VLAN {vlan}, ")?;
         }
         write!(f, "{}", self.offsets)
+    }
+}
+
+/// Where the program at an interface runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// In the driver, before there is an `sk_buff`.
+    Native,
+    /// At the entrance of the host's stack, with any driver: slower.
+    Generic,
+}
+
+/// How frames get between a card and buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transfer {
+    /// The card reads and writes the buffers.
+    ZeroCopy,
+    /// The kernel copies: slower.
+    Copy,
+}
+
+/// How an open link of AF_XDP works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct XdpMode {
+    /// Where the program runs.
+    pub attach: Attach,
+    /// How frames get between the card and buffers.
+    pub transfer: Transfer,
+}
+
+impl fmt::Display for XdpMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.attach {
+            Attach::Native => "native XDP, ",
+            Attach::Generic => "generic XDP, ",
+        })?;
+        f.write_str(match self.transfer {
+            Transfer::ZeroCopy => "zero copy",
+            Transfer::Copy => "copying",
+        })
     }
 }
 

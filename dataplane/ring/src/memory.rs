@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use netmap_sys::netmap::{NS_MOREFRAG, netmap_if, netmap_ring, netmap_slot};
 
 use super::frame::Headroom;
-use super::queue::{BadRing, RxRing, TxRing};
+use super::provider::Provider;
+use super::queue::{BadRing, Queue, RxRing, TxRing};
 use super::region::{Region, RegionId};
-use super::{Provider, Queue};
 
 /// Shape of a set of memory links.
 #[derive(Clone, Copy, Debug)]

@@ -1,10 +1,12 @@
 //! Links by their names, whoever provides them.
 
+use super::error::LinkError;
 use super::link::LinkInfo;
 use super::name::{LinkKind, LinkName};
+use super::queue::Queue;
 use super::vlan::Vlan;
 use super::watch::{NetmapWatch, Watch};
-use super::{Queue, kernel, xdp};
+use super::{kernel, xdp};
 
 /// How to open links.
 #[derive(Clone, Debug, Default)]
@@ -46,17 +48,6 @@ pub struct Link {
     /// For whoever sees to it that the link comes back when its interface was gone. VALE ports and pipes
     /// are never gone.
     pub watch: Option<Box<dyn Watch>>,
-}
-
-/// Why a link could not be opened. One line each.
-#[derive(Debug, thiserror::Error)]
-pub enum LinkError {
-    /// A link of netmap's.
-    #[error(transparent)]
-    Netmap(#[from] kernel::OpenError),
-    /// A link of AF_XDP's.
-    #[error(transparent)]
-    Xdp(#[from] xdp::OpenError),
 }
 
 /// Opens all links of a router: those of AF_XDP get memory in common, so that frames move between

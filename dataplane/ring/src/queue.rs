@@ -15,9 +15,32 @@ use netmap_sys::netmap::{netmap_ring, netmap_slot};
 
 use super::cpu::prefetch_to_write;
 use super::frame::{Frame, HEAD, Headroom};
+use super::provider::Provider;
 use super::region::{Region, RegionId};
+use super::spare::Spare;
+use super::vlan::Vlan;
 pub use rx::{BadSlot, RxRing};
 pub use tx::{NotSent, Traffic, TxRing};
+
+/// One receive and one transmit ring of a link, owned by one worker.
+pub struct Queue {
+    /// Frames that came in.
+    pub rx: RxRing,
+    /// Frames that go out.
+    pub tx: TxRing,
+    /// Who moves them.
+    pub provider: Box<dyn Provider>,
+    /// Buffers of the same memory beside those of the rings, for lanes to other workers; none unless asked for.
+    pub spare: Spare,
+}
+
+impl Queue {
+    /// Both rings are of this VLAN.
+    pub fn set_vlan(&mut self, vlan: Option<Vlan>) {
+        self.rx.set_vlan(vlan);
+        self.tx.set_vlan(vlan);
+    }
+}
 
 /// A ring's place in shared memory, checked once when it was attached.
 #[derive(Debug)]

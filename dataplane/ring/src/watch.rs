@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use super::error::LinkError;
 use super::kernel::{self, KernelLink, OpenError, OpenOptions};
 use super::link::LinkInfo;
 use super::name::{LinkKind, LinkName};
-use super::open::LinkError;
 use super::platform::{self, Identity};
-use super::{Queue, xdp};
+use super::queue::Queue;
+use super::xdp;
 
 /// What the control thread keeps of an open link, so that the link comes back with its interface. One that
 /// is only set down and up again needs none of this.

@@ -5,6 +5,8 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::ptr;
 
+use super::name::{LinkKind, LinkName};
+
 #[cfg(target_os = "freebsd")]
 #[path = "freebsd.rs"]
 mod system;
@@ -65,6 +67,16 @@ pub(super) fn index(name: &str) -> io::Result<Option<u32>> {
         }
         index => Ok(Some(index)),
     }
+}
+
+/// Whether these links have a carrier. Those that are no interfaces, VALE ports and pipes, always do;
+/// an interface that is gone does not.
+pub fn carriers<const N: usize>(links: [&LinkName; N]) -> io::Result<[bool; N]> {
+    let interfaces = interfaces()?;
+    Ok(links.map(|link| match link.kind() {
+        LinkKind::Vale | LinkKind::Pipe => true,
+        _ => interfaces.iter().any(|interface| interface.name == link.port() && interface.carrier),
+    }))
 }
 
 /// The interfaces that a link could be opened on: all but loopback.

@@ -17,13 +17,13 @@
 //!
 //! How it behaves, and where that was tried, is in docs/af_xdp.md.
 
-use std::fmt;
 use std::io;
 
-use super::Queue;
 use super::link::LinkInfo;
+pub use super::link::{Attach, Transfer, XdpMode};
 use super::name::LinkName;
 use super::queue::BadRing;
+use super::queue::Queue;
 use super::vlan::Vlan;
 
 #[cfg(target_os = "linux")]
@@ -83,46 +83,6 @@ pub struct OpenOptions {
 impl Default for OpenOptions {
     fn default() -> Self {
         Self { attach: None, transfer: None, slots: 2048, buf_size: None, huge_pages: true, lane_slots: 0, vlan: None }
-    }
-}
-
-/// Where the program at an interface runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attach {
-    /// In the driver, before there is an `sk_buff`.
-    Native,
-    /// At the entrance of the host's stack, with any driver: slower.
-    Generic,
-}
-
-/// How frames get between a card and buffers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transfer {
-    /// The card reads and writes the buffers.
-    ZeroCopy,
-    /// The kernel copies: slower.
-    Copy,
-}
-
-/// What an open link got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct XdpMode {
-    /// Where the program runs.
-    pub attach: Attach,
-    /// How frames get between the card and buffers.
-    pub transfer: Transfer,
-}
-
-impl fmt::Display for XdpMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.attach {
-            Attach::Native => "native XDP, ",
-            Attach::Generic => "generic XDP, ",
-        })?;
-        f.write_str(match self.transfer {
-            Transfer::ZeroCopy => "zero copy",
-            Transfer::Copy => "copying",
-        })
     }
 }
 

@@ -11,11 +11,11 @@ use super::socket::{BIND, LETTING_GO, Socket};
 use super::umem::Umem;
 use super::watch::Watch;
 use super::{Attach, HEADROOM, OpenError, OpenOptions, Step, Transfer, XdpLink, XdpMode, frame_room};
-use crate::Queue;
 use crate::frame::Headroom;
 use crate::link::{LinkInfo, Offsets};
 use crate::name::{LinkKind, LinkName, Rings};
 use crate::platform::{self, Interface};
+use crate::queue::Queue;
 
 /// An interface as it was found.
 pub(super) struct Found {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::exchange::Exchange;
 use super::socket::{Socket, statistics};
 use super::umem::{Place, Umem};
-use crate::Provider;
+use crate::provider::Provider;
 
 /// Frames that the kernel sends for one call, in copy mode.
 const FRAMES_PER_KICK: u32 = 32;
