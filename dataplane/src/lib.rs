@@ -7,6 +7,7 @@ pub mod cpu;
 pub mod icmp;
 pub mod napt;
 pub mod path;
+pub mod shared;
 pub mod snapshot;
 pub mod tunnel;
 pub mod verdict;

@@ -10,21 +10,10 @@ use std::net::Ipv4Addr;
 use hikyaku_net::{Addr4, Addr6, Mac};
 
 pub use hikyaku_net::Prefix4;
+pub use hikyaku_ring::LinkId;
 pub use neighbours::Neighbours;
 pub use routes::{Route, Routes, UsualHosts};
 pub use softwire::{Deliver, FarEnd, OuterHeaders, Softwire, SoftwireState};
-
-/// A link's place in the snapshot and in every worker's list of queues.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LinkId(pub u8);
-
-impl LinkId {
-    /// As an index.
-    #[inline(always)]
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-}
 
 /// A softwire's place in the snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

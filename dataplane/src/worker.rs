@@ -5,11 +5,10 @@ mod lanes;
 mod tests;
 
 use std::fmt;
-use std::hash::RandomState;
 use std::io;
 use std::os::fd::RawFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -18,12 +17,13 @@ use crossbeam_queue::ArrayQueue;
 use crossbeam_utils::CachePadded;
 use hdrhistogram::Histogram;
 use hdrhistogram::sync::Recorder;
-use hikyaku_net::{Clock, Time};
-use hikyaku_ring::{LaneIn, Provider, Queue, RxRing, Traffic, TxRing};
+use hikyaku_net::Time;
+use hikyaku_ring::{LaneIn, LinkId, Provider, Queue, RxRing, Traffic, TxRing};
 
 use crate::counters::{Counters, Event};
-use crate::path::{Burst, FlowLabels, MAX_BATCH, Path, Spread};
-use crate::snapshot::{LinkId, Snapshot};
+use crate::path::{Burst, MAX_BATCH, Path, Spread};
+pub use crate::shared::{MAX_WORKERS, Message, Shared};
+use crate::snapshot::Snapshot;
 use crate::tunnel::reassembly::Limits;
 use lanes::Bell;
 
@@ -72,102 +72,14 @@ impl Default for Config {
     }
 }
 
-/// A frame on its way between a worker and the control thread.
-#[derive(Clone, Debug)]
-pub struct Message {
-    /// Where it came in, or shall go out.
-    pub link: LinkId,
-    /// A packet that is ready to leave by `link`, but for its Ethernet destination: that is all
-    /// zeroes, because nobody knows yet whose it is.
-    pub unresolved: bool,
-    len: u16,
-    bytes: [u8; Self::MAX],
-}
-
-impl Message {
-    /// The longest frame that is punted or injected.
-    pub const MAX: usize = 1600;
-
-    /// A copy of `frame`; `None` if it is too long.
-    pub fn new(link: LinkId, frame: &[u8]) -> Option<Self> {
-        Self::compose(link, frame.len(), |bytes| bytes.copy_from_slice(frame))
-    }
-
-    /// A frame of `len` bytes that `fill` writes; `None` if it is too long.
-    pub fn compose(link: LinkId, len: usize, fill: impl FnOnce(&mut [u8])) -> Option<Self> {
-        let mut bytes = [0; Self::MAX];
-        fill(bytes.get_mut(..len)?);
-        Some(Self { link, unresolved: false, len: len as u16, bytes })
-    }
-
-    /// The frame, Ethernet header first.
-    pub fn frame(&self) -> &[u8] {
-        &self.bytes[..self.len as usize]
-    }
-}
-
-/// What workers and the control thread share.
-#[derive(Debug)]
-pub struct Shared {
-    /// The world. Control stores a whole new one; workers look once per burst.
-    pub snapshot: Arc<ArcSwap<Snapshot>>,
-    /// Frames for the control thread.
-    pub punt: ArrayQueue<Message>,
-    /// The time.
-    pub clock: Clock,
-    /// Who takes them out, once somebody does.
-    control: OnceLock<thread::Thread>,
-    /// The secret behind fragment ids. One for all workers: each has ids of its own, and together
-    /// they repeat none.
-    pub(crate) fragment_ids: RandomState,
-    /// The secret behind flow labels and which worker has a flow.
-    pub(crate) flows: FlowLabels,
-}
-
-/// Most workers that a router has.
-pub const MAX_WORKERS: usize = 64;
-
 /// The longest sleep of [`Idle::Sleep`]: timers and the control thread's frames wait no longer.
 const SLEEP: Duration = Duration::from_millis(1);
-
-/// Frames that wait for the control thread, at most.
-const PUNT_QUEUE: usize = 256;
 
 /// Frames of the control thread that wait for a worker, at most.
 const INJECT_QUEUE: usize = 64;
 
 /// Queues taken away or opened anew that wait for a worker, at most.
 const ADOPT_QUEUE: usize = 8;
-
-impl Shared {
-    /// With a first snapshot.
-    pub fn new(snapshot: Snapshot) -> Arc<Self> {
-        Arc::new(Self {
-            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
-            punt: ArrayQueue::new(PUNT_QUEUE),
-            clock: Clock::default(),
-            control: OnceLock::new(),
-            fragment_ids: RandomState::new(),
-            flows: FlowLabels::random(),
-        })
-    }
-
-    /// The calling thread takes punted frames: while it is parked, workers wake it for them. The first
-    /// to call this is it, for good.
-    pub fn listen(&self) {
-        self.control.get_or_init(thread::current);
-    }
-
-    /// Wakes whoever takes punted frames, if there are any. A system call only where it sleeps: one per
-    /// sleep of its, not per frame.
-    fn call(&self) {
-        if !self.punt.is_empty()
-            && let Some(control) = self.control.get()
-        {
-            control.unpark();
-        }
-    }
-}
 
 /// What a running worker shows of itself.
 #[derive(Clone)]

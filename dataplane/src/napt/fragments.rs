@@ -12,9 +12,9 @@ use ahash::RandomState;
 use hikyaku_net::checksum::Delta;
 use hikyaku_net::packet::Ipv4;
 use hikyaku_net::{Addr6, Port, Time};
+use hikyaku_ring::LinkId;
 
 use super::key::{Hash, pair_addrs};
-use crate::snapshot::LinkId;
 
 /// How a packet's fragments are translated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

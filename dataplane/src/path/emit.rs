@@ -4,18 +4,18 @@
 use hikyaku_net::packet::ipv4::Checked;
 use hikyaku_net::packet::{Ethernet, Ipv4, Ipv6, ethertype, ipv6};
 use hikyaku_net::{Addr4, Addr6, protocol};
-use hikyaku_ring::{Frame, NotSent, RxRing, TxRing};
+use hikyaku_ring::{Frame, LinkId, NotSent, RxRing, TxRing};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::{Burst, Core, FlowLabels, Rings, ports_of};
 use crate::counters::Event;
 use crate::icmp;
 use crate::napt::{Hash, Key, Kind};
-use crate::snapshot::{B4_ADDRESS, FarEnd, LinkId, Softwire};
+use crate::shared::Message;
+use crate::snapshot::{B4_ADDRESS, FarEnd, Softwire};
 use crate::tunnel::mtu::Fit;
 use crate::tunnel::{Composed, OUTER_LEN, Outer, fragment, mss};
 use crate::verdict::{Reason, Verdict};
-use crate::worker::Message;
 
 /// Length of an Ethernet header.
 pub(super) const ETHERNET: usize = 14;

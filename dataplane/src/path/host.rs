@@ -3,12 +3,12 @@
 
 use hikyaku_net::Mac;
 use hikyaku_net::packet::{Ethernet, Ipv4, ethertype};
-use hikyaku_ring::{BadSlot, Frame, TxRing};
+use hikyaku_ring::{BadSlot, Frame, LinkId, TxRing};
 use zerocopy::FromBytes;
 
 use super::{Burst, Core, Rings};
 use crate::counters::Event;
-use crate::snapshot::{Link, LinkId};
+use crate::snapshot::Link;
 use crate::verdict::{Reason, Verdict};
 
 impl Core {

@@ -5,14 +5,14 @@
 use hikyaku_net::checksum::header_is_right;
 use hikyaku_net::packet::{Ethernet, ethertype};
 use hikyaku_net::{Addr4, Mac, Port, protocol};
-use hikyaku_ring::{Frame, HEAD};
+use hikyaku_ring::{Frame, HEAD, LinkId};
 
 use super::emit::{ETHERNET, MIN_FRAME};
 use super::gate::{Pattern, Tunnelled};
 use super::translate::is_sound;
 use super::{Burst, Core, Lane, Meta, Rings, Translation, Way, first_word, gate, rewrite};
 use crate::napt::{Direction, Key, Kind, Napt, Session};
-use crate::snapshot::{LinkId, Route, Side, Softwire, UsualHosts};
+use crate::snapshot::{Route, Side, Softwire, UsualHosts};
 use crate::tunnel::OUTER_LEN;
 use crate::verdict::{Reason, Verdict};
 

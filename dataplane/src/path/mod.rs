@@ -26,16 +26,16 @@ use crossbeam_utils::CachePadded;
 use hikyaku_net::checksum::Delta;
 use hikyaku_net::packet::{Ipv4, Tcp};
 use hikyaku_net::{Limiter, Time, protocol};
-use hikyaku_ring::{BadSlot, Frame, HEAD, NotSent, RxRing, TxRing};
+use hikyaku_ring::{BadSlot, Frame, HEAD, LinkId, NotSent, RxRing, TxRing};
 
 use crate::counters::{Counters, Event};
 use crate::napt::{Direction, Fragments, Hash, Key, Kind, Napt, Rewrite, Session, SessionId};
-use crate::snapshot::{LinkId, Side, Snapshot};
+use crate::shared::{FlowLabels, MAX_WORKERS, Shared};
+use crate::snapshot::{Side, Snapshot};
 use crate::tunnel::fragment::FragmentIds;
 use crate::tunnel::mss;
 use crate::tunnel::reassembly::{Limits, Reassembler};
 use crate::verdict::{Reason, Verdict};
-use crate::worker::{MAX_WORKERS, Shared};
 use gate::Tunnelled;
 use inbound::Inbound;
 use outbound::Outbound;
@@ -489,24 +489,6 @@ impl Core {
                 self.counters.note(Event::MssLowered, 1);
             }
         }
-    }
-}
-
-/// Flow labels of packets that no NAPT has hashed (RFC 6437 3: the same for all packets of a flow,
-/// uniformly distributed), and which worker has the flow of a packet from the tunnel. Nothing is stored by
-/// them, so one multiplication by a random number does.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FlowLabels(u64);
-
-impl FlowLabels {
-    pub(crate) fn random() -> Self {
-        Self(rand::random::<u64>() | 1)
-    }
-
-    #[inline(always)]
-    fn of(&self, key: &Key) -> Hash {
-        let folded = key.addrs ^ u64::from(key.ports).rotate_left(20) ^ u64::from(key.protocol) << 56;
-        Hash::from_product(u128::from(folded) * u128::from(self.0))
     }
 }
 

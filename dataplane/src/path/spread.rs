@@ -8,7 +8,7 @@
 
 use hikyaku_net::packet::{Ethernet, Ipv4, ethertype};
 use hikyaku_net::{Addr6, protocol};
-use hikyaku_ring::{Frame, HEAD, LaneOut, NotSent};
+use hikyaku_ring::{Frame, HEAD, LaneOut, LinkId, NotSent};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::emit::ETHERNET;
@@ -17,7 +17,7 @@ use super::inbound::Inbound;
 use super::inbound_closer::{Inner, set_tos};
 use super::{Burst, Core, FRAMES_AHEAD, FlowLabels, MAX_BATCH, Rings, Translation, first_word, has_ports, ports_of};
 use crate::napt::{Fragments, Hash, Key, Kind};
-use crate::snapshot::{LinkId, Softwire};
+use crate::snapshot::Softwire;
 use crate::tunnel::{OUTER_LEN, Outer, ecn};
 use crate::verdict::{Reason, Verdict};
 

@@ -4,8 +4,9 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 use hikyaku_net::{Addr4, Prefix4};
+use hikyaku_ring::LinkId;
 
-use super::{LinkId, SoftwireId};
+use super::SoftwireId;
 
 /// Where a packet goes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

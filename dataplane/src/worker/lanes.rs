@@ -6,9 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
-use hikyaku_ring::{LaneIn, LaneOut, MIN_LANE_SLOTS, Queue, lane};
-
-use crate::snapshot::LinkId;
+use hikyaku_ring::{LaneIn, LaneOut, LinkId, MIN_LANE_SLOTS, Queue, lane};
 
 /// One worker's ends of the lanes to and from all others, for the frames of one link.
 #[derive(Debug)]

@@ -1,0 +1,121 @@
+//! What workers and the control thread share: the snapshot, frames to control and from it, the clock, secrets.
+
+use std::hash::RandomState;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use arc_swap::ArcSwap;
+use crossbeam_queue::ArrayQueue;
+use hikyaku_net::Clock;
+use hikyaku_ring::LinkId;
+
+use crate::napt::{Hash, Key};
+use crate::snapshot::Snapshot;
+
+/// Most workers that a router has.
+pub const MAX_WORKERS: usize = 64;
+
+/// Frames that wait for the control thread, at most.
+const PUNT_QUEUE: usize = 256;
+
+/// A frame on its way between a worker and the control thread.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Where it came in, or shall go out.
+    pub link: LinkId,
+    /// A packet that is ready to leave by `link`, but for its Ethernet destination: that is all
+    /// zeroes, because nobody knows yet whose it is.
+    pub unresolved: bool,
+    len: u16,
+    bytes: [u8; Self::MAX],
+}
+
+impl Message {
+    /// The longest frame that is punted or injected.
+    pub const MAX: usize = 1600;
+
+    /// A copy of `frame`; `None` if it is too long.
+    pub fn new(link: LinkId, frame: &[u8]) -> Option<Self> {
+        Self::compose(link, frame.len(), |bytes| bytes.copy_from_slice(frame))
+    }
+
+    /// A frame of `len` bytes that `fill` writes; `None` if it is too long.
+    pub fn compose(link: LinkId, len: usize, fill: impl FnOnce(&mut [u8])) -> Option<Self> {
+        let mut bytes = [0; Self::MAX];
+        fill(bytes.get_mut(..len)?);
+        Some(Self { link, unresolved: false, len: len as u16, bytes })
+    }
+
+    /// The frame, Ethernet header first.
+    pub fn frame(&self) -> &[u8] {
+        &self.bytes[..self.len as usize]
+    }
+}
+
+/// What workers and the control thread share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The world. Control stores a whole new one; workers look once per burst.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Frames for the control thread.
+    pub punt: ArrayQueue<Message>,
+    /// The time.
+    pub clock: Clock,
+    /// Who takes them out, once somebody does.
+    control: OnceLock<thread::Thread>,
+    /// The secret behind fragment ids. One for all workers: each has ids of its own, and together
+    /// they repeat none.
+    pub(crate) fragment_ids: RandomState,
+    /// The secret behind flow labels and which worker has a flow.
+    pub(crate) flows: FlowLabels,
+}
+
+impl Shared {
+    /// With a first snapshot.
+    pub fn new(snapshot: Snapshot) -> Arc<Self> {
+        Arc::new(Self {
+            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+            punt: ArrayQueue::new(PUNT_QUEUE),
+            clock: Clock::default(),
+            control: OnceLock::new(),
+            fragment_ids: RandomState::new(),
+            flows: FlowLabels::random(),
+        })
+    }
+
+    /// The calling thread takes punted frames: while it is parked, workers wake it for them. The first
+    /// to call this is it, for good.
+    pub fn listen(&self) {
+        self.control.get_or_init(thread::current);
+    }
+
+    /// Wakes whoever takes punted frames, if there are any. A system call only where it sleeps: one per
+    /// sleep of its, not per frame.
+    pub(crate) fn call(&self) {
+        if !self.punt.is_empty()
+            && let Some(control) = self.control.get()
+        {
+            control.unpark();
+        }
+    }
+}
+
+/// Flow labels of packets that no NAPT has hashed (RFC 6437 3: the same for all packets of a flow,
+/// uniformly distributed), and which worker has the flow of a packet from the tunnel. Nothing is stored by
+/// them, so one multiplication by a random number does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FlowLabels(u64);
+
+impl FlowLabels {
+    /// With a secret of their own.
+    fn random() -> Self {
+        Self(rand::random::<u64>() | 1)
+    }
+
+    /// The hash of a flow.
+    #[inline(always)]
+    pub(crate) fn of(&self, key: &Key) -> Hash {
+        let folded = key.addrs ^ u64::from(key.ports).rotate_left(20) ^ u64::from(key.protocol) << 56;
+        Hash::from_product(u128::from(folded) * u128::from(self.0))
+    }
+}
