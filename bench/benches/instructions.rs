@@ -16,8 +16,8 @@ use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, 
 use hikyaku::memory_router::Mode;
 use hikyaku_bench::rig::{Rig, Shape};
 use hikyaku_dataplane::napt::Direction::{self, Inbound, Outbound};
-use hikyaku_dataplane::packet::Tcp;
-use hikyaku_dataplane::ring::memory::MemoryConfig;
+use hikyaku_net::packet::Tcp;
+use hikyaku_ring::memory::MemoryConfig;
 
 /// Packets of a burst.
 const BURST: u32 = 256;

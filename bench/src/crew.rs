@@ -6,9 +6,9 @@ use std::thread;
 
 use crossbeam_utils::CachePadded;
 use hikyaku_dataplane::napt::Direction;
-use hikyaku_dataplane::packet::Tcp;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 use hikyaku_dataplane::worker::Handle;
+use hikyaku_net::packet::Tcp;
 
 use crate::rig::{Rig, send};
 
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
     use crate::rig::Shape;
     use hikyaku::memory_router::Mode;
-    use hikyaku_dataplane::ring::memory::MemoryConfig;
+    use hikyaku_ring::memory::MemoryConfig;
 
     #[test]
     fn all_frames_of_all_laps_leave() {

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::rig::{Rig, Shape};
 use crate::traffic::MAX_FLOWS;
-use hikyaku_dataplane::worker::MAX_WORKERS;
+use hikyaku_dataplane::shared::MAX_WORKERS;
 
 /// Which way packets go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

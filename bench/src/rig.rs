@@ -8,15 +8,14 @@ use std::time::Duration;
 use hikyaku::memory_router::{Mode, SetupError};
 use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::napt::{self, Direction, Key, Kind, Napt};
-use hikyaku_dataplane::packet::{Addr4, Port, Tcp};
-use hikyaku_dataplane::ring::LANE_SLOTS;
-use hikyaku_dataplane::ring::memory::{self, MemoryConfig, Wire};
-use hikyaku_dataplane::snapshot::{
-    Deliver, Link, LinkId, Neighbours, Prefix4, Route, Routes, Side, Snapshot, Softwire, SoftwireId,
-};
-use hikyaku_dataplane::time::Time;
+use hikyaku_dataplane::shared::Shared;
+use hikyaku_dataplane::snapshot::{Deliver, Link, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId};
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
-use hikyaku_dataplane::worker::{self, Lanes, Shared, Worker};
+use hikyaku_dataplane::worker::{self, Lanes, Worker};
+use hikyaku_net::packet::Tcp;
+use hikyaku_net::{Addr4, Port, Prefix4, Time};
+use hikyaku_ring::memory::{self, MemoryConfig, Wire};
+use hikyaku_ring::{LANE_SLOTS, LinkId};
 
 use crate::traffic::{self, Flow, GATEWAY, OURS};
 use crate::wanted::{self, Packet};

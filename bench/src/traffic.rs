@@ -2,8 +2,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use hikyaku_dataplane::packet::checksum::Sum;
-use hikyaku_dataplane::packet::{Addr4, Checksum, Ethernet, Ipv4, Ipv6, Mac, Port, Tcp, Udp, ethertype, protocol};
+use hikyaku_net::checksum::{Checksum, Sum};
+use hikyaku_net::packet::{Ethernet, Ipv4, Ipv6, Tcp, Udp, ethertype};
+use hikyaku_net::{Addr4, Mac, Port, protocol};
 use zerocopy::IntoBytes;
 
 /// The border router.

@@ -2,7 +2,8 @@
 //! see leave. Not one byte of them comes from the dataplane's own headers and checksums.
 
 use etherparse::{EtherType, Ethernet2Header, IpNumber, Ipv6FlowLabel, Ipv6Header, PacketBuilder, TcpHeader};
-use hikyaku_dataplane::packet::{Addr4, Mac, Port, Tcp, protocol};
+use hikyaku_net::packet::Tcp;
+use hikyaku_net::{Addr4, Mac, Port, protocol};
 
 use crate::traffic::{BR, CE, Flow};
 

@@ -6,18 +6,16 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use hikyaku_dataplane::counters::Totals;
-use hikyaku_dataplane::map::Mesh;
 use hikyaku_dataplane::napt::{self, Napt};
-use hikyaku_dataplane::packet::{Addr4, Mac};
-use hikyaku_dataplane::ring::Vlan;
-use hikyaku_dataplane::ring::memory::{self, MemoryError, Wire};
-use hikyaku_dataplane::snapshot::{
-    Deliver, Link, LinkId, Neighbours, Prefix4, Route, Routes, Side, Snapshot, Softwire, SoftwireId,
-};
-use hikyaku_dataplane::time::Time;
+use hikyaku_dataplane::shared::Shared;
+use hikyaku_dataplane::snapshot::{Deliver, Link, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId};
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
-use hikyaku_dataplane::worker::{self, Shared, Worker};
+use hikyaku_dataplane::worker::{self, Worker};
+use hikyaku_net::map::Mesh;
+use hikyaku_net::{Addr4, Mac, Prefix4, Time};
 use hikyaku_protocols::service::Outside;
+use hikyaku_ring::memory::{self, MemoryError, Wire};
+use hikyaku_ring::{LinkId, Vlan};
 
 use crate::behaviour::BehaviourArgs;
 use crate::tuning::{DEFAULT_TABLE, TuningArgs};

@@ -7,10 +7,10 @@ use std::time::Duration;
 use clap::{ArgAction, Args, ValueEnum};
 use hikyaku_dataplane::napt;
 use hikyaku_dataplane::path::MAX_BATCH;
-use hikyaku_dataplane::ring::memory::MemoryConfig;
-use hikyaku_dataplane::ring::{Headroom, LinkOptions, kernel, xdp};
 use hikyaku_dataplane::tunnel::reassembly::Limits;
 use hikyaku_dataplane::worker::{self, Idle};
+use hikyaku_ring::memory::MemoryConfig;
+use hikyaku_ring::{Headroom, LinkOptions, kernel, xdp};
 
 /// The session table's size where none was asked for: more than a busy home has.
 pub const DEFAULT_TABLE: u32 = 1 << 18;

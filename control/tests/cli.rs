@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use etherparse::PacketBuilder;
 use hikyaku_capture::{Precision, Reader, Writer};
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 
 const ENDS: [&str; 4] = ["--ce", "2001:db8::2", "--br", "2001:db8:a::1"];
 const SECOND: u64 = 1_000_000_000;

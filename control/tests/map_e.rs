@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use hikyaku::map_e::RulesFile;
-use hikyaku_dataplane::map::{InterfaceId, Rule};
+use hikyaku_net::map::{InterfaceId, Rule};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

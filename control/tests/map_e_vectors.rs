@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::process::{Command, Output};
 
-use hikyaku_dataplane::map::Prefix6;
+use hikyaku_net::Prefix6;
 use hikyaku_protocols::dhcpv6::S46Container;
 use hikyaku_protocols::softwire_options::{Refused, Softwire};
 use serde_json::Value;

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use etherparse::{Ethernet2Header, Ipv4Header, Ipv6Header};
 use hikyaku_capture::Reader;
-use hikyaku_dataplane::map::{Ce, InterfaceId, Rule};
+use hikyaku_net::map::{Ce, InterfaceId, Rule};
 
 // RFC 7597 appendix A, example 1. Offset 0: no port is nobody's.
 const PREFIX: &str = "2001:db8:12:3400::/56";

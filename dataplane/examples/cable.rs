@@ -12,8 +12,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use hikyaku_dataplane::ring::kernel::{OpenOptions, open};
-use hikyaku_dataplane::ring::{self, Headroom, LinkName, Queue};
+use hikyaku_ring::kernel::{OpenOptions, open};
+use hikyaku_ring::{Headroom, LinkName, Queue};
 
 /// Frames that are moved between two syncs.
 const BURST: u32 = 256;
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
             moved += carry(a, b) + carry(b, a);
         }
         if moved == 0 {
-            ring::wait(ends.iter().filter_map(|end| end.provider.descriptor()), SLEEP);
+            hikyaku_ring::wait(ends.iter().filter_map(|end| end.provider.descriptor()), SLEEP);
         }
     }
 }

@@ -7,10 +7,9 @@ mod softwire;
 
 use std::net::Ipv4Addr;
 
-use hikyaku_net::{Addr4, Addr6, Mac};
+use hikyaku_net::{Addr4, Addr6, Mac, Prefix4};
+use hikyaku_ring::LinkId;
 
-pub use hikyaku_net::Prefix4;
-pub use hikyaku_ring::LinkId;
 pub use neighbours::Neighbours;
 pub use routes::{Route, Routes, UsualHosts};
 pub use softwire::{Deliver, FarEnd, OuterHeaders, Softwire, SoftwireState};

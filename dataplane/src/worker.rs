@@ -22,7 +22,7 @@ use hikyaku_ring::{LaneIn, LinkId, Provider, Queue, RxRing, Traffic, TxRing};
 
 use crate::counters::{Counters, Event};
 use crate::path::{Burst, MAX_BATCH, Path, Spread};
-pub use crate::shared::{MAX_WORKERS, Message, Shared};
+use crate::shared::{Message, Shared};
 use crate::snapshot::Snapshot;
 use crate::tunnel::reassembly::Limits;
 use lanes::Bell;

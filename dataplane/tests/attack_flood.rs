@@ -7,9 +7,9 @@ use std::time::Duration;
 use common::transfers::{TRANSFERS, Transfers};
 use common::*;
 use hikyaku_dataplane::counters::Event;
-use hikyaku_dataplane::napt::{Filtering, Forward, PortSet};
-use hikyaku_dataplane::packet::protocol;
+use hikyaku_dataplane::napt::{Filtering, Forward};
 use hikyaku_dataplane::verdict::{Reason, Verdict};
+use hikyaku_net::{PortSet, protocol};
 
 const TABLE: u32 = 4096;
 

@@ -8,8 +8,8 @@ use common::transfers::{TRANSFERS, Transfers};
 use common::*;
 use etherparse::Ipv6Header;
 use hikyaku_dataplane::counters::Event;
-use hikyaku_dataplane::snapshot::LinkId;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
+use hikyaku_ring::LinkId;
 
 /// Frames of an attack.
 const MANY: usize = 1500;

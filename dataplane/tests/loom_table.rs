@@ -8,12 +8,11 @@
 use std::net::Ipv4Addr;
 
 use hikyaku_dataplane::napt::{
-    Config, Direction, Endpoint, Hash, Key, Kind, Napt, PortSet, Session, SessionId, pair_addrs, pair_ports,
-    split_ports,
+    Config, Direction, Endpoint, Hash, Key, Kind, Napt, Session, SessionId, pair_addrs, pair_ports, split_ports,
 };
-use hikyaku_dataplane::packet::{Tcp, protocol};
-use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::verdict::Reason;
+use hikyaku_net::packet::Tcp;
+use hikyaku_net::{PortSet, Time, protocol};
 use loom::sync::Arc;
 use loom::thread;
 

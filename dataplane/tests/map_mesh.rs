@@ -7,10 +7,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use common::mesh::{ce, ends, first_port, from, inbound, outbound, peer, router, rule, us};
 use common::*;
 use etherparse::{IpNumber, Ipv6Header};
-use hikyaku_dataplane::map::{Ce, InterfaceId, Rule};
 use hikyaku_dataplane::napt::Filtering;
-use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
+use hikyaku_net::Time;
+use hikyaku_net::map::{Ce, InterfaceId, Rule};
 
 const C: End = (CLIENT, 40000);
 const S: End = (SERVER, 443);

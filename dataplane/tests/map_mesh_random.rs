@@ -6,9 +6,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use common::mesh::{ce, ends, first_port, from, outbound, router, rule, us};
 use common::*;
-use hikyaku_dataplane::map::InterfaceId;
 use hikyaku_dataplane::napt::Filtering;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
+use hikyaku_net::map::InterfaceId;
 use proptest::prelude::*;
 
 const C: End = (CLIENT, 40000);

@@ -2,8 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use hikyaku_dataplane::map::{self, BadRule, InterfaceId, Prefix6, Psid, Rule, Unfit};
-use hikyaku_dataplane::snapshot::Prefix4;
+use hikyaku_net::map::{self, BadRule, InterfaceId, Psid, Rule, Unfit};
+use hikyaku_net::{Prefix4, Prefix6};
 use proptest::prelude::*;
 
 /// Rules of all shapes: whole prefixes, whole addresses, shared addresses, with PSID beside or without.

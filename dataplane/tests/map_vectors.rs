@@ -4,8 +4,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use hikyaku_dataplane::map::{self, BadRule, InterfaceId, Prefix6, Psid, Rule, Unfit};
-use hikyaku_dataplane::napt::PortSet;
+use hikyaku_net::map::{self, BadRule, InterfaceId, Psid, Rule, Unfit};
+use hikyaku_net::{PortSet, Prefix6};
 use serde_json::Value;
 
 fn vectors(kind: &str) -> Vec<Value> {

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use hikyaku_dataplane::napt::{
-    Claim, Config, Direction, Endpoint, Filtering, Forward, Key, Kind, Napt, PortSet, SessionId, Timeouts, pair_addrs,
+    Claim, Config, Direction, Endpoint, Filtering, Forward, Key, Kind, Napt, SessionId, Timeouts, pair_addrs,
     pair_ports, split_ports,
 };
-use hikyaku_dataplane::packet::{Tcp, protocol};
-use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::verdict::Reason;
+use hikyaku_net::packet::Tcp;
+use hikyaku_net::{PortSet, Time, protocol};
 use proptest::prelude::*;
 
 const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);

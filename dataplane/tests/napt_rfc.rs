@@ -2,10 +2,10 @@
 
 use std::net::Ipv4Addr;
 
-use hikyaku_dataplane::napt::{Config, Direction, Endpoint, Filtering, Key, Kind, Napt, PortSet, SessionId, Timeouts};
-use hikyaku_dataplane::packet::{Tcp, protocol};
-use hikyaku_dataplane::time::Time;
+use hikyaku_dataplane::napt::{Config, Direction, Endpoint, Filtering, Key, Kind, Napt, SessionId, Timeouts};
 use hikyaku_dataplane::verdict::Reason;
+use hikyaku_net::packet::Tcp;
+use hikyaku_net::{PortSet, Time, protocol};
 
 const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const TCP: u8 = protocol::TCP;

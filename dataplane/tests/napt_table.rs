@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hikyaku_dataplane::napt::{
-    Config, Direction, Endpoint, Hash, Key, Kind, Napt, PortSet, Refused, Session, SessionId, pair_addrs, pair_ports,
+    Config, Direction, Endpoint, Hash, Key, Kind, Napt, Refused, Session, SessionId, pair_addrs, pair_ports,
     split_ports,
 };
-use hikyaku_dataplane::packet::{Tcp, protocol};
-use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::verdict::Reason;
+use hikyaku_net::packet::Tcp;
+use hikyaku_net::{PortSet, Time, protocol};
 
 const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use common::*;
 use etherparse::Ethernet2Header;
-use hikyaku_dataplane::napt::PortSet;
-use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
+use hikyaku_net::{PortSet, Time};
 
 /// Everything that left is a frame that may leave: lengths and IPv4 header checksums.
 fn judge(out: &Out) {
@@ -25,7 +24,7 @@ fn judge(out: &Out) {
 }
 
 /// What the index calls the end of a frame.
-fn class(out: &Out, side: hikyaku_dataplane::snapshot::LinkId) -> &'static str {
+fn class(out: &Out, side: hikyaku_ring::LinkId) -> &'static str {
     let forwarded = [Verdict::Outbound, Verdict::Inbound, Verdict::Hairpin].into_iter().any(|v| out.count(v) > 0);
     let answered = if side == LAN { !out.lan.is_empty() } else { !out.wan.is_empty() };
     if forwarded {

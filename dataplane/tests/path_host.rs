@@ -4,13 +4,13 @@ mod common;
 
 use common::*;
 use hikyaku_dataplane::counters::Event;
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::ring::memory::{MemoryConfig, Wire, links};
-use hikyaku_dataplane::ring::{Headroom, Vlan};
-use hikyaku_dataplane::snapshot::{Link, LinkId, Route, Routes, Side};
-use hikyaku_dataplane::time::Time;
+use hikyaku_dataplane::shared::Shared;
+use hikyaku_dataplane::snapshot::{Link, Route, Routes, Side};
 use hikyaku_dataplane::verdict::{Reason, Verdict};
-use hikyaku_dataplane::worker::{Config, Shared, Worker};
+use hikyaku_dataplane::worker::{Config, Worker};
+use hikyaku_net::{Mac, Time};
+use hikyaku_ring::memory::{MemoryConfig, Wire, links};
+use hikyaku_ring::{Headroom, LinkId, Vlan};
 
 const LAN_HOST: LinkId = LinkId(2);
 const WAN_HOST: LinkId = LinkId(3);

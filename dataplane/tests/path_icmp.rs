@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use common::*;
 use hikyaku_dataplane::counters::Event;
-use hikyaku_dataplane::snapshot::{Prefix4, Route, Routes, Softwire, SoftwireId};
+use hikyaku_dataplane::snapshot::{Route, Routes, Softwire, SoftwireId};
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
+use hikyaku_net::Prefix4;
 
 const C: End = (CLIENT, 40000);
 const D: End = (OTHER_CLIENT, 40000);

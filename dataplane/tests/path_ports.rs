@@ -5,9 +5,9 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use hikyaku_dataplane::napt::{Forward, PortSet};
-use hikyaku_dataplane::packet::protocol;
+use hikyaku_dataplane::napt::Forward;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
+use hikyaku_net::{PortSet, protocol};
 
 const C: End = (CLIENT, 40000);
 const D: End = (OTHER_CLIENT, 40000);

@@ -5,9 +5,10 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use hikyaku_dataplane::napt::{Filtering, PortSet};
-use hikyaku_dataplane::packet::protocol::{AH, DCCP, UDP_LITE};
+use hikyaku_dataplane::napt::Filtering;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
+use hikyaku_net::PortSet;
+use hikyaku_net::protocol::{AH, DCCP, UDP_LITE};
 
 const SCTP: u8 = 132;
 const GRE: u8 = 47;

@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use common::*;
 use etherparse::{Ethernet2Header, TcpOptionElement};
-use hikyaku_dataplane::napt::{Filtering, Forward, PortSet};
-use hikyaku_dataplane::packet::protocol;
-use hikyaku_dataplane::ring::Headroom;
-use hikyaku_dataplane::snapshot::LinkId;
+use hikyaku_dataplane::napt::{Filtering, Forward};
 use hikyaku_dataplane::tunnel::ecn::{ClassMode, Dscp, EcnMode};
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
+use hikyaku_net::{PortSet, protocol};
+use hikyaku_ring::{Headroom, LinkId};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use common::*;
 use etherparse::TcpOptionElement;
 use hikyaku_dataplane::counters::Event;
-use hikyaku_dataplane::napt::PortSet;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
+use hikyaku_net::PortSet;
 
 const C: End = (CLIENT, 40000);
 const S: End = (SERVER, 443);

@@ -4,10 +4,10 @@ mod common;
 
 use common::*;
 use hikyaku_dataplane::counters::Event;
-use hikyaku_dataplane::ring::Headroom;
+use hikyaku_dataplane::shared::Message;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
-use hikyaku_dataplane::worker::Message;
+use hikyaku_ring::Headroom;
 
 const C: End = (CLIENT, 40000);
 const S: End = (SERVER, 443);

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use common::*;
 use hikyaku_dataplane::counters::Event;
-use hikyaku_dataplane::map::{InterfaceId, Rule};
-use hikyaku_dataplane::napt::{Filtering, PortSet};
+use hikyaku_dataplane::napt::Filtering;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
+use hikyaku_net::PortSet;
+use hikyaku_net::map::{InterfaceId, Rule};
 
 const C: End = (CLIENT, 40000);
 const S: End = (SERVER, 443);

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use etherparse::PacketBuilder;
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::ring::memory::{self, MemoryConfig, Wire};
-use hikyaku_dataplane::snapshot::{
-    Deliver, Link, LinkId, Neighbours, Prefix4, Route, Routes, Side, Snapshot, Softwire, SoftwireId,
-};
+use hikyaku_dataplane::shared::{Message, Shared};
+use hikyaku_dataplane::snapshot::{Deliver, Link, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId};
 use hikyaku_dataplane::verdict::Verdict;
-use hikyaku_dataplane::worker::{BurstReport, Config, Idle, Message, Shared, Worker};
+use hikyaku_dataplane::worker::{BurstReport, Config, Idle, Worker};
+use hikyaku_net::{Mac, Prefix4};
+use hikyaku_ring::LinkId;
+use hikyaku_ring::memory::{self, MemoryConfig, Wire};
 
 const LAN: LinkId = LinkId(0);
 const WAN: LinkId = LinkId(1);

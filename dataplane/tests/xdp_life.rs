@@ -7,8 +7,8 @@ mod xdp_net;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use hikyaku_dataplane::ring::xdp::{self, Attach, OpenError, OpenOptions, Transfer, Umem, XdpLink};
-use hikyaku_dataplane::ring::{self, LinkError, LinkOptions, Wanted};
+use hikyaku_ring::xdp::{self, Attach, OpenError, OpenOptions, Transfer, Umem, XdpLink};
+use hikyaku_ring::{LinkError, LinkOptions, Wanted};
 
 use xdp_net::*;
 
@@ -223,8 +223,10 @@ fn memory_outlives_the_interface_it_was_first_used_with() {
 
 #[track_caller]
 fn failure(name: &str, options: &OpenOptions) -> OpenError {
-    match ring::open(&[Wanted::new(name.parse().unwrap())], &LinkOptions { xdp: options.clone(), ..Default::default() })
-    {
+    match hikyaku_ring::open(
+        &[Wanted::new(name.parse().unwrap())],
+        &LinkOptions { xdp: options.clone(), ..Default::default() },
+    ) {
         Ok(links) => panic!("opened: {}", links[0].info),
         Err(LinkError::Netmap(error)) => panic!("{error}"),
         Err(LinkError::Xdp(error)) => {

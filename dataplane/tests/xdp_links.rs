@@ -15,10 +15,11 @@ use std::time::{Duration, Instant};
 
 use common::{CLIENT, End, SERVER, Setup, from_lan, from_wan, inner, plain, tunnelled, udp};
 use hikyaku_dataplane::counters::Event;
-use hikyaku_dataplane::ring::xdp::{Attach, OpenOptions};
-use hikyaku_dataplane::ring::{self, BadSlot, LinkOptions, Queue, Traffic, Vlan, Wanted};
+use hikyaku_dataplane::shared::Shared;
 use hikyaku_dataplane::verdict::Verdict;
-use hikyaku_dataplane::worker::{BurstReport, Config, Idle, Shared, Worker};
+use hikyaku_dataplane::worker::{BurstReport, Config, Idle, Worker};
+use hikyaku_ring::xdp::{Attach, OpenOptions};
+use hikyaku_ring::{BadSlot, LinkOptions, Queue, Traffic, Vlan, Wanted};
 
 use xdp_net::*;
 
@@ -170,7 +171,7 @@ fn a_vlan_on_each_side() {
         veth("wan", "line", 1);
         let wanted = [("xdp:lan", 10), ("xdp:wan", 20)]
             .map(|(name, id)| Wanted { vlan: Vlan::new(id), ..Wanted::new(name.parse().unwrap()) });
-        let mut links = ring::open(&wanted, &LinkOptions::default()).unwrap_or_else(|e| panic!("{e}"));
+        let mut links = hikyaku_ring::open(&wanted, &LinkOptions::default()).unwrap_or_else(|e| panic!("{e}"));
         let [lan, wan] = &mut links[..] else { panic!("two links") };
         assert!(lan.info.to_string().contains("VLAN 10"), "{}", lan.info);
         let (_umem, [mut line]) = open(["xdp:line"], &OpenOptions::default());
@@ -216,7 +217,7 @@ fn links_opened_together_swap() {
         veth("lan", "host", 1);
         veth("wan", "line", 2);
         let names = ["xdp:lan", "xdp:wan-1"].map(|name| Wanted::new(name.parse().unwrap()));
-        let mut links = ring::open(&names, &LinkOptions::default()).unwrap_or_else(|e| panic!("{e}"));
+        let mut links = hikyaku_ring::open(&names, &LinkOptions::default()).unwrap_or_else(|e| panic!("{e}"));
         let [lan, wan] = &mut links[..] else { panic!("two links") };
         assert_eq!((lan.queues.len(), wan.queues.len(), lan.host.len()), (1, 1, 0));
         assert_eq!(lan.info.copy_warning(&wan.info), None);

@@ -3,8 +3,9 @@
 use std::net::Ipv6Addr;
 use std::sync::LazyLock;
 
-use hikyaku_dataplane::napt::{Config, Endpoint, Filtering, Hasher, Key, Kind, PortSet};
-use hikyaku_dataplane::packet::{Addr4, Ipv4, Port, Tcp, protocol};
+use hikyaku_dataplane::napt::{Config, Endpoint, Filtering, Hasher, Key, Kind};
+use hikyaku_net::packet::{Ipv4, Tcp};
+use hikyaku_net::{Addr4, Port, PortSet, protocol};
 
 use super::frames::{Ip, icmp, icmpv6, in_tunnel, on_lan, outer, piece, tcp, udp};
 use super::{TABLE, TRANSFERS};

@@ -3,8 +3,9 @@
 
 use std::net::Ipv6Addr;
 
-use hikyaku_dataplane::packet::checksum::Sum;
-use hikyaku_dataplane::packet::{Addr4, Checksum, Ethernet, Icmp, Ipv4, Ipv6, Port, Tcp, Udp, ethertype, protocol};
+use hikyaku_net::checksum::{Checksum, Sum};
+use hikyaku_net::packet::{Ethernet, Icmp, Ipv4, Ipv6, Tcp, Udp, ethertype};
+use hikyaku_net::{Addr4, Port, protocol};
 use zerocopy::IntoBytes;
 
 use crate::traffic::{self, CE, GATEWAY, HOP_LIMIT, OURS};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hikyaku::memory_router::{Mode, SetupError};
 use hikyaku_dataplane::napt::{Config, Direction};
-use hikyaku_dataplane::packet::Tcp;
-use hikyaku_dataplane::ring::memory::MemoryConfig;
+use hikyaku_net::packet::Tcp;
+use hikyaku_ring::memory::MemoryConfig;
 
 use super::enemies::{Arrival, Attack, Bystander};
 use super::{TABLE, TRANSFERS};

@@ -1,9 +1,10 @@
 //! The pcapng side of reading: sections, their interfaces, and what a timestamp means on each.
 
+use hikyaku_net::Time;
 use pcap_parser::{Block, InterfaceDescriptionBlock, OptionCode, PcapNGOption};
 
 use super::error::Problem;
-use super::{ETHERNET, MAX_FRAME, Packet, Time};
+use super::packet::{ETHERNET, MAX_FRAME, Packet};
 
 /// An `if_fcslen` option, which pcap-parser has no name for.
 const IF_FCSLEN: OptionCode = OptionCode(13);

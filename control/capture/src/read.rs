@@ -5,12 +5,13 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
+use hikyaku_net::Time;
 use pcap_parser::{Block, PcapError, nom};
 
 use super::error::{CaptureError, Problem};
+use super::packet::{ETHERNET, MAX_FRAME, Packet};
 use super::pcapng::{Section, packet};
 use super::window::Window;
-use super::{ETHERNET, MAX_FRAME, Packet, Time};
 
 /// pcapng blocks above this are damage, not data: options and name lists stay far below.
 const MAX_BLOCK: u32 = 16 << 20;

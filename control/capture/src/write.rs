@@ -7,10 +7,11 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use hikyaku_net::Time;
 use pcap_parser::{LegacyPcapBlock, PcapHeader, ToVec};
 
 use super::error::{CaptureError, Problem};
-use super::{MAX_FRAME, Time};
+use super::packet::MAX_FRAME;
 
 /// How fine the timestamps of a written capture are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::io::{Cursor, Write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use hikyaku_capture::{CaptureError, Packet, Precision, Problem, Reader, Writer};
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 use proptest::prelude::*;
 
 const SECOND: u64 = 1_000_000_000;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 
 /// Things that happen one after the other. Each is a byte that says what happens, the length of a message
 /// in two bytes (the upper one first), and the message: so a corpus is captured messages with three bytes

@@ -2,7 +2,8 @@
 
 use std::net::Ipv6Addr;
 
-use hikyaku_dataplane::map::{self, InterfaceId, Prefix6, Rule};
+use hikyaku_net::Prefix6;
+use hikyaku_net::map::{self, InterfaceId, Rule};
 use thiserror::Error;
 
 /// Most rules of a domain.

@@ -5,8 +5,8 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::str::FromStr;
 
-use hikyaku_dataplane::napt::{Forward, PortSet};
-use hikyaku_dataplane::packet::protocol;
+use hikyaku_dataplane::napt::Forward;
+use hikyaku_net::{PortSet, protocol};
 use hikyaku_protocols::host::host4;
 
 /// What leads to a host, whoever sends to it.

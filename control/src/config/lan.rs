@@ -5,9 +5,9 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::ring::{LinkName, Vlan};
+use hikyaku_net::Mac;
 use hikyaku_protocols::host::{host_name, host4};
+use hikyaku_ring::{LinkName, Vlan};
 
 use super::keys::{self, Read};
 use super::problem::Problems;

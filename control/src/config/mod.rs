@@ -26,7 +26,7 @@ mod wan;
 use std::path::Path;
 use std::sync::Arc;
 
-use hikyaku_dataplane::ring::{LinkKind, LinkName};
+use hikyaku_ring::{LinkKind, LinkName};
 
 use crate::tuning::TuningArgs;
 

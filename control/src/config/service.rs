@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use hikyaku_dataplane::map::InterfaceId;
 use hikyaku_dataplane::napt;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
+use hikyaku_net::PortSet;
+use hikyaku_net::map::InterfaceId;
 use hikyaku_protocols::aftr::Endpoint;
 use hikyaku_protocols::hb46pp;
 use hikyaku_protocols::host::{host4, host6};
@@ -168,9 +169,9 @@ impl Service {
                 let text = format!("forward = '{mapping}': {host} is no host of the LAN {}", lan.ipv4);
                 problems.add(read.place("forward"), text);
             }
-            taken.extend(mapping.on(napt::PortSet::ALL));
+            taken.extend(mapping.on(PortSet::ALL));
         }
-        if let Err(why) = napt::Forward::check_all(napt::PortSet::ALL, &taken) {
+        if let Err(why) = napt::Forward::check_all(PortSet::ALL, &taken) {
             problems.add(read.place("forward"), format!("forward: {why}"));
         }
         let far = match (&keys.aftr, keys.br) {
@@ -268,7 +269,7 @@ fn wish(read: &Read<ServiceKeys>, problems: &mut Problems) -> Option<Wish> {
         problems.add(read.place("ce"), "ce = 'from-ipv4': there is no ipv4 to make it of");
     }
     let (offset, length, psid) = (keys.psid_offset.unwrap_or(0), keys.psid_length.unwrap_or(0), keys.psid.unwrap_or(0));
-    let ports = napt::PortSet::new(offset, length, psid);
+    let ports = PortSet::new(offset, length, psid);
     if ports.is_none() {
         let text = format!(
             "psid {psid}, psid-length {length}, psid-offset {offset}: the PSID has more bits than its length, or both \

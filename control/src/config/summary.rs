@@ -3,11 +3,11 @@
 use std::fmt;
 
 use hikyaku_dataplane::napt::Filtering;
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::ring::Vlan;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
+use hikyaku_net::Mac;
 use hikyaku_protocols::aftr::Endpoint;
 use hikyaku_protocols::service::{Local, Technology, UsualEnd, WishedEnd};
+use hikyaku_ring::Vlan;
 
 use super::{Config, Dhcpv6Mode, InterfaceId, Service};
 use crate::table::grouped;

@@ -5,8 +5,7 @@ use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::snapshot::Prefix4;
+use hikyaku_net::{Mac, Prefix4};
 use hikyaku_protocols::aftr::Endpoint;
 use hikyaku_protocols::host::{host_name, host4, host6};
 use hikyaku_protocols::service::{Local, WishedEnd};

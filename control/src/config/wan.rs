@@ -3,9 +3,9 @@
 use std::net::Ipv6Addr;
 
 use clap::{ArgAction, Args, ValueEnum};
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::ring::{LinkKind, LinkName, Rings, Vlan};
+use hikyaku_net::Mac;
 use hikyaku_protocols::host::host6;
+use hikyaku_ring::{LinkKind, LinkName, Rings, Vlan};
 
 use super::keys::{self, Read};
 use super::problem::{Place, Problems};

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use hikyaku_capture::{Packet, Reader};
 use hikyaku_dataplane::counters::Totals;
-use hikyaku_dataplane::napt::{Filtering, PortSet};
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::time::Time;
+use hikyaku_dataplane::napt::Filtering;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::verdict::Reason;
+use hikyaku_net::{Mac, PortSet, Time};
 use hikyaku_protocols::service::Outside;
 
 use super::border_router::{BorderRouter, Line};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hikyaku_capture::Reader;
-use hikyaku_dataplane::napt::{Filtering, PortSet};
-use hikyaku_dataplane::time::Time;
+use hikyaku_dataplane::napt::Filtering;
+use hikyaku_net::{PortSet, Time};
 use hikyaku_protocols::service::Outside;
 use serde::Serialize;
 

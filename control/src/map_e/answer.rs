@@ -2,8 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
-use hikyaku_dataplane::map::{BadRule, Ce, InterfaceId, Prefix6, Psid, Rule, Unfit};
-use hikyaku_dataplane::napt::PortSet;
+use hikyaku_net::map::{BadRule, Ce, InterfaceId, Psid, Rule, Unfit};
+use hikyaku_net::{PortSet, Prefix6};
 use hikyaku_protocols::map_domain::Domain;
 use hikyaku_protocols::service::closed_network;
 use serde::{Serialize, Serializer};

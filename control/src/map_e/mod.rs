@@ -9,7 +9,8 @@ use std::net::{Ipv6Addr, SocketAddrV4};
 use std::path::PathBuf;
 
 use clap::Args;
-use hikyaku_dataplane::map::{InterfaceId, Prefix6, Rule};
+use hikyaku_net::Prefix6;
+use hikyaku_net::map::{InterfaceId, Rule};
 use hikyaku_protocols::host::host6;
 
 pub use answer::{Answer, Line, NoAnswer, PortOwner, Remote, answer};

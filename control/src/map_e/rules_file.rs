@@ -4,8 +4,8 @@ use std::net::Ipv6Addr;
 use std::path::Path;
 
 use clap::Args;
-use hikyaku_dataplane::map::{BadRule, InterfaceId, Prefix6, Rule};
-use hikyaku_dataplane::snapshot::Prefix4;
+use hikyaku_net::map::{BadRule, InterfaceId, Rule};
+use hikyaku_net::{Prefix4, Prefix6};
 use hikyaku_protocols::host::host6;
 use hikyaku_protocols::map_domain::{Domain, MAX_RULES};
 

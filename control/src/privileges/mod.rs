@@ -29,7 +29,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::Path;
 
-use hikyaku_dataplane::ring::{LinkKind, LinkName};
+use hikyaku_ring::{LinkKind, LinkName};
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist, setgroups, setresgid, setresuid};
 
 /// A user to become.

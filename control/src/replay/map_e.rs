@@ -3,7 +3,8 @@
 use std::net::Ipv6Addr;
 
 use clap::Args;
-use hikyaku_dataplane::map::{Ce, InterfaceId, Mesh, Prefix6, Psid, Rule};
+use hikyaku_net::Prefix6;
+use hikyaku_net::map::{Ce, InterfaceId, Mesh, Psid, Rule};
 use hikyaku_protocols::map_domain::Domain;
 
 use crate::exit::Usage;

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use hikyaku_capture::{Precision, Reader, Writer};
-use hikyaku_dataplane::napt::{self, PortSet};
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::ring::Vlan;
+use hikyaku_dataplane::napt;
+use hikyaku_net::{Mac, PortSet};
 use hikyaku_protocols::service::Outside;
+use hikyaku_ring::Vlan;
 
 use crate::behaviour::BehaviourArgs;
 use crate::exit::Usage;

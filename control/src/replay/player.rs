@@ -9,9 +9,8 @@ use clap::ValueEnum;
 use hikyaku_capture::{CaptureError, Packet, Reader, Writer};
 use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::napt;
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::ring::memory::Wire;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::{Mac, Time};
+use hikyaku_ring::memory::Wire;
 
 use super::stations::Stations;
 use crate::memory_router::MemoryRouter;

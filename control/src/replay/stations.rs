@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use hikyaku_dataplane::packet::Mac;
+use hikyaku_net::Mac;
 
 use super::player::untagged;
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use hikyaku_dataplane::map::Prefix6;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::{Prefix6, Time};
 use hikyaku_protocols::aftr::Endpoint;
 use hikyaku_protocols::dhcpv6;
 use hikyaku_protocols::dns::{QueryId, RecordType};

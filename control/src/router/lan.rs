@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use hikyaku_dataplane::packet::{Mac, ethertype};
-use hikyaku_dataplane::snapshot::LinkId;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::packet::ethertype;
+use hikyaku_net::{Mac, Time};
 use hikyaku_protocols::dhcpv4::{self, Standing};
 use hikyaku_protocols::echo::Echo;
 use hikyaku_protocols::neighbour::{self, Neighbours, Progress};
+use hikyaku_ring::LinkId;
 
 use super::Frames;
 use super::wan::LinkFacts;
@@ -223,7 +223,7 @@ fn is_to_dhcp_server(frame: &[u8]) -> bool {
     let Some(&version_ihl) = packet.first() else { return false };
     let transport = usize::from(version_ihl & 0xf) * 4;
     header[12..] == ethertype::IPV4.to_be_bytes()
-        && packet.get(9) == Some(&hikyaku_dataplane::packet::protocol::UDP)
+        && packet.get(9) == Some(&hikyaku_net::protocol::UDP)
         && packet.get(transport + 2..transport + 4) == Some(&[0, 67])
 }
 

@@ -21,13 +21,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hikyaku_dataplane::counters::Totals;
-use hikyaku_dataplane::snapshot::{LinkId, Snapshot};
-use hikyaku_dataplane::time::Time;
-use hikyaku_dataplane::worker::{Message, Shared};
+use hikyaku_dataplane::shared::{Message, Shared};
+use hikyaku_dataplane::snapshot::Snapshot;
+use hikyaku_net::Time;
 use hikyaku_protocols::hb46pp::Provision;
 use hikyaku_protocols::service::{self, State};
 use hikyaku_protocols::slaac::LineFacts;
 use hikyaku_protocols::sockets::{Stack, Wake};
+use hikyaku_ring::LinkId;
 
 use crate::config::Config;
 
@@ -273,7 +274,7 @@ impl Router {
     }
 
     /// Whom packets to the border router go to, and its Ethernet address.
-    fn next_hop(&self, now: Time) -> Option<(std::net::Ipv6Addr, Option<hikyaku_dataplane::packet::Mac>)> {
+    fn next_hop(&self, now: Time) -> Option<(std::net::Ipv6Addr, Option<hikyaku_net::Mac>)> {
         let address = self.wan.line.next_hop(now, self.tunnel.border_router()?)?;
         Some((address, self.wan.neighbours.get(address.into())))
     }

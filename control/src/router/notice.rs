@@ -1,6 +1,6 @@
 //! Telling the border router's operator where we are: the machine and its requests.
 
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 use hikyaku_protocols::notification::{self, Notify, Place};
 use hikyaku_protocols::slaac::LineFacts;
 use hikyaku_protocols::sockets::Wake;

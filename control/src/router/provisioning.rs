@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 use hikyaku_protocols::dns::QueryId;
 use hikyaku_protocols::hb46pp::{self, Offer, Place, Provision, State, Technology};
 use hikyaku_protocols::service::{Candidate, Said};

@@ -3,11 +3,10 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::snapshot::{
-    Deliver, Link, LinkId, Neighbours, Prefix4, Route, Routes, Side, Snapshot, Softwire, SoftwireId,
-};
+use hikyaku_dataplane::snapshot::{Deliver, Link, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId};
+use hikyaku_net::{Mac, Prefix4};
 use hikyaku_protocols::slaac::LineFacts;
+use hikyaku_ring::LinkId;
 
 use super::lan::Lan;
 use super::tunnel::Tunnel;

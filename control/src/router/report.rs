@@ -5,15 +5,14 @@ use std::net::{IpAddr, SocketAddrV4};
 use std::sync::Arc;
 
 use hikyaku_dataplane::counters::{Event, Totals};
-use hikyaku_dataplane::napt::{Endpoint, Napt, PortSet, PortStats, Session, SessionId};
-use hikyaku_dataplane::packet::protocol;
-use hikyaku_dataplane::ring::Vlan;
-use hikyaku_dataplane::time::{Clock, Time};
+use hikyaku_dataplane::napt::{Endpoint, Napt, PortStats, Session, SessionId};
 use hikyaku_dataplane::verdict::Verdict;
 use hikyaku_dataplane::worker::{BurstReport, Handle};
+use hikyaku_net::{Clock, PortSet, Time, protocol};
 use hikyaku_protocols::aftr;
 use hikyaku_protocols::neighbour::{Neighbours, Progress};
 use hikyaku_protocols::slaac::{Lifetime, LineFacts};
+use hikyaku_ring::Vlan;
 use serde::Serialize;
 
 use super::Router;

@@ -1,7 +1,7 @@
 //! The HTTP requests of one machine: their threads, and the names that these ask for.
 
 use crossbeam_channel::{Receiver, TryRecvError};
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 use hikyaku_protocols::dns::{QueryId, RecordType};
 use hikyaku_protocols::http::{Client, HttpError, Names, Question, Request, Response};
 use hikyaku_protocols::sockets::Wake;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, TryRecvError};
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 use hikyaku_protocols::dns::{self, Names, Output, QueryId, RecordType, StreamId};
 use hikyaku_protocols::slaac::LineFacts;
 use hikyaku_protocols::sockets::{Connector, Stack, Stream, StreamError, UdpHandle};

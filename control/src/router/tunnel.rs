@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hikyaku_dataplane::counters::Totals;
-use hikyaku_dataplane::map::Mesh;
-use hikyaku_dataplane::napt::{self, Forward, Napt, PortSet};
+use hikyaku_dataplane::napt::{self, Forward, Napt};
 use hikyaku_dataplane::snapshot::{Softwire, SoftwireState};
-use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::verdict::Verdict;
+use hikyaku_net::map::Mesh;
+use hikyaku_net::{PortSet, Time};
 use hikyaku_protocols::aftr::{self, Aftr, Endpoint, Patience, Resolved, Source};
 use hikyaku_protocols::dns::{QueryId, RecordType, Records};
 use hikyaku_protocols::service::{Decision, Local, Outside, Plan};

@@ -3,16 +3,13 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
-use hikyaku_dataplane::map::Prefix6;
-use hikyaku_dataplane::packet::{Mac, protocol};
-use hikyaku_dataplane::ring::Vlan;
-use hikyaku_dataplane::snapshot::LinkId;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::{Mac, Prefix6, Time, protocol};
 use hikyaku_protocols::dhcpv6;
 use hikyaku_protocols::echo::Echo;
 use hikyaku_protocols::neighbour::{self, Neighbours, Progress};
 use hikyaku_protocols::slaac::{self, InterfaceId, Line, LineFacts};
 use hikyaku_protocols::sockets::Stack;
+use hikyaku_ring::{LinkId, Vlan};
 
 use super::Frames;
 use super::resolver::Resolver;

@@ -3,7 +3,8 @@
 use std::net::Ipv6Addr;
 
 use etherparse::PacketBuilder;
-use hikyaku_dataplane::packet::{Mac, ethertype};
+use hikyaku_net::Mac;
+use hikyaku_net::packet::ethertype;
 
 /// Length of an Ethernet header.
 pub const ETHERNET: usize = 14;
@@ -28,7 +29,7 @@ impl<'a> Packet6<'a> {
         if header[12..] != ethertype::IPV6.to_be_bytes() {
             return None;
         }
-        let walked = hikyaku_dataplane::packet::ipv6::walk(packet).ok()?;
+        let walked = hikyaku_net::packet::ipv6::walk(packet).ok()?;
         if walked.fragment.is_some() {
             return None;
         }

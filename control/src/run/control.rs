@@ -11,9 +11,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::Receiver;
 use hikyaku_dataplane::counters::Totals;
-use hikyaku_dataplane::ring;
-use hikyaku_dataplane::time::Time;
-use hikyaku_dataplane::worker::{BurstReport, Handle, Shared};
+use hikyaku_dataplane::shared::Shared;
+use hikyaku_dataplane::worker::{BurstReport, Handle};
+use hikyaku_net::Time;
 use hikyaku_protocols::sockets::Wake;
 
 use super::guard::LinkGuard;
@@ -228,7 +228,7 @@ impl ControlThread {
                 Err(error) => tracing::error!("{error}; going on with what it was"),
             }
         }
-        match ring::carriers(names) {
+        match hikyaku_ring::carriers(names) {
             Ok([lan, wan]) => router.set_links(self.now(), lan, wan),
             Err(error) => tracing::debug!("interfaces cannot be listed: {error}"),
         }

@@ -3,9 +3,8 @@
 #[cfg(test)]
 pub mod tests;
 
-use hikyaku_dataplane::ring::{LinkInfo, LinkName, Queue, Reopened, Watch};
-use hikyaku_dataplane::snapshot::LinkId;
 use hikyaku_dataplane::worker::Handle;
+use hikyaku_ring::{LinkId, LinkInfo, LinkName, Queue, Reopened, Watch};
 
 use super::links::LinksError;
 

@@ -1,9 +1,8 @@
 //! The links of a router: opened together, shared out among the workers.
 
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::ring::{self, LANE_SLOTS, LinkInfo, LinkName, Queue, Wanted};
-use hikyaku_dataplane::snapshot::LinkId;
 use hikyaku_dataplane::worker::Lanes;
+use hikyaku_net::Mac;
+use hikyaku_ring::{LANE_SLOTS, LinkId, LinkInfo, LinkName, Queue, Wanted};
 
 use super::guard::LinkGuard;
 use crate::config::Config;
@@ -28,7 +27,7 @@ pub struct Links {
 pub enum LinksError {
     /// One cannot be opened.
     #[error(transparent)]
-    Open(#[from] ring::LinkError),
+    Open(#[from] hikyaku_ring::LinkError),
     /// There is no address to speak with.
     #[error("link {0}: it has no Ethernet address of its own: give it one with [{1}] mac")]
     NoMac(LinkName, &'static str),
@@ -71,8 +70,9 @@ impl Links {
             lane_slots: if link == WAN { LANE_SLOTS } else { 0 },
             vlan,
         });
-        let [lan, mut wan] = <[ring::Link; 2]>::try_from(ring::open(&[lan, wan], &config.tuning.links())?)
-            .unwrap_or_else(|_| unreachable!("two links were asked for"));
+        let [lan, mut wan] =
+            <[hikyaku_ring::Link; 2]>::try_from(hikyaku_ring::open(&[lan, wan], &config.tuning.links())?)
+                .unwrap_or_else(|_| unreachable!("two links were asked for"));
         for line in [&lan, &wan].into_iter().flat_map(|link| link.info.warnings()) {
             tracing::warn!("{line}");
         }
@@ -96,7 +96,7 @@ impl Links {
                 .map_err(|source| LinksError::Lanes { link: names[1].clone(), source })?,
         };
         let mut queues: Vec<Vec<(LinkId, Queue)>> = (0..workers).map(|_| Vec::new()).collect();
-        let mut share_out = |link: ring::Link, name: &LinkName, ids: [LinkId; 2]| {
+        let mut share_out = |link: hikyaku_ring::Link, name: &LinkName, ids: [LinkId; 2]| {
             for (worker, queue) in link.queues.into_iter().enumerate() {
                 queues[worker].push((ids[0], queue));
             }

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
-use hikyaku_dataplane::ring::{LinkKind, kernel};
+use hikyaku_dataplane::shared::Shared;
 use hikyaku_dataplane::snapshot::Snapshot;
-use hikyaku_dataplane::worker::{BurstReport, Handle, Shared, Worker};
+use hikyaku_dataplane::worker::{BurstReport, Handle, Worker};
+use hikyaku_ring::{LinkKind, kernel};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::config::{Config, RunArgs};

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hikyaku_dataplane::packet::Mac;
+use hikyaku_net::Mac;
 use hikyaku_protocols::service::State;
 
 use crate::coming_up::{AFTR, DSLITE, IPIP};

@@ -3,8 +3,8 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use hikyaku_dataplane::packet::Mac;
 use hikyaku_dataplane::snapshot::{Route, SoftwireId};
+use hikyaku_net::Mac;
 use hikyaku_protocols::service::State;
 
 use crate::world::World;

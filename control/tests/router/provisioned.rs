@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use hickory_proto::rr::rdata::TXT;
 use hickory_proto::rr::{RData, RecordType};
-use hikyaku_dataplane::map::InterfaceId::Draft03;
-use hikyaku_dataplane::napt::PortSet;
+use hikyaku_net::PortSet;
+use hikyaku_net::map::InterfaceId::Draft03;
 use hikyaku_protocols::service::{Origin, Outcome, State};
 
 use crate::coming_up::AFTR;

@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hikyaku_dataplane::map::InterfaceId;
-use hikyaku_dataplane::napt::PortSet;
+use hikyaku_net::PortSet;
+use hikyaku_net::map::InterfaceId;
 use hikyaku_protocols::service::{Origin, Outcome, State};
 
 use crate::coming_up::AFTR;

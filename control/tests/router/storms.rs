@@ -4,10 +4,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use hikyaku::router::{LAN, WAN};
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::snapshot::LinkId;
-use hikyaku_dataplane::worker::Message;
+use hikyaku_dataplane::shared::Message;
+use hikyaku_net::Mac;
 use hikyaku_protocols::service::State;
+use hikyaku_ring::LinkId;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 

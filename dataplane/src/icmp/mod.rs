@@ -7,5 +7,4 @@ pub mod translate;
 
 pub use about_tunnel::{TunnelError, about_tunnel};
 pub use error::{Message, answer, compose};
-pub use hikyaku_net::Limiter;
 pub use translate::{Quoted, Side, quoted};

@@ -20,7 +20,6 @@ mod timeouts;
 
 pub use forwards::{Forward, ForwardRefused};
 pub use fragments::{Fragments, Learned, Origin, Waiting};
-pub use hikyaku_net::PortSet;
 pub use key::{Endpoint, Hash, Hasher, Key, Kind, pair_addrs, pair_ports, split_addrs, split_ports};
 pub use readers::ReaderId;
 pub use session::{Claim, Direction, Rewrite, Session, SessionId};

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hikyaku_net::map::Mesh;
 use hikyaku_net::packet::{Ethernet, Ipv6, ethertype};
-use hikyaku_net::{Addr4, Addr6, Mac, Port, Time, protocol};
+use hikyaku_net::{Addr4, Addr6, Mac, Port, Prefix4, Time, protocol};
 use hikyaku_ring::LinkId;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::{Prefix4, Route, Snapshot, UsualHosts};
+use super::{Route, Snapshot, UsualHosts};
 use crate::napt::Napt;
 use crate::tunnel::Outer;
 use crate::tunnel::ecn::ClassMode;

@@ -4,10 +4,11 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use etherparse::Ipv6Header;
-use hikyaku_dataplane::map::{Ce, InterfaceId, Mesh, Rule};
 use hikyaku_dataplane::napt::{self, Filtering, Napt};
-use hikyaku_dataplane::snapshot::{Prefix4, Route, Routes, SoftwireId};
+use hikyaku_dataplane::snapshot::{Route, Routes, SoftwireId};
 use hikyaku_dataplane::verdict::Verdict;
+use hikyaku_net::Prefix4;
+use hikyaku_net::map::{Ce, InterfaceId, Mesh, Rule};
 
 use super::packets::{End, Packet, from_lan, ipv6, outer, plain};
 use super::router::{GATEWAY_MAC, LAN, ROUTER, Router, Setup, WAN_MAC};

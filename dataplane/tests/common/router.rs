@@ -7,19 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hikyaku_dataplane::counters::{Event, Totals};
-use hikyaku_dataplane::napt::{self, Filtering, Forward, Napt, PortSet};
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::ring::memory::{MemoryConfig, Wire, links};
-use hikyaku_dataplane::ring::{Headroom, Vlan};
-use hikyaku_dataplane::snapshot::{
-    Deliver, Link, LinkId, Neighbours, Prefix4, Route, Routes, Side, Snapshot, Softwire, SoftwireId,
-};
-use hikyaku_dataplane::time::Time;
+use hikyaku_dataplane::napt::{self, Filtering, Forward, Napt};
+use hikyaku_dataplane::shared::{Message, Shared};
+use hikyaku_dataplane::snapshot::{Deliver, Link, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId};
 use hikyaku_dataplane::tunnel::ecn::ClassMode;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::tunnel::reassembly::Limits;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
-use hikyaku_dataplane::worker::{Config, Handle, Message, Shared, Worker};
+use hikyaku_dataplane::worker::{Config, Handle, Worker};
+use hikyaku_net::{Mac, PortSet, Prefix4, Time};
+use hikyaku_ring::memory::{MemoryConfig, Wire, links};
+use hikyaku_ring::{Headroom, LinkId, Vlan};
 
 // The line of pcap-fixtures/index.json.
 pub const ROUTER: [u8; 4] = [192, 168, 1, 1];

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use hikyaku_dataplane::snapshot::LinkId;
 use hikyaku_dataplane::verdict::Verdict;
+use hikyaku_ring::LinkId;
 
 use super::packets::{ACK, End, Packet, SYN, bytes, from_lan, from_wan, inner, tcp, tunnelled, udp};
 use super::router::{CLIENT, LAN, OTHER_CLIENT, Out, Router, WAN};

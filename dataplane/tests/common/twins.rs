@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use hikyaku_dataplane::counters::Event;
-use hikyaku_dataplane::snapshot::LinkId;
+use hikyaku_ring::LinkId;
 
 use super::router::{LAN, Out, Router, Setup, routers};
 

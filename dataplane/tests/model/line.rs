@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use hikyaku_dataplane::napt::{self, Filtering, Forward, Napt, PortSet};
-use hikyaku_dataplane::packet::Mac;
+use hikyaku_dataplane::napt::{self, Filtering, Forward, Napt};
 use hikyaku_dataplane::snapshot::{Neighbours, Snapshot, SoftwireState};
 use hikyaku_dataplane::tunnel::ecn::{ClassMode, Dscp, EcnMode};
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
+use hikyaku_net::{Mac, PortSet};
 
 use super::bytes::Addr;
 use crate::common::{BR, CE, CLIENT, CLIENT_MAC, GATEWAY_MAC, OTHER_CLIENT, OTHER_CLIENT_MAC, OUTSIDE, Setup};

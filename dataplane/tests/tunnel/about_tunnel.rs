@@ -1,11 +1,10 @@
 use etherparse::{Icmpv6Type, icmpv6};
 use hikyaku_dataplane::icmp::about_tunnel::Kind;
 use hikyaku_dataplane::icmp::{Message, TunnelError, about_tunnel, compose};
-use hikyaku_dataplane::packet::{Addr4, Addr6};
-use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::tunnel::fragment;
 use hikyaku_dataplane::tunnel::mtu::{MtuMode, PathMtu};
 use hikyaku_dataplane::verdict::Reason;
+use hikyaku_net::{Addr4, Addr6, Time};
 use proptest::prelude::*;
 
 use super::{LOCAL, OUTER, REMOTE, bytes, read4, udp, written};

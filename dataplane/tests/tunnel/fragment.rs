@@ -204,7 +204,7 @@ proptest! {
             packet[2..4].copy_from_slice(&len.to_be_bytes());
             packet[6] &= 0xdf;
             packet[10..12].fill(0);
-            let sum = hikyaku_dataplane::packet::checksum::Sum::new().bytes(&packet[..header_len]).checksum();
+            let sum = hikyaku_net::checksum::Sum::new().bytes(&packet[..header_len]).checksum();
             packet[10..12].copy_from_slice(&sum.0);
         }
         if let Ok(pieces) = inner(&packet, mtu) {

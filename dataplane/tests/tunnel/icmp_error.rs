@@ -1,7 +1,7 @@
 use etherparse::{Icmpv4Slice, Icmpv4Type, IpNumber, icmpv4};
 use hikyaku_dataplane::icmp::{Message, answer, compose};
-use hikyaku_dataplane::packet::Addr4;
 use hikyaku_dataplane::verdict::Reason;
+use hikyaku_net::Addr4;
 use proptest::prelude::*;
 
 use super::{bytes, ipv4, read4, udp, written};

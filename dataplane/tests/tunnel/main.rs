@@ -9,8 +9,8 @@ mod reassembly_model;
 mod translate;
 
 use etherparse::{IpHeaders, IpNumber, IpSlice, Ipv4HeaderSlice, Ipv4Slice, Ipv6Slice, PacketBuilder};
-use hikyaku_dataplane::packet::Addr6;
 use hikyaku_dataplane::tunnel::{Composed, Outer};
+use hikyaku_net::Addr6;
 
 const LOCAL: Addr6 = Addr6([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 const REMOTE: Addr6 = Addr6([0x20, 1, 0xd, 0xb8, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xaa]);

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use etherparse::IpNumber;
-use hikyaku_dataplane::packet::ipv6::walk;
-use hikyaku_dataplane::time::Time;
 use hikyaku_dataplane::tunnel::fragment;
 use hikyaku_dataplane::tunnel::reassembly::{Limits, Push, Reassembler};
 use hikyaku_dataplane::verdict::Reason;
+use hikyaku_net::Time;
+use hikyaku_net::packet::ipv6::walk;
 
 use super::{LOCAL, OUTER, REMOTE, bytes, ipv4, written};
 

@@ -1,8 +1,8 @@
 use etherparse::{Icmpv4Slice, Icmpv4Type, IpNumber, PacketBuilder};
 use hikyaku_dataplane::icmp::{Message, Quoted, Side, compose, quoted};
-use hikyaku_dataplane::packet::checksum::Sum;
-use hikyaku_dataplane::packet::{Addr4, Checksum, Delta, Port, protocol};
 use hikyaku_dataplane::verdict::Reason;
+use hikyaku_net::checksum::{Checksum, Delta, Sum};
+use hikyaku_net::{Addr4, Port, protocol};
 use proptest::prelude::*;
 
 use super::{bytes, ipv4, read4, udp, written};

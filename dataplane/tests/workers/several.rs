@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::napt::{self, Napt};
-use hikyaku_dataplane::ring::Vlan;
-use hikyaku_dataplane::ring::memory::{MemoryConfig, Wire, links};
-use hikyaku_dataplane::snapshot::LinkId;
-use hikyaku_dataplane::time::Time;
-use hikyaku_dataplane::worker::{Config, Handle, Lanes, Shared, Worker};
+use hikyaku_dataplane::shared::Shared;
+use hikyaku_dataplane::worker::{Config, Handle, Lanes, Worker};
+use hikyaku_net::Time;
+use hikyaku_ring::memory::{MemoryConfig, Wire, links};
+use hikyaku_ring::{LinkId, Vlan};
 
 use crate::common::{LAN, OUTSIDE, Setup, WAN};
 

@@ -11,8 +11,8 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hikyaku_dataplane::ring::Queue;
-use hikyaku_dataplane::ring::xdp::{self, OpenOptions, Umem, XdpLink};
+use hikyaku_ring::Queue;
+use hikyaku_ring::xdp::{self, OpenOptions, Umem, XdpLink};
 
 /// Runs `test` in a network namespace of its own, or says why it cannot be run here.
 pub fn in_namespace(test: impl FnOnce() + Send) {

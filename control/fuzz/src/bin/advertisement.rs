@@ -6,9 +6,8 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use hikyaku_control_fuzz::{Steps, drain, later};
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::packet::checksum::Sum;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::{Mac, Time};
+use hikyaku_net::checksum::Sum;
 use hikyaku_protocols::slaac::{Advertisement, Config, InterfaceId, Lifetime, Line, LineFacts};
 use hikyaku_protocols::slaac::{MAX_DOMAINS, MAX_PREFIXES, MAX_RESOLVERS, MAX_ROUTERS, MAX_ROUTES};
 use libfuzzer_sys::fuzz_target;

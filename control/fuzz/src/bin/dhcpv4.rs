@@ -7,9 +7,8 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use hikyaku_control_fuzz::{Steps, drain, later};
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::packet::checksum::Sum;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::{Mac, Time};
+use hikyaku_net::checksum::Sum;
 use hikyaku_protocols::dhcpv4::{self, Config, LeaseView, Output, Reservation, Server};
 use libfuzzer_sys::fuzz_target;
 

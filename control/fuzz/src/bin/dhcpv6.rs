@@ -5,8 +5,7 @@
 use std::net::Ipv6Addr;
 
 use hikyaku_control_fuzz::{Steps, drain, later};
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::{Mac, Time};
 use hikyaku_protocols::dhcpv6::{self, Client, Config, MAX_DATAGRAM, Mode, Output, Want};
 use libfuzzer_sys::fuzz_target;
 use rand::SeedableRng;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use hikyaku_control_fuzz::{Steps, drain, later};
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 use hikyaku_protocols::dns::{
     Data, MAX_CHAIN, MAX_QUERIES, MAX_RECORDS, MAX_SERVERS, Names, Output, PORT, Question, RecordType, Records, Reply,
     StreamId,

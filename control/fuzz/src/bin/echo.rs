@@ -4,9 +4,9 @@
 
 use std::net::IpAddr;
 
-use hikyaku_dataplane::packet::checksum::Sum;
-use hikyaku_dataplane::packet::{Mac, ipv4, ipv6};
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::checksum::Sum;
+use hikyaku_net::{Mac, Time};
+use hikyaku_net::packet::{ipv4, ipv6};
 use hikyaku_protocols::echo::Echo;
 use libfuzzer_sys::fuzz_target;
 

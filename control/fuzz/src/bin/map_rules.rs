@@ -17,7 +17,7 @@ fuzz_target!(|text: &str| {
                     "{rule:?}"
                 );
                 // As text it is the same rule, but for what text does not say.
-                let again = rule.to_string().parse::<hikyaku_dataplane::map::Rule>().expect("a rule as it is written");
+                let again = rule.to_string().parse::<hikyaku_net::map::Rule>().expect("a rule as it is written");
                 assert_eq!(again.with_forwarding(false), rule.with_forwarding(false));
             }
             let again = RulesFile::parse("f", text).expect("was right a moment ago");

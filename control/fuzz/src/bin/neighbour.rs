@@ -6,9 +6,8 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hikyaku_control_fuzz::{Steps, drain, later};
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::packet::checksum::Sum;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::{Mac, Time};
+use hikyaku_net::checksum::Sum;
 use hikyaku_protocols::neighbour::{Config, Neighbours, Output};
 use libfuzzer_sys::fuzz_target;
 

@@ -21,7 +21,7 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 
 use crate::dns::Failure;
 use sources::Slot;

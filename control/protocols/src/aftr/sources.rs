@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 use serde::Serialize;
 
 use crate::dns::Failure;

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use hikyaku_dataplane::packet::Mac;
+use hikyaku_net::Mac;
 use serde::{Deserialize, Serialize};
 
 /// A row of `show`.

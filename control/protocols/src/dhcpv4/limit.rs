@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 
 /// A token bucket: `per_second`, and twice that at once.
 #[derive(Clone, Copy, Debug)]

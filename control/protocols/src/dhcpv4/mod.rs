@@ -17,7 +17,7 @@ use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use hikyaku_dataplane::packet::Mac;
+use hikyaku_net::Mac;
 use serde::Serialize;
 use thiserror::Error;
 

@@ -5,8 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use dhcproto::v4::MessageType;
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::{Mac, Time};
 
 use super::leases::{LeaseFile, LeaseView, SavedLease, Standing, hex, unhex};
 use super::limit::Limit;

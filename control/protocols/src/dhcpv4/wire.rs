@@ -9,7 +9,7 @@ use std::time::Duration;
 use dhcproto::v4::{DhcpOption, Flags, HType, MAGIC, Message, MessageType, Opcode, OptionCode};
 use dhcproto::{Decodable, Decoder, Encodable};
 use etherparse::{LinkSlice, NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
-use hikyaku_dataplane::packet::Mac;
+use hikyaku_net::Mac;
 
 use super::Config;
 

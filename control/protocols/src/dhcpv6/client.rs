@@ -7,7 +7,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use dhcproto::v6::{MessageType, Status};
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 use rand::rngs::StdRng;
 
 use super::duid::Duid;

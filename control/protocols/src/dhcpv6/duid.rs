@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use hikyaku_dataplane::packet::Mac;
+use hikyaku_net::Mac;
 
 /// A DHCP unique identifier: opaque, only ever compared (RFC 8415 11). Shown and saved as hex.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

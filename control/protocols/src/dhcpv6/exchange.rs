@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 use rand::RngExt;
 use rand::rngs::StdRng;
 

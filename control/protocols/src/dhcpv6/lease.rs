@@ -5,8 +5,7 @@ use std::net::Ipv6Addr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use hikyaku_dataplane::map::Prefix6;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::{Prefix6, Time};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 

@@ -18,7 +18,7 @@ use std::fmt;
 use std::net::Ipv6Addr;
 
 use dhcproto::v6::Status;
-use hikyaku_dataplane::packet::Mac;
+use hikyaku_net::Mac;
 use serde::Serialize;
 use thiserror::Error;
 

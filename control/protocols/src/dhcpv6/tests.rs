@@ -11,8 +11,7 @@ use dhcproto::v6::{
     DhcpOption, DhcpOptions, IAAddr, IANA, IAPD, IAPrefix, Message, MessageType, OptionCode, Status, StatusCode,
 };
 use dhcproto::{Decodable, Encodable};
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::{Mac, Time};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use hickory_proto::rr::Name;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 
 use super::answer::{Failure, RecordType, Records};
 

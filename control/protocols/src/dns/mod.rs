@@ -18,7 +18,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use hickory_proto::rr::Name;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 use serde::Serialize;
 
 pub use answer::{Data, Failure, RecordType, Records, Text};

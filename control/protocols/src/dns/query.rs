@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Name;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 use rand::{Rng, RngExt};
 
 use super::answer::{Failure, RecordType};

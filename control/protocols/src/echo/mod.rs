@@ -7,8 +7,8 @@ mod tests;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hikyaku_dataplane::icmp::{self, Message};
-use hikyaku_dataplane::packet::{Addr4, Ethernet, Ipv4, Ipv6, Mac, ethertype, ipv4, ipv6, protocol};
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::packet::{Ethernet, Ipv4, Ipv6, ethertype, ipv4, ipv6};
+use hikyaku_net::{Addr4, Mac, Time, protocol};
 use serde::Serialize;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{

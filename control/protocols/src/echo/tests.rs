@@ -6,8 +6,7 @@ use etherparse::{
     EtherType, Icmpv4Type, Icmpv6Type, IpFragOffset, Ipv4Header, NetSlice, PacketBuilder, PacketBuilderStep,
     SlicedPacket, TransportSlice,
 };
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::{Mac, Time};
 use proptest::prelude::*;
 
 use super::*;

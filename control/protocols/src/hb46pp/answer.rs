@@ -7,9 +7,8 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use hikyaku_dataplane::map::{InterfaceId, Prefix6, Rule};
-use hikyaku_dataplane::napt::PortSet;
-use hikyaku_dataplane::snapshot::Prefix4;
+use hikyaku_net::map::{InterfaceId, Rule};
+use hikyaku_net::{PortSet, Prefix4, Prefix6};
 use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;

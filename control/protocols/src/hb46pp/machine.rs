@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 
 use super::saved::{Answer, Saved, upper_half};
 use super::status::{Event, State, Status};

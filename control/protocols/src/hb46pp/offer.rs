@@ -4,9 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use hikyaku_dataplane::map::Prefix6;
-use hikyaku_dataplane::napt::PortSet;
-use hikyaku_dataplane::snapshot::Prefix4;
+use hikyaku_net::{PortSet, Prefix4, Prefix6};
 
 use super::json::shown;
 use crate::aftr::Endpoint;

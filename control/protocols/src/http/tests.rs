@@ -12,7 +12,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use smoltcp::socket::tcp::{Socket, State};
 
-use hikyaku_dataplane::time::{Clock, Time};
+use hikyaku_net::{Clock, Time};
 
 use super::*;
 use crate::sockets::Stack;

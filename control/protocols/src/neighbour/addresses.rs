@@ -3,8 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::{Mac, Time};
 use serde::Serialize;
 
 use super::message::{self, ALL_NODES, ALL_ROUTERS, Flags, Nonce, group_mac};

@@ -4,9 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use hikyaku_dataplane::icmp::Limiter;
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::{Limiter, Mac, Time};
 use serde::Serialize;
 
 use super::addresses::Addresses;

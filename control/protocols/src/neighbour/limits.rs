@@ -2,9 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use hikyaku_dataplane::icmp::Limiter;
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::{Limiter, Mac, Time};
 
 /// Answers a second, and at once, to all stations together.
 const RATE: u32 = 1000;

@@ -4,8 +4,7 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use hikyaku_dataplane::packet::{Mac, protocol};
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::{Mac, Time, protocol};
 use smoltcp::wire::{
     EthernetProtocol, Icmpv6Message, Icmpv6Packet, IpProtocol, Ipv6Packet, Ipv6Repr, MldAddressRecordRepr,
     MldRecordType, MldRepr,

@@ -2,7 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use hikyaku_dataplane::packet::{Ethernet, Ipv6, Mac, ethertype, ipv6, protocol};
+use hikyaku_net::packet::{Ethernet, Ipv6, ethertype, ipv6};
+use hikyaku_net::{Mac, protocol};
 use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, Icmpv6Message,
     Icmpv6Packet, IpProtocol, Ipv6Packet, Ipv6Repr, NdiscNeighborFlags, NdiscOption, NdiscOptionRepr, NdiscOptionType,
@@ -104,7 +105,7 @@ pub(super) fn is_station(mac: Mac) -> bool {
 
 /// An address that one host can have.
 pub(super) fn is_host4(addr: Ipv4Addr) -> bool {
-    hikyaku_dataplane::packet::Addr4::from(addr).is_host()
+    hikyaku_net::Addr4::from(addr).is_host()
 }
 
 /// An address that one host can have.

@@ -23,9 +23,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::snapshot::Prefix4;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::{Mac, Prefix4, Time};
 use serde::Serialize;
 
 use addresses::Addresses;

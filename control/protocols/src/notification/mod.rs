@@ -20,7 +20,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 
 use crate::http::{HttpError, Request, Response, Secret, Trust, UrlError};
 

@@ -10,8 +10,8 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use hikyaku_dataplane::map::{InterfaceId, Prefix6};
-use hikyaku_dataplane::napt::PortSet;
+use hikyaku_net::map::InterfaceId;
+use hikyaku_net::{PortSet, Prefix6};
 use serde::{Deserialize, Serialize};
 
 use super::plan::{Candidate, Frame, Local, Plan, Unfit};

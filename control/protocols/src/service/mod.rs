@@ -13,7 +13,7 @@ mod unresolved;
 use std::fmt;
 use std::net::Ipv6Addr;
 
-use hikyaku_dataplane::packet::Mac;
+use hikyaku_net::Mac;
 use serde::{Serialize, Serializer};
 
 pub use choice::{Decision, Known, Origin, Outcome, Said, Step, Wish, WishedEnd, choose};

@@ -2,8 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use hikyaku_dataplane::map::{InterfaceId, Prefix6, Rule};
-use hikyaku_dataplane::napt::PortSet;
+use hikyaku_net::map::{InterfaceId, Rule};
+use hikyaku_net::{PortSet, Prefix6};
 
 use super::{Name, Technology};
 use crate::aftr::{Endpoint, Source};

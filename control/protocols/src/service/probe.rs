@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 
 use super::{Name, Said};
 use crate::dns::{Failure, Records};

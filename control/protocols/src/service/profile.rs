@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
-use hikyaku_dataplane::map::InterfaceId;
+use hikyaku_net::map::InterfaceId;
 use serde::Serialize;
 
 use crate::notification::Dialect;

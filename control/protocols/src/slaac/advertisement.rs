@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use hickory_proto::rr::Name;
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
-use hikyaku_dataplane::packet::{Ipv6, Mac, ipv6, protocol};
+use hikyaku_net::packet::{Ipv6, ipv6};
+use hikyaku_net::{Mac, protocol};
 use serde::Serialize;
 use smoltcp::wire::{
     Icmpv6Message, Icmpv6Packet, NdiscOption, NdiscOptionRepr, NdiscPrefixInfoFlags, NdiscRouterFlags,

@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use hikyaku_dataplane::packet::Mac;
+use hikyaku_net::Mac;
 use serde::{Serialize, Serializer};
 
 use super::{Lifetime, Preference};

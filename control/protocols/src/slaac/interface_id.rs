@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
-use hikyaku_dataplane::packet::Mac;
+use hikyaku_net::Mac;
 use ring::hmac;
 
 /// An interface id that the user or the line's contract gives, written `::feed`.

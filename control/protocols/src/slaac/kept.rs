@@ -1,6 +1,6 @@
 //! Things that advertisements give with a lifetime: resolvers, search domains, routes.
 
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 
 use super::Lifetime;
 

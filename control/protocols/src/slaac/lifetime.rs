@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 use serde::{Serialize, Serializer};
 
 /// A moment that does not come: the end of [`Lifetime::Forever`].

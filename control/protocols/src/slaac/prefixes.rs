@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 use rand::RngExt;
 
 use super::advertisement::{MAX_PREFIXES, PrefixOption};

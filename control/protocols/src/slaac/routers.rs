@@ -4,8 +4,7 @@ use std::cmp::Reverse;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::{Mac, Time};
 
 use super::advertisement::{Advertisement, Preference};
 

@@ -1,6 +1,6 @@
 //! Lines that behave, and lines that do not.
 
-use hikyaku_dataplane::packet::checksum::Sum;
+use hikyaku_net::checksum::Sum;
 use proptest::prelude::*;
 
 use super::*;

@@ -9,7 +9,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use smoltcp::wire::{IpAddress, IpProtocol, Ipv6Packet, TcpPacket, TcpSeqNumber, UdpPacket};
 
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 
 use super::Stack;
 use super::stream::Ask;

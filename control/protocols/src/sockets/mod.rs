@@ -25,7 +25,7 @@ use smoltcp::iface::{Config, Interface, PollIngressSingleResult, SocketSet};
 use smoltcp::time::Instant;
 use smoltcp::wire::HardwareAddress;
 
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 
 pub use fuzz::fuzz;
 pub use gate::Counts;

@@ -12,7 +12,7 @@ use smoltcp::iface::{Interface, SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{RecvError, Socket, SocketBuffer, State};
 use smoltcp::wire::{Ipv6Packet, TcpPacket, TcpSeqNumber};
 
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 
 use super::gate::{self, Trouble, What};
 use super::stream::{Ask, Bridge, CHUNK, Stream, StreamError, Wake};

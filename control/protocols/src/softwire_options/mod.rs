@@ -9,8 +9,8 @@ mod wire;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use hikyaku_dataplane::map::{InterfaceId, Prefix6};
-use hikyaku_dataplane::napt::PortSet;
+use hikyaku_net::map::InterfaceId;
+use hikyaku_net::{PortSet, Prefix6};
 
 use crate::dhcpv6::{Information, S46Container};
 use crate::map_domain::Domain;

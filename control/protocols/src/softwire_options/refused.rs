@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use hikyaku_dataplane::map::BadRule;
+use hikyaku_net::map::BadRule;
 use thiserror::Error;
 
 use super::wire;

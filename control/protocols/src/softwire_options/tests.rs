@@ -1,7 +1,7 @@
 //! Containers by hand, and every container there can be.
 
-use hikyaku_dataplane::map::{Psid, Rule};
-use hikyaku_dataplane::snapshot::Prefix4;
+use hikyaku_net::Prefix4;
+use hikyaku_net::map::{Psid, Rule};
 use proptest::prelude::*;
 
 use super::*;

@@ -2,10 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hikyaku_dataplane::map::{Prefix6, Psid, Rule};
-use hikyaku_dataplane::napt::PortSet;
-use hikyaku_dataplane::packet::Addr4;
-use hikyaku_dataplane::snapshot::Prefix4;
+use hikyaku_net::map::{Psid, Rule};
+use hikyaku_net::{Addr4, PortSet, Prefix4, Prefix6};
 
 use super::{Code, Lw4o6, Refused};
 use crate::host::is_host6;

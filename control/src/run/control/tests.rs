@@ -5,14 +5,14 @@ use std::sync::{Mutex, mpsc};
 use std::thread::JoinHandle;
 
 use hikyaku_dataplane::counters::Event;
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::ring::Queue;
-use hikyaku_dataplane::ring::memory::{self, MemoryConfig, Wire};
 use hikyaku_dataplane::snapshot::Snapshot;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 use hikyaku_dataplane::worker::{self, Idle, Worker};
+use hikyaku_net::Mac;
 use hikyaku_protocols::dhcpv6;
 use hikyaku_protocols::service::State;
+use hikyaku_ring::Queue;
+use hikyaku_ring::memory::{self, MemoryConfig, Wire};
 
 use super::super::guard::tests::{Interface, MemoryWatch};
 use super::*;

@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use hikyaku_dataplane::counters::Event;
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::ring::kernel::OpenError;
-use hikyaku_dataplane::ring::memory::{self, MemoryConfig};
-use hikyaku_dataplane::ring::{Headroom, LinkError, Offsets, RegionId};
+use hikyaku_dataplane::shared::Shared;
 use hikyaku_dataplane::snapshot::Snapshot;
-use hikyaku_dataplane::worker::{self, Shared, Worker};
+use hikyaku_dataplane::worker::{self, Worker};
+use hikyaku_net::Mac;
+use hikyaku_ring::kernel::OpenError;
+use hikyaku_ring::memory::{self, MemoryConfig};
+use hikyaku_ring::{Headroom, LinkError, Offsets, RegionId};
 
 use super::*;
 

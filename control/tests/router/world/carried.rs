@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::net::Ipv6Addr;
 
 use hikyaku::router::WAN;
-use hikyaku_dataplane::map::InterfaceId;
-use hikyaku_dataplane::napt::PortSet;
 use hikyaku_dataplane::snapshot::{Route, Snapshot, Softwire, SoftwireId};
+use hikyaku_net::PortSet;
+use hikyaku_net::map::InterfaceId;
 
 /// Who translates for a far end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,7 @@ use std::net::Ipv4Addr;
 use dhcproto::v4::{DhcpOption, Message, MessageType, OptionCode};
 use dhcproto::{Decodable, Encodable};
 use etherparse::PacketBuilder;
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::{Mac, Time};
 
 use super::LAN_MAC;
 use super::wire::{self, What};

@@ -23,12 +23,12 @@ use hikyaku::config::Config;
 use hikyaku::router::{LAN, LinkFacts, Parts, Router, StateDir, Surroundings, WAN};
 use hikyaku::show::report;
 use hikyaku_dataplane::counters::Counters;
-use hikyaku_dataplane::packet::Mac;
-use hikyaku_dataplane::snapshot::{LinkId, Snapshot, Softwire};
-use hikyaku_dataplane::time::Time;
+use hikyaku_dataplane::shared::{Message, Shared};
+use hikyaku_dataplane::snapshot::{Snapshot, Softwire};
 use hikyaku_dataplane::verdict::Verdict;
-use hikyaku_dataplane::worker::{Message, Shared};
+use hikyaku_net::{Mac, Time};
 use hikyaku_protocols::service::State;
+use hikyaku_ring::LinkId;
 
 use carried::Translates;
 use isp::Isp;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::rdata::AAAA;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 
 use super::Host;
 use super::web::Web;

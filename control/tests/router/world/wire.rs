@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use etherparse::{Icmpv6Type, LinkSlice, NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
-use hikyaku_dataplane::packet::Mac;
+use hikyaku_net::Mac;
 
 /// A frame that was read, checksums included.
 #[derive(Clone, Debug)]

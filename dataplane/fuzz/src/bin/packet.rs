@@ -2,7 +2,9 @@
 //! says what the bytes say.
 #![no_main]
 
-use hikyaku_dataplane::packet::{checksum::Sum, ipv4, ipv6, protocol};
+use hikyaku_net::checksum::Sum;
+use hikyaku_net::packet::{ipv4, ipv6};
+use hikyaku_net::protocol;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

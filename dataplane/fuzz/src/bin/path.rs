@@ -14,7 +14,7 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use arrivals::{Arrival, made};
 use hikyaku_dataplane::napt::Filtering;
-use hikyaku_dataplane::ring::Headroom;
+use hikyaku_ring::Headroom;
 use hikyaku_dataplane::tunnel::ecn::{ClassMode, Dscp, EcnMode};
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use libfuzzer_sys::fuzz_target;

@@ -5,8 +5,8 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use arbitrary::Arbitrary;
-use hikyaku_dataplane::ring::memory::{MemoryConfig, links};
-use hikyaku_dataplane::ring::{HEAD, Headroom, Vlan};
+use hikyaku_ring::memory::{MemoryConfig, links};
+use hikyaku_ring::{HEAD, Headroom, Vlan};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]

@@ -4,8 +4,9 @@
 
 use arbitrary::Arbitrary;
 use hikyaku_dataplane::icmp::{Message, Side, about_tunnel, compose, quoted};
-use hikyaku_dataplane::packet::checksum::Sum;
-use hikyaku_dataplane::packet::{Addr4, Addr6, Checksum, ipv4};
+use hikyaku_net::checksum::{Checksum, Sum};
+use hikyaku_net::{Addr4, Addr6};
+use hikyaku_net::packet::ipv4;
 use hikyaku_dataplane::tunnel::{Composed, fragment, mss};
 use libfuzzer_sys::fuzz_target;
 

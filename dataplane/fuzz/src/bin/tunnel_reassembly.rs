@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use hikyaku_dataplane::packet::ipv6;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::packet::ipv6;
+use hikyaku_net::Time;
 use hikyaku_dataplane::tunnel::reassembly::{Limits, MAX_PIECES, Push, Reassembler};
 use libfuzzer_sys::fuzz_target;
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use arrivals::{Arrival, made};
 use hikyaku_dataplane::counters::Event;
-use hikyaku_dataplane::ring::Headroom;
+use hikyaku_ring::Headroom;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::verdict::Verdict;
 use hikyaku_dataplane::worker::Config;

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use dhcproto::v6::{MessageType, OptionCode, Status};
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 
 use super::{Client, Offer, Phase, REFRESH, SHORTEST_REFRESH};
 use crate::dhcpv6::duid::Duid;

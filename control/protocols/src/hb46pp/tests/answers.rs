@@ -3,8 +3,8 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use hikyaku_dataplane::map::{InterfaceId, Rule};
-use hikyaku_dataplane::napt::PortSet;
+use hikyaku_net::PortSet;
+use hikyaku_net::map::{InterfaceId, Rule};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

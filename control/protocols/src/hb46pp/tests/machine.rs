@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;

@@ -4,7 +4,7 @@ use std::io::{BufReader, Read, Write};
 use std::net::Ipv6Addr;
 use std::sync::{Arc, Mutex};
 
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 
 use super::super::*;
 use crate::dns::{Data, Records, Text};

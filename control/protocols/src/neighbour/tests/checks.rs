@@ -128,7 +128,7 @@ fn others_frames_are_left_to_others() {
 
 #[test]
 fn arp_of_other_networks_is_neither_answered_nor_believed() {
-    let on_link4 = vec![hikyaku_dataplane::snapshot::Prefix4::new(US4, 24).unwrap()];
+    let on_link4 = vec![hikyaku_net::Prefix4::new(US4, 24).unwrap()];
     let mut link = Link::with(Config { on_link4, ..Config::new(US, true) });
     for sender in [[10, 0, 0, 1], [192, 168, 1, 255], [192, 168, 1, 0]] {
         assert_eq!(link.hear(&arp(HOST, false, sender.into(), US4)), []);

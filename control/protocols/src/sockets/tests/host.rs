@@ -7,7 +7,7 @@ use smoltcp::socket::{tcp, udp};
 use smoltcp::time::Instant;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 
 use crate::sockets::device::Device;
 use crate::sockets::{instant, time};

@@ -15,7 +15,7 @@ use crossbeam_channel::{Receiver, bounded};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use hikyaku_dataplane::time::Time;
+use hikyaku_net::Time;
 
 use super::stream::Ask;
 use super::{Stack, Stream, StreamError};
