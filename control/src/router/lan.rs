@@ -11,9 +11,8 @@ use hikyaku_protocols::echo::Echo;
 use hikyaku_protocols::neighbour::{self, Neighbours, Progress};
 use hikyaku_ring::LinkId;
 
-use super::Frames;
 use super::wan::LinkFacts;
-use super::wire::ETHERNET;
+use super::wire::{ETHERNET, Frames};
 use crate::config;
 
 /// Hosts that were heard of are asked again so often: what ARP caches do (20 minutes on FreeBSD). RFC 4861's half
@@ -152,7 +151,7 @@ impl Lan {
     }
 
     /// Carries out what the machines want.
-    pub(super) fn step(&mut self, now: Time, frames: &mut Frames) {
+    pub(super) fn poll(&mut self, now: Time, frames: &mut Frames) {
         while let Some(output) = self.neighbours.poll(now) {
             self.neighbour_says(now, output, frames);
         }

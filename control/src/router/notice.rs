@@ -2,13 +2,10 @@
 
 use hikyaku_net::Time;
 use hikyaku_protocols::notification::{self, Notify, Place};
-use hikyaku_protocols::slaac::LineFacts;
-use hikyaku_protocols::sockets::Wake;
+use hikyaku_protocols::sockets::{Connector, Wake};
 
 use super::requests::Requests;
-use super::resolver::NameAnswer;
-use super::tunnel::Tunnel;
-use super::wan::Wan;
+use super::resolver::Resolver;
 
 /// Address notification.
 pub(super) struct Notice {
@@ -17,8 +14,12 @@ pub(super) struct Notice {
 }
 
 impl Notice {
-    pub fn new(config: notification::Config, wan: &Wan, wake: Wake) -> Result<Self, notification::ConfigError> {
-        Ok(Self { machine: Notify::new(config)?, requests: Requests::new(wan, wake) })
+    pub fn new(
+        config: notification::Config,
+        connector: Connector,
+        wake: Wake,
+    ) -> Result<Self, notification::ConfigError> {
+        Ok(Self { machine: Notify::new(config)?, requests: Requests::new(connector, wake) })
     }
 
     /// We are here now, if anywhere.
@@ -30,7 +31,7 @@ impl Notice {
     }
 
     /// Goes on.
-    pub fn step(&mut self, now: Time, wan: &mut Wan) {
+    pub fn poll(&mut self, now: Time, resolver: &mut Resolver) {
         if let Some(result) = self.requests.finished() {
             self.machine.finished(now, result);
         }
@@ -42,12 +43,7 @@ impl Notice {
                 notification::Output::Event(event @ notification::Event::Refused { .. }) => tracing::error!("{event}"),
             }
         }
-        self.requests.ask(now, wan);
-    }
-
-    /// The end of a question.
-    pub fn answered(&mut self, answer: &NameAnswer) {
-        self.requests.answered(answer);
+        self.requests.ask(now, resolver);
     }
 
     pub fn status(&self, now: Time) -> notification::Status {
@@ -57,16 +53,4 @@ impl Notice {
     pub fn next(&self) -> Option<Time> {
         self.machine.next()
     }
-}
-
-/// Where we are, once both addresses may be used and a router is there to ask by.
-pub(super) fn place(tunnel: &Tunnel, wan: &Wan, facts: &LineFacts) -> Option<Place> {
-    facts.default_router().filter(|_| wan.up)?;
-    // Not before the WAN's own address is ready too: else the place would be another a moment later.
-    let own = match wan.own_address(facts) {
-        Some(own) => Some(own).filter(|&address| wan.is_ready(address)),
-        None => wan.source,
-    };
-    let ipv4 = tunnel.plan().and_then(|plan| plan.outside).map(|outside| outside.ipv4);
-    Some(Place { ce: tunnel.local()?, wan: own?, ipv4 })
 }

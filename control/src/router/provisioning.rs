@@ -3,14 +3,15 @@
 use std::net::Ipv6Addr;
 
 use hikyaku_net::Time;
-use hikyaku_protocols::dns::QueryId;
+use hikyaku_protocols::dns::{Failure, QueryId, Records};
 use hikyaku_protocols::hb46pp::{self, Offer, Place, Provision, State, Technology};
 use hikyaku_protocols::service::{Candidate, Said};
-use hikyaku_protocols::sockets::Wake;
+use hikyaku_protocols::sockets::{Connector, Wake};
 
+use super::choose::PROVISIONING_ASKED;
+use super::facts::Provisioned;
 use super::requests::Requests;
-use super::resolver::NameAnswer;
-use super::wan::Wan;
+use super::resolver::{Asker, Resolver};
 
 /// Provisioning.
 pub(super) struct Provisioning {
@@ -18,33 +19,37 @@ pub(super) struct Provisioning {
     requests: Requests,
     asked: Option<QueryId>,
     /// The prefix that was asked from last.
-    line: Option<Ipv6Addr>,
+    prefix: Option<Ipv6Addr>,
     /// What a restart must not lose is other than what was saved.
     pub changed: bool,
 }
 
 impl Provisioning {
-    pub fn new(machine: Provision, wan: &Wan, wake: Wake) -> Self {
-        Self { machine, requests: Requests::new(wan, wake), asked: None, line: None, changed: false }
+    pub fn new(machine: Provision, connector: Connector, wake: Wake) -> Self {
+        Self { machine, requests: Requests::new(connector, wake), asked: None, prefix: None, changed: false }
     }
 
-    /// Goes on. `from`: the address to ask from, if it is to be asked. Servers answer by that: what they say is for
-    /// its prefix.
-    pub fn step(&mut self, now: Time, wan: &mut Wan, from: Option<Ipv6Addr>) {
-        match from {
-            Some(from) => {
-                let prefix = upper_half(from);
-                self.line = Some(prefix);
-                self.machine.start(now, Place { prefix, from });
+    /// Where to ask from, if the server is to be asked.
+    pub fn set_place(&mut self, now: Time, place: Option<Place>) {
+        match place {
+            Some(place) => {
+                self.prefix = Some(place.prefix);
+                self.machine.start(now, place);
             }
             None => self.machine.stop(now),
         }
+    }
+
+    /// Goes on.
+    pub fn poll(&mut self, now: Time, resolver: &mut Resolver) {
         if let Some(result) = self.requests.finished() {
             self.machine.finished(now, result);
         }
         while let Some(output) = self.machine.poll(now) {
             match output {
-                hb46pp::Output::Query(name, kind) => self.asked = Some(wan.resolver.ask(now, name, kind)),
+                hb46pp::Output::Query(name, kind) => {
+                    self.asked = Some(resolver.ask(now, name, kind, Asker::Provisioning));
+                }
                 hb46pp::Output::Request(request) => self.requests.start(*request),
                 hb46pp::Output::Event(event) if event.is_warning() => tracing::warn!("{event}"),
                 hb46pp::Output::Event(event) => tracing::info!("{event}"),
@@ -53,46 +58,34 @@ impl Provisioning {
                 hb46pp::Output::Changed => {}
             }
         }
-        self.requests.ask(now, wan);
+        self.requests.ask(now, resolver);
     }
 
-    /// The end of a question.
-    pub fn answered(&mut self, now: Time, answer: &NameAnswer) {
-        if self.asked == Some(answer.query) {
-            self.asked = None;
-            self.machine.resolved(now, &answer.result);
+    /// The end of a question. Nobody waits for those before the last.
+    pub fn answered(&mut self, now: Time, query: QueryId, result: &Result<Records, Failure>) {
+        if self.asked.take_if(|asked| *asked == query).is_some() {
+            self.machine.resolved(now, result);
         }
-        self.requests.answered(answer);
     }
 
-    /// What the server says that this line can have. `own`: our address on it, if there is one.
-    pub fn said(&self, now: Time, own: Option<Ipv6Addr>) -> Said<Vec<Candidate>> {
-        let Some(own) = own else { return Said::Waiting("there is no address to ask from yet".into()) };
-        // What it said was for another line.
-        if self.line != Some(upper_half(own)) {
-            return Said::Waiting(ASKED.into());
-        }
+    /// What the server says.
+    pub fn facts(&self, now: Time) -> Provisioned {
         let why = |state: State| self.machine.status(now).last_error.unwrap_or_else(|| state.to_string());
-        match (self.machine.state(), self.machine.offer()) {
+        let said = match (self.machine.state(), self.machine.offer()) {
             // Also while the line is gone for a moment: what it was offered is not.
             (_, Some(offer)) if !offer.order.is_empty() || !offer.refused.is_empty() => Said::Said(candidates(offer)),
             (state, Some(_)) => Said::Nothing(state.to_string()),
-            (State::Idle | State::Asking, None) => Said::Waiting(ASKED.into()),
+            (State::Idle | State::Asking, None) => Said::Waiting(PROVISIONING_ASKED.into()),
             (state @ State::Failing, None) => Said::Silent(why(state)),
             (state, None) => Said::Nothing(why(state)),
-        }
+        };
+        Provisioned { prefix: self.prefix, said }
     }
 
     /// When to come back.
     pub fn next(&self) -> Option<Time> {
         self.machine.next()
     }
-}
-
-const ASKED: &str = "the line's provisioning server is asked";
-
-fn upper_half(address: Ipv6Addr) -> Ipv6Addr {
-    Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)
 }
 
 /// In the order in which the server wants them tried; what makes no sense comes last, with its reason.

@@ -1,69 +1,68 @@
 //! What the workers are told: one whole snapshot, made from what is known now.
 
-use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use hikyaku_dataplane::snapshot::{Deliver, Link, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId};
 use hikyaku_net::{Mac, Prefix4};
-use hikyaku_protocols::slaac::LineFacts;
-use hikyaku_ring::LinkId;
 
-use super::lan::Lan;
-use super::tunnel::Tunnel;
-use super::wan::Wan;
-
-/// The LAN, the WAN, and behind them the host's own stack, where it is asked for.
-pub const LAN: LinkId = LinkId(0);
-/// See [`LAN`].
-pub const WAN: LinkId = LinkId(1);
-/// See [`LAN`].
-pub const LAN_HOST: LinkId = LinkId(2);
-/// See [`LAN`].
-pub const WAN_HOST: LinkId = LinkId(3);
+use super::choose::Choice;
+use super::facts::Facts;
+use super::machines::{LAN, LAN_HOST, Machines, WAN, WAN_HOST};
+use crate::config;
 
 /// Everything a snapshot depends on: as long as it is the same there is nothing to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Basis {
+    /// Which neighbours of the LAN are known: [`hikyaku_protocols::neighbour::Neighbours::generation`].
     hosts: u64,
-    wan: WanBasis,
-    next_hop: Option<Mac>,
-    tunnel: Option<(std::net::Ipv6Addr, std::net::Ipv6Addr)>,
-    /// [`Tunnel::changes`].
-    changes: u64,
     lan_ready: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct WanBasis {
     mtu: u16,
-    addresses: Vec<std::net::Ipv6Addr>,
+    addresses: Vec<Ipv6Addr>,
+    tunnel: Option<Ends>,
 }
 
-/// Reads it off the machines.
-pub(super) fn basis(lan: &Lan, wan: &Wan, tunnel: &Tunnel, facts: &LineFacts, next_hop: Option<Mac>) -> Basis {
-    let mut addresses: Vec<_> = facts.addresses.iter().map(|address| address.address).collect();
-    addresses.extend(wan.dhcp6.addresses().iter().map(|leased| leased.what));
-    addresses.extend(wan.own_address(facts));
-    addresses.extend(wan.link_local());
+/// The tunnel, as far as packets can be sent through it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Ends {
+    local: Ipv6Addr,
+    remote: Ipv6Addr,
+    next_hop: Option<Mac>,
+    /// Which session table, mesh and path: [`super::tunnel::Tunnel::changes`], [`super::far_end::FarEnd::changes`].
+    changes: [u64; 2],
+}
+
+/// What the machines have come to, as far as workers have to know it.
+pub(super) fn basis(machines: &Machines, facts: &Facts, choice: &Choice) -> Basis {
+    let Machines { lan, tunnel, far, .. } = machines;
+    let mut addresses: Vec<_> = facts.line.addresses.iter().map(|address| address.address).collect();
+    addresses.extend(&facts.dhcpv6.addresses);
+    addresses.extend(choice.own);
+    addresses.extend(facts.link_local);
     addresses.sort_unstable();
     addresses.dedup();
+    let ends = facts.carried.as_ref().map(|carried| carried.local).zip(facts.far.address);
     Basis {
         hosts: lan.neighbours.generation(),
-        wan: WanBasis { mtu: facts.mtu, addresses },
-        next_hop,
-        tunnel: tunnel.local().zip(tunnel.border_router()),
-        changes: tunnel.changes,
         lan_ready: lan.is_ready(),
+        mtu: facts.line.mtu,
+        addresses,
+        tunnel: ends.map(|(local, remote)| Ends {
+            local,
+            remote,
+            next_hop: facts.next_hop.and_then(|(_, mac)| mac),
+            changes: [tunnel.changes, far.changes],
+        }),
     }
 }
 
 /// The world that follows from it.
-pub(super) fn snapshot(basis: &Basis, lan: &Lan, wan: &Wan, tunnel: &Tunnel, hosts: [bool; 2]) -> Snapshot {
+pub(super) fn snapshot(basis: &Basis, machines: &Machines, config: &config::Service, hosts: [bool; 2]) -> Snapshot {
+    let Machines { lan, wan, tunnel, .. } = machines;
     let mut routes = Vec::new();
     let network = lan.config.ipv4.prefix();
     routes.push((network, Route::Link(LAN)));
     routes.extend(Prefix4::new(lan.address(), 32).map(|own| (own, Route::Local)));
-    let softwires: Vec<Softwire> = softwire(basis, tunnel).into_iter().collect();
+    let softwires: Vec<Softwire> = softwire(basis, machines, config).into_iter().collect();
     if !softwires.is_empty() {
         routes.push((Prefix4::ALL, Route::Softwire(SoftwireId(0))));
         routes.extend(
@@ -92,9 +91,9 @@ pub(super) fn snapshot(basis: &Basis, lan: &Lan, wan: &Wan, tunnel: &Tunnel, hos
         peer: hosts[1].then_some(WAN_HOST),
         mac: wan.link.mac,
         any_station: false,
-        mtu: basis.wan.mtu,
+        mtu: basis.mtu,
         addresses4: Vec::<Ipv4Addr>::new(),
-        addresses6: basis.wan.addresses.iter().map(|&address| address.into()).collect(),
+        addresses6: basis.addresses.iter().map(|&address| address.into()).collect(),
         sources4: Vec::new(),
         neighbours: Neighbours::default(),
     };
@@ -111,20 +110,19 @@ pub(super) fn snapshot(basis: &Basis, lan: &Lan, wan: &Wan, tunnel: &Tunnel, hos
     Snapshot { links, softwires, routes: Routes::new(routes) }
 }
 
-fn softwire(basis: &Basis, tunnel: &Tunnel) -> Option<Softwire> {
-    let (local, remote) = basis.tunnel?;
-    let config = &tunnel.config;
+fn softwire(basis: &Basis, machines: &Machines, config: &config::Service) -> Option<Softwire> {
+    let Ends { local, remote, next_hop, .. } = *basis.tunnel.as_ref()?;
     Some(Softwire {
         local: local.into(),
         remote: remote.into(),
         link: WAN,
-        next_hop: basis.next_hop,
+        next_hop,
         mtu: config.mtu,
         class: config.behaviour.class(),
-        mss: config.behaviour.mss_limit(config.mtu, basis.wan.mtu),
-        napt: tunnel.napt().map(Arc::clone),
-        mesh: tunnel.mesh.clone(),
+        mss: config.behaviour.mss_limit(config.mtu, basis.mtu),
+        napt: machines.tunnel.napt().cloned(),
+        mesh: machines.tunnel.mesh.clone(),
         deliver: Deliver::Routed,
-        state: tunnel.state.clone(),
+        state: machines.far.path.clone(),
     })
 }

@@ -11,11 +11,14 @@ use hikyaku_dataplane::worker::{BurstReport, Handle};
 use hikyaku_net::{Clock, PortSet, Time, protocol};
 use hikyaku_protocols::aftr;
 use hikyaku_protocols::neighbour::{Neighbours, Progress};
-use hikyaku_protocols::slaac::{Lifetime, LineFacts};
+use hikyaku_protocols::service::{self, State};
+use hikyaku_protocols::slaac::Lifetime;
 use hikyaku_ring::Vlan;
 use serde::Serialize;
 
 use super::Router;
+use super::choose::Choice;
+use super::facts::Facts;
 use crate::show::report;
 use crate::show::{Query, Request, SessionFilter};
 
@@ -39,11 +42,11 @@ impl Router {
             Request::Neighbours => query.reply.answer(self.neighbours(now)),
             Request::Leases => query.reply.answer(self.leases(now)),
             Request::Counters => query.reply.answer(self.counters(around.handles)),
-            Request::Ports => match self.tunnel.napt() {
+            Request::Ports => match self.machines.tunnel.napt() {
                 Some(napt) => query.reply.answer(ports(napt)),
                 None => query.reply.refuse(NOT_TRANSLATED),
             },
-            Request::Sessions(filter) => match self.tunnel.napt() {
+            Request::Sessions(filter) => match self.machines.tunnel.napt() {
                 Some(napt) => query.reply.stream(Walk::new(napt.clone(), self.shared.clock.clone(), filter)),
                 None => query.reply.refuse(NOT_TRANSLATED),
             },
@@ -52,126 +55,102 @@ impl Router {
 
     /// How everything is.
     pub fn status(&self, now: Time, around: Surroundings) -> report::Status {
-        let facts = self.wan.line.facts(now);
+        let facts = self.machines.gather(now);
         let state = report::State {
             name: name_of(&self.state),
             text: self.state.to_string(),
             since_seconds: now.since(self.since).as_secs(),
         };
-        let tunnel = &self.tunnel;
-        let outside = tunnel.plan().and_then(|plan| plan.outside);
-        let stats = tunnel.napt().map(|napt| napt.stats());
+        let stats = self.machines.tunnel.napt().map(|napt| napt.stats());
         report::Status {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
             uptime_seconds: now.since(self.started).as_secs(),
             line: state.clone(),
             wan: self.wan_status(&facts),
-            service: report::Service {
-                name: tunnel.config.wish.name.text().into(),
-                kind: tunnel.plan().map(|plan| plan.technology.name().into()),
-                found_by: self.chooser.decision.steps.clone(),
-                state: report::State { text: self.service_text(), ..state },
-                local: tunnel.local(),
-                remote: tunnel.border_router(),
-                aftr_name: match tunnel.aftr.state() {
-                    aftr::State::Using { name, .. } => name.clone(),
-                    _ => None,
-                },
-                ipv4: outside.map(|outside| outside.ipv4),
-                psid: outside.filter(|outside| outside.ports != PortSet::ALL).map(|outside| outside.ports.psid()),
-                ports: outside.map(|outside| outside.ports.len()),
-                mesh: tunnel.mesh.is_some(),
-                tunnel_mtu: tunnel.config.mtu.inner_mtu(facts.mtu),
-                path_mtu: Some(tunnel.state.path_mtu(now, facts.mtu)),
-                last_packet_seconds: tunnel.aftr.heard().map(|heard| now.since(heard).as_secs()),
-                refused: tunnel.state.refused(),
-            },
-            notification: self.notice.as_ref().map(|notice| notification(&notice.status(now))),
-            provisioning: self.chooser.provisioning.as_ref().map(|provisioning| {
+            service: self.service_status(&facts, state),
+            notification: self.machines.notice.as_ref().map(|notice| notification(&notice.status(now))),
+            provisioning: self.machines.provisioning.as_ref().map(|provisioning| {
                 let status = provisioning.machine.status(now);
                 report::Provisioning { text: status.to_string(), state: name_of(&status.state) }
             }),
-            lan: report::Lan {
-                link: self.lan.link.name.clone(),
-                mode: self.lan.link.mode.clone(),
-                vlan: self.lan.link.vlan.map(Vlan::id),
-                mac: self.lan.link.mac.to_string(),
-                mtu: self.lan.config.mtu,
-                up: self.lan.up,
-                ipv4: self.lan.config.ipv4.to_string(),
-                leases: self.lan.dhcp4.as_ref().map(|server| server.leases(now).len()),
-            },
+            lan: self.lan_status(now),
             sessions: stats.map(|stats| report::SessionTotals {
                 live: stats.live.into(),
                 capacity: stats.capacity.into(),
                 opened: stats.created,
                 expired: stats.expired,
             }),
-            warnings: around.warnings.iter().cloned().chain(self.warnings()).collect(),
+            warnings: around.warnings.iter().cloned().chain(self.warnings(&facts)).collect(),
             workers: workers(around),
         }
     }
 
-    /// What the service is waiting for, or up with.
-    fn service_text(&self) -> String {
-        let decision = &self.chooser.decision;
-        match (self.tunnel.wanted_plan(), &decision.plan) {
-            (None, _) if decision.is_waiting() => "it is being found out what the line has".into(),
-            (None, _) if decision.steps.is_empty() => "nothing is known of it yet".into(),
-            (None, _) => "the line has nothing, as far as could be found out; it is asked again".into(),
-            (Some(_), None) => format!("{}; kept, for nobody says otherwise", self.tunnel.aftr.state()),
-            (Some(_), Some(_)) => self.tunnel.aftr.state().to_string(),
+    fn service_status(&self, facts: &Facts, state: report::State) -> report::Service {
+        let (config, carried) = (&self.config.service, facts.carried.as_ref());
+        let (tunnel, far) = (&self.machines.tunnel, &self.machines.far);
+        let outside = carried.and_then(|carried| carried.plan.outside);
+        let mtu = facts.line.mtu;
+        report::Service {
+            name: config.wish.name.text().into(),
+            kind: carried.map(|carried| carried.plan.technology.name().into()),
+            found_by: self.choice.decision.steps.clone(),
+            state: report::State { text: service_text(facts, &self.choice), ..state },
+            local: carried.map(|carried| carried.local),
+            remote: facts.far.address,
+            aftr_name: match &facts.far.state {
+                aftr::State::Using { name, .. } => name.clone(),
+                _ => None,
+            },
+            ipv4: outside.map(|outside| outside.ipv4),
+            psid: outside.filter(|outside| outside.ports != PortSet::ALL).map(|outside| outside.ports.psid()),
+            ports: outside.map(|outside| outside.ports.len()),
+            mesh: tunnel.mesh.is_some(),
+            tunnel_mtu: config.mtu.inner_mtu(mtu),
+            path_mtu: Some(far.path.path_mtu(facts.now, mtu)),
+            last_packet_seconds: far.heard().map(|heard| facts.now.since(heard).as_secs()),
+            refused: far.path.refused(),
         }
     }
 
-    fn wan_status(&self, facts: &LineFacts) -> report::Wan {
-        let wan = &self.wan;
+    fn lan_status(&self, now: Time) -> report::Lan {
+        let lan = &self.machines.lan;
+        report::Lan {
+            link: lan.link.name.clone(),
+            mode: lan.link.mode.clone(),
+            vlan: lan.link.vlan.map(Vlan::id),
+            mac: lan.link.mac.to_string(),
+            mtu: lan.config.mtu,
+            up: lan.up,
+            ipv4: lan.config.ipv4.to_string(),
+            leases: lan.dhcp4.as_ref().map(|server| server.leases(now).len()),
+        }
+    }
+
+    fn wan_status(&self, facts: &Facts) -> report::Wan {
+        let wan = &self.machines.wan;
         report::Wan {
             link: wan.link.name.clone(),
             mode: wan.link.mode.clone(),
             vlan: wan.link.vlan.map(Vlan::id),
             mac: wan.link.mac.to_string(),
-            mtu: facts.mtu,
+            mtu: facts.line.mtu,
             up: wan.up,
-            addresses: wan.neighbours.ours().into_iter().map(|ours| self.address(ours, facts)).collect(),
+            addresses: wan.neighbours.ours().into_iter().map(|ours| address(ours, facts)).collect(),
             prefixes: self.prefixes(facts),
-            routers: facts.routers.iter().map(|router| self.router(router)).collect(),
-            resolvers: wan.resolvers(facts),
+            routers: facts.line.routers.iter().map(|router| self.router(router)).collect(),
+            resolvers: self.choice.resolvers.clone(),
         }
     }
 
-    fn address(&self, ours: hikyaku_protocols::neighbour::Ours, facts: &LineFacts) -> report::Address {
-        let advertised = facts.addresses.iter().find(|address| IpAddr::V6(address.address) == ours.address);
-        let state = match (ours.progress, advertised) {
-            (Progress::Ready, Some(address)) if address.deprecated => "deprecated",
-            (Progress::Ready, _) => "preferred",
-            (Progress::Duplicate, _) => "duplicate",
-            (Progress::Tentative, _) => "tentative",
-        };
-        let role = match ours.address {
-            address if self.tunnel.local().map(IpAddr::V6) == Some(address) => "tunnel",
-            IpAddr::V6(address) if address.is_unicast_link_local() => "link-local",
-            _ if advertised.is_some() => "slaac",
-            _ => "dhcpv6",
-        };
-        report::Address {
-            address: ours.address,
-            state: state.into(),
-            role: role.into(),
-            valid_seconds: advertised.and_then(|address| seconds(address.valid)),
-        }
-    }
-
-    fn prefixes(&self, facts: &LineFacts) -> Vec<report::Prefix> {
-        let advertised = facts.prefixes.iter().map(|prefix| report::Prefix {
+    fn prefixes(&self, facts: &Facts) -> Vec<report::Prefix> {
+        let advertised = facts.line.prefixes.iter().map(|prefix| report::Prefix {
             prefix: format!("{}/{}", prefix.prefix, prefix.length),
             source: "ra".into(),
             preferred_seconds: seconds(prefix.preferred),
             valid_seconds: seconds(prefix.valid),
         });
-        let leased = self.wan.dhcp6.facts(self.shared.clock.now()).prefixes;
-        let delegated = leased.into_iter().map(|fact| report::Prefix {
+        let delegated = self.machines.wan.dhcp6.facts(facts.now).prefixes.into_iter().map(|fact| report::Prefix {
             prefix: fact.what.to_string(),
             source: "dhcpv6-pd".into(),
             preferred_seconds: fact.preferred,
@@ -181,7 +160,7 @@ impl Router {
     }
 
     fn router(&self, router: &hikyaku_protocols::slaac::Router) -> report::Router {
-        let known = self.wan.neighbours.get(router.address.into());
+        let known = self.machines.wan.neighbours.get(router.address.into());
         report::Router {
             address: router.address,
             mac: known.map(|mac| mac.to_string()),
@@ -190,14 +169,14 @@ impl Router {
         }
     }
 
-    fn warnings(&self) -> Vec<String> {
-        let mut warnings = self.tunnel.unusable.clone();
-        let refused = self.tunnel.state.refused();
+    fn warnings(&self, facts: &Facts) -> Vec<String> {
+        let mut warnings = self.machines.tunnel.unusable.clone();
+        let refused = self.machines.far.path.refused();
         if refused > 0 {
             warnings.push(format!(
                 "the border router's side refused our address {refused} times (ICMPv6 unreachable, code 5): does it know \
                  that we are at {}?",
-                self.tunnel.local().map_or("no address".into(), |local| local.to_string())
+                facts.carried.as_ref().map_or("no address".into(), |carried| carried.local.to_string())
             ));
         }
         warnings
@@ -214,13 +193,15 @@ impl Router {
             };
             neighbours.entries(now).into_iter().map(one).collect()
         };
-        let mut all = of(&self.lan.link.name, &self.lan.neighbours);
-        all.extend(of(&self.wan.link.name, &self.wan.neighbours));
+        let (lan, wan) = (&self.machines.lan, &self.machines.wan);
+        let mut all = of(&lan.link.name, &lan.neighbours);
+        all.extend(of(&wan.link.name, &wan.neighbours));
         all
     }
 
     fn leases(&self, now: Time) -> report::Leases {
-        let (Some(server), Some(config)) = (&self.lan.dhcp4, &self.lan.config.dhcpv4) else {
+        let lan = &self.machines.lan;
+        let (Some(server), Some(config)) = (&lan.dhcp4, &lan.config.dhcpv4) else {
             return report::Leases::default();
         };
         let one = |lease: hikyaku_protocols::dhcpv4::LeaseView| report::Lease {
@@ -240,7 +221,7 @@ impl Router {
     fn counters(&self, handles: &[Handle]) -> report::Counters {
         let mut totals = Totals::default();
         handles.iter().for_each(|handle| totals.add(&handle.counters.totals()));
-        let (lan, wan) = (&self.lan, &self.wan);
+        let (lan, wan) = (&self.machines.lan, &self.machines.wan);
         let mut control = BTreeMap::new();
         let mut machine = |name: &str, counts: BTreeMap<String, u64>| control.insert(name.to_string(), counts);
         machine("neighbour lan", counted(lan.neighbours.counts()));
@@ -254,7 +235,7 @@ impl Router {
         if let Some(server) = &lan.dhcp4 {
             machine("dhcpv4", counted(&server.counts));
         }
-        let unread = [("lan", lan.unread), ("wan", wan.unread), ("frames-lost", self.frames.lost)];
+        let unread = [("lan", lan.unread), ("wan", wan.unread), ("frames-lost", self.machines.frames.lost)];
         machine("unread", unread.into_iter().map(|(name, n)| (name.to_string(), n)).collect());
         report::Counters {
             received: totals.received(),
@@ -270,6 +251,59 @@ impl Router {
                 .collect(),
             control,
         }
+    }
+}
+
+/// How far the line has come.
+pub(super) fn state(facts: &Facts, choice: &Choice) -> State {
+    service::assess(&service::Facts {
+        link_up: facts.link_up,
+        link_local_ready: facts.link_local.is_some_and(|address| facts.is_ready(address)),
+        router: facts.line.default_router(),
+        prefix: choice.prefix,
+        wanted: choice.end,
+        in_use: facts.carried.as_ref().map(|carried| carried.local),
+        taken_by: choice.end.and_then(|address| facts.taken.get(&address).copied()),
+        border_router: facts.far.address,
+        no_service: choice.plan.is_none().then(|| choice.decision.why()),
+        trouble: facts.trouble.clone(),
+        no_border_router: facts.far.state.to_string(),
+        next_hop: facts.next_hop.map(|(address, _)| address),
+        next_hop_known: facts.next_hop.is_some_and(|(_, mac)| mac.is_some()),
+    })
+}
+
+/// What the service is waiting for, or up with.
+fn service_text(facts: &Facts, choice: &Choice) -> String {
+    let decision = &choice.decision;
+    match (&choice.plan, &decision.plan) {
+        (None, _) if decision.is_waiting() => "it is being found out what the line has".into(),
+        (None, _) if decision.steps.is_empty() => "nothing is known of it yet".into(),
+        (None, _) => "the line has nothing, as far as could be found out; it is asked again".into(),
+        (Some(_), None) => format!("{}; kept, for nobody says otherwise", facts.far.state),
+        (Some(_), Some(_)) => facts.far.state.to_string(),
+    }
+}
+
+fn address(ours: hikyaku_protocols::neighbour::Ours, facts: &Facts) -> report::Address {
+    let advertised = facts.line.addresses.iter().find(|address| IpAddr::V6(address.address) == ours.address);
+    let state = match (ours.progress, advertised) {
+        (Progress::Ready, Some(address)) if address.deprecated => "deprecated",
+        (Progress::Ready, _) => "preferred",
+        (Progress::Duplicate, _) => "duplicate",
+        (Progress::Tentative, _) => "tentative",
+    };
+    let role = match ours.address {
+        address if facts.carried.as_ref().map(|carried| IpAddr::V6(carried.local)) == Some(address) => "tunnel",
+        IpAddr::V6(address) if address.is_unicast_link_local() => "link-local",
+        _ if advertised.is_some() => "slaac",
+        _ => "dhcpv6",
+    };
+    report::Address {
+        address: ours.address,
+        state: state.into(),
+        role: role.into(),
+        valid_seconds: advertised.and_then(|address| seconds(address.valid)),
     }
 }
 

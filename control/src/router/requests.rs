@@ -2,26 +2,23 @@
 
 use crossbeam_channel::{Receiver, TryRecvError};
 use hikyaku_net::Time;
-use hikyaku_protocols::dns::{QueryId, RecordType};
+use hikyaku_protocols::dns::RecordType;
 use hikyaku_protocols::http::{Client, HttpError, Names, Question, Request, Response};
-use hikyaku_protocols::sockets::Wake;
+use hikyaku_protocols::sockets::{Connector, Wake};
 
-use super::resolver::NameAnswer;
-use super::wan::Wan;
+use super::resolver::{Asker, Resolver};
 
 /// One request at a time.
 pub(super) struct Requests {
     client: Client,
     questions: Receiver<Question>,
-    asked: Vec<(QueryId, Question)>,
     running: Option<Receiver<Result<Response, HttpError>>>,
 }
 
 impl Requests {
-    pub fn new(wan: &Wan, wake: Wake) -> Self {
+    pub fn new(connector: Connector, wake: Wake) -> Self {
         let (names, questions) = Names::new(wake.clone());
-        let client = Client::new(wan.stack.connector(), names, wake);
-        Self { client, questions, asked: Vec::new(), running: None }
+        Self { client: Client::new(connector, names, wake), questions, running: None }
     }
 
     /// Runs it. Nobody hears any more how an earlier one goes.
@@ -42,19 +39,9 @@ impl Requests {
     }
 
     /// Asks for the names that requests need.
-    pub fn ask(&mut self, now: Time, wan: &mut Wan) {
+    pub fn ask(&mut self, now: Time, resolver: &mut Resolver) {
         while let Ok(question) = self.questions.try_recv() {
-            self.asked.push((wan.resolver.ask(now, &question.host, RecordType::Aaaa), question));
+            resolver.ask(now, &question.host.clone(), RecordType::Aaaa, Asker::Request(question));
         }
-    }
-
-    /// The end of a question.
-    pub fn answered(&mut self, answer: &NameAnswer) {
-        let Some(at) = self.asked.iter().position(|(query, _)| *query == answer.query) else { return };
-        let (_, question) = self.asked.swap_remove(at);
-        question.answer(match &answer.result {
-            Ok(records) => Ok(records.ipv6().to_vec()),
-            Err(failure) => Err(failure.to_string()),
-        });
     }
 }

@@ -8,16 +8,33 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, TryRecvError};
 use hikyaku_net::Time;
 use hikyaku_protocols::dns::{self, Names, Output, QueryId, RecordType, StreamId};
-use hikyaku_protocols::slaac::LineFacts;
+use hikyaku_protocols::http::Question;
 use hikyaku_protocols::sockets::{Connector, Stack, Stream, StreamError, UdpHandle};
 
 /// A resolver that does not take a connection by then is not the one to wait for.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// Who asked for a name.
+#[derive(Debug)]
+pub(super) enum Asker {
+    /// The far end that is to be used.
+    FarEnd,
+    /// Whoever finds out which AFTRs' names the resolvers know.
+    Probe,
+    /// Whoever asks again for far ends that were given up.
+    Unresolved,
+    /// The provisioning server's record.
+    Provisioning,
+    /// The thread of an HTTP request, which waits for it.
+    Request(Question),
+}
+
 /// The end of a question about a name.
 #[derive(Debug)]
 pub(super) struct NameAnswer {
     pub query: QueryId,
+    pub asker: Asker,
+    pub name: String,
     pub result: Result<dns::Records, dns::Failure>,
 }
 
@@ -64,11 +81,11 @@ impl Connection {
 }
 
 /// Our stub resolver on the line.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Resolver {
-    /// Whom the user says.
-    pub configured: Vec<Ipv6Addr>,
     names: Names,
+    /// Open questions.
+    asked: HashMap<QueryId, (Asker, String)>,
     /// By port of ours.
     sockets: HashMap<u16, UdpHandle>,
     connections: HashMap<StreamId, Connection>,
@@ -76,41 +93,21 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    pub fn new(configured: Vec<Ipv6Addr>) -> Self {
-        Self {
-            configured,
-            names: Names::new(),
-            sockets: HashMap::new(),
-            connections: HashMap::new(),
-            answers: VecDeque::new(),
-        }
-    }
-
-    /// Who is asked for names: whom the user says, else DHCPv6's (`leased`), else the router's. Never anybody else:
-    /// the names of border routers are known to the line's own resolvers alone.
-    pub fn choice(&self, leased: &[Ipv6Addr], facts: &LineFacts) -> Vec<IpAddr> {
-        let chosen: Vec<Ipv6Addr> = match (self.configured.is_empty(), leased.is_empty()) {
-            (false, _) => self.configured.clone(),
-            (true, false) => leased.to_vec(),
-            (true, true) => facts.rdnss.iter().map(|resolver| resolver.address).collect(),
-        };
-        chosen.into_iter().map(IpAddr::from).collect()
-    }
-
     /// These are asked from now on.
     pub fn set_servers(&mut self, now: Time, servers: &[IpAddr]) {
         self.names.set_servers(now, servers);
     }
 
     /// Asks. [`Self::next_answer`] will have the answer.
-    pub fn ask(&mut self, now: Time, name: &str, record_type: RecordType) -> QueryId {
-        self.names.ask(now, name, record_type)
+    pub fn ask(&mut self, now: Time, name: &str, record_type: RecordType, asker: Asker) -> QueryId {
+        let query = self.names.ask(now, name, record_type);
+        self.asked.insert(query, (asker, name.to_string()));
+        query
     }
 
-    /// Carries datagrams between `names` and `stack`, and asks that for connections. `from` has the address to ask a server from. True if there
-    /// are answers.
-    pub fn step(&mut self, now: Time, stack: &mut Stack, from: impl Fn(Ipv6Addr) -> Option<Ipv6Addr>) -> bool {
-        let mut answered = false;
+    /// Carries datagrams between `names` and `stack`, and asks that for connections. `from` has the address to ask a
+    /// server from.
+    pub fn step(&mut self, now: Time, stack: &mut Stack, from: impl Fn(Ipv6Addr) -> Option<Ipv6Addr>) {
         for (&port, &socket) in &self.sockets {
             while let Ok(Some((from, payload))) = stack.udp_recv(socket) {
                 self.names.hear(now, (IpAddr::V6(*from.ip()), from.port()), port, &payload);
@@ -126,8 +123,8 @@ impl Resolver {
                     }
                 }
                 Output::Answer { query, result } => {
-                    answered = true;
-                    self.answers.push_back(NameAnswer { query, result });
+                    let asked = self.asked.remove(&query);
+                    self.answers.extend(asked.map(|(asker, name)| NameAnswer { query, asker, name, result }));
                 }
                 // IPv4 resolvers are not told to it.
                 Output::Send { .. } => {}
@@ -140,7 +137,6 @@ impl Resolver {
         }
         let open: Vec<u16> = self.names.open_ports().collect();
         self.close_unused(stack, |port| open.contains(&port));
-        answered
     }
 
     /// Hears what came by connections; to be called when `stack` has nothing more to send. True if it has again, or
@@ -195,7 +191,7 @@ impl Resolver {
 
     /// When to come back.
     pub fn next(&self) -> Option<Time> {
-        self.names.next()
+        if self.answers.is_empty() { self.names.next() } else { Some(Time::default()) }
     }
 }
 

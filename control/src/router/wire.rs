@@ -1,13 +1,36 @@
-//! Frames around what the machines say.
+//! Frames around what the machines say, and those that wait to be sent.
 
+use std::collections::VecDeque;
 use std::net::Ipv6Addr;
 
 use etherparse::PacketBuilder;
+use hikyaku_dataplane::shared::Message;
 use hikyaku_net::Mac;
 use hikyaku_net::packet::ethertype;
+use hikyaku_ring::LinkId;
 
 /// Length of an Ethernet header.
 pub const ETHERNET: usize = 14;
+
+/// Frames that wait to be sent, at most. Workers take them 64 at a time; more than this is a storm.
+const WAITING: usize = 1024;
+
+/// Frames to be sent.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    pub waiting: VecDeque<Message>,
+    /// Too many, or too long.
+    pub lost: u64,
+}
+
+impl Frames {
+    pub fn send(&mut self, link: LinkId, frame: Vec<u8>) {
+        match Message::new(link, &frame).filter(|_| self.waiting.len() < WAITING) {
+            Some(message) => self.waiting.push_back(message),
+            None => self.lost += 1,
+        }
+    }
+}
 
 /// What is known of an IPv6 packet before anybody is asked about it.
 #[derive(Clone, Copy, Debug)]

@@ -81,7 +81,7 @@ impl fmt::Display for Origin {
 }
 
 /// Something that may not be known yet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Said<T> {
     /// Not yet; why.
     Waiting(String),

@@ -1,0 +1,148 @@
+//! What every machine is to do, as it follows from the facts and the choice.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use hikyaku_net::Mac;
+use hikyaku_protocols::dhcpv6::Mode;
+use hikyaku_protocols::hb46pp;
+use hikyaku_protocols::notification;
+use hikyaku_protocols::service::Plan;
+
+use super::choose::{Choice, ends, upper_half};
+use super::facts::{Carried, Facts, LineId};
+use crate::config::{Config, Dhcpv6Mode};
+
+/// What is to be.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Desired {
+    /// Our addresses on the WAN.
+    pub addresses: Vec<Ipv6Addr>,
+    /// Those of them that may be used.
+    pub usable: Vec<Ipv6Addr>,
+    /// What our own packets come from.
+    pub source: Option<Ipv6Addr>,
+    /// Largest packet of the line, bytes.
+    pub mtu: u16,
+    /// ReachableTime and RetransTimer of neighbour discovery (RFC 4861 6.3.2).
+    pub timers: (Duration, Duration),
+    /// Where routers are, as they say themselves.
+    pub routers: Vec<(Ipv6Addr, Mac)>,
+    /// Neighbours that are never forgotten.
+    pub kept: Vec<IpAddr>,
+    /// Our link-local address, once the link can be spoken on: routers are asked from there.
+    pub link_local: Option<Ipv6Addr>,
+    /// What is asked of the DHCPv6 server; `None`: what is asked already.
+    pub dhcpv6: Option<Mode>,
+    /// Who is asked for names.
+    pub resolvers: Vec<IpAddr>,
+    /// All else; `None`: nothing is begun any more.
+    pub service: Option<Service>,
+}
+
+/// What is to be done for the service.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Service {
+    /// Where names of AFTRs are asked for.
+    pub line: LineId,
+    /// Services are looked for by their AFTRs' names.
+    pub asks_names: bool,
+    /// The far end has these names and none resolves, and why.
+    pub lacking: Option<(Vec<String>, String)>,
+    /// Names of far ends that go on being asked for though they were given up.
+    pub given_up: Vec<String>,
+    /// Where the provisioning server is asked from, if it is to be.
+    pub provisioning: Option<hb46pp::Place>,
+    /// The tunnel.
+    pub softwire: Option<Carried>,
+    /// The plan whose far end is used: that of the tunnel in use, or of the one that is to be.
+    pub far: Option<Plan>,
+    /// The prefix from which the far end is spoken to.
+    pub prefix: Option<Ipv6Addr>,
+    /// Where the border router's operator is told that we are.
+    pub place: Option<notification::Place>,
+}
+
+/// What is to be done.
+pub(super) fn desired(config: &Config, facts: &Facts, choice: &Choice) -> Desired {
+    let addresses = addresses(facts, choice);
+    let link_local = facts.link_local.filter(|&address| facts.link_up && facts.is_ready(address));
+    let routers = &facts.line.routers;
+    let next_hop = facts.next_hop.map(|(address, _)| address);
+    Desired {
+        usable: addresses.iter().copied().filter(|&address| facts.is_ready(address)).collect(),
+        addresses,
+        source: choice.source,
+        mtu: facts.line.mtu,
+        timers: (facts.line.reachable_time, facts.line.retrans_timer),
+        routers: routers.iter().filter_map(|router| Some((router.address, router.mac?))).collect(),
+        kept: routers.iter().map(|router| router.address).chain(next_hop).map(IpAddr::from).collect(),
+        link_local,
+        dhcpv6: link_local.filter(|_| !facts.leaving).map(|_| dhcpv6_mode(config, facts)),
+        resolvers: choice.resolvers.clone(),
+        service: (!facts.leaving).then(|| service(facts, choice)),
+    }
+}
+
+/// The link's own, and our ends of the tunnel.
+fn addresses(facts: &Facts, choice: &Choice) -> Vec<Ipv6Addr> {
+    let advertised = facts.line.addresses.iter().map(|address| address.address);
+    let leased = facts.dhcpv6.addresses.iter().copied();
+    let mut addresses: Vec<Ipv6Addr> = facts.link_local.into_iter().chain(advertised).chain(leased).collect();
+    addresses.extend(choice.own);
+    if !facts.leaving {
+        addresses.extend(ends(facts, choice.plan.as_ref(), choice.end));
+    }
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
+}
+
+/// What DHCPv6 is for, by the configuration or the router's flags.
+fn dhcpv6_mode(config: &Config, facts: &Facts) -> Mode {
+    let (mode, line) = (facts.dhcpv6.mode, &facts.line);
+    match config.wan.dhcpv6.mode {
+        Dhcpv6Mode::Off => Mode::Off,
+        Dhcpv6Mode::Stateless => Mode::Stateless,
+        Dhcpv6Mode::Stateful => Mode::Stateful,
+        Dhcpv6Mode::Auto if line.managed => Mode::Stateful,
+        // What the server gave is the server's to end, or ends with its time: RFC 2462 5.5.3 had M going off change
+        // nothing, RFC 4862 is silent, and a router that drops the flag for one advertisement, or a second one without
+        // it, must not cost the line its prefix.
+        Dhcpv6Mode::Auto if mode == Mode::Stateful && facts.dhcpv6.has_leases => mode,
+        Dhcpv6Mode::Auto if line.other => Mode::Stateless,
+        // In the same way what it told (resolvers, an AFTR, softwires) outlives an advertisement without the flag.
+        Dhcpv6Mode::Auto if mode == Mode::Stateless && facts.dhcpv6.is_informed() => mode,
+        // The last router's flags say nothing once it is gone; leases end by themselves.
+        Dhcpv6Mode::Auto if line.routers.is_empty() => mode,
+        Dhcpv6Mode::Auto => Mode::Off,
+    }
+}
+
+fn service(facts: &Facts, choice: &Choice) -> Service {
+    let softwire = softwire(facts, choice);
+    let can_ask = !choice.line.resolvers.is_empty();
+    let asks_provisioning = choice.decision.asks_provisioning && can_ask;
+    let from = choice.own.filter(|&own| asks_provisioning && facts.is_ready(own));
+    Service {
+        line: choice.line.clone(),
+        asks_names: choice.decision.asks_names && can_ask,
+        lacking: facts.far.lacking(),
+        given_up: choice.given_up.clone(),
+        provisioning: from.map(|from| hb46pp::Place { prefix: upper_half(from), from }),
+        far: softwire.as_ref().map(|softwire| &softwire.plan).or(choice.plan.as_ref()).cloned(),
+        softwire,
+        prefix: choice.prefix,
+        place: choice.place,
+    }
+}
+
+/// What was chosen, if its end of the tunnel may be used. Until then what is carried goes on, but no longer than the
+/// line lets us have its end.
+fn softwire(facts: &Facts, choice: &Choice) -> Option<Carried> {
+    let plan = choice.plan.as_ref()?;
+    match choice.end.filter(|&end| facts.is_ready(end)) {
+        Some(local) => Some(Carried { plan: plan.clone(), local }),
+        None => facts.carried.clone().filter(|carried| facts.is_ready(carried.local)),
+    }
+}

@@ -1,0 +1,66 @@
+//! Where machines are told what to do. All that they are told may be told again: what is as it should be stays.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use hikyaku_net::Time;
+
+use super::desired::{Desired, Service};
+use super::machines::Machines;
+
+/// Our own packets are small enough for any path (RFC 8200 5): nobody waits for a Packet Too Big.
+const OUR_MTU: u16 = 1280;
+
+impl Machines {
+    /// Makes everything as it is desired. What follows from that is seen when facts are gathered again.
+    pub fn execute(&mut self, now: Time, desired: &Desired) {
+        self.execute_link(now, desired);
+        if let Some(service) = &desired.service {
+            self.execute_service(now, service);
+        }
+    }
+
+    /// The WAN link: addresses, routers, DHCPv6, resolvers.
+    fn execute_link(&mut self, now: Time, desired: &Desired) {
+        let wan = &mut self.wan;
+        let all = |addresses: &[Ipv6Addr]| -> Vec<IpAddr> { addresses.iter().map(|&address| address.into()).collect() };
+        wan.neighbours.set_addresses(now, all(&desired.addresses));
+        wan.taken.retain(|address, _| desired.addresses.contains(address));
+        let (reachable_time, retrans_timer) = desired.timers;
+        wan.neighbours.set_timers(reachable_time, retrans_timer);
+        wan.stack.set_addresses(&desired.usable);
+        wan.stack.set_mtu(desired.mtu.min(OUR_MTU));
+        wan.usable.clone_from(&desired.usable);
+        wan.source = desired.source;
+        if desired.link_local.is_some() {
+            wan.line.link_up(now, desired.link_local);
+        }
+        if let Some(mode) = desired.dhcpv6 {
+            wan.dhcp6.set_mode(now, mode);
+        }
+        for &(router, mac) in &desired.routers {
+            wan.neighbours.learn(now, router, mac, true);
+        }
+        wan.neighbours.keep(now, &desired.kept);
+        wan.resolver.set_servers(now, &desired.resolvers);
+    }
+
+    /// What is found out about the service, and its tunnel.
+    fn execute_service(&mut self, now: Time, desired: &Service) {
+        if self.line != desired.line {
+            self.line.clone_from(&desired.line);
+            self.probe.line_changed();
+            self.unresolved.line_changed();
+        }
+        self.probe.set_active(desired.asks_names);
+        self.unresolved.keep(|name| desired.given_up.iter().any(|said| said == name));
+        self.unresolved.note(now, desired.lacking.clone());
+        if let Some(provisioning) = &mut self.provisioning {
+            provisioning.set_place(now, desired.provisioning);
+        }
+        self.tunnel.carry(now, desired.softwire.as_ref());
+        self.far.set(now, desired.far.as_ref(), &desired.line.resolvers, desired.prefix);
+        if let Some(notice) = &mut self.notice {
+            notice.set_place(now, desired.place);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What all machines know at one moment: a plain value, from which everything that is chosen and wanted follows.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+
+use hikyaku_net::{Mac, Prefix6, Time};
+use hikyaku_protocols::aftr;
+use hikyaku_protocols::dhcpv6;
+use hikyaku_protocols::neighbour::Progress;
+use hikyaku_protocols::service::{Candidate, Name, Plan, Said};
+use hikyaku_protocols::slaac::LineFacts;
+
+/// All that is known. Two that are equal lead to the same choice and the same commands.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Facts {
+    /// When.
+    pub now: Time,
+    /// The program is about to end: leases are given back, and nothing new is begun.
+    pub leaving: bool,
+    /// The WAN link has a carrier.
+    pub link_up: bool,
+    /// Our link-local address there; `None` when all that could be tried are somebody else's.
+    pub link_local: Option<Ipv6Addr>,
+    /// Our addresses there, each with how far duplicate address detection has come.
+    pub addresses: HashMap<Ipv6Addr, Progress>,
+    /// Who has an address that was to be ours.
+    pub taken: HashMap<Ipv6Addr, Mac>,
+    /// What router advertisements say.
+    pub line: LineFacts,
+    /// What the DHCPv6 server says.
+    pub dhcpv6: Dhcpv6,
+    /// What the line's resolvers say about AFTRs.
+    pub names: AftrNames,
+    /// What the provisioning server says; `None`: switched off.
+    pub provisioning: Option<Provisioned>,
+    /// The tunnel that is in use.
+    pub carried: Option<Carried>,
+    /// Why a tunnel that is wanted cannot be.
+    pub trouble: Option<String>,
+    /// The far end of the tunnel.
+    pub far: FarEndFacts,
+    /// Whom packets to the far end go to, and its Ethernet address if that is known.
+    pub next_hop: Option<(Ipv6Addr, Option<Mac>)>,
+}
+
+/// DHCPv6 (RFC 8415).
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Dhcpv6 {
+    /// What the client is doing.
+    pub state: dhcpv6::State,
+    /// What it was told to ask for.
+    pub mode: dhcpv6::Mode,
+    /// Something is leased.
+    pub has_leases: bool,
+    /// Delegated prefixes.
+    pub delegated: Vec<Delegated>,
+    /// Leased addresses.
+    pub addresses: Vec<Ipv6Addr>,
+    /// All that is not leased.
+    pub information: dhcpv6::Information,
+}
+
+/// A delegated prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Delegated {
+    /// It.
+    pub prefix: dhcpv6::Prefix,
+    /// The address that is ours in its first /64.
+    pub address: Option<Ipv6Addr>,
+}
+
+/// What names of AFTRs resolve to, and where that was asked.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct AftrNames {
+    /// On this line: on another it says nothing.
+    pub line: LineId,
+    /// Services whose AFTR's name is known.
+    pub known: Said<Vec<Name>>,
+    /// Names of far ends that were given up, and why.
+    pub unresolved: Vec<(String, String)>,
+}
+
+/// What one line is told from another by: if either changes, it may be another provider's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct LineId {
+    /// The line's prefixes.
+    pub prefixes: Vec<Prefix6>,
+    /// The resolvers that can be asked: none as long as there is no address to ask from.
+    pub resolvers: Vec<IpAddr>,
+}
+
+/// Provisioning (HB46PP).
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Provisioned {
+    /// The prefix that was asked from: for another the answer says nothing.
+    pub prefix: Option<Ipv6Addr>,
+    /// The answer.
+    pub said: Said<Vec<Candidate>>,
+}
+
+/// A plan with the end that it has on this line.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Carried {
+    /// What is carried, and how.
+    pub plan: Plan,
+    /// Our end of the tunnel.
+    pub local: Ipv6Addr,
+}
+
+/// The far end of the tunnel.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct FarEndFacts {
+    /// The plan that it is of.
+    pub plan: Option<Plan>,
+    /// The address in use.
+    pub address: Option<Ipv6Addr>,
+    /// How that came to be, or why there is none.
+    pub state: aftr::State,
+}
+
+impl Facts {
+    /// Whether an address of ours has passed duplicate address detection.
+    pub fn is_ready(&self, address: Ipv6Addr) -> bool {
+        self.addresses.get(&address) == Some(&Progress::Ready)
+    }
+
+    /// Whether an end of the tunnel is in what the line still lets us have, be it for old connections only. A home
+    /// gateway delegates a part of its /56 and leaves us the tunnel's end in another.
+    pub fn may_have(&self, end: Ipv6Addr) -> bool {
+        let advertised = self.line.prefixes.iter().map(|prefix| prefix.prefix);
+        let delegated = self.dhcpv6.delegated.iter().map(|delegated| delegated.prefix.address());
+        let leased = self.dhcpv6.addresses.iter().copied();
+        advertised.chain(delegated).chain(leased).any(|ours| (ours.to_bits() ^ end.to_bits()) >> 72 == 0)
+    }
+}
+
+impl Dhcpv6 {
+    /// Whether the server has said what it has to say.
+    pub fn is_informed(&self) -> bool {
+        use dhcpv6::State::{Bound, Informed, Rebinding, Renewing};
+        matches!(self.state, Bound | Renewing | Rebinding | Informed)
+            || self.information != dhcpv6::Information::default()
+    }
+}
+
+impl FarEndFacts {
+    /// The names of the far end as the line says it, if none of them resolves, and why.
+    pub fn lacking(&self) -> Option<(Vec<String>, String)> {
+        let aftr::State::Unresolved { failure, .. } = &self.state else { return None };
+        let name = |(_, far): &(aftr::Source, aftr::Endpoint)| match far {
+            aftr::Endpoint::Name(name) => Some(name.clone()),
+            aftr::Endpoint::Addresses(_) => None,
+        };
+        Some((self.plan.as_ref()?.far.iter().map(name).collect::<Option<_>>()?, failure.to_string()))
+    }
+}

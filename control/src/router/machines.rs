@@ -1,0 +1,166 @@
+//! All machines of the control thread: what comes in is given to the one that it is for, what one asks of another is
+//! carried between them, and what they know is gathered. What they are to do they are told in `execute`.
+
+use std::net::IpAddr;
+
+use hikyaku_dataplane::shared::Message;
+use hikyaku_net::Time;
+use hikyaku_protocols::dns::RecordType::Aaaa;
+use hikyaku_protocols::service::{Probe, Unresolved};
+use hikyaku_ring::LinkId;
+
+use super::facts::{AftrNames, Facts, LineId};
+use super::far_end::FarEnd;
+use super::lan::Lan;
+use super::notice::Notice;
+use super::provisioning::Provisioning;
+use super::resolver::{Asker, NameAnswer};
+use super::tunnel::Tunnel;
+use super::wan::Wan;
+use super::wire::Frames;
+
+/// The LAN.
+pub const LAN: LinkId = LinkId(0);
+/// The WAN.
+pub const WAN: LinkId = LinkId(1);
+/// The host's own stack behind the LAN link, where it is asked for.
+pub const LAN_HOST: LinkId = LinkId(2);
+/// The host's own stack behind the WAN link, where it is asked for.
+pub const WAN_HOST: LinkId = LinkId(3);
+
+/// The machines.
+pub(super) struct Machines {
+    /// The side of the hosts.
+    pub lan: Lan,
+    /// The side of the line.
+    pub wan: Wan,
+    /// Which AFTRs' names the line's resolvers know.
+    pub probe: Probe,
+    /// Far ends whose names do not resolve.
+    pub unresolved: Unresolved,
+    /// The line that `probe` and `unresolved` ask on.
+    pub line: LineId,
+    /// The provisioning server (HB46PP), if it is to be asked.
+    pub provisioning: Option<Provisioning>,
+    /// Address notification, if somebody is to be told.
+    pub notice: Option<Notice>,
+    /// The tunnel in use.
+    pub tunnel: Tunnel,
+    /// Its far end.
+    pub far: FarEnd,
+    /// What they want to send.
+    pub frames: Frames,
+    /// The program is about to end: leases are given back, and nothing new is asked.
+    pub leaving: bool,
+}
+
+impl Machines {
+    /// A frame that a worker punted.
+    pub fn hear(&mut self, now: Time, message: &Message) {
+        let frame = message.frame();
+        match (message.link, message.unresolved) {
+            (LAN, false) => self.lan.hear(now, frame, &mut self.frames),
+            (LAN, true) => self.lan.resolve(now, frame.to_vec()),
+            (WAN, false) => self.wan.hear(now, frame, &mut self.frames),
+            (WAN, true) => self.wan.resolve(now, frame.to_vec()),
+            _ => {}
+        }
+    }
+
+    /// Does what is due, and gives each machine the answers to what it asked.
+    pub fn poll_links(&mut self, now: Time) {
+        self.lan.poll(now, &mut self.frames);
+        self.wan.poll(now, &mut self.frames);
+        while let Some(answer) = self.wan.resolver.next_answer() {
+            self.answered(now, answer);
+        }
+    }
+
+    /// Has machines ask what they want to know, and sends it. What is answered at once is heard in the next turn.
+    pub fn poll_service(&mut self, now: Time) {
+        if !self.leaving {
+            self.ask(now);
+        }
+        self.wan.poll(now, &mut self.frames);
+    }
+
+    /// Asks for names.
+    fn ask(&mut self, now: Time) {
+        let resolver = &mut self.wan.resolver;
+        while let Some(name) = self.probe.poll(now) {
+            resolver.ask(now, name, Aaaa, Asker::Probe);
+        }
+        while let Some(name) = self.unresolved.poll(now) {
+            resolver.ask(now, &name, Aaaa, Asker::Unresolved);
+        }
+        while let Some(name) = self.far.poll(now) {
+            resolver.ask(now, &name, Aaaa, Asker::FarEnd);
+        }
+        if let Some(provisioning) = &mut self.provisioning {
+            provisioning.poll(now, resolver);
+        }
+        if let Some(notice) = &mut self.notice {
+            notice.poll(now, resolver);
+        }
+    }
+
+    fn answered(&mut self, now: Time, answer: NameAnswer) {
+        let NameAnswer { query, asker, name, result } = answer;
+        match asker {
+            Asker::FarEnd => self.far.resolved(now, &name, &result),
+            Asker::Probe => self.probe.answered(&name, &result),
+            Asker::Unresolved => self.unresolved.answered(&name, &result),
+            Asker::Provisioning => {
+                self.provisioning.iter_mut().for_each(|machine| machine.answered(now, query, &result))
+            }
+            Asker::Request(question) => question.answer(match result {
+                Ok(records) => Ok(records.ipv6().to_vec()),
+                Err(failure) => Err(failure.to_string()),
+            }),
+        }
+    }
+
+    /// What all of them know now.
+    pub fn gather(&self, now: Time) -> Facts {
+        let wan = &self.wan;
+        let far = self.far.facts();
+        let next_hop = far.address.and_then(|address| wan.line.next_hop(now, address));
+        let addresses = wan.neighbours.ours().into_iter().filter_map(|ours| match ours.address {
+            IpAddr::V6(address) => Some((address, ours.progress)),
+            IpAddr::V4(_) => None,
+        });
+        Facts {
+            now,
+            leaving: self.leaving,
+            link_up: wan.up,
+            link_local: wan.link_local(),
+            addresses: addresses.collect(),
+            taken: wan.taken.clone(),
+            line: wan.line.facts(now),
+            dhcpv6: wan.dhcpv6(),
+            names: AftrNames {
+                line: self.line.clone(),
+                known: self.probe.said(),
+                unresolved: self.unresolved.given_up(),
+            },
+            provisioning: self.provisioning.as_ref().map(|machine| machine.facts(now)),
+            carried: self.tunnel.carried().cloned(),
+            trouble: self.tunnel.trouble().cloned(),
+            far,
+            next_hop: next_hop.map(|address| (address, wan.neighbours.get(address.into()))),
+        }
+    }
+
+    /// When to come back if nothing happens.
+    pub fn next(&self) -> Option<Time> {
+        let links = [self.lan.next(), self.wan.next()].into_iter().flatten();
+        if self.leaving {
+            return links.min();
+        }
+        let provisioning = self.provisioning.as_ref().and_then(Provisioning::next);
+        let notice = self.notice.as_ref().and_then(Notice::next);
+        let service =
+            [self.probe.next(), self.unresolved.next(), provisioning, notice, self.tunnel.next(), self.far.next()];
+        links.chain(service.into_iter().flatten()).min()
+    }
+}
