@@ -12,6 +12,7 @@ pub mod echo;
 pub mod hb46pp;
 pub mod host;
 pub mod http;
+mod machine;
 pub mod map_domain;
 pub mod neighbour;
 pub mod notification;
@@ -19,3 +20,5 @@ pub mod service;
 pub mod slaac;
 pub mod sockets;
 pub mod softwire_options;
+
+pub use machine::Machine;

@@ -7,6 +7,7 @@ use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::snapshot::{Softwire, SoftwireState};
 use hikyaku_dataplane::verdict::Verdict;
 use hikyaku_net::Time;
+use hikyaku_protocols::Machine;
 use hikyaku_protocols::aftr::{self, Aftr, Patience, Resolved, Source};
 use hikyaku_protocols::dns::{Failure, Records};
 use hikyaku_protocols::service::Plan;
@@ -83,7 +84,7 @@ impl FarEnd {
 
     /// The next name to ask AAAA records for; to be called until there is none.
     pub fn poll(&mut self, now: Time) -> Option<String> {
-        while let Some(output) = self.aftr.poll(now) {
+        while let Some(output) = self.aftr.drive(now) {
             match output {
                 aftr::Output::Resolve(name) => return Some(name),
                 aftr::Output::Moved { to: Some(to), why, .. } => {
@@ -133,6 +134,6 @@ impl FarEnd {
 
     /// When to come back.
     pub fn next(&self) -> Option<Time> {
-        self.aftr.next()
+        self.aftr.poll_timeout()
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hikyaku_net::packet::ethertype;
 use hikyaku_net::{Mac, Time};
+use hikyaku_protocols::Machine;
 use hikyaku_protocols::dhcpv4::{self, Standing};
 use hikyaku_protocols::echo::Echo;
 use hikyaku_protocols::neighbour::{self, Neighbours, Progress};
@@ -128,11 +129,11 @@ impl Lan {
 
     /// A frame came in.
     pub(super) fn hear(&mut self, now: Time, frame: &[u8], frames: &mut Frames) {
-        if self.neighbours.hear(now, frame) {
+        if self.neighbours.handle_input(now, frame) {
             return;
         }
         if let Some(server) = self.dhcp4.as_mut().filter(|_| is_to_dhcp_server(frame)) {
-            return server.hear(now, frame);
+            return server.handle_input(now, frame);
         }
         let ours = self.ours();
         // Nobody listens here, but for DHCP: who asks is told so at once.
@@ -152,12 +153,12 @@ impl Lan {
 
     /// Carries out what the machines want.
     pub(super) fn poll(&mut self, now: Time, frames: &mut Frames) {
-        while let Some(output) = self.neighbours.poll(now) {
+        while let Some(output) = self.neighbours.drive(now) {
             self.neighbour_says(now, output, frames);
         }
-        while let Some(output) = self.dhcp4.as_mut().and_then(|server| server.poll(now)) {
+        while let Some(output) = self.dhcp4.as_mut().and_then(|server| server.drive(now)) {
             self.dhcp4_says(now, output, frames);
-            while let Some(output) = self.neighbours.poll(now) {
+            while let Some(output) = self.neighbours.drive(now) {
                 self.neighbour_says(now, output, frames);
             }
         }
@@ -212,7 +213,10 @@ impl Lan {
 
     /// When to come back.
     pub(super) fn next(&self) -> Option<Time> {
-        [self.neighbours.next(), self.dhcp4.as_ref().and_then(dhcpv4::Server::next)].into_iter().flatten().min()
+        [self.neighbours.poll_timeout(), self.dhcp4.as_ref().and_then(dhcpv4::Server::poll_timeout)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use hikyaku_dataplane::shared::Message;
 use hikyaku_net::Time;
+use hikyaku_protocols::Machine;
 use hikyaku_protocols::dns::RecordType::Aaaa;
 use hikyaku_protocols::service::{Probe, Unresolved};
 use hikyaku_ring::LinkId;
@@ -87,10 +88,10 @@ impl Machines {
     /// Asks for names.
     fn ask(&mut self, now: Time) {
         let resolver = &mut self.wan.resolver;
-        while let Some(name) = self.probe.poll(now) {
+        while let Some(name) = self.probe.drive(now) {
             resolver.ask(now, name, Aaaa, Asker::Probe);
         }
-        while let Some(name) = self.unresolved.poll(now) {
+        while let Some(name) = self.unresolved.drive(now) {
             resolver.ask(now, &name, Aaaa, Asker::Unresolved);
         }
         while let Some(name) = self.far.poll(now) {
@@ -159,8 +160,14 @@ impl Machines {
         }
         let provisioning = self.provisioning.as_ref().and_then(Provisioning::next);
         let notice = self.notice.as_ref().and_then(Notice::next);
-        let service =
-            [self.probe.next(), self.unresolved.next(), provisioning, notice, self.tunnel.next(), self.far.next()];
+        let service = [
+            self.probe.poll_timeout(),
+            self.unresolved.poll_timeout(),
+            provisioning,
+            notice,
+            self.tunnel.next(),
+            self.far.next(),
+        ];
         links.chain(service.into_iter().flatten()).min()
     }
 }

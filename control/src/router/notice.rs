@@ -1,6 +1,7 @@
 //! Telling the border router's operator where we are: the machine and its requests.
 
 use hikyaku_net::Time;
+use hikyaku_protocols::Machine;
 use hikyaku_protocols::notification::{self, Notify, Place};
 use hikyaku_protocols::sockets::{Connector, Wake};
 
@@ -35,7 +36,7 @@ impl Notice {
         if let Some(result) = self.requests.finished() {
             self.machine.finished(now, result);
         }
-        while let Some(output) = self.machine.poll(now) {
+        while let Some(output) = self.machine.drive(now) {
             match output {
                 notification::Output::Request(request) => self.requests.start(*request),
                 notification::Output::Event(event @ notification::Event::Accepted { .. }) => tracing::info!("{event}"),
@@ -51,6 +52,6 @@ impl Notice {
     }
 
     pub fn next(&self) -> Option<Time> {
-        self.machine.next()
+        self.machine.poll_timeout()
     }
 }

@@ -3,6 +3,7 @@
 use std::net::Ipv6Addr;
 
 use hikyaku_net::Time;
+use hikyaku_protocols::Machine;
 use hikyaku_protocols::dns::{Failure, QueryId, Records};
 use hikyaku_protocols::hb46pp::{self, Offer, Place, Provision, State, Technology};
 use hikyaku_protocols::service::{Candidate, Said};
@@ -45,7 +46,7 @@ impl Provisioning {
         if let Some(result) = self.requests.finished() {
             self.machine.finished(now, result);
         }
-        while let Some(output) = self.machine.poll(now) {
+        while let Some(output) = self.machine.drive(now) {
             match output {
                 hb46pp::Output::Query(name, kind) => {
                     self.asked = Some(resolver.ask(now, name, kind, Asker::Provisioning));
@@ -84,7 +85,7 @@ impl Provisioning {
 
     /// When to come back.
     pub fn next(&self) -> Option<Time> {
-        self.machine.next()
+        self.machine.poll_timeout()
     }
 }
 

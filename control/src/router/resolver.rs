@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, TryRecvError};
 use hikyaku_net::Time;
+use hikyaku_protocols::Machine;
 use hikyaku_protocols::dns::{self, Names, Output, QueryId, RecordType, StreamId};
 use hikyaku_protocols::http::Question;
 use hikyaku_protocols::sockets::{Connector, Stack, Stream, StreamError, UdpHandle};
@@ -110,10 +111,10 @@ impl Resolver {
     pub fn step(&mut self, now: Time, stack: &mut Stack, from: impl Fn(Ipv6Addr) -> Option<Ipv6Addr>) {
         for (&port, &socket) in &self.sockets {
             while let Ok(Some((from, payload))) = stack.udp_recv(socket) {
-                self.names.hear(now, (IpAddr::V6(*from.ip()), from.port()), port, &payload);
+                self.names.handle_input(now, (IpAddr::V6(*from.ip()), from.port()), port, &payload);
             }
         }
-        while let Some(output) = self.names.poll(now) {
+        while let Some(output) = self.names.drive(now) {
             match output {
                 Output::Send { server: IpAddr::V6(server), source_port, payload } => {
                     // The one that was there, if any, was of a question that is over.
@@ -151,7 +152,7 @@ impl Resolver {
                 }
                 Ok(bytes) => {
                     heard = true;
-                    self.names.hear_stream(now, stream, &bytes);
+                    self.names.handle_stream(now, stream, &bytes);
                 }
                 Err(_) => {
                     heard = true;
@@ -191,7 +192,7 @@ impl Resolver {
 
     /// When to come back.
     pub fn next(&self) -> Option<Time> {
-        if self.answers.is_empty() { self.names.next() } else { Some(Time::default()) }
+        if self.answers.is_empty() { self.names.poll_timeout() } else { Some(Time::default()) }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
 use hikyaku_net::{Mac, Time, protocol};
+use hikyaku_protocols::Machine;
 use hikyaku_protocols::dhcpv6;
 use hikyaku_protocols::echo::Echo;
 use hikyaku_protocols::neighbour::{self, Neighbours};
@@ -115,7 +116,7 @@ impl Wan {
 
     /// A frame came in.
     pub(super) fn hear(&mut self, now: Time, frame: &[u8], frames: &mut Frames) {
-        if self.neighbours.hear(now, frame) {
+        if self.neighbours.handle_input(now, frame) {
             return;
         }
         let Some(packet) = Packet6::read(frame) else {
@@ -123,7 +124,7 @@ impl Wan {
             return;
         };
         match (packet.protocol, packet.payload.first()) {
-            (protocol::ICMPV6, Some(134)) => self.line.hear(now, packet.bytes),
+            (protocol::ICMPV6, Some(134)) => self.line.handle_input(now, packet.bytes),
             (protocol::ICMPV6, Some(128)) => {
                 let ours: Vec<IpAddr> = self.usable.iter().map(|&address| address.into()).collect();
                 if let Some(answer) = self.echo.echo(now, frame, &ours) {
@@ -131,8 +132,8 @@ impl Wan {
                 }
             }
             _ => match wire::udp_to(&packet, DHCP6_CLIENT) {
-                Some(payload) => self.dhcp6.hear(now, packet.src, payload),
-                None => self.stack.hear(now, packet.bytes),
+                Some(payload) => self.dhcp6.handle_input(now, packet.src, payload),
+                None => self.stack.handle_input(now, packet.bytes),
             },
         }
     }
@@ -181,10 +182,10 @@ impl Wan {
 
     /// Carries out what the machines want, and what they say to each other.
     pub(super) fn poll(&mut self, now: Time, frames: &mut Frames) {
-        while let Some(output) = self.neighbours.poll(now) {
+        while let Some(output) = self.neighbours.drive(now) {
             self.neighbour_says(now, output, frames);
         }
-        while let Some(output) = self.line.poll(now) {
+        while let Some(output) = self.line.drive(now) {
             match output {
                 slaac::Output::Send(packet) => self.send(now, &packet, frames),
                 slaac::Output::Event(event) => tracing::info!("line: {event}"),
@@ -192,14 +193,14 @@ impl Wan {
                 slaac::Output::Changed => {}
             }
         }
-        while let Some(output) = self.dhcp6.poll(now) {
+        while let Some(output) = self.dhcp6.drive(now) {
             self.dhcp6_says(now, output, frames);
         }
         let (link_local, source) = (self.link_local(), self.source);
         let from = |server: Ipv6Addr| if server.is_unicast_link_local() { link_local } else { source };
         loop {
             self.resolver.step(now, &mut self.stack, from);
-            while let Some(packet) = self.stack.poll(now) {
+            while let Some(packet) = self.stack.drive(now) {
                 self.send(now, &packet, frames);
             }
             if !self.resolver.hear_connections(now) {
@@ -271,8 +272,13 @@ impl Wan {
 
     /// When to come back.
     pub(super) fn next(&self) -> Option<Time> {
-        let machines =
-            [self.neighbours.next(), self.line.next(), self.dhcp6.next(), self.resolver.next(), self.stack.next()];
+        let machines = [
+            self.neighbours.poll_timeout(),
+            self.line.poll_timeout(),
+            self.dhcp6.poll_timeout(),
+            self.resolver.next(),
+            self.stack.poll_timeout(),
+        ];
         machines.into_iter().flatten().min()
     }
 }

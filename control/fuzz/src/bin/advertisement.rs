@@ -6,8 +6,9 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use hikyaku_control_fuzz::{Steps, drain, later};
-use hikyaku_net::{Mac, Time};
 use hikyaku_net::checksum::Sum;
+use hikyaku_net::{Mac, Time};
+use hikyaku_protocols::Machine;
 use hikyaku_protocols::slaac::{Advertisement, Config, InterfaceId, Lifetime, Line, LineFacts};
 use hikyaku_protocols::slaac::{MAX_DOMAINS, MAX_PREFIXES, MAX_RESOLVERS, MAX_ROUTERS, MAX_ROUTES};
 use libfuzzer_sys::fuzz_target;
@@ -66,7 +67,7 @@ fuzz_target!(|bytes: &[u8]| {
             0 => Some(message.to_vec()),
             1 => Some(advertisement(router(number), message)),
             2 => {
-                now = later(now, line.next(), number);
+                now = later(now, line.poll_timeout(), number);
                 None
             }
             _ => {
@@ -80,13 +81,13 @@ fuzz_target!(|bytes: &[u8]| {
             }
         };
         if let Some(packet) = packet {
-            line.hear(now, &packet);
+            line.handle_input(now, &packet);
             if let Err(refusal) = Advertisement::parse(&packet) {
                 assert_eq!((line.facts(now), line.last_refusal), (before, Some(refusal)));
             }
         }
-        drain(|| line.poll(now));
-        assert!(line.next().is_none_or(|next| next > now), "nothing is due after a poll");
+        drain(|| line.drive(now));
+        assert!(line.poll_timeout().is_none_or(|next| next > now), "nothing is due after a drive");
         let facts = line.facts(now);
         check(&facts);
         let far = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);

@@ -7,8 +7,9 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use hikyaku_control_fuzz::{Steps, drain, later};
-use hikyaku_net::{Mac, Time};
 use hikyaku_net::checksum::Sum;
+use hikyaku_net::{Mac, Time};
+use hikyaku_protocols::Machine;
 use hikyaku_protocols::dhcpv4::{self, Config, LeaseView, Output, Reservation, Server};
 use libfuzzer_sys::fuzz_target;
 
@@ -63,7 +64,7 @@ fuzz_target!(|bytes: &[u8]| {
             0 => Some(message.to_vec()),
             1 => Some(frame(message, number & 1 == 1)),
             2 => {
-                now = later(now, server.next(), number);
+                now = later(now, server.poll_timeout(), number);
                 None
             }
             _ => {
@@ -74,13 +75,13 @@ fuzz_target!(|bytes: &[u8]| {
         if let Some(frame) = heard {
             dhcpv4::fuzz(&frame, &config);
             let (before, counts) = (uses(&server, now), server.counts);
-            server.hear(now, &frame);
+            server.handle_input(now, &frame);
             let refused = |c: dhcpv4::Counts| c.not_for_us + c.malformed + c.relayed + c.limited;
             if refused(server.counts) > refused(counts) && server.counts.informs == counts.informs {
                 assert_eq!(uses(&server, now), before, "changed by {frame:x?}");
             }
         }
-        let outputs = drain(|| server.poll(now));
+        let outputs = drain(|| server.drive(now));
         for output in &outputs {
             match output {
                 Output::Send(frame) => {
@@ -92,7 +93,7 @@ fuzz_target!(|bytes: &[u8]| {
                 Output::Save => {}
             }
         }
-        assert!(server.next().is_none_or(|next| next > now), "nothing is due after a poll");
+        assert!(server.poll_timeout().is_none_or(|next| next > now), "nothing is due after a drive");
         let mut seen = HashSet::new();
         for lease in server.leases(now) {
             let name = lease.hostname.unwrap_or_default();

@@ -6,6 +6,7 @@ use std::net::Ipv6Addr;
 
 use hikyaku_control_fuzz::{Steps, drain, later};
 use hikyaku_net::{Mac, Time};
+use hikyaku_protocols::Machine;
 use hikyaku_protocols::dhcpv6::{self, Client, Config, MAX_DATAGRAM, Mode, Output, Want};
 use libfuzzer_sys::fuzz_target;
 use rand::SeedableRng;
@@ -50,7 +51,7 @@ fuzz_target!(|bytes: &[u8]| {
         let number = what >> 2;
         let mut message = message.to_vec();
         match what & 3 {
-            2 => now = later(now, client.next(), number),
+            2 => now = later(now, client.poll_timeout(), number),
             3 => match number % 6 {
                 0 => client.set_mode(now, Mode::Off),
                 1 => client.set_mode(now, Mode::Stateless),
@@ -66,7 +67,7 @@ fuzz_target!(|bytes: &[u8]| {
                 dhcpv6::fuzz(&message);
                 let before = (client.prefixes().to_vec(), client.addresses().to_vec(), client.information().clone());
                 let from = if number == 63 { Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1) } else { server };
-                client.hear(now, from, &message);
+                client.handle_input(now, from, &message);
                 // RFC 8415 16.10: another transaction's, or from beyond the link.
                 if number == 63 || message.get(1..4) != asked.get(1..4) {
                     let after = (client.prefixes(), client.addresses(), client.information());
@@ -74,7 +75,7 @@ fuzz_target!(|bytes: &[u8]| {
                 }
             }
         }
-        for output in drain(|| client.poll(now)) {
+        for output in drain(|| client.drive(now)) {
             match output {
                 Output::Send { payload, .. } => {
                     assert!(payload.len() <= 1200, "fits every line");
@@ -84,7 +85,7 @@ fuzz_target!(|bytes: &[u8]| {
                 Output::Event(event) => assert!(!event.to_string().contains(char::is_control), "{event:?}"),
             }
         }
-        assert!(client.next().is_none_or(|next| next > now), "nothing is due after a poll");
+        assert!(client.poll_timeout().is_none_or(|next| next > now), "nothing is due after a drive");
         check(&client, now);
     }
 });

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hikyaku_control_fuzz::{Steps, drain, later};
 use hikyaku_net::Time;
+use hikyaku_protocols::Machine;
 use hikyaku_protocols::dns::{
     Data, MAX_CHAIN, MAX_QUERIES, MAX_RECORDS, MAX_SERVERS, Names, Output, PORT, Question, RecordType, Records, Reply,
     StreamId,
@@ -69,7 +70,7 @@ struct Outcome {
 
 impl Outcome {
     fn take(&mut self, names: &mut Names, now: Time) {
-        for output in drain(|| names.poll(now)) {
+        for output in drain(|| names.drive(now)) {
             match output {
                 Output::Send { server, source_port, payload } => {
                     assert!(names.open_ports().any(|port| port == source_port));
@@ -88,7 +89,7 @@ impl Outcome {
             }
         }
         assert!(names.open_ports().count() <= MAX_QUERIES * MAX_SERVERS);
-        assert!(names.next().is_none_or(|next| next > now), "nothing is due after a poll");
+        assert!(names.poll_timeout().is_none_or(|next| next > now), "nothing is due after a drive");
     }
 }
 
@@ -108,7 +109,7 @@ fuzz_target!(|bytes: &[u8]| {
         match (what & 7, last) {
             // From the server, as it stands: its id is a guess.
             (0, Some(sent)) => {
-                names.hear(now, (sent.server, PORT), sent.port, message);
+                names.handle_input(now, (sent.server, PORT), sent.port, message);
                 let guessed = message.get(..2) == sent.query.get(..2);
                 assert!(guessed || names.counts.replies == counts.replies, "believed {message:x?}");
             }
@@ -116,15 +117,15 @@ fuzz_target!(|bytes: &[u8]| {
             (1, Some(sent)) => {
                 let Some(answer) = sent.answered_with(message) else { continue };
                 match number % 3 {
-                    0 => names.hear(now, (server(3), PORT), sent.port, &answer),
-                    1 => names.hear(now, (sent.server, PORT + 1), sent.port, &answer),
-                    _ => names.hear(now, (sent.server, PORT), sent.port ^ 1, &answer),
+                    0 => names.handle_input(now, (server(3), PORT), sent.port, &answer),
+                    1 => names.handle_input(now, (sent.server, PORT + 1), sent.port, &answer),
+                    _ => names.handle_input(now, (sent.server, PORT), sent.port ^ 1, &answer),
                 }
                 let other_port = names.open_ports().any(|port| port == sent.port ^ 1);
                 assert!(other_port || names.counts.foreign == counts.foreign + 1);
                 assert!(other_port || names.counts.replies == counts.replies);
             }
-            (2, _) => now = later(now, names.next(), number),
+            (2, _) => now = later(now, names.poll_timeout(), number),
             (3, _) => match &outcome.stream {
                 Some((stream, _)) if number == 0 => names.stream_failed(now, *stream),
                 Some((stream, query)) => {
@@ -132,7 +133,7 @@ fuzz_target!(|bytes: &[u8]| {
                     let answer = sent.answered_with(message).unwrap_or_default();
                     let framed = [&(answer.len() as u16).to_be_bytes()[..], &answer].concat();
                     let stream = *stream;
-                    framed.chunks(usize::from(number) * 8).for_each(|bytes| names.hear_stream(now, stream, bytes));
+                    framed.chunks(usize::from(number) * 8).for_each(|bytes| names.handle_stream(now, stream, bytes));
                 }
                 None => {}
             },
@@ -144,7 +145,7 @@ fuzz_target!(|bytes: &[u8]| {
             (5, _) => names.set_servers(now, &[server(1), server(2), server(number)]),
             (_, Some(sent)) => {
                 if let Some(answer) = sent.answered_with(message) {
-                    names.hear(now, (sent.server, PORT), sent.port, &answer);
+                    names.handle_input(now, (sent.server, PORT), sent.port, &answer);
                 }
             }
             (_, None) => {}
@@ -153,9 +154,9 @@ fuzz_target!(|bytes: &[u8]| {
     }
     // Nobody answers any more: every question ends by itself, once.
     for _ in 0..2000 {
-        let Some(next) = names.next() else { break };
+        let Some(next) = names.poll_timeout() else { break };
         now = next.max(now);
         outcome.take(&mut names, now);
     }
-    assert_eq!((outcome.answers, names.next(), names.open_ports().count()), (asked, None, 0));
+    assert_eq!((outcome.answers, names.poll_timeout(), names.open_ports().count()), (asked, None, 0));
 });

@@ -5,8 +5,8 @@
 use std::net::IpAddr;
 
 use hikyaku_net::checksum::Sum;
-use hikyaku_net::{Mac, Time};
 use hikyaku_net::packet::{ipv4, ipv6};
+use hikyaku_net::{Mac, Time};
 use hikyaku_protocols::echo::Echo;
 use libfuzzer_sys::fuzz_target;
 

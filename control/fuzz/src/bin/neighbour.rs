@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hikyaku_control_fuzz::{Steps, drain, later};
-use hikyaku_net::{Mac, Time};
 use hikyaku_net::checksum::Sum;
+use hikyaku_net::{Mac, Time};
+use hikyaku_protocols::Machine;
 use hikyaku_protocols::neighbour::{Config, Neighbours, Output};
 use libfuzzer_sys::fuzz_target;
 
@@ -79,12 +80,12 @@ struct Link {
 
 impl Link {
     fn hear(&mut self, frame: &[u8]) {
-        self.machine.hear(self.now, frame);
+        self.machine.handle_input(self.now, frame);
         self.settle();
     }
 
     fn settle(&mut self) {
-        for output in drain(|| self.machine.poll(self.now)) {
+        for output in drain(|| self.machine.drive(self.now)) {
             let Output::Send(frame) = output else { continue };
             // Frames that waited for a neighbour are of another protocol.
             if let Some(whose) = speaks_for(&frame) {
@@ -100,7 +101,7 @@ impl Link {
             assert_eq!(self.machine.get(address), Some(mac), "{address} is pinned");
         }
         assert_eq!(self.machine.counts().overflowed, 0);
-        assert!(self.machine.next().is_none_or(|next| next > self.now), "nothing is due after a poll");
+        assert!(self.machine.poll_timeout().is_none_or(|next| next > self.now), "nothing is due after a drive");
     }
 }
 
@@ -118,7 +119,7 @@ fuzz_target!(|bytes: &[u8]| {
                 link.hear(&frame);
             }
             3 => storm(message).for_each(|frame| link.hear(&frame)),
-            4 => link.now = later(link.now, link.machine.next(), number),
+            4 => link.now = later(link.now, link.machine.poll_timeout(), number),
             5 => {
                 let waiting = [&[0; 12][..], &[8, 0], message].concat();
                 link.machine.want(link.now, address(number), Some(waiting));

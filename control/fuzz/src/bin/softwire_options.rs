@@ -4,8 +4,8 @@
 
 use std::net::Ipv6Addr;
 
-use hikyaku_net::map::{InterfaceId, Rule};
 use hikyaku_net::Prefix6;
+use hikyaku_net::map::{InterfaceId, Rule};
 use hikyaku_protocols::dhcpv6::S46Container;
 use hikyaku_protocols::map_domain::MAX_RULES;
 use hikyaku_protocols::softwire_options::{self, Softwire};

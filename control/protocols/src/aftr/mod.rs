@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use hikyaku_net::Time;
 
+use crate::Machine;
 use crate::dns::Failure;
 use sources::Slot;
 pub use sources::{Endpoint, MAX_ADDRESSES, Resolved, Source};
@@ -112,7 +113,7 @@ impl fmt::Display for Why {
     }
 }
 
-/// What [`Aftr::poll`] returns.
+/// What the machine wants done, or has found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Ask for the AAAA records of the name; answer with [`Aftr::resolved`].
@@ -271,21 +272,6 @@ impl Aftr {
         &self.told
     }
 
-    /// What to do. Call until `None`.
-    pub fn poll(&mut self, now: Time) -> Option<Output> {
-        self.settle(now, false);
-        self.outputs.pop_front()
-    }
-
-    /// When to poll again if nothing happens.
-    pub fn next(&self) -> Option<Time> {
-        let pending = (!self.outputs.is_empty()).then_some(self.settled);
-        let slots =
-            self.wanted().into_iter().filter_map(|source| self.slots[&source].next(self.settled, self.resolvers));
-        let dwell = self.moved.map(|at| at + DWELL).filter(|&t| t > self.settled);
-        slots.chain(pending).chain(dwell).min()
-    }
-
     /// Sources that may be used, the best first.
     fn considered(&self) -> impl Iterator<Item = (Source, &Slot)> {
         let only_the_users = self.slots.keys().any(|s| s.is_the_users());
@@ -433,5 +419,25 @@ impl Aftr {
             Some(failure) => State::Unresolved { name, failure: failure.clone() },
             None => State::Resolving { name },
         }
+    }
+}
+
+impl Machine for Aftr {
+    type Output = Output;
+
+    fn handle_timeout(&mut self, now: Time) {
+        self.settle(now, false);
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        let pending = (!self.outputs.is_empty()).then_some(self.settled);
+        let slots =
+            self.wanted().into_iter().filter_map(|source| self.slots[&source].next(self.settled, self.resolvers));
+        let dwell = self.moved.map(|at| at + DWELL).filter(|&t| t > self.settled);
+        slots.chain(pending).chain(dwell).min()
     }
 }

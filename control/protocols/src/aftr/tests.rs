@@ -49,7 +49,7 @@ impl Bench {
     }
 
     fn drain(&mut self) {
-        while let Some(output) = self.aftr.poll(at(self.now)) {
+        while let Some(output) = self.aftr.drive(at(self.now)) {
             match output {
                 Output::Resolve(name) => self.asked.push(name),
                 Output::Moved { from, to, why } => {
@@ -60,7 +60,7 @@ impl Bench {
                 Output::State(state) => self.log.push(state.to_string()),
             }
         }
-        assert!(self.aftr.next().is_none_or(|t| t > at(self.now)), "busy at {}", self.now);
+        assert!(self.aftr.poll_timeout().is_none_or(|t| t > at(self.now)), "busy at {}", self.now);
     }
 
     /// The names asked since the last call.
@@ -124,7 +124,7 @@ fn resolved(ttl: u64, list: &[u16]) -> Bench {
 fn from_nothing_to_an_address() {
     let mut bench = Bench::new();
     bench.drain();
-    assert_eq!((bench.aftr.state(), bench.aftr.next()), (&State::Unconfigured, None));
+    assert_eq!((bench.aftr.state(), bench.aftr.poll_timeout()), (&State::Unconfigured, None));
     bench.set(Source::ProfileName, name(NAME));
     assert_eq!(bench.asked(), [""; 0]);
     bench.resolvers();
@@ -141,7 +141,7 @@ fn from_nothing_to_an_address() {
         ]
     );
     assert_eq!(bench.aftr.candidates().collect::<Vec<_>>(), [br(0x100), br(0x101)]);
-    assert_eq!(bench.aftr.next(), Some(at(301.0)));
+    assert_eq!(bench.aftr.poll_timeout(), Some(at(301.0)));
     bench.now = 2.0;
     bench.set(Source::ProfileName, None);
     assert_eq!(
@@ -189,7 +189,7 @@ fn a_name_that_does_not_resolve_gives_way_and_comes_back() {
     assert_eq!((bench.asked().len(), bench.current()), (1, Some(br(6))));
     bench.resolve(Err(NO_SUCH_NAME));
     bench.log();
-    assert_eq!(bench.aftr.next(), Some(at(35.0)));
+    assert_eq!(bench.aftr.poll_timeout(), Some(at(35.0)));
     bench.now = 35.0;
     assert_eq!(bench.asked().len(), 1);
     bench.resolve(answer(60, &[1, 6]));
@@ -212,7 +212,7 @@ fn nxdomain_then_it_appears() {
     for _ in 0..9 {
         assert_eq!(bench.asked(), [NAME]);
         bench.resolve(Err(NO_SUCH_NAME));
-        let next = bench.aftr.next().unwrap().0 as f64 / 1e9;
+        let next = bench.aftr.poll_timeout().unwrap().0 as f64 / 1e9;
         waits.push(next - bench.now);
         bench.now = next;
     }

@@ -12,6 +12,7 @@ use super::limit::Limit;
 use super::table::{Client, Holder, Table, Use};
 use super::wire::{Refused, Reply, Request, printable};
 use super::{Config, ConfigError, Counts, Event, Output};
+use crate::Machine;
 
 /// How long nobody may answer a probe.
 const PROBE: Duration = Duration::from_millis(500);
@@ -71,7 +72,7 @@ impl Server {
     }
 
     /// A whole Ethernet frame from the LAN. Others than DHCP messages to us are counted and do nothing.
-    pub fn hear(&mut self, now: Time, frame: &[u8]) {
+    pub fn handle_input(&mut self, now: Time, frame: &[u8]) {
         let request = match Request::read(frame, &self.config) {
             Ok(request) => request,
             Err(refused) => {
@@ -115,6 +116,7 @@ impl Server {
             }
             _ => self.counts.malformed += 1,
         }
+        self.save(now);
     }
 
     /// `by` says that it has `address`. Answers a probe; said of a lease or an offer it is as good.
@@ -140,28 +142,6 @@ impl Server {
         if let Some(Use::Probing(request, _)) = purpose {
             self.discover(now, *request);
         }
-    }
-
-    /// When to call [`Self::poll`] again if nothing happens.
-    pub fn next(&self) -> Option<Time> {
-        if !self.out.is_empty() {
-            return Some(Time(0));
-        }
-        let end = self.table.next().map(|(end, _)| end);
-        let save = self.unsaved.then_some(self.save_at);
-        end.into_iter().chain(save).min()
-    }
-
-    /// What there is to do at `now`. Call until `None`.
-    pub fn poll(&mut self, now: Time) -> Option<Output> {
-        self.expire(now);
-        if self.unsaved && self.save_at <= now {
-            self.unsaved = false;
-            self.save_at = now + SAVE;
-            // Before the ACK that promises it goes out.
-            return Some(Output::Save);
-        }
-        self.out.pop_front()
     }
 
     /// For show: everything that is in use, by address.
@@ -258,6 +238,18 @@ impl Server {
         self.event(Event::Ended { address, mac: holder.mac });
         self.table.remember(address, holder, end);
         self.unsaved = true;
+    }
+
+    /// Has the leases written if they changed, at most once in [`SAVE`], and before the ACK that promises one goes out.
+    fn save(&mut self, now: Time) {
+        if self.out.front() == Some(&Output::Save) {
+            // They are written as they are when it is taken.
+            self.unsaved = false;
+        } else if self.unsaved && self.save_at <= now {
+            self.unsaved = false;
+            self.save_at = now + SAVE;
+            self.out.push_front(Output::Save);
+        }
     }
 
     fn set_aside(&mut self, now: Time, address: Ipv4Addr, by: Option<Mac>) {
@@ -421,5 +413,27 @@ impl Server {
             Some(address) if self.config.is_host(address) => self.answer(Reply::Parameters(address), request),
             _ => self.counts.malformed += 1,
         }
+    }
+}
+
+impl Machine for Server {
+    type Output = Output;
+
+    fn handle_timeout(&mut self, now: Time) {
+        self.expire(now);
+        self.save(now);
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        if !self.out.is_empty() {
+            return Some(Time(0));
+        }
+        let end = self.table.next().map(|(end, _)| end);
+        let save = self.unsaved.then_some(self.save_at);
+        end.into_iter().chain(save).min()
     }
 }

@@ -12,6 +12,7 @@ use etherparse::{PacketBuilder, SlicedPacket, TransportSlice};
 use hikyaku_net::{Mac, Time};
 
 use super::*;
+use crate::Machine;
 
 const US: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -147,7 +148,7 @@ impl Lan {
 
     fn poll(&mut self) -> Vec<Got> {
         let mut sent = Vec::new();
-        while let Some(output) = self.server.poll(self.now) {
+        while let Some(output) = self.server.drive(self.now) {
             match output {
                 Output::Send(frame) => sent.push(Got::read(&frame)),
                 Output::Probe(address) => self.probes.push(address),
@@ -155,7 +156,7 @@ impl Lan {
                 Output::Event(event) => self.events.push(event),
             }
         }
-        assert!(self.server.next().is_none_or(|next| next > self.now), "everything due was done");
+        assert!(self.server.poll_timeout().is_none_or(|next| next > self.now), "everything due was done");
         sent
     }
 
@@ -170,7 +171,7 @@ impl Lan {
 
     /// What is answered at once.
     fn hear(&mut self, sent: &Sent) -> Option<Got> {
-        self.server.hear(self.now, &sent.frame());
+        self.server.handle_input(self.now, &sent.frame());
         let mut got = self.poll();
         assert!(got.len() <= 1);
         got.pop()
@@ -504,7 +505,7 @@ fn saves() {
         lan.renew(station(1), address);
     }
     assert_eq!(lan.saves, 1);
-    assert_eq!(lan.server.next(), Some(lan.now + Duration::from_secs(1)));
+    assert_eq!(lan.server.poll_timeout(), Some(lan.now + Duration::from_secs(1)));
     lan.seconds(1);
     assert_eq!(lan.saves, 2);
     lan.seconds(LEASE);
@@ -514,8 +515,8 @@ fn saves() {
     lan.seconds(1);
     let address = lan.offer(station(1));
     let request = message(station(1), MessageType::Request).wants(address).server(ROUTER);
-    lan.server.hear(lan.now, &request.frame());
-    assert_eq!(lan.server.poll(lan.now), Some(Output::Save));
+    lan.server.handle_input(lan.now, &request.frame());
+    assert_eq!(lan.server.drive(lan.now), Some(Output::Save));
 }
 
 #[test]

@@ -17,6 +17,7 @@ use super::lease::{Held, Lease, Leased, Prefix};
 use super::outgoing::{Associations, Outgoing};
 use super::reconfigure::Key;
 use super::{Config, Counts, Event, Fact, Facts, Failure, Mode, Output, SERVERS, State, StatusName, Want};
+use crate::Machine;
 
 /// After so many unanswered messages a person is told: half a minute.
 const SILENCE: u32 = 5;
@@ -269,31 +270,6 @@ impl Client {
             information: self.information.clone(),
             counts: self.counts,
         }
-    }
-
-    /// When to call [`Self::poll`] again if nothing happens.
-    pub fn next(&self) -> Option<Time> {
-        if !self.out.is_empty() {
-            return Some(Time(0));
-        }
-        let due = match &self.phase {
-            Phase::Off => None,
-            Phase::Bound => self.held.as_ref().and_then(|held| held.t1),
-            Phase::Informed => self.refresh,
-            Phase::Soliciting(exchange, _) | Phase::Requesting(exchange, _) => Some(exchange.due()),
-            Phase::Declining(exchange, _) | Phase::Releasing(exchange, _) => Some(exchange.due()),
-            Phase::Renewing(exchange) | Phase::Rebinding(exchange) => Some(exchange.due()),
-            Phase::Verifying(exchange) | Phase::Asking(exchange) => Some(exchange.due()),
-        };
-        let end = self.held.as_ref().and_then(Held::first_end);
-        due.into_iter().chain(end).min()
-    }
-
-    /// What there is to do at `now`. Call until `None`.
-    pub fn poll(&mut self, now: Time) -> Option<Output> {
-        // Each step sends, says something, or moves on to a state that waits or sends.
-        while self.out.is_empty() && self.step(now) {}
-        self.out.pop_front()
     }
 
     /// Does one thing that is due; whether there was one.
@@ -573,5 +549,35 @@ impl Client {
             hint: self.config.prefix_len,
             na: self.wants_address().then(Vec::new),
         }
+    }
+}
+
+impl Machine for Client {
+    type Output = Output;
+
+    fn handle_timeout(&mut self, now: Time) {
+        // Each step sends, says something, or moves on to a state that waits or sends.
+        while self.step(now) {}
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        if !self.out.is_empty() {
+            return Some(Time(0));
+        }
+        let due = match &self.phase {
+            Phase::Off => None,
+            Phase::Bound => self.held.as_ref().and_then(|held| held.t1),
+            Phase::Informed => self.refresh,
+            Phase::Soliciting(exchange, _) | Phase::Requesting(exchange, _) => Some(exchange.due()),
+            Phase::Declining(exchange, _) | Phase::Releasing(exchange, _) => Some(exchange.due()),
+            Phase::Renewing(exchange) | Phase::Rebinding(exchange) => Some(exchange.due()),
+            Phase::Verifying(exchange) | Phase::Asking(exchange) => Some(exchange.due()),
+        };
+        let end = self.held.as_ref().and_then(Held::first_end);
+        due.into_iter().chain(end).min()
     }
 }

@@ -16,6 +16,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::*;
+use crate::Machine;
 
 const MAC: Mac = Mac([2, 0, 0, 0x12, 0x34, 0x56]);
 const SOURCE: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
@@ -48,7 +49,7 @@ impl Line {
     /// What is to be sent at this moment.
     fn sends(&mut self) -> Vec<Message> {
         let mut sent = Vec::new();
-        while let Some(output) = self.client.poll(self.now) {
+        while let Some(output) = self.client.drive(self.now) {
             match output {
                 Output::Send { to, payload } => {
                     assert_eq!(to, SERVERS);
@@ -57,7 +58,7 @@ impl Line {
                 Output::Event(event) => self.events.push(event),
             }
         }
-        assert!(self.client.next().is_none_or(|next| next > self.now), "everything due was done");
+        assert!(self.client.poll_timeout().is_none_or(|next| next > self.now), "everything due was done");
         sent
     }
 
@@ -69,7 +70,7 @@ impl Line {
             if let Some(message) = sent.pop() {
                 return message;
             }
-            self.now = self.client.next().filter(|&next| next <= until).expect("a message before the end");
+            self.now = self.client.poll_timeout().filter(|&next| next <= until).expect("a message before the end");
         }
     }
 
@@ -82,7 +83,7 @@ impl Line {
     /// Time passes, with whatever is sent in it.
     fn pass(&mut self, until: Time) -> Vec<Message> {
         let mut sent = self.sends();
-        while let Some(next) = self.client.next().filter(|&next| next <= until) {
+        while let Some(next) = self.client.poll_timeout().filter(|&next| next <= until) {
             self.now = next;
             sent.extend(self.sends());
         }
@@ -91,11 +92,11 @@ impl Line {
     }
 
     fn hear(&mut self, message: &Message) {
-        self.client.hear(self.now, SOURCE, &message.to_vec().unwrap());
+        self.client.handle_input(self.now, SOURCE, &message.to_vec().unwrap());
     }
 
     fn events(&mut self) -> Vec<Event> {
-        while let Some(output) = self.client.poll(self.now) {
+        while let Some(output) = self.client.drive(self.now) {
             match output {
                 Output::Event(event) => self.events.push(event),
                 Output::Send { .. } => panic!("sends"),

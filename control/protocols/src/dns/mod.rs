@@ -24,6 +24,7 @@ use serde::Serialize;
 pub use answer::{Data, Failure, RecordType, Records, Text};
 pub use reply::{Foreign, MAX_CHAIN, MAX_MESSAGE, MAX_RECORDS, Question, Reply, Unusable};
 
+use crate::Machine;
 use cache::{Cache, MAX_TTL, MIN_TTL};
 use query::{Query, Step, Stream};
 
@@ -45,7 +46,7 @@ pub struct QueryId(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId(u64);
 
-/// What [`Names::poll`] returns.
+/// What the machine wants done, or has found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// A UDP payload to port 53 of `server`, from a port that nothing else uses now.
@@ -58,7 +59,7 @@ pub enum Output {
         payload: Vec<u8>,
     },
     /// Connect to port 53 of `server` by TCP, send `payload` (its length in front, RFC 1035 4.2.2), and hand
-    /// what comes back to [`Names::hear_stream`]. If that fails call [`Names::stream_failed`].
+    /// what comes back to [`Names::handle_stream`]. If that fails call [`Names::stream_failed`].
     Stream {
         /// The connection's name here.
         stream: StreamId,
@@ -151,7 +152,7 @@ impl Names {
         self.servers.iter().map(|s| s.address)
     }
 
-    /// Asks for records of a name. The answer comes from [`Self::poll`], perhaps at once.
+    /// Asks for records of a name. The answer is an [`Output::Answer`], perhaps at once.
     pub fn ask(&mut self, now: Time, name: &str, record_type: RecordType) -> QueryId {
         self.counts.asked += 1;
         self.last_id += 1;
@@ -206,7 +207,7 @@ impl Names {
     }
 
     /// A UDP payload came in, from this address and port, to this port of ours.
-    pub fn hear(&mut self, now: Time, from: (IpAddr, u16), to_port: u16, payload: &[u8]) {
+    pub fn handle_input(&mut self, now: Time, from: (IpAddr, u16), to_port: u16, payload: &[u8]) {
         let asked = |q: &Query| {
             let attempt = q.attempts.iter().position(|a| a.server == from.0 && a.port == to_port)?;
             (from.1 == PORT).then_some(attempt)
@@ -236,7 +237,7 @@ impl Names {
     }
 
     /// Bytes came in on a connection, cut anyhow.
-    pub fn hear_stream(&mut self, now: Time, stream: StreamId, bytes: &[u8]) {
+    pub fn handle_stream(&mut self, now: Time, stream: StreamId, bytes: &[u8]) {
         let Some(query) = self.of_stream(stream) else { return };
         let Some(Stream { buffer, .. }) = &mut self.queries[query].stream else { return };
         let room = (2 + MAX_MESSAGE).saturating_sub(buffer.len());
@@ -327,30 +328,35 @@ impl Names {
         self.outputs.extend(query.askers.iter().map(answer));
     }
 
-    /// What to do. Call until `None`.
-    pub fn poll(&mut self, now: Time) -> Option<Output> {
+    /// The ports of ours that answers may come to; to all others nothing of ours comes.
+    pub fn open_ports(&self) -> impl Iterator<Item = u16> {
+        self.queries.iter().flat_map(|q| q.attempts.iter().map(|a| a.port))
+    }
+}
+
+impl Machine for Names {
+    type Output = Output;
+
+    fn handle_timeout(&mut self, now: Time) {
         while let Some(at) = self.queries.iter().position(|q| q.due <= now) {
             let ports: Vec<u16> = self.open_ports().collect();
             match self.queries[at].step(now, &self.servers, &ports, &mut self.counts) {
                 Step::Send { server, source_port, payload } => {
-                    return Some(Output::Send { server, source_port, payload });
+                    self.outputs.push_back(Output::Send { server, source_port, payload });
                 }
                 Step::Wait => {}
                 Step::Close(stream) => self.outputs.push_back(Output::Close(stream)),
                 Step::End(failure) => self.end(now, at, Err(failure)),
             }
         }
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// When to poll again if nothing happens.
-    pub fn next(&self) -> Option<Time> {
+    fn poll_timeout(&self) -> Option<Time> {
         let pending = (!self.outputs.is_empty()).then_some(Time::default());
         self.queries.iter().map(|q| q.due).chain(pending).min()
-    }
-
-    /// The ports of ours that answers may come to; to all others nothing of ours comes.
-    pub fn open_ports(&self) -> impl Iterator<Item = u16> {
-        self.queries.iter().flat_map(|q| q.attempts.iter().map(|a| a.port))
     }
 }

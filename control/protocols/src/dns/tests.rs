@@ -57,7 +57,7 @@ impl Sent {
     }
 
     fn deliver(&self, names: &mut Names, now: Time, reply: &Message) {
-        names.hear(now, (self.server, PORT), self.port, &reply.to_vec().unwrap());
+        names.handle_input(now, (self.server, PORT), self.port, &reply.to_vec().unwrap());
     }
 
     fn answer(&self, names: &mut Names, now: Time, code: ResponseCode, answers: &[Record], authorities: &[Record]) {
@@ -73,7 +73,7 @@ type Answers = Vec<(QueryId, Result<Records, Failure>)>;
 
 fn drain(names: &mut Names, now: Time) -> (Vec<Sent>, Answers) {
     let (mut sent, mut answers) = (Vec::new(), Vec::new());
-    while let Some(output) = names.poll(now) {
+    while let Some(output) = names.drive(now) {
         match output {
             Output::Send { server, source_port, payload } => {
                 let query = Message::from_vec(&payload).unwrap();
@@ -97,7 +97,7 @@ fn one(names: &mut Names, now: Time) -> Sent {
 fn silence(names: &mut Names) -> (Vec<(f64, IpAddr)>, f64, Answers) {
     let mut all = Vec::new();
     loop {
-        let now = names.next().unwrap();
+        let now = names.poll_timeout().unwrap();
         let (sent, answers) = drain(names, now);
         let seconds = now.0 as f64 / 1e9;
         all.extend(sent.iter().map(|s| (seconds, s.server)));
@@ -129,7 +129,7 @@ fn an_answer_is_kept_for_its_ttl() {
         ttl: Duration::from_secs(200),
     };
     assert_eq!(answers, [(first, Ok(expected.clone())), (second, Ok(expected.clone()))]);
-    assert_eq!((names.open_ports().count(), names.next()), (0, None));
+    assert_eq!((names.open_ports().count(), names.poll_timeout()), (0, None));
     // From the cache, with what is left.
     let third = names.ask(at(100.1), AFTR, RecordType::Aaaa);
     let (sent, answers) = drain(&mut names, at(100.1));
@@ -154,7 +154,7 @@ fn rfc5452_only_the_answer_is_heard() {
         let mut message = good.clone();
         change(&mut message);
         let before = names.counts.foreign;
-        names.hear(at(0.1), (from, port), to, &message.to_vec().unwrap());
+        names.handle_input(at(0.1), (from, port), to, &message.to_vec().unwrap());
         assert_eq!(names.counts.foreign, before + 1);
         assert_eq!(drain(&mut names, at(0.1)).1, []);
     };
@@ -169,14 +169,14 @@ fn rfc5452_only_the_answer_is_heard() {
     hear(sent.server, PORT, sent.port, &|m| m.queries[0].name = name("gw.transix.jq"));
     hear(sent.server, PORT, sent.port, &|m| m.queries[0].query_type = RecordType::A.wire());
     for cut in 0..30 {
-        names.hear(at(0.2), (sent.server, PORT), sent.port, &bytes[..cut.min(11)]);
+        names.handle_input(at(0.2), (sent.server, PORT), sent.port, &bytes[..cut.min(11)]);
     }
     assert_eq!((names.counts.foreign, names.counts.replies), (40, 0));
     sent.deliver(&mut names, at(0.3), &good);
     assert!(matches!(&drain(&mut names, at(0.3)).1[..], [(id, Ok(_))] if *id == query));
     // Once more is once too often.
     sent.deliver(&mut names, at(0.4), &good);
-    assert_eq!((names.counts.foreign, names.poll(at(0.4))), (41, None));
+    assert_eq!((names.counts.foreign, names.drive(at(0.4))), (41, None));
 }
 
 /// RFC 5452 9.2: no two tries alike.
@@ -204,7 +204,7 @@ fn nobody_answers() {
     let (sent, end, answers) = silence(&mut alone);
     assert_eq!(sent.iter().map(|s| s.0).collect::<Vec<_>>(), [0.0, 1.0, 3.0, 7.0]);
     assert_eq!((end, answers), (15.0, vec![(id, Err(Failure::TimedOut))]));
-    assert_eq!((alone.counts.unanswered, alone.next()), (4, None));
+    assert_eq!((alone.counts.unanswered, alone.poll_timeout()), (4, None));
     let mut two = names(2);
     two.ask(at(0.0), AFTR, RecordType::Aaaa);
     let (sent, end, _) = silence(&mut two);
@@ -237,8 +237,8 @@ fn a_failing_resolver_costs_nothing_and_all_failing_little() {
     };
     refuse(&mut names, at(0.0), server(1));
     refuse(&mut names, at(0.0), server(2));
-    assert!(names.poll(at(0.5)).is_none());
-    assert_eq!(names.next(), Some(at(1.0)));
+    assert!(names.drive(at(0.5)).is_none());
+    assert_eq!(names.poll_timeout(), Some(at(1.0)));
     refuse(&mut names, at(1.0), server(1));
     let sent = one(&mut names, at(1.0));
     sent.answer(&mut names, at(1.0), ResponseCode::ServFail, &[], &[]);
@@ -327,7 +327,7 @@ fn alias_circles_end() {
     names.ask(at(100.0), AFTR, RecordType::Aaaa);
     let mut asked = Vec::new();
     let end = loop {
-        let now = names.next().unwrap().max(at(100.0));
+        let now = names.poll_timeout().unwrap().max(at(100.0));
         let (sent, answers) = drain(&mut names, now);
         if let Some((_, end)) = answers.into_iter().next() {
             break end;
@@ -398,7 +398,7 @@ fn a_long_answer_comes_by_tcp() {
     let mut truncated = sent.reply(ResponseCode::NoError, &[], &[]);
     truncated.metadata.truncation = true;
     sent.deliver(&mut names, at(0.0), &truncated);
-    let Some(Output::Stream { stream, server: whom, payload }) = names.poll(at(0.0)) else { panic!() };
+    let Some(Output::Stream { stream, server: whom, payload }) = names.drive(at(0.0)) else { panic!() };
     assert_eq!((whom, usize::from(payload[0]) << 8 | usize::from(payload[1])), (server(1), payload.len() - 2));
     let query = Message::from_vec(&payload[2..]).unwrap();
     let by_tcp = Sent { server: whom, port: 0, query };
@@ -407,11 +407,11 @@ fn a_long_answer_comes_by_tcp() {
     let reply = by_tcp.reply(ResponseCode::NoError, &vec![record; 9], &[]).to_vec().unwrap();
     let framed = [&(reply.len() as u16).to_be_bytes()[..], &reply].concat();
     for piece in framed.chunks(100) {
-        assert_eq!(names.poll(at(1.0)), None);
-        names.hear_stream(at(1.0), stream, piece);
+        assert_eq!(names.drive(at(1.0)), None);
+        names.handle_stream(at(1.0), stream, piece);
     }
-    assert_eq!(names.poll(at(1.0)), Some(Output::Close(stream)));
-    let Some(Output::Answer { query, result: Ok(records) }) = names.poll(at(1.0)) else { panic!() };
+    assert_eq!(names.drive(at(1.0)), Some(Output::Close(stream)));
+    let Some(Output::Answer { query, result: Ok(records) }) = names.drive(at(1.0)) else { panic!() };
     assert_eq!((query, records.texts().len(), records.texts()[0].joined().len()), (id, 1, 510));
 
     // Connections that fail, give nothing, or give anything: on to the next resolver.
@@ -421,7 +421,7 @@ fn a_long_answer_comes_by_tcp() {
         let mut truncated = sent.reply(ResponseCode::NoError, &[], &[]);
         truncated.metadata.truncation = true;
         sent.deliver(&mut names, at(10.0), &truncated);
-        let Some(Output::Stream { stream, .. }) = names.poll(at(10.0)) else { panic!() };
+        let Some(Output::Stream { stream, .. }) = names.drive(at(10.0)) else { panic!() };
         let now = match how {
             0 => at(20.0),
             _ => at(11.0),
@@ -429,14 +429,14 @@ fn a_long_answer_comes_by_tcp() {
         match how {
             0 => {}
             1 => names.stream_failed(now, stream),
-            2 => names.hear_stream(now, stream, &[0xff; 70_000]),
-            _ => names.hear_stream(now, stream, &[0, 4, 1, 2, 3, 4, 5]),
+            2 => names.handle_stream(now, stream, &[0xff; 70_000]),
+            _ => names.handle_stream(now, stream, &[0, 4, 1, 2, 3, 4, 5]),
         }
-        let mut outputs: Vec<_> = std::iter::from_fn(|| names.poll(now)).collect();
+        let mut outputs: Vec<_> = std::iter::from_fn(|| names.drive(now)).collect();
         outputs.retain(|o| !matches!(o, Output::Close(s) if *s == stream));
         assert!(matches!(&outputs[..], [Output::Send { server: s, .. }] if *s == server(2)), "{how}: {outputs:?}");
         names.cancel(id);
-        names.hear_stream(now, stream, &[0; 9]);
+        names.handle_stream(now, stream, &[0; 9]);
     }
     // Where no resolver can be connected to it is a failure with a name.
     let mut names = super::tests::names(1);
@@ -447,9 +447,9 @@ fn a_long_answer_comes_by_tcp() {
         let mut truncated = sent.reply(ResponseCode::NoError, &[], &[]);
         truncated.metadata.truncation = true;
         sent.deliver(&mut names, now, &truncated);
-        let Some(Output::Stream { stream, .. }) = names.poll(now) else { panic!() };
+        let Some(Output::Stream { stream, .. }) = names.drive(now) else { panic!() };
         names.stream_failed(now, stream);
-        assert_eq!(names.poll(now), Some(Output::Close(stream)));
+        assert_eq!(names.drive(now), Some(Output::Close(stream)));
     }
     assert_eq!(drain(&mut names, at(2.0)).1[0].1, Err(Failure::Truncated));
 }
@@ -635,7 +635,7 @@ proptest! {
         let mut asks = asks.into_iter().peekable();
         let mut wire: Vec<(Time, Sent, Message)> = Vec::new();
         loop {
-            let times = [asks.peek().map(|a| a.0), names.next(), wire.iter().map(|w| w.0).min()];
+            let times = [asks.peek().map(|a| a.0), names.poll_timeout(), wire.iter().map(|w| w.0).min()];
             let Some(now) = times.into_iter().flatten().min() else { break };
             prop_assert!(now < at(100.0), "still open: {open:?}");
             while let Some((_, n)) = asks.next_if(|a| a.0 <= now) {

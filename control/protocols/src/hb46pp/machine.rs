@@ -13,6 +13,7 @@ use hikyaku_net::Time;
 use super::saved::{Answer, Saved, upper_half};
 use super::status::{Event, State, Status};
 use super::{Credentials, Identity, NAME, Offer, Refusal, Server};
+use crate::Machine;
 use crate::dns::{Failure, RecordType, Records};
 use crate::http::{HttpError, MAX_BODY, Redirects, Request, Response, Secret, Trust, UrlError};
 
@@ -186,29 +187,6 @@ impl Provision {
     fn begin(&mut self, now: Time) {
         self.rest(now);
         self.outputs.retain(|output| !matches!(output, Output::Request(_)));
-    }
-
-    /// To be called until `None` after every change, and when due.
-    pub fn poll(&mut self, now: Time) -> Option<Output> {
-        if let Some(output) = self.outputs.pop_front() {
-            return Some(output);
-        }
-        self.place?;
-        match &self.phase {
-            Phase::Resting if now >= self.due => {
-                self.phase = Phase::Resolving { until: now + LOST };
-                return Some(Output::Query(NAME, RecordType::Txt));
-            }
-            Phase::Resolving { until } if now >= *until => {
-                self.failed(now, DNS, format!("{NAME}: the question was lost"), true);
-            }
-            Phase::Requesting { server, until } if now >= *until => {
-                let why = format!("{}: the request was lost", server.url.host());
-                self.failed(now, SERVER, why, true);
-            }
-            _ => {}
-        }
-        self.outputs.pop_front()
     }
 
     /// The answer to [`Output::Query`]. Nothing happens where none is waited for.
@@ -397,9 +375,36 @@ impl Provision {
             },
         }
     }
+}
 
-    /// When to call [`Provision::poll`] again if nothing happens.
-    pub fn next(&self) -> Option<Time> {
+impl Machine for Provision {
+    type Output = Output;
+
+    fn handle_timeout(&mut self, now: Time) {
+        if self.place.is_none() {
+            return;
+        }
+        match &self.phase {
+            Phase::Resting if now >= self.due => {
+                self.phase = Phase::Resolving { until: now + LOST };
+                self.outputs.push_back(Output::Query(NAME, RecordType::Txt));
+            }
+            Phase::Resolving { until } if now >= *until => {
+                self.failed(now, DNS, format!("{NAME}: the question was lost"), true);
+            }
+            Phase::Requesting { server, until } if now >= *until => {
+                let why = format!("{}: the request was lost", server.url.host());
+                self.failed(now, SERVER, why, true);
+            }
+            _ => {}
+        }
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
         if !self.outputs.is_empty() {
             return Some(Time::default());
         }

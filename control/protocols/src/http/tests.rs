@@ -15,6 +15,7 @@ use smoltcp::socket::tcp::{Socket, State};
 use hikyaku_net::{Clock, Time};
 
 use super::*;
+use crate::Machine;
 use crate::sockets::Stack;
 use crate::sockets::tests::THEIRS;
 use crate::sockets::tests::host::Host;
@@ -160,12 +161,12 @@ fn control(
 fn carry(now: Time, stack: &mut Stack, host: &mut Host) {
     loop {
         let mut moved = false;
-        while let Some(packet) = stack.poll(now) {
+        while let Some(packet) = stack.drive(now) {
             host.hear(now, packet);
             moved = true;
         }
         for packet in host.poll(now) {
-            stack.hear(now, &packet);
+            stack.handle_input(now, &packet);
             moved = true;
         }
         if !moved {

@@ -26,6 +26,7 @@ use std::time::Duration;
 use hikyaku_net::{Mac, Prefix4, Time};
 use serde::Serialize;
 
+use crate::Machine;
 use addresses::Addresses;
 use cache::{Cache, Evidence};
 use limits::AnswerLimits;
@@ -35,7 +36,7 @@ use message::{ALL_NODES, ALL_ROUTERS, Advertisement, Arp, ETHERNET, Flags, Heard
 pub use addresses::Progress;
 pub use cache::{Neighbour, State};
 
-/// Frames and events that wait for [`Neighbours::poll`], at most: more than come of any one call.
+/// Frames and events that wait for [`Machine::poll_output`], at most: more than come of any one call.
 const OUTBOX: usize = 4096;
 
 /// What a link is.
@@ -199,6 +200,11 @@ impl Outbox {
         self.event(Output::Send(frame));
     }
 
+    /// Whether another step fits, with all that may come of it.
+    fn has_room(&self) -> bool {
+        self.queue.len() < OUTBOX / 2
+    }
+
     fn event(&mut self, event: Output) {
         if self.queue.len() < OUTBOX {
             self.queue.push_back(event);
@@ -264,7 +270,7 @@ impl Neighbours {
 
     /// Hears an Ethernet frame. False if it is no ARP, solicitation, advertisement or listener query, and so
     /// is for somebody else.
-    pub fn hear(&mut self, now: Time, frame: &[u8]) -> bool {
+    pub fn handle_input(&mut self, now: Time, frame: &[u8]) -> bool {
         let counts = &mut self.out.counts;
         match message::read(frame) {
             Err(Unheard::Other) => return false,
@@ -375,26 +381,6 @@ impl Neighbours {
         &self.out.counts
     }
 
-    /// The next thing to do or to know. To be called until `None` after every other call, and at [`Self::next`].
-    pub fn poll(&mut self, now: Time) -> Option<Output> {
-        if self.out.queue.is_empty() {
-            // RFC 4862 5.4.2: a group is joined before its address is asked for.
-            self.listener.tick(now, self.addresses.link_local(), &mut self.out);
-            self.addresses.tick(now, self.cache.retransmit, &mut self.out);
-        }
-        while self.out.queue.is_empty() && self.cache.tick(now, &self.addresses, &mut self.out) {}
-        self.out.queue.pop_front()
-    }
-
-    /// When to poll next if nothing happens before.
-    pub fn next(&self) -> Option<Time> {
-        let at_once = (!self.out.queue.is_empty()).then_some(Time(0));
-        at_once
-            .into_iter()
-            .chain([self.addresses.next(), self.listener.next(), self.cache.next()].into_iter().flatten())
-            .min()
-    }
-
     fn heard(&mut self, now: Time, evidence: Evidence) {
         self.cache.heard(now, evidence, &self.addresses, &mut self.out);
     }
@@ -492,6 +478,27 @@ impl Neighbours {
     fn advertise(&mut self, target: Ipv6Addr, to: Ipv6Addr, station: Mac) {
         let flags = Flags { router: self.config.router, solicited: !to.is_multicast(), overrides: true };
         self.out.send(message::advertisement(self.config.mac, target, to, station, flags));
+    }
+}
+
+impl Machine for Neighbours {
+    type Output = Output;
+
+    fn handle_timeout(&mut self, now: Time) {
+        // RFC 4862 5.4.2: a group is joined before its address is asked for.
+        self.listener.tick(now, self.addresses.link_local(), &mut self.out);
+        self.addresses.tick(now, self.cache.retransmit, &mut self.out);
+        while self.out.has_room() && self.cache.tick(now, &self.addresses, &mut self.out) {}
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.out.queue.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        let at_once = (!self.out.queue.is_empty()).then_some(Time(0));
+        let timers = [self.addresses.next(), self.listener.next(), self.cache.next()];
+        timers.into_iter().flatten().chain(at_once).min()
     }
 }
 

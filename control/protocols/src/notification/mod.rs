@@ -22,6 +22,7 @@ use rand::rngs::StdRng;
 
 use hikyaku_net::Time;
 
+use crate::Machine;
 use crate::http::{HttpError, Request, Response, Secret, Trust, UrlError};
 
 pub use dialect::{Dialect, Source};
@@ -178,7 +179,7 @@ pub struct Notify {
     failures: u32,
     last_success: Option<Time>,
     last_error: Option<String>,
-    events: VecDeque<Event>,
+    outputs: VecDeque<Output>,
     rng: StdRng,
 }
 
@@ -201,7 +202,7 @@ impl Notify {
             failures: 0,
             last_success: None,
             last_error: None,
-            events: VecDeque::new(),
+            outputs: VecDeque::new(),
             rng,
         })
     }
@@ -228,27 +229,6 @@ impl Notify {
         self.last_error = None;
     }
 
-    /// To be called until `None` after every change, and when due.
-    pub fn poll(&mut self, now: Time) -> Option<Output> {
-        if let Some(event) = self.events.pop_front() {
-            return Some(Output::Event(event));
-        }
-        let (Phase::Waiting { until }, Some(place)) = (self.phase, self.place) else { return None };
-        if now < until {
-            return None;
-        }
-        match self.config.dialect.request(&self.config, &place) {
-            Ok(request) => {
-                self.phase = Phase::Asking { stale: false };
-                Some(Output::Request(Box::new(request)))
-            }
-            Err(e) => {
-                self.refused(now, e.to_string());
-                self.events.pop_front().map(Output::Event)
-            }
-        }
-    }
-
     /// How the request went.
     pub fn finished(&mut self, now: Time, result: Result<Response, HttpError>) {
         let Phase::Asking { stale } = self.phase else { return };
@@ -268,7 +248,7 @@ impl Notify {
                 self.failures = 0;
                 self.last_success = Some(now);
                 self.last_error = None;
-                self.events.push_back(Event::Accepted { ce: place.ce, again });
+                self.event(Event::Accepted { ce: place.ce, again });
                 let repeat = self.config.repeat.max(RETRY);
                 self.wait(now, repeat, 0.9..=1.0);
             }
@@ -289,7 +269,7 @@ impl Notify {
             let doublings = (self.failures - RETRIES).min(16);
             self.wait(now, (RETRY * 2u32.pow(doublings)).min(RETRY_MAX), 0.8..=1.0)
         };
-        self.events.push_back(Event::Failed { why, retry });
+        self.event(Event::Failed { why, retry });
     }
 
     fn refused(&mut self, now: Time, why: String) {
@@ -297,7 +277,11 @@ impl Notify {
         self.outcome = Outcome::Refused;
         self.last_error = Some(why.clone());
         let retry = self.wait(now, RETRY_MAX, 0.9..=1.0);
-        self.events.push_back(Event::Refused { why, retry });
+        self.event(Event::Refused { why, retry });
+    }
+
+    fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
     }
 
     /// Waits for some of `time`, and says how much.
@@ -307,8 +291,8 @@ impl Notify {
         time
     }
 
-    /// When to call [`Notify::poll`] again if nothing happens.
-    pub fn next(&self) -> Option<Time> {
+    /// When to ask next, if nothing happens.
+    fn next_attempt(&self) -> Option<Time> {
         match self.phase {
             Phase::Waiting { until } => Some(until),
             Phase::Idle | Phase::Asking { .. } => None,
@@ -329,7 +313,34 @@ impl Notify {
             state,
             last_success: self.last_success.map(|at| now.since(at).as_secs()),
             last_error: self.last_error.clone(),
-            next_attempt: self.next().map(|at| at.since(now).as_secs()),
+            next_attempt: self.next_attempt().map(|at| at.since(now).as_secs()),
         }
+    }
+}
+
+impl Machine for Notify {
+    type Output = Output;
+
+    fn handle_timeout(&mut self, now: Time) {
+        let (Phase::Waiting { until }, Some(place)) = (self.phase, self.place) else { return };
+        if now < until {
+            return;
+        }
+        match self.config.dialect.request(&self.config, &place) {
+            Ok(request) => {
+                self.phase = Phase::Asking { stale: false };
+                self.outputs.push_back(Output::Request(Box::new(request)));
+            }
+            Err(e) => self.refused(now, e.to_string()),
+        }
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        let pending = (!self.outputs.is_empty()).then_some(Time(0));
+        pending.or(self.next_attempt())
     }
 }

@@ -33,7 +33,7 @@ fn machine(config: Config) -> Notify {
 }
 
 fn request(notify: &mut Notify, now: Time) -> Request {
-    match notify.poll(now) {
+    match notify.drive(now) {
         Some(Output::Request(request)) => *request,
         other => panic!("{other:?}"),
     }
@@ -59,7 +59,7 @@ fn event(config: Config, result: Result<Response, HttpError>) -> Event {
     notify.start(Time(0), PLACE);
     request(&mut notify, Time(0));
     notify.finished(Time(1), result);
-    match notify.poll(Time(1)) {
+    match notify.drive(Time(1)) {
         Some(Output::Event(event)) => event,
         other => panic!("{other:?}"),
     }
@@ -193,25 +193,25 @@ fn transport_errors_are_failures() {
 #[test]
 fn it_is_said_at_the_start_at_every_change_and_now_and_then() {
     let mut notify = machine(config(Dialect::Transix));
-    assert!(notify.poll(Time(0)).is_none());
-    assert_eq!((notify.next(), notify.status(Time(0)).state), (None, State::Idle));
+    assert!(notify.drive(Time(0)).is_none());
+    assert_eq!((notify.poll_timeout(), notify.status(Time(0)).state), (None, State::Idle));
     let mut now = Time(5_000_000_000);
     notify.start(now, PLACE);
-    assert_eq!(notify.next(), Some(now));
+    assert_eq!(notify.poll_timeout(), Some(now));
     request(&mut notify, now);
-    assert!(notify.poll(now).is_none(), "one at a time");
+    assert!(notify.drive(now).is_none(), "one at a time");
     notify.finished(now, answer(200, ""));
-    assert!(matches!(notify.poll(now), Some(Output::Event(Event::Accepted { again: false, .. }))));
-    let due = notify.next().unwrap();
+    assert!(matches!(notify.drive(now), Some(Output::Event(Event::Accepted { again: false, .. }))));
+    let due = notify.poll_timeout().unwrap();
     assert!((3240..=3600).contains(&due.since(now).as_secs()), "{due:?}");
     // Nothing has changed.
     notify.start(now, PLACE);
-    assert_eq!(notify.next(), Some(due));
-    assert!(notify.poll(now).is_none());
+    assert_eq!(notify.poll_timeout(), Some(due));
+    assert!(notify.drive(now).is_none());
     now = due;
     request(&mut notify, now);
     notify.finished(now, answer(200, ""));
-    assert!(matches!(notify.poll(now), Some(Output::Event(Event::Accepted { again: true, .. }))));
+    assert!(matches!(notify.drive(now), Some(Output::Event(Event::Accepted { again: true, .. }))));
     // Another prefix: at once, and from there.
     let moved = Place { ce: "2001:db8:9::feed".parse().unwrap(), ..PLACE };
     now = now + Duration::from_secs(60);
@@ -226,14 +226,14 @@ fn a_move_while_asking_is_told_as_soon_as_that_is_over() {
     request(&mut notify, Time(0));
     let moved = Place { ce: WAN, ..PLACE };
     notify.start(Time(1), moved);
-    assert!(notify.poll(Time(1)).is_none());
+    assert!(notify.drive(Time(1)).is_none());
     notify.finished(Time(2), answer(200, ""));
     assert_eq!(request(&mut notify, Time(2)).from, WAN, "the answer was about another place");
     assert_eq!(notify.status(Time(2)).last_success, None);
     notify.stop();
     notify.finished(Time(3), answer(200, ""));
-    assert!(notify.poll(Time(3)).is_none());
-    assert_eq!((notify.next(), notify.status(Time(3)).state), (None, State::Idle));
+    assert!(notify.drive(Time(3)).is_none());
+    assert_eq!((notify.poll_timeout(), notify.status(Time(3)).state), (None, State::Idle));
 }
 
 /// How long it waits after each of `results`, in seconds.
@@ -245,8 +245,8 @@ fn waits(results: impl IntoIterator<Item = Result<Response, HttpError>>) -> Vec<
     for result in results {
         request(&mut notify, now);
         notify.finished(now, result);
-        while notify.poll(now).is_some() {}
-        let next = notify.next().unwrap();
+        while notify.drive(now).is_some() {}
+        let next = notify.poll_timeout().unwrap();
         waits.push(next.since(now).as_secs_f64());
         now = next;
     }
@@ -299,8 +299,8 @@ fn configurations_that_cannot_work_are_refused_at_once() {
 fn a_template_waits_for_an_address_that_is_not_known() {
     let mut notify = machine(template("http://u.example/?a=<ipv4>"));
     notify.start(Time(0), Place { ipv4: None, ..PLACE });
-    assert!(matches!(notify.poll(Time(0)), Some(Output::Event(Event::Refused { .. }))));
-    assert!(notify.poll(Time(0)).is_none());
+    assert!(matches!(notify.drive(Time(0)), Some(Output::Event(Event::Refused { .. }))));
+    assert!(notify.drive(Time(0)).is_none());
     notify.start(Time(1), PLACE);
     assert_eq!(request(&mut notify, Time(1)).url.expose(), "http://u.example/?a=203.0.113.7");
 }
@@ -315,10 +315,11 @@ fn status_in_words_and_in_json() {
     request(&mut notify, at(0));
     assert_eq!(notify.status(at(0)).to_string(), "transix-fixed: asking");
     notify.finished(at(0), answer(200, ""));
+    while notify.drive(at(0)).is_some() {}
     let text = notify.status(at(600)).to_string();
     assert!(text.starts_with("transix-fixed: accepted 10 min ago; next in "), "{text}");
-    let next = notify.next().unwrap();
-    while notify.poll(next).is_some() {}
+    let next = notify.poll_timeout().unwrap();
+    while notify.drive(next).is_some() {}
     notify.finished(next, answer(503, ""));
     let text = notify.status(next).to_string();
     assert!(text.contains(": failing, last accepted 5"), "{text}");
@@ -355,7 +356,7 @@ proptest! {
         notify.finished(Time(1), answer(status, &format!("{part} {secret}")));
         let status = notify.status(Time(1));
         shown += &format!("{status} {status:?} {} {notify:?}", serde_json::to_string(&status).unwrap());
-        while let Some(Output::Event(event)) = notify.poll(Time(1)) {
+        while let Some(Output::Event(event)) = notify.drive(Time(1)) {
             shown += &format!("{event} {event:?}");
         }
         prop_assert!(!shown.contains(&secret), "{shown}");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hikyaku_net::Time;
 
 use super::{Name, Said};
+use crate::Machine;
 use crate::dns::{Failure, Records};
 
 /// All names are asked for again when none was known: a line may get its provider any day.
@@ -51,20 +52,6 @@ impl Probe {
         *self = Self { active: self.active, ..Self::default() };
     }
 
-    /// The next name to ask AAAA records for; ask until there is none.
-    pub fn poll(&mut self, now: Time) -> Option<&'static str> {
-        if !self.active {
-            return None;
-        }
-        if self.next().is_some_and(|due| due <= now) {
-            self.questions.iter_mut().for_each(|question| question.stage = Stage::ToAsk);
-        }
-        let at = self.questions.iter().position(|question| question.stage == Stage::ToAsk)?;
-        self.questions[at].stage = Stage::Asked;
-        self.began = Some(now);
-        Name::RECOGNISED[at].profile().aftr
-    }
-
     /// An answer.
     pub fn answered(&mut self, name: &str, result: &Result<Records, Failure>) {
         let Some(at) = Name::RECOGNISED.iter().position(|service| service.profile().aftr == Some(name)) else { return };
@@ -73,6 +60,11 @@ impl Probe {
             question.stage = Stage::Answered;
             question.answer = Some(result.as_ref().map(drop).map_err(Clone::clone));
         }
+    }
+
+    /// Whether there are names that were not asked for yet.
+    fn is_asking(&self) -> bool {
+        self.questions.iter().any(|question| question.stage == Stage::ToAsk)
     }
 
     /// Why each name is not known, if all were asked for and none is.
@@ -84,12 +76,6 @@ impl Probe {
                 _ => None,
             })
             .collect()
-    }
-
-    /// When to ask again.
-    pub fn next(&self) -> Option<Time> {
-        let definite = self.failures()?.iter().all(|failure| failure.is_definite());
-        Some(self.began? + if definite { AGAIN } else { RETRY })
     }
 
     /// What is known. A name counts when all before it have answered.
@@ -114,6 +100,36 @@ impl Probe {
     }
 }
 
+impl Machine for Probe {
+    /// A name to ask AAAA records for; the answer goes to [`Probe::answered`].
+    type Output = &'static str;
+
+    fn handle_timeout(&mut self, now: Time) {
+        if self.poll_timeout().is_none_or(|due| due > now) {
+            return;
+        }
+        self.began = Some(now);
+        if !self.is_asking() {
+            self.questions.iter_mut().for_each(|question| question.stage = Stage::ToAsk);
+        }
+    }
+
+    fn poll_output(&mut self) -> Option<&'static str> {
+        self.began.filter(|_| self.active)?;
+        let at = self.questions.iter().position(|question| question.stage == Stage::ToAsk)?;
+        self.questions[at].stage = Stage::Asked;
+        Name::RECOGNISED[at].profile().aftr
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        if self.is_asking() {
+            return self.active.then_some(Time(0));
+        }
+        let definite = self.failures()?.iter().all(|failure| failure.is_definite());
+        Some(self.began? + if definite { AGAIN } else { RETRY })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,18 +142,18 @@ mod tests {
     #[test]
     fn the_first_known_name_counts_once_those_before_it_have_answered() {
         let mut probe = Probe::default();
-        assert_eq!(probe.poll(Time(0)), None, "nobody asked for it");
+        assert_eq!(probe.drive(Time(0)), None, "nobody asked for it");
         probe.set_active(true);
-        let asked: Vec<_> = std::iter::from_fn(|| probe.poll(Time(0))).collect();
+        let asked: Vec<_> = std::iter::from_fn(|| probe.drive(Time(0))).collect();
         assert_eq!(asked, ["gw.transix.jp", "dgw.xpass.jp", "dslite.v6connect.net"]);
         probe.answered("dgw.xpass.jp", &records());
         assert!(matches!(probe.said(), Said::Waiting(_)));
         probe.answered("gw.transix.jp", &Err(Failure::NoSuchName { ttl: None }));
         assert!(matches!(probe.said(), Said::Said(names) if names == [Name::Xpass]));
-        assert_eq!(probe.next(), None, "what is known stays");
+        assert_eq!(probe.poll_timeout(), None, "what is known stays");
         probe.line_changed();
         assert!(matches!(probe.said(), Said::Waiting(_)));
-        assert_eq!(std::iter::from_fn(|| probe.poll(Time(5))).count(), 3);
+        assert_eq!(std::iter::from_fn(|| probe.drive(Time(5))).count(), 3);
     }
 
     #[test]
@@ -145,13 +161,13 @@ mod tests {
         for (failure, wait) in [(Failure::NoSuchName { ttl: None }, AGAIN), (Failure::TimedOut, RETRY)] {
             let mut probe = Probe::default();
             probe.set_active(true);
-            while let Some(name) = probe.poll(Time(7)) {
+            while let Some(name) = probe.drive(Time(7)) {
                 probe.answered(name, &Err(failure.clone()));
             }
-            assert_eq!(probe.next(), Some(Time(7) + wait));
+            assert_eq!(probe.poll_timeout(), Some(Time(7) + wait));
             assert_eq!(matches!(probe.said(), Said::Silent(_)), !failure.is_definite());
-            assert_eq!(probe.poll(Time(7) + wait / 2), None);
-            assert!(probe.poll(Time(7) + wait).is_some());
+            assert_eq!(probe.drive(Time(7) + wait / 2), None);
+            assert!(probe.drive(Time(7) + wait).is_some());
             assert!(!matches!(probe.said(), Said::Waiting(_)), "the last answer holds until the next");
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hikyaku_net::Time;
 
+use crate::Machine;
 use crate::dns::{Failure, Records};
 
 /// A far end has so long to be found before what comes after it is looked at: its name is asked for four times by then.
@@ -26,7 +27,10 @@ pub struct Unresolved {
 struct GivenUp {
     name: String,
     why: String,
+    /// When to ask for it again.
     due: Time,
+    /// It is to be asked for now.
+    to_ask: bool,
 }
 
 impl Unresolved {
@@ -43,7 +47,7 @@ impl Unresolved {
         self.since = None;
         for name in names {
             if self.given_up.len() < MOST && self.why(&name).is_none() {
-                self.given_up.push(GivenUp { name, why: why.clone(), due: now + AGAIN });
+                self.given_up.push(GivenUp { name, why: why.clone(), due: now + AGAIN, to_ask: false });
             }
         }
     }
@@ -56,13 +60,6 @@ impl Unresolved {
     /// The line or its resolvers are others now.
     pub fn line_changed(&mut self) {
         *self = Self::default();
-    }
-
-    /// The next name to ask AAAA records for; ask until there is none.
-    pub fn poll(&mut self, now: Time) -> Option<String> {
-        let given_up = self.given_up.iter_mut().find(|given_up| given_up.due <= now)?;
-        given_up.due = now + AGAIN;
-        Some(given_up.name.clone())
     }
 
     /// An answer.
@@ -81,10 +78,28 @@ impl Unresolved {
     pub fn given_up(&self) -> Vec<(String, String)> {
         self.given_up.iter().map(|given_up| (given_up.name.clone(), given_up.why.clone())).collect()
     }
+}
 
-    /// When to come back.
-    pub fn next(&self) -> Option<Time> {
+impl Machine for Unresolved {
+    /// A name to ask AAAA records for; the answer goes to [`Unresolved::answered`].
+    type Output = String;
+
+    fn handle_timeout(&mut self, now: Time) {
+        for given_up in self.given_up.iter_mut().filter(|given_up| given_up.due <= now) {
+            (given_up.due, given_up.to_ask) = (now + AGAIN, true);
+        }
+    }
+
+    fn poll_output(&mut self) -> Option<String> {
+        let given_up = self.given_up.iter_mut().find(|given_up| given_up.to_ask)?;
+        given_up.to_ask = false;
+        Some(given_up.name.clone())
+    }
+
+    /// Also when to call [`Unresolved::note`] again.
+    fn poll_timeout(&self) -> Option<Time> {
+        let due = |given_up: &GivenUp| if given_up.to_ask { Time(0) } else { given_up.due };
         let patience = self.since.map(|since| since + PATIENCE);
-        self.given_up.iter().map(|given_up| given_up.due).chain(patience).min()
+        self.given_up.iter().map(due).chain(patience).min()
     }
 }

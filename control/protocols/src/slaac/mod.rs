@@ -3,7 +3,7 @@
 //! The host side of RFC 4861 6.3, 4862 5.5, 8106, 4191 (a host of type C) and 7559. Duplicate address
 //! detection and neighbour unreachability detection are done elsewhere and told to [`Line`].
 //!
-//! [`Advertisement::parse`] takes any bytes and is what to fuzz; `Line::hear` on top of it holds state of
+//! [`Advertisement::parse`] takes any bytes and is what to fuzz; `Line::handle_input` on top of it holds state of
 //! bounded size.
 
 mod advertisement;
@@ -34,6 +34,7 @@ pub use interface_id::{InterfaceId, Token, TokenError};
 pub use lifetime::Lifetime;
 pub use routers::MAX_ROUTERS;
 
+use crate::Machine;
 use kept::Kept;
 use prefixes::Prefixes;
 use routers::{Parameters, Routers};
@@ -57,7 +58,7 @@ pub struct Config {
     pub interface_id: InterfaceId,
 }
 
-/// What [`Line::poll`] returns.
+/// What the machine wants done, or has found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// An IPv6 packet.
@@ -176,7 +177,7 @@ impl Line {
     }
 
     /// An IPv6 packet came in on the line.
-    pub fn hear(&mut self, now: Time, packet: &[u8]) {
+    pub fn handle_input(&mut self, now: Time, packet: &[u8]) {
         match Advertisement::parse(packet) {
             Ok(heard) => self.hear_advertisement(now, &heard),
             Err(refusal) => {
@@ -264,25 +265,6 @@ impl Line {
         let mut event = |e| outputs.push_back(Output::Event(e));
         self.prefixes.duplicate(now, address, &self.config.interface_id, &mut event);
         self.settle(now);
-    }
-
-    /// What to do. Call until `None`.
-    pub fn poll(&mut self, now: Time) -> Option<Output> {
-        self.settle(now);
-        if self.solicitor.is_due(now) {
-            self.counts.solicitations += 1;
-            self.outputs.push_back(Output::Send(solicit::solicitation(self.link_local, self.config.mac)));
-        }
-        self.outputs.pop_front()
-    }
-
-    /// When to poll again if nothing happens.
-    pub fn next(&self) -> Option<Time> {
-        let now = self.settled;
-        let pending = (!self.outputs.is_empty()).then_some(now);
-        let kept = [self.routes.next(), self.resolvers.next(), self.domains.next()];
-        let machines = [pending, self.solicitor.next(), self.routers.next(now), self.prefixes.next(now)];
-        machines.into_iter().chain(kept).flatten().filter(|&t| t != lifetime::NEVER).min()
     }
 
     /// All that is known.
@@ -415,5 +397,29 @@ impl Line {
                 .map(|(domain, end)| SearchDomain { domain: domain.clone(), lifetime: left(end) })
                 .collect(),
         }
+    }
+}
+
+impl Machine for Line {
+    type Output = Output;
+
+    fn handle_timeout(&mut self, now: Time) {
+        self.settle(now);
+        if self.solicitor.is_due(now) {
+            self.counts.solicitations += 1;
+            self.outputs.push_back(Output::Send(solicit::solicitation(self.link_local, self.config.mac)));
+        }
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        let now = self.settled;
+        let pending = (!self.outputs.is_empty()).then_some(now);
+        let kept = [self.routes.next(), self.resolvers.next(), self.domains.next()];
+        let parts = [pending, self.solicitor.next(), self.routers.next(now), self.prefixes.next(now)];
+        parts.into_iter().chain(kept).flatten().filter(|&t| t != lifetime::NEVER).min()
     }
 }

@@ -67,14 +67,14 @@ fn line() -> Line {
 }
 
 fn drain(line: &mut Line, now: Time) -> Vec<Output> {
-    std::iter::from_fn(|| line.poll(now)).collect()
+    std::iter::from_fn(|| line.drive(now)).collect()
 }
 
 /// All events until `until`, as text, polling when the machine wants it; and how many solicitations.
 fn run(line: &mut Line, until: Time) -> (Vec<String>, usize) {
     let (mut events, mut sent) = (Vec::new(), 0);
     loop {
-        let now = line.next().filter(|&t| t <= until);
+        let now = line.poll_timeout().filter(|&t| t <= until);
         for output in drain(line, now.unwrap_or(until).max(line.settled)) {
             match output {
                 Output::Event(event) => events.push(event.to_string()),
@@ -229,9 +229,9 @@ fn rfc7559_late_router() {
     let (events, sent) = run(&mut line, at(1900.0));
     assert!((8..=10).contains(&sent) && events.is_empty(), "{sent} {events:?}");
     // Lifetime 0 is no answer.
-    line.hear(at(1900.0), &ra(ROUTER, 0, 0, &[prefix("2001:db8:1::/64", L | A, 7200, 3600)]));
+    line.handle_input(at(1900.0), &ra(ROUTER, 0, 0, &[prefix("2001:db8:1::/64", L | A, 7200, 3600)]));
     assert!(run(&mut line, at(4500.0)).1 >= 1);
-    line.hear(at(4500.0), &ra(ROUTER, 0, 1800, &[]));
+    line.handle_input(at(4500.0), &ra(ROUTER, 0, 1800, &[]));
     assert_eq!(run(&mut line, at(6299.0)).1, 0);
     // Lost: asked for again, at once and then rarely.
     let (events, sent) = run(&mut line, at(6310.0));
@@ -246,7 +246,7 @@ fn link_down_is_silence_and_up_asks_anew() {
     let outputs: Vec<_> = (0..3).flat_map(|s| drain(&mut line, at(s.into()))).collect();
     let [Output::Send(packet)] = &outputs[..] else { panic!("{outputs:?}") };
     assert_eq!(packet[8..24], [0; 16]);
-    line.hear(at(3.0), &ra(ROUTER, 0, 1800, &[prefix("2001:db8:1::/64", L | A, 7200, 3600)]));
+    line.handle_input(at(3.0), &ra(ROUTER, 0, 1800, &[prefix("2001:db8:1::/64", L | A, 7200, 3600)]));
     run(&mut line, at(3.0));
     line.link_down();
     assert_eq!(run(&mut line, at(100.0)), (vec![], 0));
@@ -254,7 +254,7 @@ fn link_down_is_silence_and_up_asks_anew() {
     line.link_up(at(100.0), Some(ip("fe80::9")));
     assert_eq!(run(&mut line, at(101.0)).1, 1);
     // The address becoming ready is no link that comes up.
-    line.hear(at(101.0), &ra(ROUTER, 0, 1800, &[]));
+    line.handle_input(at(101.0), &ra(ROUTER, 0, 1800, &[]));
     line.link_up(at(102.0), Some(ip("fe80::9")));
     assert_eq!(run(&mut line, at(200.0)).1, 0);
 }
@@ -269,7 +269,7 @@ fn ngn_with_o_flag() {
         option(5, &[0, 0, 0, 0, 5, 0xb4]),
         option(1, &[2, 0, 0, 0, 0, 1]),
     ];
-    line.hear(at(1.0), &ra(ROUTER, 0x40, 1800, &options));
+    line.handle_input(at(1.0), &ra(ROUTER, 0x40, 1800, &options));
     let (events, _) = run(&mut line, at(1.0));
     assert_eq!(
         events,
@@ -291,7 +291,7 @@ fn ngn_with_o_flag() {
     assert_eq!(line.next_hop(at(2.0), ip("2409:10:1234:5600::7")), Some(ip("2409:10:1234:5600::7")));
     assert_eq!(line.next_hop(at(2.0), ip("2404:8e00::feed:100")), Some(ip(ROUTER)));
     // The same again is no news.
-    line.hear(at(20.0), &ra(ROUTER, 0x40, 1800, &options));
+    line.handle_input(at(20.0), &ra(ROUTER, 0x40, 1800, &options));
     assert_eq!(drain(&mut line, at(20.0)), []);
     // Nobody says anything more: resolvers, router, then the prefix end, each when it is due.
     let (events, _) = run(&mut line, at(619.0));
@@ -315,9 +315,9 @@ fn renumbered_politely() {
     let mut line = line();
     let old = |valid, preferred| prefix("2001:db8:1::/64", L | A, valid, preferred);
     let new = prefix("2001:db8:2::/64", L | A, 86400, 43200);
-    line.hear(at(0.0), &ra(ROUTER, 0, 1800, &[old(86400, 43200)]));
+    line.handle_input(at(0.0), &ra(ROUTER, 0, 1800, &[old(86400, 43200)]));
     run(&mut line, at(100.0));
-    line.hear(at(100.0), &ra(ROUTER, 0, 1800, &[old(0, 0), new]));
+    line.handle_input(at(100.0), &ra(ROUTER, 0, 1800, &[old(0, 0), new]));
     let (events, _) = run(&mut line, at(100.0));
     // RFC 4862 5.5.3 e 3: nobody can take an address away at once.
     assert_eq!(
@@ -341,7 +341,7 @@ fn renumbered_politely() {
 fn rfc8978_flash_renumbering_and_back() {
     let mut line = line();
     let announce = |line: &mut Line, seconds: f64, text: &str| {
-        line.hear(at(seconds), &ra(ROUTER, 0, 1800, &[prefix(text, L | A, 2592000, 604800)]));
+        line.handle_input(at(seconds), &ra(ROUTER, 0, 1800, &[prefix(text, L | A, 2592000, 604800)]));
         run(line, at(seconds));
         addresses(line, at(seconds))[0].0.clone()
     };
@@ -363,7 +363,7 @@ fn stable_addresses_step_aside_three_times_and_tokens_never() {
     let stable = InterfaceId::Stable { secret: [7; 32], interface: "wan".into() };
     let advertisement = ra(ROUTER, 0, 1800, &[prefix("2001:db8:1::/64", L | A, 7200, 3600)]);
     let mut line = line_with(stable);
-    line.hear(at(0.0), &advertisement);
+    line.handle_input(at(0.0), &advertisement);
     let mut seen = std::collections::HashSet::new();
     for second in 0..4 {
         run(&mut line, at(f64::from(second * 10)));
@@ -379,11 +379,11 @@ fn stable_addresses_step_aside_three_times_and_tokens_never() {
         "{events:?}"
     );
     // The next advertisement does not bring it back.
-    line.hear(at(60.0), &advertisement);
+    line.handle_input(at(60.0), &advertisement);
     assert_eq!(line.facts(at(60.0)).addresses, []);
 
     let mut line = super::tests::line();
-    line.hear(at(0.0), &advertisement);
+    line.handle_input(at(0.0), &advertisement);
     line.duplicate(at(1.0), ip("2001:db8:1::feed"));
     run(&mut line, at(10.0));
     assert_eq!(line.facts(at(10.0)).addresses, []);
@@ -395,10 +395,10 @@ fn stable_addresses_step_aside_three_times_and_tokens_never() {
 #[test]
 fn rfc4862_only_64_bits_make_addresses() {
     let mut line = line();
-    line.hear(at(0.0), &ra(ROUTER, 0, 1800, &[prefix("2001:db8:1::/56", L | A, 7200, 3600)]));
+    line.handle_input(at(0.0), &ra(ROUTER, 0, 1800, &[prefix("2001:db8:1::/56", L | A, 7200, 3600)]));
     assert_eq!(line.facts(at(0.0)).addresses, []);
     assert_eq!(line.facts(at(0.0)).prefixes[0].length, 56);
-    line.hear(at(1.0), &ra(ROUTER, 0, 1800, &[prefix("2001:db8:2::/64", A, 7200, 3600)]));
+    line.handle_input(at(1.0), &ra(ROUTER, 0, 1800, &[prefix("2001:db8:2::/64", A, 7200, 3600)]));
     assert_eq!(addresses(&line, at(1.0)), [("2001:db8:2::feed".into(), false)]);
     assert_eq!(line.next_hop(at(1.0), ip("2001:db8:2::1")), Some(ip(ROUTER)));
     assert_eq!(line.next_hop(at(1.0), ip("2001:db8:1:ff::1")), Some(ip("2001:db8:1:ff::1")));
@@ -410,10 +410,10 @@ fn two_routers() {
     let mut line = line();
     let used = |line: &Line, seconds| line.facts(at(seconds)).default_router().unwrap();
     line.link_up(at(0.0), Some(ip("fe80::9")));
-    line.hear(at(1.0), &ra(ROUTER, 0, 1800, &[]));
-    line.hear(at(1.0), &ra(OTHER, 0, 1800, &[]));
+    line.handle_input(at(1.0), &ra(ROUTER, 0, 1800, &[]));
+    line.handle_input(at(1.0), &ra(OTHER, 0, 1800, &[]));
     assert_eq!(used(&line, 1.0), ip(ROUTER), "equal: the first stays");
-    line.hear(at(2.0), &ra(OTHER, 0b01_000, 1800, &[]));
+    line.handle_input(at(2.0), &ra(OTHER, 0b01_000, 1800, &[]));
     assert_eq!(used(&line, 2.0), ip(OTHER), "preferred");
     run(&mut line, at(3.0));
     line.unreachable(at(3.0), ip(OTHER));
@@ -421,7 +421,7 @@ fn two_routers() {
     let (events, sent) = run(&mut line, at(60.0));
     assert_eq!((events, sent), (vec!["router fe80::1 is used".into()], 0));
     // Its advertisements come in: that does not say that it hears us.
-    line.hear(at(60.0), &ra(OTHER, 0b01_000, 1800, &[]));
+    line.handle_input(at(60.0), &ra(OTHER, 0b01_000, 1800, &[]));
     assert_eq!(used(&line, 60.0), ip(ROUTER));
     line.unreachable(at(61.0), ip(ROUTER));
     assert_eq!(used(&line, 61.0), ip(OTHER), "all are dead: the one that failed longest ago");
@@ -429,15 +429,15 @@ fn two_routers() {
     assert_eq!(used(&line, 62.0), ip(ROUTER));
     // All dead: asked for, once per loss.
     assert!(run(&mut line, at(70.0)).1 >= 1);
-    line.hear(at(70.0), &ra(ROUTER, 0, 1800, &[]));
-    line.hear(at(75.0), &ra(ROUTER, 0, 1800, &[]));
+    line.handle_input(at(70.0), &ra(ROUTER, 0, 1800, &[]));
+    line.handle_input(at(75.0), &ra(ROUTER, 0, 1800, &[]));
     assert_eq!(run(&mut line, at(76.0)).1, 0);
     line.reachable(at(80.0), ip(ROUTER));
     assert_eq!(used(&line, 80.0), ip(ROUTER));
     run(&mut line, at(200.0));
     assert_eq!(used(&line, 200.0), ip(OTHER), "the hold is over");
     line.no_router(at(201.0), ip(OTHER));
-    line.hear(at(202.0), &ra(ROUTER, 0, 0, &[]));
+    line.handle_input(at(202.0), &ra(ROUTER, 0, 0, &[]));
     let (events, _) = run(&mut line, at(202.0));
     assert_eq!(
         events[events.len() - 2..],
@@ -455,18 +455,18 @@ fn routes() {
         let head = [&[length.parse().unwrap(), bits][..], &lifetime.to_be_bytes()].concat();
         option(24, &[head, ip(prefix).octets().to_vec()].concat())
     };
-    line.hear(at(0.0), &ra(ROUTER, 0, 1800, &[]));
-    line.hear(at(0.0), &ra(OTHER, 0, 0, &[route("2404:8e00::/32", 0, 600)]));
+    line.handle_input(at(0.0), &ra(ROUTER, 0, 1800, &[]));
+    line.handle_input(at(0.0), &ra(OTHER, 0, 0, &[route("2404:8e00::/32", 0, 600)]));
     let hop = |line: &Line, s, to| line.next_hop(at(s), ip(to)).unwrap().to_string();
     assert_eq!(line.facts(at(0.0)).routers.len(), 1, "a router with routes only is no default router");
     assert_eq!(hop(&line, 1.0, "2404:8e00::feed:100"), OTHER);
     assert_eq!(hop(&line, 1.0, "2404:8e01::feed:100"), ROUTER);
-    line.hear(at(2.0), &ra(OTHER, 0, 0, &[route("2404:8e00::/32", 0, 0)]));
+    line.handle_input(at(2.0), &ra(OTHER, 0, 0, &[route("2404:8e00::/32", 0, 0)]));
     assert_eq!(hop(&line, 2.0, "2404:8e00::feed:100"), ROUTER);
     // ::/0 overrides the header.
-    line.hear(at(3.0), &ra(OTHER, 0b11_000, 1800, &[route("::/0", 0b01_000, 600)]));
+    line.handle_input(at(3.0), &ra(OTHER, 0b11_000, 1800, &[route("::/0", 0b01_000, 600)]));
     assert_eq!(hop(&line, 3.0, "2404:8e00::feed:100"), OTHER);
-    line.poll(at(604.0));
+    line.handle_timeout(at(604.0));
     assert_eq!(hop(&line, 604.0, "2404:8e00::feed:100"), ROUTER);
 }
 
@@ -476,8 +476,8 @@ fn mtu_between_1280_and_the_links() {
     for (mtu, expected) in [(1280u32, 1280), (1279, 1280), (1501, 1280), (u32::MAX, 1280), (1500, 1500), (0, 1500)] {
         let option = option(5, &[&[0, 0][..], &mtu.to_be_bytes()].concat());
         let advertisement = ra(ROUTER, 0, 1800, &[option]);
-        line.hear(at(0.0), &advertisement);
-        line.hear(at(0.0), &advertisement);
+        line.handle_input(at(0.0), &advertisement);
+        line.handle_input(at(0.0), &advertisement);
         assert_eq!(line.facts(at(0.0)).mtu, expected, "{mtu}");
     }
     let (events, _) = run(&mut line, at(0.0));
@@ -488,13 +488,13 @@ fn mtu_between_1280_and_the_links() {
 #[test]
 fn floods_are_bounded() {
     let mut line = line();
-    line.hear(at(0.0), &ra(ROUTER, 0b01_000, 9000, &[prefix("2001:db8:1::/64", L | A, 86400, 43200)]));
+    line.handle_input(at(0.0), &ra(ROUTER, 0b01_000, 9000, &[prefix("2001:db8:1::/64", L | A, 86400, 43200)]));
     for i in 1..500u32 {
         let router = format!("fe80::bad:{i:x}");
         let prefixes = (0..40).map(|p| prefix(&format!("2001:db8:{i:x}:{p:x}::/64"), L | A, 86400, 43200));
         let resolvers = (0..20).map(|r| rdnss(600, &[&format!("2001:db8::{i:x}:{r:x}")]));
         let options: Vec<_> = prefixes.chain(resolvers).collect();
-        line.hear(at(1.0 + f64::from(i)), &ra(&router, 0, 1800, &options));
+        line.handle_input(at(1.0 + f64::from(i)), &ra(&router, 0, 1800, &options));
         drain(&mut line, at(1.0 + f64::from(i)));
     }
     let facts = line.facts(at(500.0));
@@ -507,12 +507,12 @@ fn floods_are_bounded() {
 #[test]
 fn infinite_lifetimes_do_not_wake_us() {
     let mut line = line();
-    line.hear(
+    line.handle_input(
         at(0.0),
         &ra(ROUTER, 0, 0, &[prefix("2001:db8:1::/64", L | A, u32::MAX, u32::MAX), rdnss(u32::MAX, &["2001:db8::53"])]),
     );
     run(&mut line, at(0.0));
-    assert_eq!(line.next(), None);
+    assert_eq!(line.poll_timeout(), None);
     let facts = line.facts(at(1e9));
     assert_eq!((facts.prefixes[0].valid, facts.rdnss[0].lifetime), (Lifetime::Forever, Lifetime::Forever));
 }
@@ -529,7 +529,7 @@ proptest! {
         }).collect();
         let bytes = ra(ROUTER, flags, lifetime, &options);
         let mut line = line();
-        line.hear(at(0.0), &bytes);
+        line.handle_input(at(0.0), &bytes);
         prop_assert_eq!(line.counts.advertisements + line.counts.refused, 1);
         if let Ok(heard) = Advertisement::parse(&bytes) {
             prop_assert!(heard.prefixes.len() <= MAX_PREFIXES && heard.resolvers.len() <= MAX_RESOLVERS);
@@ -551,16 +551,16 @@ proptest! {
         for (which, preferred, more, lifetime, wait) in steps {
             let text = format!("2001:db8:{which:x}::/64");
             let options = [prefix(&text, L | A, preferred + more, preferred), rdnss(more, &["2001:db8::53"])];
-            line.hear(at(now), &ra(&format!("fe80::{}", which + 1), 0, lifetime, &options));
+            line.handle_input(at(now), &ra(&format!("fe80::{}", which + 1), 0, lifetime, &options));
             drain(&mut line, at(now));
             now += f64::from(wait);
-            while let Some(next) = line.next().filter(|&t| t < at(now)) {
+            while let Some(next) = line.poll_timeout().filter(|&t| t < at(now)) {
                 let before = line.told.clone();
                 let just_before = Time(next.0 - 1);
                 prop_assert!(drain(&mut line, just_before).is_empty(), "something at {just_before:?}, next was {next:?}");
                 prop_assert_eq!(&before, &line.told);
                 drain(&mut line, next);
-                prop_assert!(line.next() > Some(next) || line.next().is_none());
+                prop_assert!(line.poll_timeout() > Some(next) || line.poll_timeout().is_none());
             }
         }
     }

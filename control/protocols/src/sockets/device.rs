@@ -8,7 +8,7 @@ use smoltcp::time::Instant;
 /// Packets that wait to be sent, at most. smoltcp keeps what does not fit and asks again.
 pub(super) const QUEUE: usize = 64;
 
-/// A point-to-point IP link whose other end is [`super::Stack::hear`] and [`super::Stack::poll`].
+/// A point-to-point IP link whose other end is [`super::Stack`].
 #[derive(Debug)]
 pub(super) struct Device {
     /// The packet being heard.

@@ -13,6 +13,7 @@ use hikyaku_net::Time;
 
 use super::Stack;
 use super::stream::Ask;
+use crate::Machine;
 
 /// Plays `bytes` as packets (each: one byte of length, then that many) to a stack that is connecting and has
 /// asked a DNS question. What looks like TCP or UDP is also played with addresses, ports, checksums and the
@@ -44,7 +45,7 @@ pub fn fuzz(bytes: &[u8]) -> usize {
         let (packet, tail) = tail.split_at(tail.len().min(len.into()));
         rest = tail;
         now = now + Duration::from_millis(len.into());
-        stack.hear(now, packet);
+        stack.handle_input(now, packet);
         drain(&mut stack, now);
         let mut packet = packet.to_vec();
         let len = packet.len();
@@ -73,7 +74,7 @@ pub fn fuzz(bytes: &[u8]) -> usize {
             }
             _ => continue,
         }
-        stack.hear(now, &packet);
+        stack.handle_input(now, &packet);
         drain(&mut stack, now);
         let _ = stack.udp_recv(socket);
         stream = stream.or_else(|| answer.try_recv().ok()?.ok());
@@ -94,7 +95,7 @@ pub fn fuzz(bytes: &[u8]) -> usize {
 
 /// All that the stack wants to send.
 fn drain(stack: &mut Stack, now: Time) -> Vec<Vec<u8>> {
-    let sent: Vec<_> = std::iter::from_fn(|| stack.poll(now)).take(1000).collect();
+    let sent: Vec<_> = std::iter::from_fn(|| stack.drive(now)).take(1000).collect();
     assert!(sent.len() < 1000, "it sends without end");
     sent
 }

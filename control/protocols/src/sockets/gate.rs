@@ -14,7 +14,7 @@ use smoltcp::wire::{
 /// What became of the packets: each that was heard counts in `heard` and at most one of the drops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Packets handed to [`super::Stack::hear`].
+    /// Packets handed to [`super::Stack::handle_input`].
     pub heard: u64,
     /// Packets sent.
     pub sent: u64,

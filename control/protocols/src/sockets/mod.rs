@@ -33,6 +33,7 @@ pub use stream::{Connector, Stream, StreamError, Wake};
 pub use tcp::MAX_STREAMS;
 pub use udp::{MAX_UDP, UdpError, UdpHandle};
 
+use crate::Machine;
 use device::Device;
 use gate::{Heard, What};
 use tcp::{Around, Streams};
@@ -109,7 +110,7 @@ impl Stack {
     }
 
     /// An IPv6 packet from the line, with whatever padding is behind it.
-    pub fn hear(&mut self, now: Time, packet: &[u8]) {
+    pub fn handle_input(&mut self, now: Time, packet: &[u8]) {
         self.counts.heard += 1;
         match gate::sort(packet, |address| self.addresses.contains(&address)) {
             Err(why) => self.counts.drop(why),
@@ -143,22 +144,6 @@ impl Stack {
         self.due = Some(now);
     }
 
-    /// The next packet to send. To be called until `None` after [`Stack::hear`], after a wake, after a
-    /// datagram was sent, and when due.
-    pub fn poll(&mut self, now: Time) -> Option<Vec<u8>> {
-        if self.device.out.is_empty() {
-            self.work(now);
-        }
-        let packet = self.device.out.pop_front();
-        self.counts.sent += u64::from(packet.is_some());
-        packet
-    }
-
-    /// When to call [`Stack::poll`] again if nothing happens.
-    pub fn next(&self) -> Option<Time> {
-        self.due
-    }
-
     fn work(&mut self, now: Time) {
         if self.streams.is_asked() {
             // A new generator for each round of connections: smoltcp's is not one whose next initial
@@ -178,7 +163,11 @@ impl Stack {
         // Sending may have ended a connection (a timeout), or made room for more bytes.
         self.streams.carry(now, &mut self.sockets);
         let soon = self.interface.poll_at(instant(now), &self.sockets).map(time).map(|at| at.max(now + BREATH));
-        self.due = soon.into_iter().chain(self.streams.next()).min();
+        self.due = match self.device.has_room() {
+            true => soon.into_iter().chain(self.streams.next()).min(),
+            // There may be more where that came from.
+            false => Some(now),
+        };
     }
 
     /// Opens a UDP socket at one of our addresses. `port` is the caller's choice, and for DNS shall be one
@@ -190,7 +179,7 @@ impl Stack {
         self.datagrams.open(SocketAddrV6::new(ours, port, 0, 0), &mut self.sockets)
     }
 
-    /// Sends a datagram at the next [`Stack::poll`]. From now on `to` may answer; nobody else may.
+    /// Sends a datagram at the next [`Machine::handle_timeout`]. From now on `to` may answer; nobody else may.
     pub fn udp_send(&mut self, handle: UdpHandle, to: SocketAddrV6, payload: &[u8]) -> Result<(), UdpError> {
         if !gate::is_unicast(*to.ip()) || to.port() == 0 {
             return Err(UdpError::NoSuchPeer(to));
@@ -199,6 +188,7 @@ impl Stack {
         if payload.len() + 48 > self.device.mtu {
             return Err(UdpError::Full(payload.len()));
         }
+        self.due = Some(Time(0));
         self.datagrams.send(handle, to, payload, &mut self.sockets)
     }
 
@@ -210,6 +200,26 @@ impl Stack {
     /// Closes a socket; what comes for it is unsolicited from now on.
     pub fn udp_close(&mut self, handle: UdpHandle) {
         self.datagrams.close(handle, &mut self.sockets);
+    }
+}
+
+impl Machine for Stack {
+    /// An IPv6 packet to send.
+    type Output = Vec<u8>;
+
+    /// To be called after a wake and after a datagram was sent, too.
+    fn handle_timeout(&mut self, now: Time) {
+        self.work(now);
+    }
+
+    fn poll_output(&mut self) -> Option<Vec<u8>> {
+        let packet = self.device.out.pop_front();
+        self.counts.sent += u64::from(packet.is_some());
+        packet
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        if self.device.out.is_empty() { self.due } else { Some(Time(0)) }
     }
 }
 

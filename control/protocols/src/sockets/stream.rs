@@ -13,7 +13,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TrySendError, bounded};
 
 /// Called by other threads when the control thread has something to do for them: it must make it call
-/// [`super::Stack::poll`] soon, and must not block.
+/// [`crate::Machine::drive`] soon, and must not block.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// Bytes that cross a channel in one piece, at most.

@@ -8,7 +8,7 @@ fn heard(change: impl FnOnce(&mut Vec<u8>)) -> Counts {
     let mut lan = Lan::new(config());
     let mut frame = message(station(1), MessageType::Discover).frame();
     change(&mut frame);
-    lan.server.hear(lan.now, &frame);
+    lan.server.handle_input(lan.now, &frame);
     assert!(lan.pass(Duration::from_secs(1)).len() <= 1);
     lan.server.counts
 }
@@ -110,7 +110,7 @@ fn starvation() {
     let address = lan.lease(station(1));
     for number in 0..20_000u32 {
         let [_, a, b, c] = number.to_be_bytes();
-        lan.server.hear(lan.now, &message(Mac([2, 9, 9, a, b, c]), MessageType::Discover).frame());
+        lan.server.handle_input(lan.now, &message(Mac([2, 9, 9, a, b, c]), MessageType::Discover).frame());
         if number % 100 == 0 {
             lan.pass(Duration::from_millis(100));
             assert!(lan.server.leases(lan.now).len() <= 65);
@@ -156,12 +156,12 @@ proptest! {
         let mut lan = Lan::new(config());
         for frame in [&bytes, &frame, &options] {
             fuzz(frame, &config());
-            lan.server.hear(lan.now, frame);
+            lan.server.handle_input(lan.now, frame);
         }
         let mut outputs = 0;
         for seconds in [0, 1, 20] {
             lan.now = lan.now + Duration::from_secs(seconds);
-            outputs += std::iter::from_fn(|| lan.server.poll(lan.now)).take(100).count();
+            outputs += std::iter::from_fn(|| lan.server.drive(lan.now)).take(100).count();
         }
         prop_assert!(outputs < 20);
         // Nothing was offered, so nothing is leased; but a client may say that it has an address of ours.

@@ -23,7 +23,7 @@ const MAX_RT_RANGE: std::ops::RangeInclusive<u32> = 60..=86_400;
 
 impl Client {
     /// A UDP payload that came to our port from `source`. What is wrong is counted and changes nothing.
-    pub fn hear(&mut self, now: Time, source: Ipv6Addr, payload: &[u8]) {
+    pub fn handle_input(&mut self, now: Time, source: Ipv6Addr, payload: &[u8]) {
         if !source.is_unicast_link_local() {
             self.counts.not_link_local += 1;
             return;

@@ -36,7 +36,7 @@ fn foreign_answers_are_ignored() {
     assert_eq!(line.client.counts.unexpected, 2);
     foreign(&mut line, &|m| m.opts_mut().insert(DhcpOption::ClientId(b"second".to_vec())));
     assert_eq!(line.client.counts.malformed, 1);
-    line.client.hear(line.now, "2001:db8::1".parse().unwrap(), &good.to_vec().unwrap());
+    line.client.handle_input(line.now, "2001:db8::1".parse().unwrap(), &good.to_vec().unwrap());
     assert_eq!(line.client.counts.not_link_local, 1);
     assert!(line.events().is_empty());
     line.hear(&good);
@@ -108,7 +108,7 @@ proptest! {
         let mut last_bytes = Vec::new();
         for step in steps {
             let mut outputs = 0;
-            while let Some(output) = client.poll(now) {
+            while let Some(output) = client.drive(now) {
                 outputs += 1;
                 prop_assert!(outputs < 20, "poll ends");
                 if let Output::Send { payload, .. } = output {
@@ -119,7 +119,7 @@ proptest! {
             match step {
                 // To the next thing to do, or a while.
                 Step::Pass(seconds) => {
-                    let next = client.next().unwrap_or(now);
+                    let next = client.poll_timeout().unwrap_or(now);
                     now = if seconds % 2 == 0 { now.max(next) } else { now + Duration::from_millis(seconds.into()) };
                 }
                 Step::Answer { kind, server, foreign, pd, status: code, extra } => {
@@ -140,10 +140,10 @@ proptest! {
                         options.insert(DhcpOption::Unknown(dhcproto::v6::UnknownOption::new(code.into(), data)));
                     }
                     last_bytes = message.to_vec().unwrap();
-                    client.hear(now, SOURCE, &last_bytes);
+                    client.handle_input(now, SOURCE, &last_bytes);
                 }
-                Step::Bytes(bytes) => client.hear(now, SOURCE, &bytes),
-                Step::Cut(at) => client.hear(now, SOURCE, &last_bytes[..usize::from(at).min(last_bytes.len())]),
+                Step::Bytes(bytes) => client.handle_input(now, SOURCE, &bytes),
+                Step::Cut(at) => client.handle_input(now, SOURCE, &last_bytes[..usize::from(at).min(last_bytes.len())]),
                 Step::Mode(mode) => client.set_mode(now, [Mode::Off, Mode::Stateless, Mode::Stateful][usize::from(mode)]),
                 Step::LinkUp => client.link_up(now),
                 Step::Release => client.release(now),
@@ -157,7 +157,7 @@ proptest! {
                     }
                 }
             }
-            let due = client.next().is_none_or(|next| next <= now);
+            let due = client.poll_timeout().is_none_or(|next| next <= now);
             prop_assert!(due || client.prefixes().iter().all(|l| l.valid_until.is_none_or(|end| end > now)));
             prop_assert!(client.prefixes().len() <= 8 && client.addresses().len() <= 8);
             if always_foreign {

@@ -39,7 +39,7 @@ fn a_prefix_is_delegated() {
     assert_eq!((facts.t1, facts.t2, facts.expires), (Some(3600), Some(5400), Some(14400)));
     assert_eq!(facts.prefixes, [Fact { what: prefix(PREFIX), preferred: Some(7200), valid: Some(14400) }]);
     assert_eq!(facts.information.dns, ["2404:1a8::1".parse::<Ipv6Addr>().unwrap()]);
-    assert_eq!(line.client.next(), Some(line.after(3600)));
+    assert_eq!(line.client.poll_timeout(), Some(line.after(3600)));
     let json = serde_json::to_value(&facts).unwrap();
     assert_eq!((&json["prefixes"][0]["what"], &json["dns"][0]), (&PREFIX.into(), &"2404:1a8::1".into()));
 }
@@ -126,7 +126,7 @@ fn unmentioned_prefix_ends_by_itself() {
     let both = vec![prefix(PREFIX), prefix(OTHER)];
     let changed = Event::Changed { old: vec![prefix(PREFIX)], new: both.clone(), addresses: vec![] };
     assert_eq!(line.events(), [changed]);
-    assert_eq!(line.client.next(), Some(line.after(3600)), "the end of the old one");
+    assert_eq!(line.client.poll_timeout(), Some(line.after(3600)), "the end of the old one");
     assert!(line.pass(line.after(3600)).is_empty());
     assert_eq!(line.events(), [Event::Changed { old: both, new: vec![prefix(OTHER)], addresses: vec![] }]);
 }
@@ -283,7 +283,7 @@ fn refusing_in_a_loop() {
     line.client.set_mode(line.now, Mode::Stateful);
     let end = line.after(3600);
     let mut requests = 0;
-    while let Some(next) = line.client.next().filter(|&next| next <= end) {
+    while let Some(next) = line.client.poll_timeout().filter(|&next| next <= end) {
         line.now = next;
         for message in line.sends() {
             let reply = match message.msg_type() {
@@ -370,7 +370,7 @@ fn release() {
     assert_eq!(line.pass(line.after(20)).len(), 3);
     assert_eq!(line.client.state(), State::Off);
     assert_eq!(line.events(), [Event::Lost { prefixes: vec![prefix(PREFIX)], addresses: vec![] }, Event::Released]);
-    assert_eq!(line.client.next(), None);
+    assert_eq!(line.client.poll_timeout(), None);
 
     let mut line = Line::new(|_| ());
     line.bind();
@@ -392,7 +392,7 @@ fn link_up() {
     assert!((3..=6).contains(&sent.len()), "1, 2, 4 s in 10 s: {}", sent.len());
     assert!(sent.iter().all(|m| m.msg_type() == MessageType::Rebind && asked(m) == [PREFIX]));
     assert_eq!(line.client.state(), State::Bound);
-    assert_eq!(line.client.next(), Some(bound + Duration::from_secs(3600)));
+    assert_eq!(line.client.poll_timeout(), Some(bound + Duration::from_secs(3600)));
 
     line.client.link_up(line.now);
     let rebind = line.expect(MessageType::Rebind, 1);
@@ -460,7 +460,7 @@ fn reconfigure() {
     let (server, ours) = (Duid::new(b"server").unwrap(), line.client.duid().clone());
     let now = line.now;
     let mut demand = |kind, replay, secret: &[u8; 16]| {
-        line.client.hear(now, SOURCE, &signed(&server, &ours, kind, replay, secret));
+        line.client.handle_input(now, SOURCE, &signed(&server, &ours, kind, replay, secret));
         line.client.state()
     };
     assert_eq!(demand(MessageType::Renew, 2, b"................"), State::Bound);
@@ -469,7 +469,7 @@ fn reconfigure() {
     assert_eq!(line.client.counts.reconfigure_refused, 2);
     let renew = line.expect(MessageType::Renew, 0);
     line.hear(&answer(&renew, MessageType::Reply, b"server", [lease(&[(PREFIX, 7200)], 0, 0)]));
-    line.client.hear(line.now, SOURCE, &signed(&server, &ours, MessageType::InformationRequest, 3, &SECRET));
+    line.client.handle_input(line.now, SOURCE, &signed(&server, &ours, MessageType::InformationRequest, 3, &SECRET));
     assert_eq!(line.client.state(), State::Asking, "the key is kept over a Renew");
     let request = line.expect(MessageType::InformationRequest, 1);
     line.hear(&answer(&request, MessageType::Reply, b"server", [dns(3)]));
@@ -477,7 +477,7 @@ fn reconfigure() {
 
     let mut line = Line::new(|_| ());
     line.bind();
-    line.client.hear(line.now, SOURCE, &signed(&server, &ours, MessageType::Renew, 9, &SECRET));
+    line.client.handle_input(line.now, SOURCE, &signed(&server, &ours, MessageType::Renew, 9, &SECRET));
     assert_eq!((line.client.state(), line.client.counts.reconfigure_refused), (State::Bound, 1));
 }
 
@@ -492,7 +492,7 @@ proptest! {
         line.client.set_mode(line.now, Mode::Stateful);
         let end = line.after(5_000);
         let mut sent = 0;
-        while let Some(next) = line.client.next().filter(|&next| next <= end) {
+        while let Some(next) = line.client.poll_timeout().filter(|&next| next <= end) {
             line.now = line.now.max(next);
             for message in line.sends() {
                 sent += 1;

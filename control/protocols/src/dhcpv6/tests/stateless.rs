@@ -29,7 +29,7 @@ fn information_and_its_refresh() {
         let mut line = Line::new(|_| ());
         informed(&mut line, said);
         assert_eq!(line.client.facts(line.now).refresh, refresh);
-        assert_eq!(line.client.next(), refresh.map(|seconds| line.after(seconds)));
+        assert_eq!(line.client.poll_timeout(), refresh.map(|seconds| line.after(seconds)));
     }
     let mut line = Line::new(|_| ());
     informed(&mut line, Some(600));
@@ -67,7 +67,7 @@ fn link_up() {
 
     let mut off = Line::new(|_| ());
     off.client.link_up(off.now);
-    assert_eq!(off.client.next(), None);
+    assert_eq!(off.client.poll_timeout(), None);
 }
 
 /// From O to M and back: nothing is lost on the way up, the lease is given back on the way down.
@@ -93,9 +93,9 @@ fn modes_change() {
     assert_eq!(line.client.state(), State::Asking);
 
     line.client.set_mode(line.now, Mode::Off);
-    assert_eq!((line.client.next(), line.client.information()), (Some(Time(0)), &Information::default()));
+    assert_eq!((line.client.poll_timeout(), line.client.information()), (Some(Time(0)), &Information::default()));
     assert_eq!(line.events().last(), Some(&Event::Informed));
-    assert_eq!(line.client.next(), None);
+    assert_eq!(line.client.poll_timeout(), None);
 
     // Off forgets.
     let mut line = Line::new(|_| ());

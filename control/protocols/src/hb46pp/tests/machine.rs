@@ -10,6 +10,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::super::*;
+use crate::Machine;
 use crate::dns::{Data, Failure, RecordType, Records, Text};
 use crate::http::{HttpError, MAX_BODY, Redirects, Request, Response, Secret, Trust};
 
@@ -63,7 +64,7 @@ impl Line {
 
     /// The next question or request, if there is one now.
     fn poll(&mut self) -> Option<Output> {
-        while let Some(output) = self.machine.poll(self.now) {
+        while let Some(output) = self.machine.drive(self.now) {
             match output {
                 Output::Event(event) => self.events.push(event),
                 Output::Changed => self.changed += 1,
@@ -77,9 +78,9 @@ impl Line {
     /// Goes to when something is due: how long that was.
     fn wait(&mut self) -> Duration {
         assert!(self.poll().is_none());
-        let next = self.machine.next().expect("it waits for something");
+        let next = self.machine.poll_timeout().expect("it waits for something");
         let just_before = Time(next.0.saturating_sub(1)).max(self.now);
-        assert!(self.machine.poll(just_before).is_none() || just_before == next, "before its time");
+        assert!(self.machine.drive(just_before).is_none() || just_before == next, "before its time");
         let waited = next.since(self.now);
         self.now = next.max(self.now);
         waited
@@ -139,10 +140,10 @@ fn within(waited: Duration, from: u64, to: u64) {
 #[test]
 fn asked_answered_and_asked_again() {
     let mut line = Line::new(Config::default());
-    assert_eq!((line.machine.next(), line.machine.state()), (None, State::Idle));
+    assert_eq!((line.machine.poll_timeout(), line.machine.state()), (None, State::Idle));
     assert!(line.poll().is_none());
     line.machine.start(line.now, place(1));
-    assert_eq!((line.machine.next(), line.machine.state()), (Some(line.now), State::Asking));
+    assert_eq!((line.machine.poll_timeout(), line.machine.state()), (Some(line.now), State::Asking));
     let request = line.request(SERVER);
     assert_eq!(
         request.url.expose(),
@@ -325,18 +326,18 @@ fn another_prefix() {
     let elsewhere = Place { from: "2001:db8:1::99".parse().unwrap(), ..place(1) };
     line.machine.start(line.now, elsewhere);
     line.machine.stop(line.now);
-    assert_eq!((line.machine.next(), line.machine.state()), (None, State::Idle));
+    assert_eq!((line.machine.poll_timeout(), line.machine.state()), (None, State::Idle));
     assert!(line.aftr().is_some());
     line.machine.start(line.now, place(1));
     assert_eq!(line.news(), (vec![], 0, 0));
-    assert_eq!(line.machine.next(), Some(at(1000 + 86_400)));
+    assert_eq!(line.machine.poll_timeout(), Some(at(1000 + 86_400)));
     // The lower half does not count.
     let prefix = "2001:db8:1::1234".parse().unwrap();
     line.machine.start(line.now, Place { prefix, ..place(1) });
     assert!(line.aftr().is_some());
 
     line.machine.start(line.now, place(2));
-    assert_eq!((line.aftr(), line.machine.state(), line.machine.next().is_some()), (None, State::Asking, true));
+    assert_eq!((line.aftr(), line.machine.state(), line.machine.poll_timeout().is_some()), (None, State::Asking, true));
     let request = line.request(SERVER);
     assert_eq!((request.from, line.changed), (place(2).from, 1));
     line.machine.finished(line.now, timed_out());
@@ -587,7 +588,7 @@ proptest! {
                 prop_assert_eq!(line.aftr(), None);
             }
             known = line.aftr();
-            match line.machine.next() {
+            match line.machine.poll_timeout() {
                 None => prop_assert_eq!(line.machine.state(), State::Idle),
                 Some(next) => {
                     prop_assert!(next > line.now && next.since(line.now) <= Duration::from_secs(604_800));

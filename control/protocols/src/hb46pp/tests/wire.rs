@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use hikyaku_net::Time;
 
 use super::super::*;
+use crate::Machine;
 use crate::dns::{Data, Records, Text};
 use crate::http::tests::{Connection, Lab, OURS, VALID, answer, authority, head};
 use crate::http::{Roots, Secret, Trust};
@@ -50,14 +51,14 @@ impl Line {
         let mut machine = Provision::new(self.config.clone());
         let now = Time(0);
         machine.start(now, Place { prefix: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), from: OURS });
-        assert!(matches!(machine.poll(now), Some(Output::Query(..))));
+        assert!(matches!(machine.drive(now), Some(Output::Query(..))));
         let text = Text(vec![record.as_bytes().to_vec()]);
         machine.resolved(now, &Ok(Records { data: Data::Txt(vec![text]), alias_of: None, ttl: MAX_TTL }));
-        let Some(Output::Request(request)) = machine.poll(now) else { panic!("no request") };
+        let Some(Output::Request(request)) = machine.drive(now) else { panic!("no request") };
         let received = self.lab.get(*request);
         machine.finished(now, received);
         let mut events = String::new();
-        while let Some(output) = machine.poll(now) {
+        while let Some(output) = machine.drive(now) {
             if let Output::Event(event) = output {
                 events += &event.to_string();
             }

@@ -121,7 +121,7 @@ fn others_frames_are_left_to_others() {
     let echo = icmp6(HOST, 64, (HOST6, US6), 128, 0, [0; 4], &[1, 2, 3]);
     let advertisement = icmp6(HOST, 255, (HOST6, ALL_NODES), 134, 0, [64, 0, 0, 0], &[0; 8]);
     for frame in [&echo[..], &advertisement, &[], &[0; 13], &[0; 14], &echo[..30]] {
-        assert!(!link.machine.hear(link.now, frame));
+        assert!(!link.machine.handle_input(link.now, frame));
     }
     assert_eq!(link.drain(), []);
 }

@@ -15,6 +15,7 @@ use etherparse::{ArpEthIpv4Packet, ArpHardwareId, ArpOperation, ArpPacket, Ether
 use hikyaku_net::{Mac, Time};
 
 use super::{Config, Neighbours, Output};
+use crate::Machine;
 
 pub const US: Mac = Mac([2, 0, 0, 0, 0, 1]);
 pub const HOST: Mac = Mac([2, 0, 0, 0, 0, 0x10]);
@@ -206,12 +207,12 @@ impl Link {
 
     /// Everything that wants out now.
     pub fn drain(&mut self) -> Vec<Output> {
-        std::iter::from_fn(|| self.machine.poll(self.now)).collect()
+        std::iter::from_fn(|| self.machine.drive(self.now)).collect()
     }
 
     /// Hears a frame, and answers.
     pub fn hear(&mut self, frame: &[u8]) -> Vec<Output> {
-        assert!(self.machine.hear(self.now, frame));
+        assert!(self.machine.handle_input(self.now, frame));
         self.drain()
     }
 
@@ -221,7 +222,7 @@ impl Link {
         let mut outputs = Vec::new();
         loop {
             outputs.extend(self.drain().into_iter().map(|output| (self.now.since(start), output)));
-            match self.machine.next() {
+            match self.machine.poll_timeout() {
                 Some(due) if due <= end => {
                     assert!(due > self.now, "nothing is due after a poll");
                     self.now = due;

@@ -170,7 +170,7 @@ proptest! {
             }
             let heard = frame.is_some();
             if let Some(frame) = frame {
-                let frames = if link.machine.hear(link.now, &frame) { link.drain() } else { Vec::new() };
+                let frames = if link.machine.handle_input(link.now, &frame) { link.drain() } else { Vec::new() };
                 // The work for one frame is bounded.
                 prop_assert!(frames.len() < 200, "{}", frames.len());
                 outputs.extend(frames);
@@ -216,7 +216,7 @@ proptest! {
             }
             prop_assert_eq!(link.machine.counts().overflowed, 0);
             // What is due has been done.
-            prop_assert!(link.machine.next().is_none_or(|due| due > link.now));
+            prop_assert!(link.machine.poll_timeout().is_none_or(|due| due > link.now));
         }
         let counts = link.machine.counts();
         let waiting = wanted.len() as u64 - emitted.len() as u64 - counts.frames_dropped;
@@ -245,7 +245,7 @@ proptest! {
                     outputs.extend(link.hear(&na(station(from.max(1)), six(target), flags)));
                 }
                 Event::Garbage(bytes) => {
-                    link.machine.hear(link.now, &bytes);
+                    link.machine.handle_input(link.now, &bytes);
                 }
                 Event::Want(n, _) => link.machine.want(link.now, any_addr(n.max(20)), None),
                 _ => {}

@@ -12,8 +12,8 @@ fn asked() -> (Stack, crate::sockets::UdpHandle) {
     stack.set_addresses(&[OURS]);
     let handle = stack.udp_open(OURS, 4000).unwrap();
     stack.udp_send(handle, theirs(53), b"?").unwrap();
-    assert!(stack.poll(Time(1)).is_some());
-    assert_eq!(stack.poll(Time(1)), None);
+    assert!(stack.drive(Time(1)).is_some());
+    assert_eq!(stack.drive(Time(1)), None);
     (stack, handle)
 }
 
@@ -34,8 +34,8 @@ fn udp(from: Ipv6Addr, from_port: u16, to: Ipv6Addr, port: u16) -> Vec<u8> {
 /// Plays it; nothing may be answered. What the counters then say.
 fn silent(packet: &[u8]) -> crate::sockets::Counts {
     let (mut stack, handle) = asked();
-    stack.hear(Time(2), packet);
-    assert_eq!(stack.poll(Time(2)), None, "answered");
+    stack.handle_input(Time(2), packet);
+    assert_eq!(stack.drive(Time(2)), None, "answered");
     assert_eq!(stack.udp_recv(handle), Ok(None));
     assert_eq!(stack.counts.heard, 1);
     stack.counts
@@ -46,7 +46,7 @@ fn an_answer_is_let_in_with_padding_behind_it() {
     let (mut stack, handle) = asked();
     let mut packet = udp(THEIRS, 53, OURS, 4000);
     packet.extend([0; 20]);
-    stack.hear(Time(2), &packet);
+    stack.handle_input(Time(2), &packet);
     assert_eq!(stack.udp_recv(handle), Ok(Some((theirs(53), b"answer".to_vec()))));
 }
 
@@ -123,8 +123,8 @@ proptest! {
         for (i, byte) in changes {
             packet[i] = byte;
         }
-        stack.hear(Time(2), &packet);
-        prop_assert_eq!(stack.poll(Time(2)), None);
+        stack.handle_input(Time(2), &packet);
+        prop_assert_eq!(stack.drive(Time(2)), None);
         let c = stack.counts;
         let dropped = c.malformed + c.foreign + c.fragment + c.protocol + c.unsolicited;
         prop_assert_eq!(dropped + u64::from(stack.udp_recv(handle).unwrap().is_some()), 1);

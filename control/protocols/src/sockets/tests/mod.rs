@@ -19,6 +19,7 @@ use hikyaku_net::Time;
 
 use super::stream::Ask;
 use super::{Stack, Stream, StreamError};
+use crate::Machine;
 use host::Host;
 
 pub(crate) const OURS: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
@@ -79,7 +80,7 @@ impl Lab {
 
     /// Sends what wants to be sent.
     fn send(&mut self) {
-        while let Some(packet) = self.stack.poll(self.now) {
+        while let Some(packet) = self.stack.drive(self.now) {
             self.put(false, packet);
         }
         for packet in self.host.poll(self.now) {
@@ -91,7 +92,7 @@ impl Lab {
     fn step(&mut self, at_most: Duration) {
         self.send();
         let arrival = self.under_way.peek().map(|Reverse((at, ..))| *at);
-        let next = [arrival, self.stack.next(), self.host.next(self.now)].into_iter().flatten().min();
+        let next = [arrival, self.stack.poll_timeout(), self.host.next(self.now)].into_iter().flatten().min();
         let next = next.unwrap_or(self.now + at_most).clamp(self.now, self.now + at_most);
         self.now = next.max(Time(self.now.0 + 1));
         while let Some(Reverse((at, _, for_us, packet))) = self.under_way.pop() {
@@ -99,7 +100,7 @@ impl Lab {
                 self.under_way.push(Reverse((at, 0, for_us, packet)));
                 break;
             }
-            if for_us { self.stack.hear(self.now, &packet) } else { self.host.hear(self.now, packet) }
+            if for_us { self.stack.handle_input(self.now, &packet) } else { self.host.hear(self.now, packet) }
         }
         self.send();
     }

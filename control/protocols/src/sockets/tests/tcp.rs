@@ -92,7 +92,7 @@ fn what_is_written_arrives_once_and_in_order_on_bad_lines() {
         // Both sides closed in order: after TIME-WAIT nothing is left.
         lab.pass(Duration::from_secs(60));
         assert_eq!(lab.stack.streams(), 0, "line {seed}");
-        assert_eq!(lab.stack.next(), None, "line {seed}: it rests");
+        assert_eq!(lab.stack.poll_timeout(), None, "line {seed}: it rests");
     }
 }
 
@@ -151,7 +151,7 @@ fn silence_is_reported_when_the_time_is_up() {
     assert_eq!(result.unwrap_err(), StreamError::TimedOut(Duration::from_secs(7)));
     assert!(took >= Duration::from_secs(7) && took < Duration::from_millis(7100), "{took:?}");
     assert!(lab.stack.counts.sent >= 3, "the SYN was repeated");
-    assert_eq!((lab.stack.streams(), lab.stack.next()), (0, None));
+    assert_eq!((lab.stack.streams(), lab.stack.poll_timeout()), (0, None));
 }
 
 /// The ICMPv6 error that a router on the way would send about `packet`.
@@ -190,12 +190,12 @@ fn icmp<'a>(packet: &'a [u8], message: impl Fn(Ipv6Repr, &'a [u8]) -> Icmpv6Repr
 fn an_icmp_error_about_the_syn_ends_the_waiting() {
     let mut lab = Lab::clear();
     let answer = lab.ask(80, Duration::from_secs(20));
-    let syn = lab.stack.poll(lab.now).unwrap();
+    let syn = lab.stack.drive(lab.now).unwrap();
     // RFC 5927 4.1: a sequence number that was never sent is somebody's guess.
-    lab.stack.hear(lab.now, &unreachable(&syn, 1));
+    lab.stack.handle_input(lab.now, &unreachable(&syn, 1));
     assert_eq!(lab.stack.counts.unsolicited, 1);
     assert!(answer.try_recv().is_err());
-    lab.stack.hear(lab.now, &unreachable(&syn, 0));
+    lab.stack.handle_input(lab.now, &unreachable(&syn, 0));
     assert_eq!(lab.stack.counts.errors, 1);
     assert!(matches!(answer.try_recv().unwrap().unwrap_err(), StreamError::Unreachable(_)));
     assert_eq!(lab.stack.streams(), 0);
@@ -207,8 +207,8 @@ fn an_icmp_error_does_not_end_a_connection_that_works() {
     let mut lab = Lab::clear();
     let mut stream = lab.connect(80);
     stream.write_all(b"hello", Duration::ZERO).unwrap();
-    let segment = lab.stack.poll(lab.now).unwrap();
-    lab.stack.hear(lab.now, &unreachable(&segment, 0));
+    let segment = lab.stack.drive(lab.now).unwrap();
+    lab.stack.handle_input(lab.now, &unreachable(&segment, 0));
     lab.put(false, segment);
     lab.pass(Duration::from_secs(1));
     let mut heard = [0; 5];
@@ -221,17 +221,22 @@ fn a_packet_too_big_shortens_what_is_sent() {
     lab.stack.set_mtu(1500);
     let mut stream = lab.connect(80);
     stream.write_all(&[b'x'; CHUNK], Duration::ZERO).unwrap();
-    let long = lab.stack.poll(lab.now).unwrap();
+    let long = lab.stack.drive(lab.now).unwrap();
     assert_eq!(long.len(), 1500);
-    lab.stack
-        .hear(lab.now, &icmp(&long, |header, data| Icmpv6Repr::PktTooBig { mtu: 1400, header, data: &data[..60] }));
+    lab.stack.handle_input(
+        lab.now,
+        &icmp(&long, |header, data| Icmpv6Repr::PktTooBig { mtu: 1400, header, data: &data[..60] }),
+    );
     lab.pass(Duration::from_secs(5));
     let mut heard = vec![0; CHUNK];
     assert_eq!(lab.host.connection().recv_slice(&mut heard), Ok(CHUNK));
     stream.write_all(&[b'x'; CHUNK], Duration::ZERO).unwrap();
-    assert_eq!(lab.stack.poll(lab.now).unwrap().len(), 1400);
+    assert_eq!(lab.stack.drive(lab.now).unwrap().len(), 1400);
     // RFC 8201 4: never below what every link carries.
-    lab.stack.hear(lab.now, &icmp(&long, |header, data| Icmpv6Repr::PktTooBig { mtu: 100, header, data: &data[..60] }));
+    lab.stack.handle_input(
+        lab.now,
+        &icmp(&long, |header, data| Icmpv6Repr::PktTooBig { mtu: 100, header, data: &data[..60] }),
+    );
     assert_eq!(lab.stack.device.mtu, usize::from(DEFAULT_MTU));
 }
 
@@ -243,7 +248,7 @@ fn dropping_a_stream_resets_it_and_frees_its_place() {
     drop(stream);
     lab.pass(Duration::from_millis(100));
     assert_eq!(lab.host.connection().state(), State::Closed);
-    assert_eq!((lab.stack.streams(), lab.stack.next()), (0, None));
+    assert_eq!((lab.stack.streams(), lab.stack.poll_timeout()), (0, None));
 }
 
 #[test]
@@ -260,7 +265,7 @@ fn finishing_and_dropping_delivers_everything_first() {
     assert_eq!((socket.recv_queue(), socket.state()), (4 * CHUNK, State::CloseWait));
     socket.close();
     lab.pass(Duration::from_secs(20));
-    assert_eq!((lab.stack.streams(), lab.stack.next()), (0, None));
+    assert_eq!((lab.stack.streams(), lab.stack.poll_timeout()), (0, None));
 }
 
 #[test]
@@ -272,7 +277,7 @@ fn a_peer_that_never_closes_is_left_after_a_while() {
     lab.pass(Duration::from_secs(5));
     assert_eq!(lab.stack.streams(), 1);
     lab.pass(Duration::from_secs(6));
-    assert_eq!((lab.stack.streams(), lab.stack.next()), (0, None));
+    assert_eq!((lab.stack.streams(), lab.stack.poll_timeout()), (0, None));
 }
 
 #[test]
@@ -299,7 +304,7 @@ fn a_peer_that_vanishes_is_noticed() {
     assert_eq!(error.to_string(), "no answer within 30s");
     drop(stream);
     lab.pass(Duration::from_secs(1));
-    assert_eq!((lab.stack.streams(), lab.stack.next()), (0, None));
+    assert_eq!((lab.stack.streams(), lab.stack.poll_timeout()), (0, None));
 }
 
 #[test]
@@ -307,7 +312,7 @@ fn connections_end_with_their_address() {
     let mut lab = Lab::clear();
     let mut stream = lab.connect(80);
     let waiting = lab.ask(99, Duration::from_secs(9));
-    let _ = lab.stack.poll(lab.now);
+    let _ = lab.stack.drive(lab.now);
     let sent = lab.stack.counts.sent;
     let new: Ipv6Addr = "2001:db8::7".parse().unwrap();
     lab.stack.set_addresses(&[new]);
@@ -344,7 +349,7 @@ fn places_where_nobody_can_be_are_refused() {
         let mut stack = Stack::new(Arc::new(|| ()));
         stack.set_addresses(&[OURS]);
         stack.connector().ask(Ask { ours: OURS, theirs, timeout: Duration::from_secs(1), reply }).unwrap();
-        assert_eq!(stack.poll(lab.now), None);
+        assert_eq!(stack.drive(lab.now), None);
         assert_eq!(answer.try_recv().unwrap().unwrap_err(), StreamError::NoSuchPeer(theirs));
     }
 }
@@ -358,7 +363,7 @@ fn sequence_numbers_and_ports_do_not_follow_from_each_other() {
         let mut syns = Vec::new();
         for _ in 0..8 {
             let _answer = lab.ask(80, Duration::from_secs(1));
-            let syn = lab.stack.poll(lab.now).unwrap();
+            let syn = lab.stack.drive(lab.now).unwrap();
             let segment = TcpPacket::new_unchecked(&syn[40..]);
             syns.push((segment.seq_number().0, segment.src_port()));
         }

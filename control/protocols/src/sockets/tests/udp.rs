@@ -82,7 +82,7 @@ fn sockets_are_bounded_closed_and_never_mistaken() {
     stack.set_addresses(&[THEIRS]);
     assert_eq!(stack.udp_recv(again), Err(UdpError::Closed));
     assert_eq!(stack.udp_recv(other), Ok(None));
-    assert_eq!(stack.poll(Time(0)), None, "what was written at a lost address is not sent");
+    assert_eq!(stack.drive(Time(0)), None, "what was written at a lost address is not sent");
 }
 
 #[test]
