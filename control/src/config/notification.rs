@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use hikyaku_protocols::host::host_name;
 use hikyaku_protocols::http::{Roots, Secret, Trust};
-use hikyaku_protocols::notification::{Config, ConfigError, Dialect, Notify, Source};
+use hikyaku_protocols::notification::{Config, ConfigError, Dialect, Notifier, Source};
 
 use super::keys::{self, Read};
 use super::problem::{Place, Problems};
@@ -98,7 +98,7 @@ pub(super) fn read(section: Section, problems: &mut Problems) -> Option<Config> 
         repeat: Duration::from_secs(keys.interval.into()),
     };
     // URL, placeholders, what the service wants: the notifier knows.
-    if let Err(error) = Notify::new(config.clone()) {
+    if let Err(error) = Notifier::new(config.clone()) {
         let key = match error {
             ConfigError::Missing(..) if keys.credentials_file.is_some() => "credentials-file",
             ConfigError::Missing(..) | ConfigError::NoUrl(_) => "dialect",

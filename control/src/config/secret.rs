@@ -19,7 +19,7 @@ fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text))
 }
 
-/// What a credentials file says; which of it a service wants, [`hikyaku_protocols::notification::Notify::new`] knows.
+/// What a credentials file says; which of it a service wants, [`hikyaku_protocols::notification::Notifier::new`] knows.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Credentials {
     /// Name of the account

@@ -8,7 +8,7 @@ use hikyaku_protocols::aftr;
 use hikyaku_protocols::dhcpv6;
 use hikyaku_protocols::neighbour::Progress;
 use hikyaku_protocols::service::{Candidate, Name, Plan, Said};
-use hikyaku_protocols::slaac::LineFacts;
+use hikyaku_protocols::slaac;
 
 /// All that is known. Two that are equal lead to the same choice and the same commands.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +26,7 @@ pub(super) struct Facts {
     /// Who has an address that was to be ours.
     pub taken: HashMap<Ipv6Addr, Mac>,
     /// What router advertisements say.
-    pub line: LineFacts,
+    pub line: slaac::Facts,
     /// What the DHCPv6 server says.
     pub dhcpv6: Dhcpv6,
     /// What the line's resolvers say about AFTRs.

@@ -8,7 +8,7 @@ use hikyaku_dataplane::snapshot::{Softwire, SoftwireState};
 use hikyaku_dataplane::verdict::Verdict;
 use hikyaku_net::Time;
 use hikyaku_protocols::Machine;
-use hikyaku_protocols::aftr::{self, Aftr, Patience, Resolved, Source};
+use hikyaku_protocols::aftr::{self, Patience, Resolved, Selector, Source};
 use hikyaku_protocols::dns::{Failure, Records};
 use hikyaku_protocols::service::Plan;
 
@@ -19,7 +19,7 @@ const UNREACHABLE: u64 = 8;
 
 /// The far end.
 pub(super) struct FarEnd {
-    aftr: Aftr,
+    aftr: Selector,
     /// What `aftr` was told last.
     plan: Option<Plan>,
     resolvers: Vec<IpAddr>,
@@ -38,7 +38,7 @@ impl FarEnd {
     pub fn new(before: Option<&Softwire>) -> Self {
         let path = before.map(|softwire| softwire.state.clone()).unwrap_or_default();
         Self {
-            aftr: Aftr::new(Patience::default()),
+            aftr: Selector::new(Patience::default()),
             plan: None,
             resolvers: Vec::new(),
             prefix: None,
@@ -71,7 +71,7 @@ impl FarEnd {
             && !new.goes_on_from(old)
         {
             // It would be used until the new one's name has resolved.
-            self.aftr = Aftr::new(Patience::default());
+            self.aftr = Selector::new(Patience::default());
             self.aftr.resolvers_changed(now, !self.resolvers.is_empty());
         }
         let far = plan.map(|plan| &plan.far[..]).unwrap_or_default();
@@ -106,7 +106,7 @@ impl FarEnd {
     /// The end of a question.
     pub fn resolved(&mut self, now: Time, name: &str, result: &Result<Records, Failure>) {
         let resolved = |records: &Records| Resolved { addresses: records.ipv6().to_vec(), ttl: records.ttl };
-        self.aftr.resolved(now, name, &result.as_ref().map(resolved).map_err(Clone::clone));
+        self.aftr.handle_answer(now, name, &result.as_ref().map(resolved).map_err(Clone::clone));
     }
 
     /// Once a second: does it answer?

@@ -109,8 +109,8 @@ impl Machines {
         let NameAnswer { query, asker, name, result } = answer;
         match asker {
             Asker::FarEnd => self.far.resolved(now, &name, &result),
-            Asker::Probe => self.probe.answered(&name, &result),
-            Asker::Unresolved => self.unresolved.answered(&name, &result),
+            Asker::Probe => self.probe.handle_answer(&name, &result),
+            Asker::Unresolved => self.unresolved.handle_answer(&name, &result),
             Asker::Provisioning => {
                 self.provisioning.iter_mut().for_each(|machine| machine.answered(now, query, &result))
             }

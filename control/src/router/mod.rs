@@ -33,7 +33,7 @@ use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::shared::{Message, Shared};
 use hikyaku_dataplane::snapshot::Snapshot;
 use hikyaku_net::Time;
-use hikyaku_protocols::hb46pp::Provision;
+use hikyaku_protocols::hb46pp;
 use hikyaku_protocols::service::{Outcome, Probe, State, Step, Unresolved};
 use hikyaku_protocols::sockets::{Stack, Wake};
 
@@ -332,7 +332,7 @@ fn new_provisioning(
     wan: &Wan,
     wake: &Wake,
 ) -> Option<Provisioning> {
-    let mut machine = Provision::new(config.service.provisioning.clone()?);
+    let mut machine = hb46pp::Client::new(config.service.provisioning.clone()?);
     if let Some(saved) = state_dir.load("provisioning") {
         machine.resume(now, wall, &saved);
     }

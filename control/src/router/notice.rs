@@ -2,7 +2,7 @@
 
 use hikyaku_net::Time;
 use hikyaku_protocols::Machine;
-use hikyaku_protocols::notification::{self, Notify, Place};
+use hikyaku_protocols::notification::{self, Notifier, Place};
 use hikyaku_protocols::sockets::{Connector, Wake};
 
 use super::requests::Requests;
@@ -10,7 +10,7 @@ use super::resolver::Resolver;
 
 /// Address notification.
 pub(super) struct Notice {
-    machine: Notify,
+    machine: Notifier,
     requests: Requests,
 }
 
@@ -20,7 +20,7 @@ impl Notice {
         connector: Connector,
         wake: Wake,
     ) -> Result<Self, notification::ConfigError> {
-        Ok(Self { machine: Notify::new(config)?, requests: Requests::new(connector, wake) })
+        Ok(Self { machine: Notifier::new(config)?, requests: Requests::new(connector, wake) })
     }
 
     /// We are here now, if anywhere.
@@ -34,7 +34,7 @@ impl Notice {
     /// Goes on.
     pub fn poll(&mut self, now: Time, resolver: &mut Resolver) {
         if let Some(result) = self.requests.finished() {
-            self.machine.finished(now, result);
+            self.machine.handle_response(now, result);
         }
         while let Some(output) = self.machine.drive(now) {
             match output {

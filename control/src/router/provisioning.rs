@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use hikyaku_net::Time;
 use hikyaku_protocols::Machine;
 use hikyaku_protocols::dns::{Failure, QueryId, Records};
-use hikyaku_protocols::hb46pp::{self, Offer, Place, Provision, State, Technology};
+use hikyaku_protocols::hb46pp::{self, Client, Offer, Place, State, Technology};
 use hikyaku_protocols::service::{Candidate, Said};
 use hikyaku_protocols::sockets::{Connector, Wake};
 
@@ -16,7 +16,7 @@ use super::resolver::{Asker, Resolver};
 
 /// Provisioning.
 pub(super) struct Provisioning {
-    pub machine: Provision,
+    pub machine: Client,
     requests: Requests,
     asked: Option<QueryId>,
     /// The prefix that was asked from last.
@@ -26,7 +26,7 @@ pub(super) struct Provisioning {
 }
 
 impl Provisioning {
-    pub fn new(machine: Provision, connector: Connector, wake: Wake) -> Self {
+    pub fn new(machine: Client, connector: Connector, wake: Wake) -> Self {
         Self { machine, requests: Requests::new(connector, wake), asked: None, prefix: None, changed: false }
     }
 
@@ -44,7 +44,7 @@ impl Provisioning {
     /// Goes on.
     pub fn poll(&mut self, now: Time, resolver: &mut Resolver) {
         if let Some(result) = self.requests.finished() {
-            self.machine.finished(now, result);
+            self.machine.handle_response(now, result);
         }
         while let Some(output) = self.machine.drive(now) {
             match output {
@@ -65,7 +65,7 @@ impl Provisioning {
     /// The end of a question. Nobody waits for those before the last.
     pub fn answered(&mut self, now: Time, query: QueryId, result: &Result<Records, Failure>) {
         if self.asked.take_if(|asked| *asked == query).is_some() {
-            self.machine.resolved(now, result);
+            self.machine.handle_answer(now, result);
         }
     }
 

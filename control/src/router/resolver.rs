@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, TryRecvError};
 use hikyaku_net::Time;
 use hikyaku_protocols::Machine;
-use hikyaku_protocols::dns::{self, Names, Output, QueryId, RecordType, StreamId};
+use hikyaku_protocols::dns::{self, Output, QueryId, RecordType, StreamId, StubResolver};
 use hikyaku_protocols::http::Question;
 use hikyaku_protocols::sockets::{Connector, Stack, Stream, StreamError, UdpHandle};
 
@@ -84,7 +84,7 @@ impl Connection {
 /// Our stub resolver on the line.
 #[derive(Debug, Default)]
 pub(super) struct Resolver {
-    names: Names,
+    names: StubResolver,
     /// Open questions.
     asked: HashMap<QueryId, (Asker, String)>,
     /// By port of ours.
@@ -131,7 +131,7 @@ impl Resolver {
                 Output::Send { .. } => {}
                 Output::Stream { stream, server, payload } => match connect(&stack.connector(), server, &from) {
                     Some(answer) => drop(self.connections.insert(stream, Connection::Opening(answer, payload))),
-                    None => self.names.stream_failed(now, stream),
+                    None => self.names.handle_stream_failed(now, stream),
                 },
                 Output::Close(stream) => drop(self.connections.remove(&stream).map(Connection::close)),
             }
@@ -156,7 +156,7 @@ impl Resolver {
                 }
                 Err(_) => {
                     heard = true;
-                    self.names.stream_failed(now, stream);
+                    self.names.handle_stream_failed(now, stream);
                 }
             }
         }

@@ -8,7 +8,7 @@ use hikyaku_protocols::Machine;
 use hikyaku_protocols::dhcpv6;
 use hikyaku_protocols::echo::Echo;
 use hikyaku_protocols::neighbour::{self, Neighbours};
-use hikyaku_protocols::slaac::{self, InterfaceId, Line};
+use hikyaku_protocols::slaac::{self, InterfaceId, Slaac};
 use hikyaku_protocols::sockets::Stack;
 use hikyaku_ring::{LinkId, Vlan};
 
@@ -45,7 +45,7 @@ pub struct Wan {
     /// How many of our link-local addresses were somebody else's.
     duplicates: u8,
     pub(super) neighbours: Neighbours,
-    pub(super) line: Line,
+    pub(super) line: Slaac,
     pub(super) dhcp6: dhcpv6::Client,
     pub(super) stack: Stack,
     pub(super) resolver: Resolver,
@@ -78,7 +78,7 @@ impl Wan {
             up: false,
             duplicates: 0,
             neighbours: Neighbours::new(neighbour::Config::new(link.mac, false)),
-            line: Line::new(slaac::Config { mac: link.mac, mtu, interface_id: interface_id.clone() }),
+            line: Slaac::new(slaac::Config { mac: link.mac, mtu, interface_id: interface_id.clone() }),
             dhcp6: dhcpv6::Client::new(dhcpv6::Config {
                 want: if dhcpv6.request_na { dhcpv6::Want::PrefixAndAddress } else { dhcpv6::Want::Prefix },
                 prefix_len: dhcpv6.pd_hint,

@@ -9,7 +9,7 @@ use hikyaku_control_fuzz::{Steps, drain, later};
 use hikyaku_net::checksum::Sum;
 use hikyaku_net::{Mac, Time};
 use hikyaku_protocols::Machine;
-use hikyaku_protocols::slaac::{Advertisement, Config, InterfaceId, Lifetime, Line, LineFacts};
+use hikyaku_protocols::slaac::{Advertisement, Config, InterfaceId, Lifetime, Slaac, Facts};
 use hikyaku_protocols::slaac::{MAX_DOMAINS, MAX_PREFIXES, MAX_RESOLVERS, MAX_ROUTERS, MAX_ROUTES};
 use libfuzzer_sys::fuzz_target;
 
@@ -34,7 +34,7 @@ fn is_prefix(address: Ipv6Addr, length: u8) -> bool {
     length <= 128 && address.to_bits() & u128::MAX.checked_shr(length.into()).unwrap_or(0) == 0
 }
 
-fn check(facts: &LineFacts) {
+fn check(facts: &Facts) {
     assert!(facts.routers.len() <= MAX_ROUTERS && facts.prefixes.len() <= MAX_PREFIXES);
     assert!(facts.routes.len() <= MAX_ROUTES && facts.rdnss.len() <= MAX_RESOLVERS && facts.dnssl.len() <= MAX_DOMAINS);
     assert!((1280..=1500).contains(&facts.mtu) && facts.hop_limit > 0);
@@ -57,7 +57,7 @@ fn check(facts: &LineFacts) {
 
 fuzz_target!(|bytes: &[u8]| {
     let interface_id = InterfaceId::Token("::feed".parse().expect("a token"));
-    let mut line = Line::new(Config { mac: Mac([2, 0, 0, 0, 0, 9]), mtu: 1500, interface_id });
+    let mut line = Slaac::new(Config { mac: Mac([2, 0, 0, 0, 0, 9]), mtu: 1500, interface_id });
     let mut now = Time(1_000_000_000);
     line.link_up(now, Some(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xfeed)));
     for (what, message) in Steps(bytes) {

@@ -9,7 +9,7 @@ use hikyaku_control_fuzz::{Steps, drain, later};
 use hikyaku_net::Time;
 use hikyaku_protocols::Machine;
 use hikyaku_protocols::dns::{
-    Data, MAX_CHAIN, MAX_QUERIES, MAX_RECORDS, MAX_SERVERS, Names, Output, PORT, Question, RecordType, Records, Reply,
+    Data, MAX_CHAIN, MAX_QUERIES, MAX_RECORDS, MAX_SERVERS, StubResolver, Output, PORT, Question, RecordType, Records, Reply,
     StreamId,
 };
 use libfuzzer_sys::fuzz_target;
@@ -69,7 +69,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn take(&mut self, names: &mut Names, now: Time) {
+    fn take(&mut self, names: &mut StubResolver, now: Time) {
         for output in drain(|| names.drive(now)) {
             match output {
                 Output::Send { server, source_port, payload } => {
@@ -94,7 +94,7 @@ impl Outcome {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut names = Names::new();
+    let mut names = StubResolver::new();
     let mut now = Time(1_000_000_000);
     names.set_servers(now, &[server(1), server(2)]);
     let mut outcome = Outcome::default();
@@ -127,7 +127,7 @@ fuzz_target!(|bytes: &[u8]| {
             }
             (2, _) => now = later(now, names.poll_timeout(), number),
             (3, _) => match &outcome.stream {
-                Some((stream, _)) if number == 0 => names.stream_failed(now, *stream),
+                Some((stream, _)) if number == 0 => names.handle_stream_failed(now, *stream),
                 Some((stream, query)) => {
                     let sent = Sent { server: server(1), port: 0, query: query.clone() };
                     let answer = sent.answered_with(message).unwrap_or_default();

@@ -116,9 +116,9 @@ impl fmt::Display for Why {
 /// What the machine wants done, or has found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Ask for the AAAA records of the name; answer with [`Aftr::resolved`].
+    /// Ask for the AAAA records of the name; answer with [`Selector::handle_answer`].
     Resolve(String),
-    /// [`Aftr::current`] changed.
+    /// [`Selector::current`] changed.
     Moved {
         /// Before.
         from: Option<Ipv6Addr>,
@@ -127,7 +127,7 @@ pub enum Output {
         /// For the log.
         why: Why,
     },
-    /// [`Aftr::state`] changed.
+    /// [`Selector::state`] changed.
     State(State),
 }
 
@@ -140,7 +140,7 @@ struct Candidate {
 
 /// The machine.
 #[derive(Debug)]
-pub struct Aftr {
+pub struct Selector {
     patience: Patience,
     slots: BTreeMap<Source, Slot>,
     resolvers: bool,
@@ -168,7 +168,7 @@ enum Choice {
     Nothing,
 }
 
-impl Aftr {
+impl Selector {
     /// Knows of no border router yet.
     pub fn new(patience: Patience) -> Self {
         Self {
@@ -216,7 +216,7 @@ impl Aftr {
     }
 
     /// The answer to [`Output::Resolve`]; for a name that is not waited for it changes nothing.
-    pub fn resolved(&mut self, now: Time, name: &str, result: &Result<Resolved, Failure>) {
+    pub fn handle_answer(&mut self, now: Time, name: &str, result: &Result<Resolved, Failure>) {
         for (source, slot) in &mut self.slots {
             if slot.name() == Some(name) && slot.is_asked() {
                 slot.resolved(now, result, self.failing && self.source == Some(*source));
@@ -422,7 +422,7 @@ impl Aftr {
     }
 }
 
-impl Machine for Aftr {
+impl Machine for Selector {
     type Output = Output;
 
     fn handle_timeout(&mut self, now: Time) {
@@ -435,8 +435,10 @@ impl Machine for Aftr {
 
     fn poll_timeout(&self) -> Option<Time> {
         let pending = (!self.outputs.is_empty()).then_some(self.settled);
-        let slots =
-            self.wanted().into_iter().filter_map(|source| self.slots[&source].next(self.settled, self.resolvers));
+        let slots = self
+            .wanted()
+            .into_iter()
+            .filter_map(|source| self.slots[&source].poll_timeout(self.settled, self.resolvers));
         let dwell = self.moved.map(|at| at + DWELL).filter(|&t| t > self.settled);
         slots.chain(pending).chain(dwell).min()
     }

@@ -154,7 +154,7 @@ impl Slot {
     }
 
     /// When [`Self::ask`] or [`Self::is_hopeless`] says something else, if nothing happens.
-    pub fn next(&self, now: Time, resolvers: bool) -> Option<Time> {
+    pub fn poll_timeout(&self, now: Time, resolvers: bool) -> Option<Time> {
         self.name()?;
         let ask = self.asked.map_or(self.due, |at| at + LOST);
         let waited_for = self.addresses.is_empty() && self.failure.is_none();

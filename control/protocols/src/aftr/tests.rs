@@ -30,7 +30,7 @@ const NO_SUCH_NAME: Failure = Failure::NoSuchName { ttl: None };
 
 /// A router around the machine: it counts packets and keeps the log.
 struct Bench {
-    aftr: Aftr,
+    aftr: Selector,
     now: f64,
     sent: u64,
     received: u64,
@@ -40,7 +40,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let aftr = Aftr::new(Patience::default());
+        let aftr = Selector::new(Patience::default());
         Self { aftr, now: 0.0, sent: 0, received: 0, asked: Vec::new(), log: Vec::new() }
     }
 
@@ -85,7 +85,7 @@ impl Bench {
     }
 
     fn resolve(&mut self, result: Result<Resolved, Failure>) {
-        self.aftr.resolved(self.now(), NAME, &result);
+        self.aftr.handle_answer(self.now(), NAME, &result);
         self.drain();
     }
 
@@ -166,7 +166,7 @@ fn sources_in_their_order() {
     bench.resolve(answer(60, &[3]));
     assert_eq!(bench.current(), Some(br(3)));
     bench.set(Source::UserName, name("user.jp"));
-    bench.aftr.resolved(bench.now(), "user.jp", &Err(NO_SUCH_NAME));
+    bench.aftr.handle_answer(bench.now(), "user.jp", &Err(NO_SUCH_NAME));
     bench.drain();
     assert_eq!(bench.current(), None, "the user's wish is not replaced by others'");
     bench.set(Source::UserAddresses, addresses(&[1, 2]));

@@ -10,7 +10,7 @@ pub struct Patience {
     /// So long nothing came back ...
     pub silence: Duration,
     /// ... although at least so many packets went out meanwhile. One-way traffic (a camera's UDP) looks like
-    /// a dead border router: more packets make that rarer, and holds (see [`super::Aftr`]) make it harmless.
+    /// a dead border router: more packets make that rarer, and holds (see [`super::Selector`]) make it harmless.
     pub packets: u64,
 }
 

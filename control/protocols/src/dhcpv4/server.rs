@@ -224,7 +224,7 @@ impl Server {
 
     /// Uses whose time is over.
     fn expire(&mut self, now: Time) {
-        while let Some((end, address)) = self.table.next().filter(|&(end, _)| end <= now) {
+        while let Some((end, address)) = self.table.next_end().filter(|&(end, _)| end <= now) {
             match self.table.remove(address) {
                 // Nobody answered the probe.
                 Some(Use::Probing(request, client)) => self.offer(end.max(now), address, client, &request),
@@ -432,7 +432,7 @@ impl Machine for Server {
         if !self.out.is_empty() {
             return Some(Time(0));
         }
-        let end = self.table.next().map(|(end, _)| end);
+        let end = self.table.next_end().map(|(end, _)| end);
         let save = self.unsaved.then_some(self.save_at);
         end.into_iter().chain(save).min()
     }

@@ -195,7 +195,7 @@ impl Table {
     }
 
     /// The next use that ends.
-    pub(super) fn next(&self) -> Option<(Time, Ipv4Addr)> {
+    pub(super) fn next_end(&self) -> Option<(Time, Ipv4Addr)> {
         self.ends.first().copied()
     }
 

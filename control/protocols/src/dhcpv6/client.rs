@@ -1,6 +1,6 @@
 //! The client's states, and what leads from one to another (RFC 8415 18.2).
 
-mod hear;
+mod input;
 
 use std::collections::VecDeque;
 use std::net::Ipv6Addr;

@@ -38,7 +38,7 @@ const MAX_ASKERS: usize = 32;
 /// Where resolvers listen.
 pub const PORT: u16 = 53;
 
-/// A question of [`Names::ask`].
+/// A question of [`StubResolver::ask`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct QueryId(u64);
 
@@ -53,13 +53,13 @@ pub enum Output {
     Send {
         /// Whom.
         server: IpAddr,
-        /// Ours; open while it is in [`Names::open_ports`].
+        /// Ours; open while it is in [`StubResolver::open_ports`].
         source_port: u16,
         /// The query.
         payload: Vec<u8>,
     },
     /// Connect to port 53 of `server` by TCP, send `payload` (its length in front, RFC 1035 4.2.2), and hand
-    /// what comes back to [`Names::handle_stream`]. If that fails call [`Names::stream_failed`].
+    /// what comes back to [`StubResolver::handle_stream`]. If that fails call [`StubResolver::handle_stream_failed`].
     Stream {
         /// The connection's name here.
         stream: StreamId,
@@ -110,7 +110,7 @@ struct Server {
 
 /// The machine.
 #[derive(Debug, Default)]
-pub struct Names {
+pub struct StubResolver {
     servers: Vec<Server>,
     queries: Vec<Query>,
     cache: Cache,
@@ -120,7 +120,7 @@ pub struct Names {
     pub counts: Counts,
 }
 
-impl Names {
+impl StubResolver {
     /// Without resolvers: every question fails until [`Self::set_servers`].
     pub fn new() -> Self {
         Self::default()
@@ -231,7 +231,7 @@ impl Names {
             Err(_) => self.counts.foreign += 1,
             Ok(reply) => {
                 self.counts.replies += 1;
-                self.heard(now, query, server, is_last, reply);
+                self.handle_reply(now, query, server, is_last, reply);
             }
         }
     }
@@ -245,7 +245,7 @@ impl Names {
         let Some((&length, message)) = buffer.split_first_chunk() else { return };
         let length = usize::from(u16::from_be_bytes(length));
         if length > MAX_MESSAGE {
-            return self.stream_failed(now, stream);
+            return self.handle_stream_failed(now, stream);
         }
         let Some(message) = message.get(..length).map(<[u8]>::to_vec) else { return };
         let Some(Stream { server, question, .. }) = self.queries[query].stream.take() else { return };
@@ -257,13 +257,13 @@ impl Names {
             }
             Ok(reply) => {
                 self.counts.replies += 1;
-                self.heard(now, query, server, true, reply);
+                self.handle_reply(now, query, server, true, reply);
             }
         }
     }
 
     /// A connection could not be made, or ended without an answer.
-    pub fn stream_failed(&mut self, now: Time, stream: StreamId) {
+    pub fn handle_stream_failed(&mut self, now: Time, stream: StreamId) {
         if let Some(query) = self.of_stream(stream) {
             self.queries[query].stream = None;
             self.outputs.push_back(Output::Close(stream));
@@ -276,7 +276,7 @@ impl Names {
     }
 
     /// `is_last`: nothing was sent since to somebody else.
-    fn heard(&mut self, now: Time, at: usize, server: IpAddr, is_last: bool, reply: Reply) {
+    fn handle_reply(&mut self, now: Time, at: usize, server: IpAddr, is_last: bool, reply: Reply) {
         let query = &mut self.queries[at];
         query.attempts.retain(|a| a.server != server);
         let clamp = |ttl: Duration| ttl.clamp(MIN_TTL, MAX_TTL);
@@ -334,7 +334,7 @@ impl Names {
     }
 }
 
-impl Machine for Names {
+impl Machine for StubResolver {
     type Output = Output;
 
     fn handle_timeout(&mut self, now: Time) {

@@ -56,11 +56,18 @@ impl Sent {
         reply
     }
 
-    fn deliver(&self, names: &mut Names, now: Time, reply: &Message) {
+    fn deliver(&self, names: &mut StubResolver, now: Time, reply: &Message) {
         names.handle_input(now, (self.server, PORT), self.port, &reply.to_vec().unwrap());
     }
 
-    fn answer(&self, names: &mut Names, now: Time, code: ResponseCode, answers: &[Record], authorities: &[Record]) {
+    fn answer(
+        &self,
+        names: &mut StubResolver,
+        now: Time,
+        code: ResponseCode,
+        answers: &[Record],
+        authorities: &[Record],
+    ) {
         self.deliver(names, now, &self.reply(code, answers, authorities));
     }
 
@@ -71,7 +78,7 @@ impl Sent {
 
 type Answers = Vec<(QueryId, Result<Records, Failure>)>;
 
-fn drain(names: &mut Names, now: Time) -> (Vec<Sent>, Answers) {
+fn drain(names: &mut StubResolver, now: Time) -> (Vec<Sent>, Answers) {
     let (mut sent, mut answers) = (Vec::new(), Vec::new());
     while let Some(output) = names.drive(now) {
         match output {
@@ -87,14 +94,14 @@ fn drain(names: &mut Names, now: Time) -> (Vec<Sent>, Answers) {
     (sent, answers)
 }
 
-fn one(names: &mut Names, now: Time) -> Sent {
+fn one(names: &mut StubResolver, now: Time) -> Sent {
     let (sent, answers) = drain(names, now);
     assert_eq!((sent.len(), answers.len()), (1, 0), "{answers:?}");
     sent[0].clone()
 }
 
 /// Nobody answers: what is sent, when, and how it ends.
-fn silence(names: &mut Names) -> (Vec<(f64, IpAddr)>, f64, Answers) {
+fn silence(names: &mut StubResolver) -> (Vec<(f64, IpAddr)>, f64, Answers) {
     let mut all = Vec::new();
     loop {
         let now = names.poll_timeout().unwrap();
@@ -107,8 +114,8 @@ fn silence(names: &mut Names) -> (Vec<(f64, IpAddr)>, f64, Answers) {
     }
 }
 
-fn names(servers: u8) -> Names {
-    let mut names = Names::new();
+fn names(servers: u8) -> StubResolver {
+    let mut names = StubResolver::new();
     names.set_servers(at(0.0), &(1..=servers).map(server).collect::<Vec<_>>());
     names
 }
@@ -230,7 +237,7 @@ fn a_dead_resolver_costs_a_second() {
 fn a_failing_resolver_costs_nothing_and_all_failing_little() {
     let mut names = names(2);
     let id = names.ask(at(0.0), AFTR, RecordType::Aaaa);
-    let refuse = |names: &mut Names, now, expected| {
+    let refuse = |names: &mut StubResolver, now, expected| {
         let sent = one(names, now);
         assert_eq!(sent.server, expected);
         sent.answer(names, now, ResponseCode::Refused, &[], &[]);
@@ -428,7 +435,7 @@ fn a_long_answer_comes_by_tcp() {
         };
         match how {
             0 => {}
-            1 => names.stream_failed(now, stream),
+            1 => names.handle_stream_failed(now, stream),
             2 => names.handle_stream(now, stream, &[0xff; 70_000]),
             _ => names.handle_stream(now, stream, &[0, 4, 1, 2, 3, 4, 5]),
         }
@@ -448,7 +455,7 @@ fn a_long_answer_comes_by_tcp() {
         truncated.metadata.truncation = true;
         sent.deliver(&mut names, now, &truncated);
         let Some(Output::Stream { stream, .. }) = names.drive(now) else { panic!() };
-        names.stream_failed(now, stream);
+        names.handle_stream_failed(now, stream);
         assert_eq!(names.drive(now), Some(Output::Close(stream)));
     }
     assert_eq!(drain(&mut names, at(2.0)).1[0].1, Err(Failure::Truncated));

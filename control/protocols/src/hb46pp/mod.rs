@@ -4,10 +4,10 @@
 //! For users: docs/hb46pp.md. Nothing here was tried on a live line.
 
 mod answer;
+mod client;
 mod discovery;
 mod identity;
 mod json;
-mod machine;
 mod offer;
 mod saved;
 mod status;
@@ -15,9 +15,9 @@ mod status;
 mod tests;
 
 pub use answer::{BadAnswer, MAX_TTL};
+pub use client::{Client, Config, Output, Place};
 pub use discovery::{BadRecord, NAME, Server};
 pub use identity::{BadIdentity, Capability, Credentials, Identity, Product, VendorId};
-pub use machine::{Config, Output, Place, Provision};
 pub use offer::{Auth, Ipip, Lw4o6, Offer, Refusal, Technology};
 pub use saved::Saved;
 pub use status::{Event, State, Status};

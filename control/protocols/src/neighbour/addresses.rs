@@ -155,12 +155,12 @@ impl Addresses {
     }
 
     /// When something is to be done.
-    pub fn next(&self) -> Option<Time> {
+    pub fn poll_timeout(&self) -> Option<Time> {
         self.list.iter().filter_map(|address| address.due).min()
     }
 
     /// Does what is due.
-    pub fn tick(&mut self, now: Time, retransmit: Duration, out: &mut Outbox) {
+    pub fn handle_timeout(&mut self, now: Time, retransmit: Duration, out: &mut Outbox) {
         let (transmits, router) = (self.transmits, self.router);
         for address in self.list.iter_mut().filter(|address| address.due.is_some_and(|due| due <= now)) {
             if address.progress == Progress::Duplicate {

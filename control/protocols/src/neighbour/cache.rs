@@ -237,7 +237,7 @@ impl Cache {
     ///
     /// A station that was never heard of is believed: there is nobody to ask. A known one is not replaced before
     /// it was asked itself, three times in three seconds: if it answers, the other's claim is refused.
-    pub fn heard(&mut self, now: Time, evidence: Evidence, ours: &Addresses, out: &mut Outbox) {
+    pub fn handle_evidence(&mut self, now: Time, evidence: Evidence, ours: &Addresses, out: &mut Outbox) {
         let Evidence { addr, mac, answer, router, .. } = evidence;
         let Some(entry) = self.entries.get(&addr) else {
             if evidence.creates && self.make_room(false, out) {
@@ -282,12 +282,12 @@ impl Cache {
     }
 
     /// When something is to be done.
-    pub fn next(&self) -> Option<Time> {
+    pub fn poll_timeout(&self) -> Option<Time> {
         self.timers.first().map(|&(due, _)| due)
     }
 
     /// Does one thing that is due. False if nothing is.
-    pub fn tick(&mut self, now: Time, ours: &Addresses, out: &mut Outbox) -> bool {
+    pub fn handle_timeout(&mut self, now: Time, ours: &Addresses, out: &mut Outbox) -> bool {
         let Some(&(due, addr)) = self.timers.first() else { return false };
         let Some(entry) = self.entries.get(&addr).filter(|_| due <= now) else { return false };
         let (kept, known, claim, tries) = (entry.kept, entry.mac, entry.claim, entry.tries);

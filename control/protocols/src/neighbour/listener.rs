@@ -107,12 +107,12 @@ impl Listener {
     }
 
     /// When something is to be sent.
-    pub fn next(&self) -> Option<Time> {
+    pub fn poll_timeout(&self) -> Option<Time> {
         [self.report, self.answer.map(|(due, _)| due)].into_iter().flatten().min()
     }
 
     /// Sends what is due. `source` is a link-local address of ours that is ready.
-    pub fn tick(&mut self, now: Time, source: Option<Ipv6Addr>, out: &mut Outbox) {
+    pub fn handle_timeout(&mut self, now: Time, source: Option<Ipv6Addr>, out: &mut Outbox) {
         // RFC 3810 5.2.13, RFC 3590 4: before there is an address, from none.
         let any_source = source.unwrap_or(Ipv6Addr::UNSPECIFIED);
         if self.report.is_some_and(|due| due <= now) {

@@ -278,15 +278,15 @@ impl Neighbours {
             Err(Unheard::Ndp) => counts.malformed_ndp += 1,
             Ok(Heard::Arp(arp)) => {
                 counts.arp += 1;
-                self.hear_arp(now, arp);
+                self.handle_arp(now, arp);
             }
             Ok(Heard::Solicitation(solicitation)) => {
                 counts.solicitations += 1;
-                self.hear_solicitation(now, solicitation);
+                self.handle_solicitation(now, solicitation);
             }
             Ok(Heard::Advertisement(advertisement)) => {
                 counts.advertisements += 1;
-                self.hear_advertisement(now, advertisement);
+                self.handle_advertisement(now, advertisement);
             }
             Ok(Heard::Query(query)) => {
                 counts.queries += 1;
@@ -319,7 +319,7 @@ impl Neighbours {
         }
         if self.addresses.progress(addr).is_none() {
             let router = Some(is_router);
-            self.heard(now, Evidence { addr, mac, answer: false, overrides: true, creates: true, router });
+            self.handle_evidence(now, Evidence { addr, mac, answer: false, overrides: true, creates: true, router });
         }
     }
 
@@ -381,12 +381,12 @@ impl Neighbours {
         &self.out.counts
     }
 
-    fn heard(&mut self, now: Time, evidence: Evidence) {
-        self.cache.heard(now, evidence, &self.addresses, &mut self.out);
+    fn handle_evidence(&mut self, now: Time, evidence: Evidence) {
+        self.cache.handle_evidence(now, evidence, &self.addresses, &mut self.out);
     }
 
     /// RFC 826, with RFC 5227 2.1.1 and 2.4.
-    fn hear_arp(&mut self, now: Time, arp: Arp) {
+    fn handle_arp(&mut self, now: Time, arp: Arp) {
         let Arp { reply, mac, sender, target } = arp;
         if mac == self.config.mac {
             self.out.counts.own += 1;
@@ -411,7 +411,7 @@ impl Neighbours {
             }
             // RFC 826: who talks to us is remembered; others are only kept up to date.
             let answer = reply || self.cache.get(addr) == Some(mac);
-            self.heard(now, Evidence { addr, mac, answer, overrides: true, creates: asked, router: None });
+            self.handle_evidence(now, Evidence { addr, mac, answer, overrides: true, creates: asked, router: None });
         }
         if asked && self.may_answer(now, mac) {
             self.out.send(message::arp(true, self.config.mac, target, mac, sender));
@@ -419,7 +419,7 @@ impl Neighbours {
     }
 
     /// RFC 4861 7.2.3 and 7.2.4, RFC 4862 5.4.3.
-    fn hear_solicitation(&mut self, now: Time, solicitation: Solicitation) {
+    fn handle_solicitation(&mut self, now: Time, solicitation: Solicitation) {
         let Solicitation { from, source, target, mac, nonce } = solicitation;
         let addr = IpAddr::V6(target);
         let Some(source) = source else {
@@ -440,7 +440,7 @@ impl Neighbours {
         }
         if let Some(mac) = mac {
             let (answer, overrides, creates) = (false, true, true);
-            self.heard(now, Evidence { addr: source.into(), mac, answer, overrides, creates, router: None });
+            self.handle_evidence(now, Evidence { addr: source.into(), mac, answer, overrides, creates, router: None });
         }
         // Without the option the answer goes where the question came from: to look for its sender first, as
         // RFC 4861 7.2.4 allows, would have strangers make us send.
@@ -450,7 +450,7 @@ impl Neighbours {
     }
 
     /// RFC 4861 7.2.5, RFC 4862 5.4.4.
-    fn hear_advertisement(&mut self, now: Time, advertisement: Advertisement) {
+    fn handle_advertisement(&mut self, now: Time, advertisement: Advertisement) {
         let Advertisement { from, target, mac, router, solicited, overrides } = advertisement;
         let addr = IpAddr::V6(target);
         let station = mac.unwrap_or(from);
@@ -465,7 +465,7 @@ impl Neighbours {
         let Some(mac) = mac.or_else(|| self.cache.get(addr)) else { return };
         // RFC 9131 6.1.2: a router remembers who tells it, and need not ask when the first packet comes.
         let creates = self.config.router;
-        self.heard(now, Evidence { addr, mac, answer: solicited, overrides, creates, router: Some(router) });
+        self.handle_evidence(now, Evidence { addr, mac, answer: solicited, overrides, creates, router: Some(router) });
     }
 
     fn may_answer(&mut self, now: Time, to: Mac) -> bool {
@@ -486,9 +486,9 @@ impl Machine for Neighbours {
 
     fn handle_timeout(&mut self, now: Time) {
         // RFC 4862 5.4.2: a group is joined before its address is asked for.
-        self.listener.tick(now, self.addresses.link_local(), &mut self.out);
-        self.addresses.tick(now, self.cache.retransmit, &mut self.out);
-        while self.out.has_room() && self.cache.tick(now, &self.addresses, &mut self.out) {}
+        self.listener.handle_timeout(now, self.addresses.link_local(), &mut self.out);
+        self.addresses.handle_timeout(now, self.cache.retransmit, &mut self.out);
+        while self.out.has_room() && self.cache.handle_timeout(now, &self.addresses, &mut self.out) {}
     }
 
     fn poll_output(&mut self) -> Option<Output> {
@@ -497,7 +497,7 @@ impl Machine for Neighbours {
 
     fn poll_timeout(&self) -> Option<Time> {
         let at_once = (!self.out.queue.is_empty()).then_some(Time(0));
-        let timers = [self.addresses.next(), self.listener.next(), self.cache.next()];
+        let timers = [self.addresses.poll_timeout(), self.listener.poll_timeout(), self.cache.poll_timeout()];
         timers.into_iter().flatten().chain(at_once).min()
     }
 }

@@ -103,7 +103,7 @@ pub struct Place {
 /// What the machine wants.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// To be run, and its result given to [`Notify::finished`]. There is one at a time.
+    /// To be run, and its result given to [`Notifier::handle_response`]. There is one at a time.
     Request(Box<Request>),
     /// To be logged.
     Event(Event),
@@ -170,7 +170,7 @@ enum Phase {
 
 /// Tells one service where we are.
 #[derive(Debug)]
-pub struct Notify {
+pub struct Notifier {
     config: Config,
     place: Option<Place>,
     phase: Phase,
@@ -183,7 +183,7 @@ pub struct Notify {
     rng: StdRng,
 }
 
-impl Notify {
+impl Notifier {
     /// Checks the configuration as a whole: URL, placeholders, credentials.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         Self::with_rng(config, rand::make_rng())
@@ -230,7 +230,7 @@ impl Notify {
     }
 
     /// How the request went.
-    pub fn finished(&mut self, now: Time, result: Result<Response, HttpError>) {
+    pub fn handle_response(&mut self, now: Time, result: Result<Response, HttpError>) {
         let Phase::Asking { stale } = self.phase else { return };
         let Some(place) = self.place else {
             self.phase = Phase::Idle;
@@ -318,7 +318,7 @@ impl Notify {
     }
 }
 
-impl Machine for Notify {
+impl Machine for Notifier {
     type Output = Output;
 
     fn handle_timeout(&mut self, now: Time) {

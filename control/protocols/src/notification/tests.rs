@@ -28,11 +28,11 @@ fn template(url: &str) -> Config {
     Config { url: Some(Secret::new(url)), ..config(Dialect::Url) }
 }
 
-fn machine(config: Config) -> Notify {
-    Notify::with_rng(config, StdRng::seed_from_u64(1)).unwrap()
+fn machine(config: Config) -> Notifier {
+    Notifier::with_rng(config, StdRng::seed_from_u64(1)).unwrap()
 }
 
-fn request(notify: &mut Notify, now: Time) -> Request {
+fn request(notify: &mut Notifier, now: Time) -> Request {
     match notify.drive(now) {
         Some(Output::Request(request)) => *request,
         other => panic!("{other:?}"),
@@ -58,7 +58,7 @@ fn event(config: Config, result: Result<Response, HttpError>) -> Event {
     let mut notify = machine(config);
     notify.start(Time(0), PLACE);
     request(&mut notify, Time(0));
-    notify.finished(Time(1), result);
+    notify.handle_response(Time(1), result);
     match notify.drive(Time(1)) {
         Some(Output::Event(event)) => event,
         other => panic!("{other:?}"),
@@ -200,7 +200,7 @@ fn it_is_said_at_the_start_at_every_change_and_now_and_then() {
     assert_eq!(notify.poll_timeout(), Some(now));
     request(&mut notify, now);
     assert!(notify.drive(now).is_none(), "one at a time");
-    notify.finished(now, answer(200, ""));
+    notify.handle_response(now, answer(200, ""));
     assert!(matches!(notify.drive(now), Some(Output::Event(Event::Accepted { again: false, .. }))));
     let due = notify.poll_timeout().unwrap();
     assert!((3240..=3600).contains(&due.since(now).as_secs()), "{due:?}");
@@ -210,7 +210,7 @@ fn it_is_said_at_the_start_at_every_change_and_now_and_then() {
     assert!(notify.drive(now).is_none());
     now = due;
     request(&mut notify, now);
-    notify.finished(now, answer(200, ""));
+    notify.handle_response(now, answer(200, ""));
     assert!(matches!(notify.drive(now), Some(Output::Event(Event::Accepted { again: true, .. }))));
     // Another prefix: at once, and from there.
     let moved = Place { ce: "2001:db8:9::feed".parse().unwrap(), ..PLACE };
@@ -227,11 +227,11 @@ fn a_move_while_asking_is_told_as_soon_as_that_is_over() {
     let moved = Place { ce: WAN, ..PLACE };
     notify.start(Time(1), moved);
     assert!(notify.drive(Time(1)).is_none());
-    notify.finished(Time(2), answer(200, ""));
+    notify.handle_response(Time(2), answer(200, ""));
     assert_eq!(request(&mut notify, Time(2)).from, WAN, "the answer was about another place");
     assert_eq!(notify.status(Time(2)).last_success, None);
     notify.stop();
-    notify.finished(Time(3), answer(200, ""));
+    notify.handle_response(Time(3), answer(200, ""));
     assert!(notify.drive(Time(3)).is_none());
     assert_eq!((notify.poll_timeout(), notify.status(Time(3)).state), (None, State::Idle));
 }
@@ -244,7 +244,7 @@ fn waits(results: impl IntoIterator<Item = Result<Response, HttpError>>) -> Vec<
     let mut waits = Vec::new();
     for result in results {
         request(&mut notify, now);
-        notify.finished(now, result);
+        notify.handle_response(now, result);
         while notify.drive(now).is_some() {}
         let next = notify.poll_timeout().unwrap();
         waits.push(next.since(now).as_secs_f64());
@@ -275,7 +275,7 @@ fn refusals_wait_long_and_a_success_ends_the_counting() {
 #[test]
 fn configurations_that_cannot_work_are_refused_at_once() {
     use Dialect::*;
-    let wrong = |config: Config| Notify::new(config).unwrap_err();
+    let wrong = |config: Config| Notifier::new(config).unwrap_err();
     let none = Secret::default;
     assert_eq!(wrong(Config { user: none(), ..config(Transix) }), ConfigError::Missing(Transix, "user"));
     assert_eq!(wrong(Config { pass: none(), ..config(V6plus) }), ConfigError::Missing(V6plus, "password"));
@@ -314,13 +314,13 @@ fn status_in_words_and_in_json() {
     assert_eq!(notify.status(at(0)).to_string(), "transix-fixed: asking; next in 0 s");
     request(&mut notify, at(0));
     assert_eq!(notify.status(at(0)).to_string(), "transix-fixed: asking");
-    notify.finished(at(0), answer(200, ""));
+    notify.handle_response(at(0), answer(200, ""));
     while notify.drive(at(0)).is_some() {}
     let text = notify.status(at(600)).to_string();
     assert!(text.starts_with("transix-fixed: accepted 10 min ago; next in "), "{text}");
     let next = notify.poll_timeout().unwrap();
     while notify.drive(next).is_some() {}
-    notify.finished(next, answer(503, ""));
+    notify.handle_response(next, answer(503, ""));
     let text = notify.status(next).to_string();
     assert!(text.contains(": failing, last accepted 5"), "{text}");
     assert!(text.ends_with(" min ago: the server is in trouble (status 503); next in 10 s"), "{text}");
@@ -353,7 +353,7 @@ proptest! {
         let request = request(&mut notify, Time(0));
         let mut shown = format!("{config:?} {notify:?} {request:?} {}", request.url);
         let part: String = secret.chars().skip(from).take(len).collect();
-        notify.finished(Time(1), answer(status, &format!("{part} {secret}")));
+        notify.handle_response(Time(1), answer(status, &format!("{part} {secret}")));
         let status = notify.status(Time(1));
         shown += &format!("{status} {status:?} {} {notify:?}", serde_json::to_string(&status).unwrap());
         while let Some(Output::Event(event)) = notify.drive(Time(1)) {

@@ -368,7 +368,7 @@ impl Wish {
         }
     }
 
-    /// Every source of the AFTR there is: [`aftr::Aftr`] knows in which order they count.
+    /// Every source of the AFTR there is: [`aftr::Selector`] knows in which order they count.
     fn aftrs(&self, known: &Known, found: Vec<(aftr::Source, Endpoint)>) -> Vec<(aftr::Source, Endpoint)> {
         let mut sources = Vec::new();
         if let Some(far) = &self.far {

@@ -53,7 +53,7 @@ impl Probe {
     }
 
     /// An answer.
-    pub fn answered(&mut self, name: &str, result: &Result<Records, Failure>) {
+    pub fn handle_answer(&mut self, name: &str, result: &Result<Records, Failure>) {
         let Some(at) = Name::RECOGNISED.iter().position(|service| service.profile().aftr == Some(name)) else { return };
         let question = &mut self.questions[at];
         if question.stage == Stage::Asked {
@@ -101,7 +101,7 @@ impl Probe {
 }
 
 impl Machine for Probe {
-    /// A name to ask AAAA records for; the answer goes to [`Probe::answered`].
+    /// A name to ask AAAA records for; the answer goes to [`Probe::handle_answer`].
     type Output = &'static str;
 
     fn handle_timeout(&mut self, now: Time) {
@@ -146,9 +146,9 @@ mod tests {
         probe.set_active(true);
         let asked: Vec<_> = std::iter::from_fn(|| probe.drive(Time(0))).collect();
         assert_eq!(asked, ["gw.transix.jp", "dgw.xpass.jp", "dslite.v6connect.net"]);
-        probe.answered("dgw.xpass.jp", &records());
+        probe.handle_answer("dgw.xpass.jp", &records());
         assert!(matches!(probe.said(), Said::Waiting(_)));
-        probe.answered("gw.transix.jp", &Err(Failure::NoSuchName { ttl: None }));
+        probe.handle_answer("gw.transix.jp", &Err(Failure::NoSuchName { ttl: None }));
         assert!(matches!(probe.said(), Said::Said(names) if names == [Name::Xpass]));
         assert_eq!(probe.poll_timeout(), None, "what is known stays");
         probe.line_changed();
@@ -162,7 +162,7 @@ mod tests {
             let mut probe = Probe::default();
             probe.set_active(true);
             while let Some(name) = probe.drive(Time(7)) {
-                probe.answered(name, &Err(failure.clone()));
+                probe.handle_answer(name, &Err(failure.clone()));
             }
             assert_eq!(probe.poll_timeout(), Some(Time(7) + wait));
             assert_eq!(matches!(probe.said(), Said::Silent(_)), !failure.is_definite());

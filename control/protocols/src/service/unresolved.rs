@@ -63,7 +63,7 @@ impl Unresolved {
     }
 
     /// An answer.
-    pub fn answered(&mut self, name: &str, result: &Result<Records, Failure>) {
+    pub fn handle_answer(&mut self, name: &str, result: &Result<Records, Failure>) {
         if result.is_ok() {
             self.given_up.retain(|given_up| given_up.name != name);
         }
@@ -81,7 +81,7 @@ impl Unresolved {
 }
 
 impl Machine for Unresolved {
-    /// A name to ask AAAA records for; the answer goes to [`Unresolved::answered`].
+    /// A name to ask AAAA records for; the answer goes to [`Unresolved::handle_answer`].
     type Output = String;
 
     fn handle_timeout(&mut self, now: Time) {

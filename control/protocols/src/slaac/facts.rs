@@ -94,7 +94,7 @@ pub struct SearchDomain {
 
 /// The line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LineFacts {
+pub struct Facts {
     /// Default routers; the first one is used.
     pub routers: Vec<Router>,
     /// M of the router in use, or of the last advertisement if there is none: addresses from DHCPv6.
@@ -121,7 +121,7 @@ pub struct LineFacts {
     pub dnssl: Vec<SearchDomain>,
 }
 
-impl LineFacts {
+impl Facts {
     /// The router that packets go to which are for nobody on the link.
     pub fn default_router(&self) -> Option<Ipv6Addr> {
         self.routers.first().map(|r| r.address)

@@ -18,7 +18,7 @@ impl<T> Kept<T> {
 
     /// `item` was advertised; `same` finds the one it takes the place of. Lifetime zero ends it at once. If
     /// all places are taken, what ends first makes room, unless that is `item` (RFC 8106 6.2).
-    pub fn hear(&mut self, now: Time, item: T, lifetime: Lifetime, same: impl Fn(&T) -> bool) {
+    pub fn learn(&mut self, now: Time, item: T, lifetime: Lifetime, same: impl Fn(&T) -> bool) {
         let end = lifetime.end(now);
         match self.list.iter().position(|(kept, _)| same(kept)) {
             Some(at) if lifetime.is_zero() => drop(self.list.remove(at)),
@@ -41,7 +41,7 @@ impl<T> Kept<T> {
         self.list.retain(|&(_, end)| end > now);
     }
 
-    pub fn next(&self) -> Option<Time> {
+    pub fn poll_timeout(&self) -> Option<Time> {
         self.list.iter().map(|&(_, end)| end).min()
     }
 

@@ -1,9 +1,9 @@
 //! The line's routers: router solicitation and advertisements, prefixes, SLAAC.
 //!
 //! The host side of RFC 4861 6.3, 4862 5.5, 8106, 4191 (a host of type C) and 7559. Duplicate address
-//! detection and neighbour unreachability detection are done elsewhere and told to [`Line`].
+//! detection and neighbour unreachability detection are done elsewhere and told to [`Slaac`].
 //!
-//! [`Advertisement::parse`] takes any bytes and is what to fuzz; `Line::handle_input` on top of it holds state of
+//! [`Advertisement::parse`] takes any bytes and is what to fuzz; `Slaac::handle_input` on top of it holds state of
 //! bounded size.
 
 mod advertisement;
@@ -29,7 +29,7 @@ pub use advertisement::{
     Advertisement, MAX_DOMAINS, MAX_PREFIXES, MAX_RESOLVERS, MAX_ROUTES, Preference, PrefixOption, Refusal, RouteOption,
 };
 pub use event::Event;
-pub use facts::{Address, LineFacts, Prefix, Resolver, Route, Router, SearchDomain};
+pub use facts::{Address, Facts, Prefix, Resolver, Route, Router, SearchDomain};
 pub use interface_id::{InterfaceId, Token, TokenError};
 pub use lifetime::Lifetime;
 pub use routers::MAX_ROUTERS;
@@ -63,7 +63,7 @@ pub struct Config {
 pub enum Output {
     /// An IPv6 packet.
     Send(Vec<u8>),
-    /// Something in [`Line::facts`] is other than before, besides the seconds that are left. Lifetimes
+    /// Something in [`Slaac::facts`] is other than before, besides the seconds that are left. Lifetimes
     /// that an advertisement renewed are no change.
     Changed,
     /// For the log.
@@ -93,7 +93,7 @@ struct RouteKey {
 
 /// The machine.
 #[derive(Debug)]
-pub struct Line {
+pub struct Slaac {
     config: Config,
     link_up: bool,
     /// Ours, if duplicate address detection let it pass.
@@ -109,7 +109,7 @@ pub struct Line {
     /// No router, or none that answers: what [`Self::settle`] saw last.
     lost: bool,
     /// As last told by [`Output::Changed`].
-    told: LineFacts,
+    told: Facts,
     /// When [`Self::settle`] ran last.
     settled: Time,
     mtu_refused: Option<(Ipv6Addr, u32)>,
@@ -120,10 +120,10 @@ pub struct Line {
     pub last_refusal: Option<Refusal>,
 }
 
-impl Line {
+impl Slaac {
     /// Silent until [`Self::link_up`].
     pub fn new(config: Config) -> Self {
-        let told = LineFacts {
+        let told = Facts {
             routers: Vec::new(),
             managed: false,
             other: false,
@@ -179,7 +179,7 @@ impl Line {
     /// An IPv6 packet came in on the line.
     pub fn handle_input(&mut self, now: Time, packet: &[u8]) {
         match Advertisement::parse(packet) {
-            Ok(heard) => self.hear_advertisement(now, &heard),
+            Ok(heard) => self.handle_advertisement(now, &heard),
             Err(refusal) => {
                 self.counts.refused += 1;
                 self.last_refusal = Some(refusal);
@@ -187,7 +187,7 @@ impl Line {
         }
     }
 
-    fn hear_advertisement(&mut self, now: Time, heard: &Advertisement) {
+    fn handle_advertisement(&mut self, now: Time, heard: &Advertisement) {
         self.settle(now);
         self.counts.advertisements += 1;
         self.counts.options_ignored += u64::from(heard.ignored);
@@ -199,32 +199,32 @@ impl Line {
                 self.event(Event::MtuRefused { router, mtu, most: self.config.mtu });
             }
         }
-        self.hear_router(now, &heard);
-        self.last.hear(&heard);
+        self.handle_router(now, &heard);
+        self.last.learn(&heard);
         let outputs = &mut self.outputs;
         let mut event = |e| outputs.push_back(Output::Event(e));
-        self.prefixes.hear(now, heard.router, &heard.prefixes, &self.config.interface_id, &mut event);
+        self.prefixes.learn(now, heard.router, &heard.prefixes, &self.config.interface_id, &mut event);
         let router = heard.router;
         for &RouteOption { prefix, length, preference, lifetime } in heard.routes.iter().filter(|r| r.length > 0) {
             let key = RouteKey { prefix, length, router, preference };
-            self.routes.hear(now, key, lifetime, |k| (k.prefix, k.length, k.router) == (prefix, length, router));
+            self.routes.learn(now, key, lifetime, |k| (k.prefix, k.length, k.router) == (prefix, length, router));
         }
         for &(address, lifetime) in &heard.resolvers {
-            self.resolvers.hear(now, address, lifetime, |&kept| kept == address);
+            self.resolvers.learn(now, address, lifetime, |&kept| kept == address);
         }
         for (domain, lifetime) in &heard.domains {
-            self.domains.hear(now, domain.clone(), *lifetime, |kept| kept.eq_ignore_ascii_case(domain));
+            self.domains.learn(now, domain.clone(), *lifetime, |kept| kept.eq_ignore_ascii_case(domain));
         }
         self.settle(now);
     }
 
-    fn hear_router(&mut self, now: Time, heard: &Advertisement) {
+    fn handle_router(&mut self, now: Time, heard: &Advertisement) {
         // RFC 4191 3.1: a route to ::/0 overrides lifetime and preference of the header.
         let header = (heard.preference, Lifetime::Seconds(heard.lifetime.into()));
         let default = heard.routes.iter().rfind(|r| r.length == 0).map(|r| (r.preference, r.lifetime));
         let (preference, lifetime) = default.unwrap_or(header);
         let address = heard.router;
-        let (is_new, gone) = self.routers.hear(now, heard, preference, lifetime.end(now));
+        let (is_new, gone) = self.routers.learn(now, heard, preference, lifetime.end(now));
         match gone {
             Some(address) if lifetime.is_zero() => self.event(Event::RouterWithdrawn { address }),
             Some(address) => self.event(Event::RouterForgotten { address }),
@@ -268,7 +268,7 @@ impl Line {
     }
 
     /// All that is known.
-    pub fn facts(&self, now: Time) -> LineFacts {
+    pub fn facts(&self, now: Time) -> Facts {
         self.facts_with(now, |end| Lifetime::left(end, now))
     }
 
@@ -335,7 +335,7 @@ impl Line {
         }
     }
 
-    fn facts_with(&self, now: Time, left: impl Fn(Time) -> Lifetime) -> LineFacts {
+    fn facts_with(&self, now: Time, left: impl Fn(Time) -> Lifetime) -> Facts {
         let routers = self.routers.sorted(now);
         let parameters = routers.first().map_or(self.last, |r| r.parameters);
         let prefixes = self.prefixes.sorted(now);
@@ -348,7 +348,7 @@ impl Line {
                 valid: left(autonomous.valid),
             })
         };
-        LineFacts {
+        Facts {
             addresses: prefixes.iter().filter_map(address).collect(),
             routers: routers
                 .iter()
@@ -400,7 +400,7 @@ impl Line {
     }
 }
 
-impl Machine for Line {
+impl Machine for Slaac {
     type Output = Output;
 
     fn handle_timeout(&mut self, now: Time) {
@@ -418,8 +418,9 @@ impl Machine for Line {
     fn poll_timeout(&self) -> Option<Time> {
         let now = self.settled;
         let pending = (!self.outputs.is_empty()).then_some(now);
-        let kept = [self.routes.next(), self.resolvers.next(), self.domains.next()];
-        let parts = [pending, self.solicitor.next(), self.routers.next(now), self.prefixes.next(now)];
+        let kept = [self.routes.poll_timeout(), self.resolvers.poll_timeout(), self.domains.poll_timeout()];
+        let parts =
+            [pending, self.solicitor.poll_timeout(), self.routers.poll_timeout(now), self.prefixes.poll_timeout(now)];
         parts.into_iter().chain(kept).flatten().filter(|&t| t != lifetime::NEVER).min()
     }
 }

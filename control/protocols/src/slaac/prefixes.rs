@@ -65,7 +65,7 @@ pub(super) struct Prefixes {
 
 impl Prefixes {
     /// The prefixes of one advertisement of `router`.
-    pub fn hear(
+    pub fn learn(
         &mut self,
         now: Time,
         router: Ipv6Addr,
@@ -74,7 +74,7 @@ impl Prefixes {
         event: &mut impl FnMut(Event),
     ) {
         for option in options {
-            self.hear_one(now, router, option, id, event);
+            self.handle_one(now, router, option, id, event);
         }
         if !options.is_empty() {
             for entry in self.list.iter_mut().filter(|e| e.router == router) {
@@ -83,7 +83,7 @@ impl Prefixes {
         }
     }
 
-    fn hear_one(
+    fn handle_one(
         &mut self,
         now: Time,
         router: Ipv6Addr,
@@ -194,7 +194,7 @@ impl Prefixes {
         self.list.iter().any(|e| e.on_link.is_some() && e.contains(address))
     }
 
-    pub fn next(&self, now: Time) -> Option<Time> {
+    pub fn poll_timeout(&self, now: Time) -> Option<Time> {
         let of = |e: &Entry| {
             let autonomous = e.autonomous.map(|a| [Some(a.valid), Some(a.preferred).filter(|&t| t > now), a.retry]);
             [e.on_link].into_iter().chain(autonomous.into_iter().flatten()).flatten().min()

@@ -28,7 +28,7 @@ pub(super) struct Parameters {
 
 impl Parameters {
     /// RFC 4861 6.3.4: what an advertisement leaves open stays as it was.
-    pub fn hear(&mut self, heard: &Advertisement) {
+    pub fn learn(&mut self, heard: &Advertisement) {
         *self = Self {
             managed: heard.managed,
             other: heard.other,
@@ -74,7 +74,7 @@ pub(super) struct Routers {
 impl Routers {
     /// `preference` and `end` as a default router (a ::/0 route may have overridden the header's). Returns
     /// whether it is new, and which one had to go for it.
-    pub fn hear(
+    pub fn learn(
         &mut self,
         now: Time,
         heard: &Advertisement,
@@ -89,7 +89,7 @@ impl Routers {
             let router = &mut self.list[at];
             (router.preference, router.end, router.heard) = (preference, end, now);
             router.mac = heard.mac.or(router.mac);
-            router.parameters.hear(heard);
+            router.parameters.learn(heard);
             return (false, None);
         }
         let mut evicted = None;
@@ -100,7 +100,7 @@ impl Routers {
             evicted = others.min_by_key(|&i| self.list[i].heard).map(|i| self.list.remove(i).address);
         }
         let mut parameters = Parameters::default();
-        parameters.hear(heard);
+        parameters.learn(heard);
         let (address, mac) = (heard.router, heard.mac);
         self.list.push(Entry { address, mac, preference, end, parameters, heard: now, failure: None });
         (true, evicted)
@@ -151,7 +151,7 @@ impl Routers {
         self.list.iter().any(|r| r.address == address && r.is_held(now))
     }
 
-    pub fn next(&self, now: Time) -> Option<Time> {
+    pub fn poll_timeout(&self, now: Time) -> Option<Time> {
         let holds = self.list.iter().filter_map(|r| r.failure.map(|f| f.held_until)).filter(|&t| t > now);
         self.list.iter().map(|r| r.end).chain(holds).min()
     }

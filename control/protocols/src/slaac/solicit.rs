@@ -36,7 +36,7 @@ impl Solicitor {
         *self = Self::default();
     }
 
-    pub fn next(&self) -> Option<Time> {
+    pub fn poll_timeout(&self) -> Option<Time> {
         self.due
     }
 

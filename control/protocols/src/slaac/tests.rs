@@ -58,20 +58,20 @@ fn repair(packet: &mut [u8]) {
     packet[42..44].copy_from_slice(&sum.checksum().0);
 }
 
-fn line_with(interface_id: InterfaceId) -> Line {
-    Line::new(Config { mac: MAC, mtu: 1500, interface_id })
+fn line_with(interface_id: InterfaceId) -> Slaac {
+    Slaac::new(Config { mac: MAC, mtu: 1500, interface_id })
 }
 
-fn line() -> Line {
+fn line() -> Slaac {
     line_with(InterfaceId::Token("::feed".parse().unwrap()))
 }
 
-fn drain(line: &mut Line, now: Time) -> Vec<Output> {
+fn drain(line: &mut Slaac, now: Time) -> Vec<Output> {
     std::iter::from_fn(|| line.drive(now)).collect()
 }
 
 /// All events until `until`, as text, polling when the machine wants it; and how many solicitations.
-fn run(line: &mut Line, until: Time) -> (Vec<String>, usize) {
+fn run(line: &mut Slaac, until: Time) -> (Vec<String>, usize) {
     let (mut events, mut sent) = (Vec::new(), 0);
     loop {
         let now = line.poll_timeout().filter(|&t| t <= until);
@@ -91,7 +91,7 @@ fn run(line: &mut Line, until: Time) -> (Vec<String>, usize) {
     }
 }
 
-fn addresses(line: &Line, now: Time) -> Vec<(String, bool)> {
+fn addresses(line: &Slaac, now: Time) -> Vec<(String, bool)> {
     line.facts(now).addresses.iter().map(|a| (a.address.to_string(), a.deprecated)).collect()
 }
 
@@ -340,7 +340,7 @@ fn renumbered_politely() {
 #[test]
 fn rfc8978_flash_renumbering_and_back() {
     let mut line = line();
-    let announce = |line: &mut Line, seconds: f64, text: &str| {
+    let announce = |line: &mut Slaac, seconds: f64, text: &str| {
         line.handle_input(at(seconds), &ra(ROUTER, 0, 1800, &[prefix(text, L | A, 2592000, 604800)]));
         run(line, at(seconds));
         addresses(line, at(seconds))[0].0.clone()
@@ -408,7 +408,7 @@ fn rfc4862_only_64_bits_make_addresses() {
 #[test]
 fn two_routers() {
     let mut line = line();
-    let used = |line: &Line, seconds| line.facts(at(seconds)).default_router().unwrap();
+    let used = |line: &Slaac, seconds| line.facts(at(seconds)).default_router().unwrap();
     line.link_up(at(0.0), Some(ip("fe80::9")));
     line.handle_input(at(1.0), &ra(ROUTER, 0, 1800, &[]));
     line.handle_input(at(1.0), &ra(OTHER, 0, 1800, &[]));
@@ -457,7 +457,7 @@ fn routes() {
     };
     line.handle_input(at(0.0), &ra(ROUTER, 0, 1800, &[]));
     line.handle_input(at(0.0), &ra(OTHER, 0, 0, &[route("2404:8e00::/32", 0, 600)]));
-    let hop = |line: &Line, s, to| line.next_hop(at(s), ip(to)).unwrap().to_string();
+    let hop = |line: &Slaac, s, to| line.next_hop(at(s), ip(to)).unwrap().to_string();
     assert_eq!(line.facts(at(0.0)).routers.len(), 1, "a router with routes only is no default router");
     assert_eq!(hop(&line, 1.0, "2404:8e00::feed:100"), OTHER);
     assert_eq!(hop(&line, 1.0, "2404:8e01::feed:100"), ROUTER);

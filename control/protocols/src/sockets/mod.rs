@@ -164,7 +164,7 @@ impl Stack {
         self.streams.carry(now, &mut self.sockets);
         let soon = self.interface.poll_at(instant(now), &self.sockets).map(time).map(|at| at.max(now + BREATH));
         self.due = match self.device.has_room() {
-            true => soon.into_iter().chain(self.streams.next()).min(),
+            true => soon.into_iter().chain(self.streams.poll_timeout()).min(),
             // There may be more where that came from.
             false => Some(now),
         };

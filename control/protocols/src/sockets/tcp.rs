@@ -206,7 +206,7 @@ impl Streams {
     }
 
     /// The next deadline that is ours and not smoltcp's.
-    pub(super) fn next(&self) -> Option<Time> {
+    pub(super) fn poll_timeout(&self) -> Option<Time> {
         let deadline = |entry: &Entry| match entry.phase {
             Phase::Connecting { deadline, .. } => Some(deadline),
             Phase::Open { gone, .. } => gone,

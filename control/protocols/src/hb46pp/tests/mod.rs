@@ -1,3 +1,3 @@
 mod answers;
-mod machine;
+mod client;
 mod wire;

@@ -47,16 +47,16 @@ impl Line {
     }
 
     /// What the machine makes of a line that names this server: the events of one round.
-    fn ask(&self, record: &str) -> (Provision, String) {
-        let mut machine = Provision::new(self.config.clone());
+    fn ask(&self, record: &str) -> (Client, String) {
+        let mut machine = Client::new(self.config.clone());
         let now = Time(0);
         machine.start(now, Place { prefix: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), from: OURS });
         assert!(matches!(machine.drive(now), Some(Output::Query(..))));
         let text = Text(vec![record.as_bytes().to_vec()]);
-        machine.resolved(now, &Ok(Records { data: Data::Txt(vec![text]), alias_of: None, ttl: MAX_TTL }));
+        machine.handle_answer(now, &Ok(Records { data: Data::Txt(vec![text]), alias_of: None, ttl: MAX_TTL }));
         let Some(Output::Request(request)) = machine.drive(now) else { panic!("no request") };
         let received = self.lab.get(*request);
-        machine.finished(now, received);
+        machine.handle_response(now, received);
         let mut events = String::new();
         while let Some(output) = machine.drive(now) {
             if let Output::Event(event) = output {

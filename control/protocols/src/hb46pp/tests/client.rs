@@ -43,7 +43,7 @@ fn timed_out() -> Result<Response, HttpError> {
 
 /// A machine and what it said since last looked at.
 struct Line {
-    machine: Provision,
+    machine: Client,
     now: Time,
     events: Vec<Event>,
     changed: u32,
@@ -52,7 +52,7 @@ struct Line {
 
 impl Line {
     fn new(config: Config) -> Self {
-        let machine = Provision::with_rng(config, StdRng::seed_from_u64(1));
+        let machine = Client::with_rng(config, StdRng::seed_from_u64(1));
         Self { machine, now: at(1000), events: Vec::new(), changed: 0, saves: 0 }
     }
 
@@ -95,7 +95,7 @@ impl Line {
 
     fn resolve(&mut self, result: &Result<Records, Failure>) {
         self.query();
-        self.machine.resolved(self.now, result);
+        self.machine.handle_answer(self.now, result);
     }
 
     fn request(&mut self, record: &str) -> Request {
@@ -108,7 +108,7 @@ impl Line {
 
     fn exchange(&mut self, result: Result<Response, HttpError>) {
         self.request(SERVER);
-        self.machine.finished(self.now, result);
+        self.machine.handle_response(self.now, result);
         assert!(self.poll().is_none());
     }
 
@@ -155,7 +155,7 @@ fn asked_answered_and_asked_again() {
     assert_eq!((request.from, request.redirects, request.body_limit), (place(1).from, Redirects::Temporary, MAX_BODY));
     assert!(matches!(request.trust, Trust::Mozilla) && request.basic_auth.is_none());
     assert_eq!(line.machine.offer(), None);
-    line.machine.finished(line.now, answer(200, DSLITE));
+    line.machine.handle_response(line.now, answer(200, DSLITE));
     let said = "provisioning: prov.example offers A VNE: dslite (aftr gw.example); asked again in 24 h";
     assert_eq!(line.news(), (vec![said.into()], 1, 1));
     assert_eq!((line.aftr().unwrap(), line.machine.state()), ("dslite (aftr gw.example)".into(), State::Offered));
@@ -340,7 +340,7 @@ fn another_prefix() {
     assert_eq!((line.aftr(), line.machine.state(), line.machine.poll_timeout().is_some()), (None, State::Asking, true));
     let request = line.request(SERVER);
     assert_eq!((request.from, line.changed), (place(2).from, 1));
-    line.machine.finished(line.now, timed_out());
+    line.machine.handle_response(line.now, timed_out());
     line.news();
     assert_eq!((line.aftr(), line.machine.state()), (None, State::Failing));
     // Back at the first one its answer is used again, once it turns out that there is no newer one.
@@ -356,25 +356,25 @@ fn another_prefix_while_something_is_under_way() {
     line.query();
     line.machine.start(line.now, place(2));
     line.query();
-    line.machine.resolved(line.now, &records(SERVER));
+    line.machine.handle_answer(line.now, &records(SERVER));
     // A request that nobody has seen yet.
     line.machine.start(line.now, place(3));
     line.query();
     // Results of before.
-    line.machine.finished(line.now, answer(200, DSLITE));
+    line.machine.handle_response(line.now, answer(200, DSLITE));
     assert_eq!(line.aftr(), None);
-    line.machine.resolved(line.now, &records(SERVER));
+    line.machine.handle_answer(line.now, &records(SERVER));
     let Some(Output::Request(request)) = line.poll() else { panic!() };
     assert_eq!(request.from, place(3).from);
     // The line goes away and comes back with another address.
     line.machine.stop(line.now);
-    line.machine.finished(line.now, answer(200, DSLITE));
+    line.machine.handle_response(line.now, answer(200, DSLITE));
     assert!(line.poll().is_none() && line.aftr().is_none());
     let from = "2001:db8:3::99".parse().unwrap();
     line.machine.start(line.now, Place { from, ..place(3) });
     assert_eq!(line.request(SERVER).from, from);
-    line.machine.resolved(line.now, &records(SERVER));
-    line.machine.finished(line.now, answer(200, DSLITE));
+    line.machine.handle_answer(line.now, &records(SERVER));
+    line.machine.handle_response(line.now, answer(200, DSLITE));
     assert!(line.aftr().is_some());
 }
 
@@ -392,12 +392,12 @@ fn tokens() {
     assert!(request.redirect_query.as_ref().unwrap().expose().ends_with(TOKEN));
     assert!(!format!("{request:?} {:?}", line.saved()).contains(TOKEN));
     // An answer without one does not take it back.
-    line.machine.finished(line.now, answer(200, r#"{"ttl":600,"order":[]}"#));
+    line.machine.handle_response(line.now, answer(200, r#"{"ttl":600,"order":[]}"#));
     line.wait();
     let other = line.request("v=v6mig-1 url=https://other.example/?a=b t=b");
     let url = other.url.expose();
     assert!(url.starts_with("https://other.example/?a=b&vendorid=") && !url.contains("token"), "{url}");
-    line.machine.finished(line.now, timed_out());
+    line.machine.handle_response(line.now, timed_out());
     line.wait();
     assert!(line.request(SERVER).url.expose().contains(TOKEN));
     // After a restart, before any answer.
@@ -424,7 +424,7 @@ fn credentials() {
     let request = line.request(SERVER);
     assert!(request.url.expose().ends_with("&user=s3cret-user&pass=s3cret%26pass"));
     assert!(!request.redirect_query.unwrap().expose().contains("s3cret"));
-    line.machine.finished(line.now, answer(200, r#"{"auth":"bad","order":[]}"#));
+    line.machine.handle_response(line.now, answer(200, r#"{"auth":"bad","order":[]}"#));
     let (events, ..) = line.news();
     assert_eq!(events[1], "provisioning: the server refuses user and password; check them");
     line.wait();
@@ -521,7 +521,7 @@ fn files_that_are_no_answer_are_not_taken_up() {
             serde_json::json!({ "taken": WALL, "prefix": "2001:db8:1::", "host": "prov.example", "answer": answer });
         serde_json::from_value(json).unwrap()
     };
-    let resume = |saved: &Saved| Provision::new(Config::default()).resume(at(0), WALL, saved);
+    let resume = |saved: &Saved| Client::new(Config::default()).resume(at(0), WALL, saved);
     assert!(resume(&file(DSLITE)));
     assert!(!resume(&file("")) && !resume(&file("{}")) && !resume(&file("nonsense")));
     assert!(!resume(&file(&format!("{DSLITE}{}", " ".repeat(MAX_BODY)))));
@@ -565,8 +565,8 @@ proptest! {
             let now = line.now;
             let absent = matches!(what, Happens::Resolved(3));
             match what {
-                Happens::Resolved(i) => line.machine.resolved(now, &resolved[i]),
-                Happens::Finished(i) => line.machine.finished(now, finished[i].clone()),
+                Happens::Resolved(i) => line.machine.handle_answer(now, &resolved[i]),
+                Happens::Finished(i) => line.machine.handle_response(now, finished[i].clone()),
                 Happens::Moves(n) => {
                     line.machine.start(now, place(n));
                     if prefix != Some(n) {

@@ -58,16 +58,16 @@ pub struct Place {
 /// What the machine wants.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// To be asked of the line's own resolvers, and the answer given to [`Provision::resolved`]. It takes the
+    /// To be asked of the line's own resolvers, and the answer given to [`Client::handle_answer`]. It takes the
     /// place of an earlier one, whose answer nobody waits for any more.
     Query(&'static str, RecordType),
-    /// To be run, and its result given to [`Provision::finished`]. It takes the place of an earlier one.
+    /// To be run, and its result given to [`Client::handle_response`]. It takes the place of an earlier one.
     Request(Box<Request>),
     /// To be logged.
     Event(Event),
-    /// [`Provision::offer`] offers something else than before.
+    /// [`Client::offer`] offers something else than before.
     Changed,
-    /// [`Provision::saved`] is other than before: to be written, or removed where there is nothing.
+    /// [`Client::saved`] is other than before: to be written, or removed where there is nothing.
     Save,
 }
 
@@ -93,7 +93,7 @@ enum Outcome {
 
 /// The machine (docs/control.md).
 #[derive(Debug)]
-pub struct Provision {
+pub struct Client {
     config: Config,
     place: Option<Place>,
     /// The last place's, upper half.
@@ -110,7 +110,7 @@ pub struct Provision {
     rng: StdRng,
 }
 
-impl Provision {
+impl Client {
     /// Knows nothing yet.
     pub fn new(config: Config) -> Self {
         Self::with_rng(config, rand::make_rng())
@@ -190,7 +190,7 @@ impl Provision {
     }
 
     /// The answer to [`Output::Query`]. Nothing happens where none is waited for.
-    pub fn resolved(&mut self, now: Time, result: &Result<Records, Failure>) {
+    pub fn handle_answer(&mut self, now: Time, result: &Result<Records, Failure>) {
         let (Phase::Resolving { .. }, Some(place)) = (&self.phase, self.place) else { return };
         let server = match result {
             Err(failure) if failure.is_definite() => return self.absent(now, failure),
@@ -241,7 +241,7 @@ impl Provision {
     }
 
     /// How the request went. Nothing happens where none is waited for.
-    pub fn finished(&mut self, now: Time, result: Result<Response, HttpError>) {
+    pub fn handle_response(&mut self, now: Time, result: Result<Response, HttpError>) {
         let Phase::Requesting { server, .. } = &self.phase else { return };
         let host = server.url.host().to_string();
         let response = match result {
@@ -377,7 +377,7 @@ impl Provision {
     }
 }
 
-impl Machine for Provision {
+impl Machine for Client {
     type Output = Output;
 
     fn handle_timeout(&mut self, now: Time) {

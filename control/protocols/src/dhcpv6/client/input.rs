@@ -33,14 +33,14 @@ impl Client {
             return;
         };
         match incoming.message.msg_type() {
-            MessageType::Reconfigure => self.hear_reconfigure(now, payload, &incoming),
-            kind @ (MessageType::Advertise | MessageType::Reply) => self.hear_answer(now, kind, &incoming),
+            MessageType::Reconfigure => self.handle_reconfigure(now, payload, &incoming),
+            kind @ (MessageType::Advertise | MessageType::Reply) => self.handle_answer(now, kind, &incoming),
             _ => self.counts.unexpected += 1,
         }
     }
 
     /// RFC 8415 16.3, 16.10: to our message, to us, from somebody, from the one that was asked.
-    fn hear_answer(&mut self, now: Time, kind: MessageType, incoming: &Incoming) {
+    fn handle_answer(&mut self, now: Time, kind: MessageType, incoming: &Incoming) {
         let asked = match &self.phase {
             Phase::Requesting(_, offers) => Some(&offers[0].server),
             Phase::Renewing(_) => self.held.as_ref().map(|held| &held.server),
@@ -57,13 +57,13 @@ impl Client {
             }
         };
         match (self.state(), kind) {
-            (State::Soliciting, MessageType::Advertise) => self.hear_advertise(now, incoming, server),
+            (State::Soliciting, MessageType::Advertise) => self.handle_advertise(now, incoming, server),
             (State::Soliciting, MessageType::Reply) if self.config.rapid_commit && incoming.rapid_commit() => {
-                self.hear_lease(now, incoming, server)
+                self.handle_lease(now, incoming, server)
             }
-            (State::Requesting, MessageType::Reply) => self.hear_lease(now, incoming, server),
+            (State::Requesting, MessageType::Reply) => self.handle_lease(now, incoming, server),
             (State::Renewing | State::Rebinding | State::Verifying, MessageType::Reply) => {
-                self.hear_renewal(now, incoming, server)
+                self.handle_renewal(now, incoming, server)
             }
             (State::Releasing, MessageType::Reply) => {
                 self.take(incoming);
@@ -73,7 +73,7 @@ impl Client {
                 self.take(incoming);
                 self.settle(now);
             }
-            (State::Asking, MessageType::Reply) => self.hear_information(now, incoming, server),
+            (State::Asking, MessageType::Reply) => self.handle_information(now, incoming, server),
             _ => self.counts.unexpected += 1,
         }
     }
@@ -100,7 +100,7 @@ impl Client {
     }
 
     /// RFC 8415 18.2.9.
-    fn hear_advertise(&mut self, now: Time, incoming: &Incoming, server: Duid) {
+    fn handle_advertise(&mut self, now: Time, incoming: &Incoming, server: Duid) {
         self.take(incoming);
         let given = Given::read(incoming, self.config.iaid);
         let held = given.held(now, server.clone());
@@ -126,7 +126,7 @@ impl Client {
 
     /// A Reply to a Request, or to a Solicit with rapid commit: what it gives is all there is
     /// (RFC 8415 18.2.10.1).
-    fn hear_lease(&mut self, now: Time, incoming: &Incoming, server: Duid) {
+    fn handle_lease(&mut self, now: Time, incoming: &Incoming, server: Duid) {
         self.take(incoming);
         let given = Given::read(incoming, self.config.iaid);
         let held = given.held(now, server.clone());
@@ -144,7 +144,7 @@ impl Client {
     }
 
     /// A Reply to Renew, Rebind or Confirm.
-    fn hear_renewal(&mut self, now: Time, incoming: &Incoming, server: Duid) {
+    fn handle_renewal(&mut self, now: Time, incoming: &Incoming, server: Duid) {
         self.take(incoming);
         let Some(held) = &self.held else { return };
         let confirm = held.prefixes.is_empty() && matches!(self.phase, Phase::Verifying(_));
@@ -182,7 +182,7 @@ impl Client {
     }
 
     /// RFC 8415 18.2.10.4.
-    fn hear_information(&mut self, now: Time, incoming: &Incoming, server: Duid) {
+    fn handle_information(&mut self, now: Time, incoming: &Incoming, server: Duid) {
         self.take(incoming);
         let (status, words) = incoming.status();
         if status != Status::Success {
@@ -199,7 +199,7 @@ impl Client {
     }
 
     /// RFC 8415 18.2.11: only if it is signed, and only if nothing else is going on.
-    fn hear_reconfigure(&mut self, now: Time, payload: &[u8], incoming: &Incoming) {
+    fn handle_reconfigure(&mut self, now: Time, payload: &[u8], incoming: &Incoming) {
         let idle = matches!(self.phase, Phase::Bound | Phase::Informed);
         let demand = self.key.as_mut().filter(|_| idle).and_then(|key| key.demand(payload, incoming, &self.duid));
         let ends = self.held.as_ref().map(|held| (held.t1, held.t2, held.last_end()));
