@@ -18,7 +18,7 @@ pub use softwire::{Deliver, FarEnd, OuterHeaders, Softwire, SoftwireState};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SoftwireId(pub u8);
 
-/// What a link's frames are taken for first. The other kinds are found by a closer look.
+/// What a link's frames are taken for first. The other kinds are found by the slow path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// IPv4 of hosts of ours.

@@ -50,7 +50,7 @@ pub struct Config {
     pub idle: Idle,
     /// Sessions looked at for expiry per turn, at most, besides one for every four frames.
     pub ageing: usize,
-    /// Whether ordinary frames take the fast lanes; see [`Burst::fast`].
+    /// Whether ordinary frames take the fast path; see [`Burst::fast`].
     pub fast: bool,
     /// How long the outer fragments of a packet may take, and how many wait.
     pub reassembly: Limits,

@@ -61,7 +61,7 @@ fn open(napt: &Napt, n: u8) -> bool {
     napt.create_outbound(UDP, inside, peer, 0, Time(0)).is_ok()
 }
 
-/// Finds a session as the fast lanes do.
+/// Finds a session as the fast path does.
 fn confirm<'a>(napt: &'a Napt, candidate: SessionId, key: &Key, hash: Hash) -> Option<&'a Session> {
     let refused = napt.refuses_strangers(key.protocol, split_ports(key.ports).1);
     if key.kind == Kind::Inbound && refused == Some(Reason::NaptNoSession) {

@@ -59,15 +59,15 @@ proptest! {
     /// The lanes do not differ in a mesh either: packets to and from it and the border router, whole and in
     /// pieces, with a bit wrong now and then.
     #[test]
-    fn the_fast_lanes_do_what_the_closer_look_does(
+    fn the_fast_path_does_what_the_slow_path_does(
         shots in prop::collection::vec((0usize..6, 0usize..4, 0u16..4, 0u8..4, prop::option::of((0usize..120, 0u8..8))), 1..80),
         draft03: bool,
         mesh: bool,
     ) {
         let iid = if draft03 { InterfaceId::Draft03 } else { InterfaceId::Rfc7597 };
         let us = us(iid);
-        let [fast, closer] = [true, false].map(|fast| router(iid, &[rule(mesh)], fast, Filtering::EndpointIndependent));
-        let mut twins = Twins::of(&Setup::ipip(), fast, closer);
+        let [fast, slow] = [true, false].map(|fast| router(iid, &[rule(mesh)], fast, Filtering::EndpointIndependent));
+        let mut twins = Twins::of(&Setup::ipip(), fast, slow);
         let peers = [ce("2001:db8:77:5600::/56", iid), ce("2001:db8:12:3500::/56", iid), us];
         for (far, near, n, kind, flaw) in shots {
             // Ends on the far side: customers by address and port, a server, a reserved port, a stranger.

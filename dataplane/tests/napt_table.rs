@@ -59,7 +59,7 @@ fn one_mapping(i: u32) -> Flow {
     (protocol::UDP, Endpoint::new(Ipv4Addr::new(10, 0, 0, 1), 4000), peer)
 }
 
-/// Finds a session as the fast lanes do.
+/// Finds a session as the fast path does.
 fn confirm<'a>(napt: &'a Napt, candidate: SessionId, key: &Key, hash: Hash) -> Option<&'a Session> {
     let refused = napt.refuses_strangers(key.protocol, split_ports(key.ports).1);
     if key.kind == Kind::Inbound && refused == Some(Reason::NaptNoSession) {

@@ -262,7 +262,7 @@ fn frames_leave_in_the_order_in_which_they_came() {
     for setup in Setup::all() {
         let mut router = Router::new(&setup);
         let at = inner(router.lan(from_lan(&udp(C, S, b"x"))).to_wan()).src();
-        // Ordinary ones, such as need the closer look, and new sessions.
+        // Ordinary ones, such as take the slow path, and new sessions.
         let shape = |packet: Packet, i: u16| match i % 3 {
             0 => packet.options(&[1, 1, 1, 0]),
             _ => packet,

@@ -1,5 +1,5 @@
-//! The fast lanes and the closer look are the same router: the same frames into two of them, one
-//! without fast lanes, and the same bytes come out, with the same verdicts, events and sessions.
+//! The fast path and the slow path are the same router: the same frames into two of them, one
+//! without the fast path, and the same bytes come out, with the same verdicts, events and sessions.
 
 mod common;
 
@@ -327,7 +327,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn the_fast_lanes_do_what_the_closer_look_does(setup in setup(), steps in prop::collection::vec(step(), 1..20)) {
+    fn the_fast_path_does_what_the_slow_path_does(setup in setup(), steps in prop::collection::vec(step(), 1..20)) {
         let mut twins = Twins::new(&setup);
         for step in &steps {
             take(&mut twins, step).map_err(TestCaseError::fail)?;

@@ -60,7 +60,7 @@ fn rfc6438_3_a_flow_has_one_label_and_flows_have_many() {
             let packet = udp((CLIENT, port), S, b"x");
             let first = label(&packet);
             assert_eq!(label(&packet), first);
-            // Options keep a packet out of the fast lane, not out of its flow.
+            // Options keep a packet out of the fast path, not out of its flow.
             assert_eq!(label(&packet.clone().options(&[1, 1, 1, 0])), first);
             assert_eq!(label(&packet.id(7).tos(4)), first);
             labels.insert(first);

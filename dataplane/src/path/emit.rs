@@ -331,7 +331,7 @@ pub(super) fn refused_option(mut options: &[u8]) -> bool {
     }
 }
 
-/// The flow of a packet that no NAPT looks up, as the fast lane hashes it. All fragments of a
+/// The flow of a packet that no NAPT looks up, as the fast path hashes it. All fragments of a
 /// packet are one flow.
 pub(super) fn flow_hash(flows: &FlowLabels, packet: &[u8], checked: Checked) -> Hash {
     let Ok((ip, _)) = Ipv4::ref_from_prefix(packet) else { return Hash::NONE };

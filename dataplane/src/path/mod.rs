@@ -2,18 +2,18 @@
 //!
 //! A frame goes through three phases. *Classify*: look at the headers, say whether it is ordinary,
 //! hash its flow, ask the cache for the bucket. *Probe*: find the likely session, ask the cache for
-//! it. *Finish*: rewrite and send, or look closer. The phases roll: while one frame is classified,
+//! it. *Finish*: rewrite and send, or the slow path. The phases roll: while one frame is classified,
 //! the eighth before it is probed and the sixteenth finished, so that what was asked for arrives
 //! while there is other work (docs/performance.md). Frames are finished in the order in which they
 //! came, ordinary or not.
 
+mod classify;
 mod emit;
-mod gate;
+mod fast_inbound;
+mod fast_outbound;
 mod host;
-mod inbound;
-mod inbound_closer;
-mod outbound;
-mod outbound_closer;
+mod slow_inbound;
+mod slow_outbound;
 mod spread;
 mod translate;
 mod tunnel_errors;
@@ -36,9 +36,9 @@ use crate::tunnel::fragment::FragmentIds;
 use crate::tunnel::mss;
 use crate::tunnel::reassembly::{Limits, Reassembler};
 use crate::verdict::{Reason, Verdict};
-use gate::Tunnelled;
-use inbound::Inbound;
-use outbound::Outbound;
+use classify::Tunnelled;
+use fast_inbound::Inbound;
+use fast_outbound::Outbound;
 use spread::Heap;
 
 pub(crate) use spread::Spread;
@@ -56,7 +56,8 @@ const AHEAD: usize = 8;
 #[derive(Clone, Copy, Debug)]
 struct Meta {
     frame: Frame,
-    lane: Lane,
+    /// The fast path finishes it: nothing about it is special. Else the slow path does.
+    ordinary: bool,
     candidate: SessionId,
     hash: Hash,
     key: Key,
@@ -65,20 +66,11 @@ struct Meta {
 impl Meta {
     const NONE: Self = Self {
         frame: Frame::EMPTY,
-        lane: Lane::Closer,
+        ordinary: false,
         candidate: 0,
         hash: Hash::NONE,
         key: Key { addrs: 0, ports: 0, protocol: 0, kind: Kind::Outbound },
     };
-}
-
-/// How a frame is finished.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lane {
-    /// As every other frame.
-    Ordinary,
-    /// Something about it is special, or wrong.
-    Closer,
 }
 
 /// One direction's three phases. Made per burst from the snapshot; holds no state.
@@ -196,7 +188,7 @@ pub struct Burst<'a> {
     pub now: Time,
     /// Most frames to take, up to [`MAX_BATCH`].
     pub max: usize,
-    /// Let ordinary frames through the fast lanes. Off, every frame gets the closer look, with the
+    /// Let ordinary frames take the fast path. Off, every frame takes the slow path, with the
     /// same bytes in the end: tests hold one against the other.
     pub fast: bool,
     /// Another worker received these frames and handed them over.
@@ -385,7 +377,7 @@ impl<W: Way> Line<'_, W> {
             batch.iter().skip(n.saturating_sub(2 * AHEAD)).map(|meta| finish(*way, core, rings, meta)).sum::<u64>();
     }
 
-    /// A frame that needs a closer look, when there is none in it.
+    /// A frame that needs the slow path, when there is none in it.
     fn put_odd(&mut self, core: &mut Core, rings: &mut Rings, frame: Frame) {
         self.forwarded += finish(self.way, core, rings, &Meta { frame, ..Meta::NONE });
     }

@@ -11,10 +11,10 @@ use hikyaku_net::{Addr6, protocol};
 use hikyaku_ring::{Frame, HEAD, LaneOut, LinkId, NotSent};
 use zerocopy::{FromBytes, IntoBytes};
 
+use super::classify::Tunnelled;
 use super::emit::ETHERNET;
-use super::gate::Tunnelled;
-use super::inbound::Inbound;
-use super::inbound_closer::{Inner, set_tos};
+use super::fast_inbound::Inbound;
+use super::slow_inbound::{Inner, set_tos};
 use super::{Burst, Core, FRAMES_AHEAD, FlowLabels, MAX_BATCH, Rings, Translation, first_word, has_ports, ports_of};
 use crate::napt::{Fragments, Hash, Key, Kind};
 use crate::snapshot::Softwire;
@@ -278,7 +278,7 @@ impl Core {
         self.spread.as_deref_mut().filter(|spread| !burst.handed && spread.link == burst.link)
     }
 
-    /// Hands frames to their workers, up to one about which it takes a closer look to say whose it is. Answers how many came
+    /// Hands frames to their workers, up to one about which it takes the slow path to say whose it is. Answers how many came
     /// before that; our own of them are then in `ours`, which was empty.
     #[inline(always)]
     pub(super) fn spread(&mut self, rings: &mut Rings, frames: &[Frame], ours: &mut Box<Heap>) -> usize {

@@ -1,5 +1,5 @@
 //! NAPT for packets that are not ordinary: any header length, ICMP, errors, fragments, and flows
-//! that have no session yet. Works on whole packets as byte slices; the fast lanes have their own,
+//! that have no session yet. Works on whole packets as byte slices; the fast path has its own,
 //! shorter way to the same bytes.
 
 use hikyaku_net::checksum::{Checksum, Delta};

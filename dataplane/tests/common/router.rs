@@ -229,7 +229,7 @@ pub struct Router {
     vlans: [Option<u16>; 2],
 }
 
-/// Two routers of this kind, with fast lanes and without.
+/// Two routers of this kind, with the fast path and without.
 pub fn routers(setup: &Setup) -> [Router; 2] {
     [true, false].map(|fast| Router::new(&Setup { fast, ..setup.clone() }))
 }

@@ -1,4 +1,4 @@
-//! Two routers, one without fast lanes, that must not differ in anything. No etherparse here: the
+//! Two routers, one without the fast path, that must not differ in anything. No etherparse here: the
 //! fuzz target uses this file, too.
 
 use std::time::Duration;
@@ -133,20 +133,20 @@ fn masked(mut out: Out, napt: bool) -> Out {
 pub struct Twins {
     pub setup: Setup,
     pub fast: Router,
-    pub closer: Router,
+    pub slow: Router,
     /// All that came in so far was plain and had right transport checksums.
     right: bool,
 }
 
 impl Twins {
     pub fn new(setup: &Setup) -> Self {
-        let [fast, closer] = routers(setup);
-        Self::of(setup, fast, closer)
+        let [fast, slow] = routers(setup);
+        Self::of(setup, fast, slow)
     }
 
     /// Two routers that somebody else has made, of this setup.
-    pub fn of(setup: &Setup, fast: Router, closer: Router) -> Self {
-        Self { setup: setup.clone(), fast, closer, right: true }
+    pub fn of(setup: &Setup, fast: Router, slow: Router) -> Self {
+        Self { setup: setup.clone(), fast, slow, right: true }
     }
 
     /// As new, with the rings and tables of these: see [`Router::renew`].
@@ -154,18 +154,18 @@ impl Twins {
         self.setup = setup.clone();
         self.right = true;
         self.fast.renew(setup);
-        self.closer.renew(&Setup { fast: false, ..setup.clone() });
+        self.slow.renew(&Setup { fast: false, ..setup.clone() });
     }
 
     /// One burst into both. `Err` says how they differ.
     pub fn play(&mut self, side: LinkId, frames: &[Vec<u8>]) -> Result<(), String> {
-        let outs = [&mut self.fast, &mut self.closer].map(|router| router.play(side, frames));
+        let outs = [&mut self.fast, &mut self.slow].map(|router| router.play(side, frames));
         self.compare(side, frames, outs)
     }
 
     /// The same, whatever tag the frames have.
     pub fn play_as_it_is(&mut self, side: LinkId, frames: &[Vec<u8>]) -> Result<(), String> {
-        let outs = [&mut self.fast, &mut self.closer].map(|router| router.play_as_it_is(side, frames));
+        let outs = [&mut self.fast, &mut self.slow].map(|router| router.play_as_it_is(side, frames));
         self.compare(side, frames, outs)
     }
 
@@ -191,21 +191,21 @@ impl Twins {
         let frames_of = |out: &Out| [out.lan.clone(), out.wan.clone()];
         for (a, b) in frames_of(&a).iter().zip(&frames_of(&b)) {
             if let Some((a, b)) = a.iter().zip(b).find(|(a, b)| a != b) {
-                return Err(format!("fast   {a:02x?}\ncloser {b:02x?}\nof {frames:02x?} into {side:?}"));
+                return Err(format!("fast   {a:02x?}\nslow   {b:02x?}\nof {frames:02x?} into {side:?}"));
             }
             if a.len() != b.len() {
                 return Err(format!("{} frames left, and {}, of {frames:02x?} into {side:?}", a.len(), b.len()));
             }
         }
         for &event in Event::ALL {
-            let [a, b] = [&self.fast, &self.closer].map(|r| r.event(event));
-            // The fast lanes find out last that there is no way for a frame; then it was moved and
+            let [a, b] = [&self.fast, &self.slow].map(|r| r.event(event));
+            // The fast path finds out last that there is no way for a frame; then it was moved and
             // clamped already.
             if a != b && !(a > b && matches!(event, Event::Shifted | Event::MssLowered)) {
                 return Err(format!("{}: {a} {b} after {frames:02x?} into {side:?}", event.name()));
             }
         }
-        for router in [&self.fast, &self.closer] {
+        for router in [&self.fast, &self.slow] {
             while router.punted().is_some() {}
         }
         Ok(())
@@ -213,16 +213,16 @@ impl Twins {
 
     pub fn wait(&mut self, time: Duration) -> Result<(), String> {
         self.fast.advance(time);
-        self.closer.advance(time);
+        self.slow.advance(time);
         self.play(LAN, &[])
     }
 
     /// The end: everything that was held has got its verdict, and the sessions are the same.
     pub fn finish(&mut self) -> Result<(), String> {
-        if self.fast.held() != self.closer.held() {
-            return Err(format!("{} and {} held", self.fast.held(), self.closer.held()));
+        if self.fast.held() != self.slow.held() {
+            return Err(format!("{} and {} held", self.fast.held(), self.slow.held()));
         }
-        let [a, b] = [&self.fast, &self.closer].map(|router| {
+        let [a, b] = [&self.fast, &self.slow].map(|router| {
             let mut all = Vec::new();
             if let Some(napt) = &router.napt {
                 napt.slice(0, u32::MAX, |s| {
@@ -235,7 +235,7 @@ impl Twins {
         if a != b {
             return Err(format!("sessions {a:?}\nand      {b:?}"));
         }
-        let [a, b] = [&mut self.fast, &mut self.closer].map(Router::drain);
+        let [a, b] = [&mut self.fast, &mut self.slow].map(Router::drain);
         if a != b { Err(format!("at the end {a:?}\nand        {b:?}")) } else { Ok(()) }
     }
 }

@@ -1,4 +1,4 @@
-//! Any frames into either side of a router, and of its twin without fast lanes: both do the same,
+//! Any frames into either side of a router, and of its twin without the fast path: both do the same,
 //! received = sum of verdicts + held, no buffer is lost or there twice, and what leaves fits its link and
 //! has right lengths and IPv4 header checksums, and right transport checksums where those that came in
 //! were right.

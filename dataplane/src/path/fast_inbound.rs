@@ -1,16 +1,16 @@
-//! Tunnel to LAN, the fast lane: what happens to almost every packet, in order.
+//! Tunnel to LAN, the fast path: what happens to almost every packet, in order.
 //!
-//! Whatever is not ordinary goes to [`super::inbound_closer`].
+//! Whatever is not ordinary goes to [`super::slow_inbound`].
 
 use hikyaku_net::checksum::header_is_right;
 use hikyaku_net::packet::{Ethernet, ethertype};
 use hikyaku_net::{Addr4, Mac, Port, protocol};
 use hikyaku_ring::{Frame, HEAD, LinkId};
 
+use super::classify::{Pattern, Tunnelled};
 use super::emit::{ETHERNET, MIN_FRAME};
-use super::gate::{Pattern, Tunnelled};
 use super::translate::is_sound;
-use super::{Burst, Core, Lane, Meta, Rings, Translation, Way, first_word, gate, rewrite};
+use super::{Burst, Core, Meta, Rings, Translation, Way, classify, first_word, rewrite};
 use crate::napt::{Direction, Key, Kind, Napt, Session};
 use crate::snapshot::{Route, Side, Softwire, UsualHosts};
 use crate::tunnel::OUTER_LEN;
@@ -80,7 +80,7 @@ impl<'a, N: Translation<'a>> Way for Inbound<'a, N> {
             napt.prefetch(meta.hash, Kind::Inbound);
         }
         if self.is_ordinary(head, view, frame) {
-            meta.lane = Lane::Ordinary;
+            meta.ordinary = true;
         }
         meta
     }
@@ -94,8 +94,8 @@ impl<'a, N: Translation<'a>> Way for Inbound<'a, N> {
 
     #[inline(always)]
     fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Result<(), Option<Verdict>> {
-        let (Lane::Ordinary, Some(softwire)) = (meta.lane, self.softwire) else {
-            return Err(self.look_closer(core, rings, meta.frame));
+        let (true, Some(softwire)) = (meta.ordinary, self.softwire) else {
+            return Err(self.slow_path(core, rings, meta.frame));
         };
         // The session, and what it makes of addresses and ports.
         let session = match self.napt.napt() {
@@ -152,7 +152,7 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
         let (ip, port) = (&view.inner, Port([view.rest[2], view.rest[3]]));
         let ours = ip.dst.word() == self.outside;
         let refused = if ours { napt.refuses_strangers(ip.protocol, port) } else { None };
-        // What would be dropped for another reason, or answered, is looked at closely.
+        // What would be dropped for another reason, or answered, goes to the slow path.
         let plainly = || {
             ip.src.is_host()
                 && !self.is_ours(ip.src)
@@ -163,7 +163,7 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
         match (found, refused) {
             (Some(id), _) => Ok(napt.session(id)),
             (None, Some(reason)) if plainly() => Err(Some(reason.into())),
-            (None, _) => Err(self.look_closer(core, rings, meta.frame)),
+            (None, _) => Err(self.slow_path(core, rings, meta.frame)),
         }
     }
 
@@ -190,7 +190,7 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
             && (ip.version_ihl == 0x45)
             && (payload + 54 <= frame.len())
             && (total <= payload)
-            && (total >= gate::least::<N>(ip.protocol))
+            && (total >= classify::least::<N>(ip.protocol))
             && (total <= self.largest)
             && (ip.ttl > 1)
             && header_is_right(header)

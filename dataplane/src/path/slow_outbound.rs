@@ -1,4 +1,4 @@
-//! LAN to tunnel, the closer look: every check again from the start, with a reason for each thing
+//! LAN to tunnel, the slow path: every check again from the start, with a reason for each thing
 //! that is wrong, and a way for everything that is merely rare.
 
 use hikyaku_net::packet::ipv4::{self, Checked};
@@ -7,9 +7,9 @@ use hikyaku_net::{Addr4, Port, Prefix4, protocol};
 use hikyaku_ring::Frame;
 use zerocopy::FromBytes;
 
+use super::classify;
 use super::emit::{ETHERNET, Packet, drop, flow_hash, native6, refused_option};
-use super::gate;
-use super::outbound::Outbound;
+use super::fast_outbound::Outbound;
 use super::translate::{Not, Translated, Translator};
 use super::{Core, Rings, Translation};
 use crate::counters::Event;
@@ -22,7 +22,7 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
     /// `None`: the frame is held and gets its verdict later.
     #[cold]
     #[inline(never)]
-    pub(super) fn look_closer(&self, core: &mut Core, rings: &mut Rings, frame: Frame) -> Option<Verdict> {
+    pub(super) fn slow_path(&self, core: &mut Core, rings: &mut Rings, frame: Frame) -> Option<Verdict> {
         let frame = rings.rx.without_priority_tag(frame);
         match self.examine(core, rings, frame) {
             Ok(verdict) => verdict,
@@ -41,7 +41,7 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
     fn examine(&self, core: &mut Core, rings: &mut Rings, frame: Frame) -> Result<Option<Verdict>, (Reason, u16)> {
         let (ethernet, bytes) = Ethernet::mut_from_prefix(rings.rx.bytes(frame)).map_err(|_| drop(Reason::Runt))?;
         let (dst, ethertype) = (ethernet.dst, ethernet.ethertype.get());
-        if ethernet.src.is_group() || !gate::accepts(self.link, dst) && !dst.is_group() {
+        if ethernet.src.is_group() || !classify::accepts(self.link, dst) && !dst.is_group() {
             return Err(drop(Reason::OtherStation));
         }
         match ethertype {

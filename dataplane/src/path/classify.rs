@@ -1,8 +1,8 @@
-//! The gate: which frames are ordinary.
+//! Which frames are ordinary.
 //!
-//! An ordinary frame needs nothing but what the fast lanes of [`super::outbound`] and
-//! [`super::inbound`] do. The gate only ever says "ordinary" or "look closer"; why a frame is not
-//! ordinary is found by the closer look, which checks everything again from the start. So a gate
+//! An ordinary frame needs nothing but what the fast path of [`super::fast_outbound`] and
+//! [`super::fast_inbound`] does. Classification only ever says "ordinary" or not; why a frame is not
+//! ordinary is found by the slow path, which checks everything again from the start. So it
 //! may be wrong in one direction only, and a property test holds it to that.
 //!
 //! Fields that are the same in every ordinary frame are compared all at once, under a mask: 5 to 8
@@ -99,7 +99,7 @@ impl Pattern {
     }
 }
 
-/// The shortest ordinary packet of a protocol: an IPv4 header and what the fast lanes look at behind it. With
+/// The shortest ordinary packet of a protocol: an IPv4 header and what the fast path looks at behind it. With
 /// NAPT nothing but TCP and UDP is ordinary, however long.
 #[inline(always)]
 pub fn least<'a, N: Translation<'a>>(protocol: u8) -> usize {

@@ -1,4 +1,4 @@
-//! Tunnel to LAN, the closer look: every check again from the start, with a reason for each thing
+//! Tunnel to LAN, the slow path: every check again from the start, with a reason for each thing
 //! that is wrong, and a way for everything that is merely rare.
 
 use hikyaku_net::checksum::Delta;
@@ -7,9 +7,9 @@ use hikyaku_net::{Addr4, Addr6, PortSet, protocol};
 use hikyaku_ring::{Frame, RxRing};
 use zerocopy::FromBytes;
 
+use super::classify;
 use super::emit::{ETHERNET, Packet, drop, native6, refused_option};
-use super::gate;
-use super::inbound::Inbound;
+use super::fast_inbound::Inbound;
 use super::translate::{Not, Translator, far_port};
 use super::{Burst, Core, Rings, Translation};
 use crate::counters::Event;
@@ -23,7 +23,7 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
     /// `None`: the frame is held and gets its verdict later.
     #[cold]
     #[inline(never)]
-    pub(super) fn look_closer(&self, core: &mut Core, rings: &mut Rings, frame: Frame) -> Option<Verdict> {
+    pub(super) fn slow_path(&self, core: &mut Core, rings: &mut Rings, frame: Frame) -> Option<Verdict> {
         let frame = rings.rx.without_priority_tag(frame);
         match self.outer(core, rings, frame) {
             Ok(verdict) => verdict,
@@ -35,7 +35,7 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
     fn outer(&self, core: &mut Core, rings: &mut Rings, frame: Frame) -> Result<Option<Verdict>, Reason> {
         let Burst { snapshot, link, now, .. } = self.burst;
         let (ethernet, bytes) = Ethernet::read_from_prefix(rings.rx.bytes(frame)).map_err(|_| Reason::Runt)?;
-        let accepted = gate::accepts(&snapshot.links[link.index()], ethernet.dst) || ethernet.dst.is_group();
+        let accepted = classify::accepts(&snapshot.links[link.index()], ethernet.dst) || ethernet.dst.is_group();
         if !accepted || ethernet.src.is_group() {
             return Err(Reason::OtherStation);
         }

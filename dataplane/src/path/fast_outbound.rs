@@ -1,16 +1,16 @@
-//! LAN to tunnel, the fast lane: what happens to almost every packet, in order.
+//! LAN to tunnel, the fast path: what happens to almost every packet, in order.
 //!
-//! Whatever is not ordinary goes to [`super::outbound_closer`].
+//! Whatever is not ordinary goes to [`super::slow_outbound`].
 
 use hikyaku_net::checksum::header_is_right;
 use hikyaku_net::packet::Ipv6;
 use hikyaku_net::{Addr4, Prefix4, protocol};
 use hikyaku_ring::{Frame, HEAD};
 
+use super::classify::{Pattern, Plain, Tunnelled};
 use super::emit::ETHERNET;
-use super::gate::{Pattern, Plain, Tunnelled};
 use super::translate::is_sound;
-use super::{Burst, Core, Lane, Meta, Rings, Translation, Way, first_word, gate, ports_of, rewrite};
+use super::{Burst, Core, Meta, Rings, Translation, Way, classify, first_word, ports_of, rewrite};
 use crate::counters::Event;
 use crate::napt::{Direction, Endpoint, Key, Kind, Napt, Session, split_addrs, split_ports};
 use crate::snapshot::{Link, OuterHeaders, Route, Softwire, SoftwireId};
@@ -93,7 +93,7 @@ impl<'a, N: Translation<'a>> Way for Outbound<'a, N> {
             napt.prefetch(meta.hash, Kind::Outbound);
         }
         if self.is_ordinary(head, view, frame) {
-            meta.lane = Lane::Ordinary;
+            meta.ordinary = true;
         }
         meta
     }
@@ -102,7 +102,7 @@ impl<'a, N: Translation<'a>> Way for Outbound<'a, N> {
     fn probe(&self, meta: &mut Meta) {
         if let Some(napt) = self.napt.napt() {
             meta.candidate = napt.candidate(meta.hash, Kind::Outbound);
-            if meta.candidate == 0 && meta.lane == Lane::Ordinary {
+            if meta.candidate == 0 && meta.ordinary {
                 napt.prefetch_open(&meta.key, meta.hash);
             }
         }
@@ -110,8 +110,8 @@ impl<'a, N: Translation<'a>> Way for Outbound<'a, N> {
 
     #[inline(always)]
     fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Result<(), Option<Verdict>> {
-        let (Lane::Ordinary, Some(wire)) = (meta.lane, &self.wire) else {
-            return Err(self.look_closer(core, rings, meta.frame));
+        let (true, Some(wire)) = (meta.ordinary, &self.wire) else {
+            return Err(self.slow_path(core, rings, meta.frame));
         };
         let view: &mut Tunnelled = zerocopy::transmute_mut!(rings.rx.window(meta.frame, OUTER_LEN));
         // The session, and what it makes of addresses and ports.
@@ -159,7 +159,7 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
         let header: &[u8; 20] = head[14..34].try_into().expect("twenty bytes");
         let total = ip.len();
         self.pattern.fits(head)
-            && (total >= gate::least::<N>(ip.protocol))
+            && (total >= classify::least::<N>(ip.protocol))
             && (total + 14 <= frame.len())
             && (total <= wire.whole)
             && (ip.ttl > 1)
@@ -180,7 +180,7 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
         if let Some(id) = napt.find(&meta.key, meta.hash) {
             return Ok(napt.session(id));
         }
-        // What the gate has left out, because a session is proof of it.
+        // What classification has left out, because a session is proof of it.
         self.source(&view.inner)?;
         if !is_sound(meta.key.protocol, view.inner.len() - 20, &view.rest) {
             return Err(Reason::TransportHeader);
