@@ -19,7 +19,7 @@ pub struct Laps {
     pub clocks: u64,
     /// Frames.
     pub frames: u64,
-    /// Of those, frames for which the lane to their worker had no room.
+    /// Of those, frames for which the ring to their worker had no room.
     pub lost: u64,
 }
 
@@ -57,7 +57,7 @@ fn pause(idle: u32) -> u32 {
 
 /// Frames that a worker is done with, and not by handing them on.
 fn ended(handle: &Handle) -> u64 {
-    let ends = [Verdict::Outbound, Verdict::Inbound, Reason::WorkerFull.into()];
+    let ends = [Verdict::Outbound, Verdict::Inbound, Reason::HandoffFull.into()];
     ends.into_iter().map(|verdict| handle.counters.verdict(verdict)).sum()
 }
 
@@ -71,7 +71,7 @@ impl Rig {
         let handles: Vec<Handle> = workers.iter().map(|worker| worker.handle()).collect();
         let done: Vec<_> = handles.iter().map(|handle| CachePadded::new(AtomicU64::new(ended(handle)))).collect();
         let all_done = || done.iter().map(|n| n.load(Ordering::Relaxed)).sum::<u64>();
-        let lost = || handles.iter().map(|h| h.counters.verdict(Reason::WorkerFull.into())).sum::<u64>();
+        let lost = || handles.iter().map(|h| h.counters.verdict(Reason::HandoffFull.into())).sum::<u64>();
         let (done_before, lost_before) = (all_done(), lost());
         let (meeting, over, clocks) = (Meeting::default(), AtomicU32::new(0), AtomicU64::new(0));
         thread::scope(|scope| {

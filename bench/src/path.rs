@@ -157,7 +157,7 @@ struct Beside {
     one_worker: Spread,
     /// How many times as many packets the best run of all workers carried.
     scaling: f64,
-    /// Packets that found the lane to their worker full, of all that were sent to all workers.
+    /// Packets that found the ring to their worker full, of all that were sent to all workers.
     lost: u64,
 }
 
@@ -296,7 +296,7 @@ impl PathArgs {
             }
             if alone_too {
                 let laps = rig.laps_at_once(ways, laps, &cpu);
-                // What found a lane full was not carried.
+                // What found a handoff ring full was not carried.
                 return Ok(laps.clocks as f64 / (laps.frames - laps.lost) as f64);
             }
             let clocks = (0..laps).map(|_| rig.lap(ways)).sum::<Result<u64, _>>()?;
@@ -372,7 +372,10 @@ impl Report {
         )?;
         if let Some(Beside { one_worker, scaling, lost }) = &self.beside {
             writeln!(to, "  one worker alone     best {:.1}   median {:.1}", one_worker.best, one_worker.median)?;
-            writeln!(to, "  scaling              {scaling:.2} times one worker; {lost} packets found a lane full")?;
+            writeln!(
+                to,
+                "  scaling              {scaling:.2} times one worker; {lost} packets found a handoff ring full"
+            )?;
         }
         if let Some(sessions) = self.sessions_per_second {
             writeln!(to, "  sessions per second  {:.2} million", sessions / 1e6)?;

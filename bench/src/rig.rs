@@ -11,11 +11,11 @@ use hikyaku_dataplane::napt::{self, Direction, Key, Kind, Napt};
 use hikyaku_dataplane::shared::Shared;
 use hikyaku_dataplane::snapshot::{Deliver, Link, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId};
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
-use hikyaku_dataplane::worker::{self, Lanes, Worker};
+use hikyaku_dataplane::worker::{self, HandoffRings, Worker};
 use hikyaku_net::packet::Tcp;
 use hikyaku_net::{Addr4, Port, Prefix4, Time};
 use hikyaku_ring::memory::{self, MemoryConfig, Wire};
-use hikyaku_ring::{LANE_SLOTS, LinkId};
+use hikyaku_ring::{HANDOFF_SLOTS, LinkId};
 
 use crate::traffic::{self, Flow, GATEWAY, OURS};
 use crate::wanted::{self, Packet};
@@ -101,7 +101,7 @@ pub struct Rig {
     /// How many flows have been visited: where the random walk is.
     visited: u64,
     pub(crate) delivered: u64,
-    /// Frames for which a lane had no room.
+    /// Frames for which a handoff ring had no room.
     pub(crate) lost: u64,
     pub(crate) now: Time,
 }
@@ -115,7 +115,7 @@ impl Rig {
     /// The same with a table that somebody has had in hand.
     pub(crate) fn with(shape: Shape, table: impl FnOnce(&mut napt::Config)) -> Result<Self, SetupError> {
         let n = shape.workers;
-        let memory = MemoryConfig { lane_slots: LANE_SLOTS, ..shape.memory };
+        let memory = MemoryConfig { handoff_slots: HANDOFF_SLOTS, ..shape.memory };
         let mut links = memory::links(2, n, memory)?.into_iter();
         let [lan, wan] = [links.next().expect("two links"), links.next().expect("two links")];
         let napt = match shape.mode {
@@ -135,16 +135,16 @@ impl Rig {
         let shared = Shared::new(snapshot(napt.clone()));
         let (lan, lan_wires): (Vec<_>, Vec<_>) = lan.into_iter().unzip();
         let (mut wan, wan_wires): (Vec<_>, Vec<_>) = wan.into_iter().unzip();
-        let lanes = match n {
+        let handoff = match n {
             1 => Vec::new(),
-            _ => Lanes::between(WAN, &mut wan.iter_mut().collect::<Vec<_>>()).map_err(SetupError::Lanes)?,
+            _ => HandoffRings::between(WAN, &mut wan.iter_mut().collect::<Vec<_>>()).map_err(SetupError::Handoff)?,
         };
-        let mut lanes = lanes.into_iter();
+        let mut handoff = handoff.into_iter();
         let queues = lan.into_iter().zip(wan).enumerate();
         let workers = queues.map(|(id, (lan, wan))| {
             let worker = Worker::new(id, [(LAN, lan), (WAN, wan)], &shared, shape.worker);
-            match lanes.next() {
-                Some(lanes) => worker.with_lanes(lanes),
+            match handoff.next() {
+                Some(handoff) => worker.with_handoff(handoff),
                 None => worker,
             }
         });
@@ -174,7 +174,7 @@ impl Rig {
         all
     }
 
-    /// Frames for which a lane had no room.
+    /// Frames for which a handoff ring had no room.
     pub fn lost(&self) -> u64 {
         self.lost
     }

@@ -96,9 +96,9 @@ pub enum SetupError {
     /// No session table.
     #[error(transparent)]
     Table(#[from] napt::Refused),
-    /// No lanes between workers.
-    #[error("no lanes between workers: {0}")]
-    Lanes(std::io::Error),
+    /// No handoff rings between workers.
+    #[error("no handoff rings between workers: {0}")]
+    Handoff(std::io::Error),
 }
 
 /// A router whose cables end in this program.

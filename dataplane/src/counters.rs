@@ -33,8 +33,8 @@ events! {
     Received = "received",
     /// Bytes of frames taken from receive rings.
     ReceivedBytes = "received-bytes",
-    /// A frame was taken over from another worker.
-    TakenOver = "taken-over",
+    /// A frame was received from another worker, by handoff.
+    HandoffReceived = "handoff-received",
     /// A frame was put into a transmit ring, of whatever origin.
     Sent = "sent",
     /// Bytes of frames put into transmit rings.
@@ -180,8 +180,8 @@ impl Totals {
         Reason::ALL.iter().map(|&r| self.verdict(r.into())).sum()
     }
 
-    /// Every frame that a worker received or took over has exactly one verdict of it, or is still held.
+    /// Every frame that a worker received from a link or from another worker has exactly one verdict of it, or is still held.
     pub fn add_up(&self) -> bool {
-        self.received() + self.event(Event::TakenOver) == self.verdicts.iter().sum::<u64>() + self.held
+        self.received() + self.event(Event::HandoffReceived) == self.verdicts.iter().sum::<u64>() + self.held
     }
 }

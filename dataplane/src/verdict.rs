@@ -1,6 +1,6 @@
 //! What became of a frame. Every received frame ends in exactly one [`Verdict`], and every verdict
 //! is counted: received = sum of verdicts (+ fragments still held for reassembly). A frame that one worker
-//! hands to another has one of either: the first counts it as handed, the other as taken over, and then
+//! hands off to another has one of either: the first counts it as handed off, the other as received by handoff, and then
 //! by what became of it.
 
 use std::fmt;
@@ -195,8 +195,8 @@ reasons! {
     TxFull = "tx-full",
         "More comes in than the link carries; normal at overload. At low rates: flow control (pause frames), or too \
          few `ring-slots`.";
-    /// The worker that has the flow is behind: the lane to it was full.
-    WorkerFull = "worker-full",
+    /// The worker that has the flow is behind: the handoff ring to it was full.
+    HandoffFull = "handoff-full",
         "One worker is behind: more cores, another `keep-flows`, or a flood of one flow.";
     /// The queue to the control thread was full.
     PuntFull = "punt-full",
@@ -214,8 +214,8 @@ pub enum Verdict {
     Hairpin,
     /// An outer fragment whose packet was put together and went on.
     Reassembled,
-    /// Given to another worker, which has all of its flow.
-    Handed,
+    /// Handed off to another worker, which has all of its flow.
+    HandedOff,
     /// Given to the control thread.
     Punted,
     /// Given to the host's own network stack.
@@ -232,7 +232,7 @@ impl Verdict {
         Self::Inbound,
         Self::Hairpin,
         Self::Reassembled,
-        Self::Handed,
+        Self::HandedOff,
         Self::Punted,
         Self::Host,
         Self::FromHost,
@@ -257,7 +257,7 @@ impl Verdict {
             Self::Inbound => DROPS + 1,
             Self::Hairpin => DROPS + 2,
             Self::Reassembled => DROPS + 3,
-            Self::Handed => DROPS + 4,
+            Self::HandedOff => DROPS + 4,
             Self::Punted => DROPS + 5,
             Self::Host => DROPS + 6,
             Self::FromHost => DROPS + 7,
@@ -271,7 +271,7 @@ impl Verdict {
             Self::Inbound => "inbound",
             Self::Hairpin => "hairpin",
             Self::Reassembled => "reassembled",
-            Self::Handed => "handed",
+            Self::HandedOff => "handed-off",
             Self::Punted => "punted",
             Self::Host => "host",
             Self::FromHost => "from-host",

@@ -1,6 +1,6 @@
 //! A worker: one thread on one core that owns one queue of each link and runs the path over them.
 
-mod lanes;
+mod handoff;
 #[cfg(test)]
 mod tests;
 
@@ -18,16 +18,16 @@ use crossbeam_utils::CachePadded;
 use hdrhistogram::Histogram;
 use hdrhistogram::sync::Recorder;
 use hikyaku_net::Time;
-use hikyaku_ring::{LaneIn, LinkId, Provider, Queue, RxRing, Traffic, TxRing};
+use hikyaku_ring::{HandoffRx, LinkId, Provider, Queue, RxRing, Traffic, TxRing};
 
 use crate::counters::{Counters, Event};
-use crate::path::{Burst, MAX_BATCH, Path, Spread};
+use crate::path::{Burst, Handoff, MAX_BATCH, Path};
 use crate::shared::{Message, Shared};
 use crate::snapshot::Snapshot;
 use crate::tunnel::reassembly::Limits;
-use lanes::Bell;
+use handoff::Doorbell;
 
-pub use lanes::Lanes;
+pub use handoff::HandoffRings;
 
 /// What a worker does when no frame waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -137,9 +137,9 @@ pub struct Worker {
     tx: Vec<Option<TxRing>>,
     path: Path,
     /// From the other workers, if there are any: frames of the link.
-    lanes: Vec<(LinkId, LaneIn)>,
+    handoff: Vec<(LinkId, HandoffRx)>,
     /// By worker.
-    bells: Arc<[Bell]>,
+    doorbells: Arc<[Doorbell]>,
     snapshot: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
     shared: Arc<Shared>,
     handle: Handle,
@@ -167,8 +167,8 @@ impl Worker {
             inputs,
             tx,
             path: Path::new(id, counters.clone(), shared.clone(), config.reassembly),
-            lanes: Vec::new(),
-            bells: Arc::new([]),
+            handoff: Vec::new(),
+            doorbells: Arc::new([]),
             snapshot: Cache::new(shared.snapshot.clone()),
             shared: shared.clone(),
             handle: Handle {
@@ -182,11 +182,11 @@ impl Worker {
 
     /// The same worker as one of several that share what comes in by one queue.
     #[must_use]
-    pub fn with_lanes(mut self, lanes: Lanes) -> Self {
-        let Lanes { link, to, from, bells } = lanes;
-        self.path.set_spread(Spread::new(link, self.id, to, self.config.keep_flows));
-        self.lanes = from.into_iter().map(|lane| (link, lane)).collect();
-        self.bells = bells;
+    pub fn with_handoff(mut self, rings: HandoffRings) -> Self {
+        let HandoffRings { link, to, from, doorbells } = rings;
+        self.path.set_handoff(Handoff::new(link, self.id, to, self.config.keep_flows));
+        self.handoff = from.into_iter().map(|ring| (link, ring)).collect();
+        self.doorbells = doorbells;
         self
     }
 
@@ -216,19 +216,19 @@ impl Worker {
                 now,
                 max: self.config.batch,
                 fast: self.config.fast,
-                handed: false,
+                handed_off: false,
             };
             frames += self.path.burst(burst, &mut input.rx, &mut self.tx);
         }
-        for (link, lane) in &mut self.lanes {
-            lane.sync();
-            lane.rx.prefetch_slots(self.config.batch.min(lane.rx.available() as usize));
+        for (link, ring) in &mut self.handoff {
+            ring.sync();
+            ring.rx.prefetch_slots(self.config.batch.min(ring.rx.available() as usize));
             let burst =
-                Burst { snapshot, link: *link, now, max: self.config.batch, fast: self.config.fast, handed: true };
-            let taken = self.path.burst(burst, &mut lane.rx, &mut self.tx);
+                Burst { snapshot, link: *link, now, max: self.config.batch, fast: self.config.fast, handed_off: true };
+            let taken = self.path.burst(burst, &mut ring.rx, &mut self.tx);
             if taken > 0 {
-                // Now, not in the next turn: whoever fills the lane may be out of slots.
-                lane.give_back();
+                // Now, not in the next turn: whoever fills the ring may be out of slots.
+                ring.give_back();
             }
             frames += taken;
         }
@@ -247,11 +247,11 @@ impl Worker {
             napt.age(now, self.config.ageing + frames / 4);
         }
         self.path.expire(now);
-        for (worker, lane) in self.path.spread().into_iter().flat_map(Spread::lanes) {
-            if lane.sync() {
-                self.bells[worker].ring();
+        for (worker, ring) in self.path.handoff().into_iter().flat_map(Handoff::rings) {
+            if ring.sync() {
+                self.doorbells[worker].ring();
             }
-            self.handle.counters.note(Event::Copied, lane.take_traffic().copied);
+            self.handle.counters.note(Event::Copied, ring.take_traffic().copied);
         }
         for input in &mut self.inputs {
             let Some(tx) = &mut self.tx[input.link.index()] else { continue };
@@ -327,14 +327,14 @@ impl Worker {
             Idle::Spin => std::hint::spin_loop(),
             Idle::Yield => thread::yield_now(),
             Idle::Sleep => {
-                let bell = self.bells.get(self.id);
-                bell.inspect(|bell| bell.doze());
-                // What came before that rang no bell.
-                if !self.lanes.iter_mut().any(|(_, lane)| lane.waits()) {
+                let doorbell = self.doorbells.get(self.id);
+                doorbell.inspect(|doorbell| doorbell.arm());
+                // What came before that rang no doorbell.
+                if !self.handoff.iter_mut().any(|(_, ring)| ring.waits()) {
                     self.offline();
-                    hikyaku_ring::wait(self.wakers().chain(bell.map(Bell::descriptor)), SLEEP);
+                    hikyaku_ring::wait(self.wakers().chain(doorbell.map(Doorbell::descriptor)), SLEEP);
                 }
-                bell.inspect(|bell| bell.wake());
+                doorbell.inspect(|doorbell| doorbell.disarm());
             }
         }
     }

@@ -1,4 +1,4 @@
-//! MAP-E in mesh mode, packets at random against the rules and against the lanes' shut twin.
+//! MAP-E in mesh mode, packets at random against the rules and against the twin without the fast path.
 
 mod common;
 
@@ -17,7 +17,7 @@ const S: End = (SERVER, 443);
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// Where a packet goes is what the rule says of its destination, whatever lane it takes.
+    /// Where a packet goes is what the rule says of its destination, whatever path it takes.
     #[test]
     fn every_packet_goes_where_the_rule_says(
         dsts in prop::collection::vec((any::<bool>(), any::<u32>(), any::<u16>(), 0u8..3), 1..60),
@@ -56,7 +56,7 @@ proptest! {
         }
     }
 
-    /// The lanes do not differ in a mesh either: packets to and from it and the border router, whole and in
+    /// Fast path and slow path do not differ in a mesh either: packets to and from it and the border router, whole and in
     /// pieces, with a bit wrong now and then.
     #[test]
     fn the_fast_path_does_what_the_slow_path_does(

@@ -1,5 +1,5 @@
 //! Packets of a flow leave in the order in which they came, at any number of workers, under the schedules of
-//! shuttle: it may stop a worker between any two looks at a lane's words, for as long as it likes. The workers
+//! shuttle: it may stop a worker between any two looks at a handoff ring's words, for as long as it likes. The workers
 //! are those that forward, on memory rings.
 #![cfg(shuttle)]
 
@@ -82,15 +82,15 @@ fn history(napt: bool, workers: usize, slots: u32) {
     }
     let totals = several.totals();
     assert_eq!(totals.received() - before.received(), sent);
-    assert_eq!(totals.verdict(Verdict::Handed), totals.event(Event::TakenOver));
+    assert_eq!(totals.verdict(Verdict::HandedOff), totals.event(Event::HandoffReceived));
     assert_eq!(
         totals.dropped(),
-        totals.verdict(Reason::WorkerFull.into()),
+        totals.verdict(Reason::HandoffFull.into()),
         "{:?}",
         totals.verdicts().collect::<Vec<_>>()
     );
     assert!(slots < 64 || totals.dropped() == 0);
-    // A fragment waits at its worker if the first one found the lane full.
+    // A fragment waits at its worker if the first one found the ring full.
     assert!(totals.held <= totals.dropped());
     several.now = several.now + Duration::from_secs(3);
     several.settle();

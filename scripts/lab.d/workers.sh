@@ -18,17 +18,17 @@ P
     done
 }
 
-# both_workers. Both have forwarded, and one has handed to the other what the other has taken over.
+# both_workers. Both have forwarded, and one has handed off what the other has received.
 both_workers() {
     show counters --json >"$LAB/counters.json"
     show status --json >"$LAB/status.json"
     python3 - "$LAB/counters.json" "$LAB/status.json" >"$LAB/shares" <<'P' || fail "$(<"$LAB/shares")"
 import json, sys
 counters, status = (json.load(open(name)) for name in sys.argv[1:])
-handed, taken = counters["verdicts"].get("handed", 0), counters["events"].get("taken-over", 0)
+handed, received = counters["verdicts"].get("handed-off", 0), counters["events"].get("handoff-received", 0)
 workers = status["workers"]
-print(f"{len(workers)} workers, {handed} packets handed on, {taken} taken over")
-sys.exit(len(workers) != 2 or handed < 100 or handed != taken)
+print(f"{len(workers)} workers, {handed} packets handed off, {received} received")
+sys.exit(len(workers) != 2 or handed < 100 or handed != received)
 P
     note "$(<"$LAB/shares")"
 }

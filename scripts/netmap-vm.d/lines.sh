@@ -451,17 +451,17 @@ in_order() {
     done
 }
 
-# What one worker handed to the other, the other has taken over, and that was a part of what in_order sent.
-handed_on() {
-    local handed taken
-    handed=$(counter handed) taken=$(counter taken-over)
-    echo "$handed handed on, $taken taken over"
-    ((handed > 500 && handed == taken))
+# What one worker handed off the other has received, and that was a part of what in_order sent.
+handed_off() {
+    local handed received
+    handed=$(counter handed-off) received=$(counter handoff-received)
+    echo "$handed handed off, $received received"
+    ((handed > 500 && handed == received))
 }
 
 answers() { hikyaku show --socket $DIR/control.sock status; }
 
-# restarts TIMES. Every time it opens its links and its lanes again.
+# restarts TIMES. Every time it opens its links and its handoff rings again.
 restarts() {
     local n
     for ((n = 1; n <= $1; n++)); do
@@ -474,7 +474,7 @@ restarts() {
 }
 
 # Two workers. Another program has the memory too, so that nothing is put right by the last one out, and there is just
-# enough: more by one lane's buffers than what all rings and lanes need.
+# enough: more by one handoff ring's buffers than what all rings need.
 several() {
     local peer buffers=/sys/module/netmap/parameters/buf_num
     QUEUES=2 CORES='cores = "0,1"'
@@ -490,11 +490,11 @@ several() {
     begin "two workers" netmap:w1 netmap:l1
     forwards
     check "every flow in order" in_order
-    check "one worker hands on what the other takes over" handed_on
+    check "one worker hands off what the other receives" handed_off
     check "the line's interface is removed and made anew" replaced w
     check "the LAN's interface is removed and made anew" replaced l
     check "every flow in order after that" in_order
-    check "and what is handed on is taken over" handed_on
+    check "and what is handed off is received" handed_off
     check "20 starts" restarts 20
     check "the Internet after that" within 40 internet
     check "a download after that" download

@@ -324,7 +324,7 @@ fn workers(around: Surroundings) -> Vec<report::Worker> {
         report::Worker {
             id,
             core: around.cores.get(id).copied(),
-            frames: totals.received() + totals.event(Event::TakenOver),
+            frames: totals.received() + totals.event(Event::HandoffReceived),
             dropped: totals.dropped(),
             burst_frames_p50: frames.value_at_quantile(0.5),
             burst_frames_p99: frames.value_at_quantile(0.99),

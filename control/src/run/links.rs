@@ -1,8 +1,8 @@
 //! The links of a router: opened together, shared out among the workers.
 
-use hikyaku_dataplane::worker::Lanes;
+use hikyaku_dataplane::worker::HandoffRings;
 use hikyaku_net::Mac;
-use hikyaku_ring::{LANE_SLOTS, LinkId, LinkInfo, LinkName, Queue, Wanted};
+use hikyaku_ring::{HANDOFF_SLOTS, LinkId, LinkInfo, LinkName, Queue, Wanted};
 
 use super::guard::LinkGuard;
 use crate::config::Config;
@@ -12,8 +12,8 @@ use crate::router::{LAN, LAN_HOST, LinkFacts, WAN, WAN_HOST};
 pub struct Links {
     /// By worker: its queue of every link.
     pub queues: Vec<Vec<(LinkId, Queue)>>,
-    /// By worker: its lanes to the others, if there are several.
-    pub lanes: Vec<Lanes>,
+    /// By worker: its handoff to the others, if there are several.
+    pub handoff: Vec<HandoffRings>,
     /// See to it that they come back, LAN and WAN.
     pub guards: [LinkGuard; 2],
     /// What they turned out to be, LAN and WAN.
@@ -47,10 +47,10 @@ pub enum LinksError {
     },
     /// Workers cannot hand each other packets.
     #[error(
-        "link {link}: no lanes between its workers: {source} (netmap: raise dev.netmap.buf_num, on Linux the module's \
+        "link {link}: no handoff rings between its workers: {source} (netmap: raise dev.netmap.buf_num, on Linux the module's \
          parameter buf_num, or give fewer --cores)"
     )]
-    Lanes {
+    Handoff {
         /// The link.
         link: LinkName,
         /// Why.
@@ -67,7 +67,7 @@ impl Links {
         let [lan, wan] = [(LAN, config.lan.vlan), (WAN, config.wan.vlan)].map(|(link, vlan)| Wanted {
             name: names[link.index()].clone(),
             host: hosts[link.index()],
-            lane_slots: if link == WAN { LANE_SLOTS } else { 0 },
+            handoff_slots: if link == WAN { HANDOFF_SLOTS } else { 0 },
             vlan,
         });
         let [lan, mut wan] =
@@ -90,10 +90,10 @@ impl Links {
                 return Err(LinksError::Queues { link: name.clone(), has: link.queues.len(), workers });
             }
         }
-        let lanes = match workers {
+        let handoff = match workers {
             0 | 1 => Vec::new(),
-            _ => Lanes::between(WAN, &mut wan.queues.iter_mut().collect::<Vec<_>>())
-                .map_err(|source| LinksError::Lanes { link: names[1].clone(), source })?,
+            _ => HandoffRings::between(WAN, &mut wan.queues.iter_mut().collect::<Vec<_>>())
+                .map_err(|source| LinksError::Handoff { link: names[1].clone(), source })?,
         };
         let mut queues: Vec<Vec<(LinkId, Queue)>> = (0..workers).map(|_| Vec::new()).collect();
         let mut share_out = |link: hikyaku_ring::Link, name: &LinkName, ids: [LinkId; 2]| {
@@ -107,7 +107,7 @@ impl Links {
             LinkGuard::new(name.clone(), ids, has_host, link.watch)
         };
         let guards = [share_out(lan, &names[0], [LAN, LAN_HOST]), share_out(wan, &names[1], [WAN, WAN_HOST])];
-        Ok(Self { queues, lanes, guards, facts, hosts })
+        Ok(Self { queues, handoff, guards, facts, hosts })
     }
 }
 

@@ -57,16 +57,16 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
 
     let shared = Shared::new(Snapshot::default());
     let cores = config.tuning.cores.as_ref().map(|cores| cores.0.clone()).unwrap_or_default();
-    let Links { queues, lanes, guards, facts, hosts } = links;
-    let mut lanes = lanes.into_iter();
+    let Links { queues, handoff, guards, facts, hosts } = links;
+    let mut handoff = handoff.into_iter();
     let mut handles: Vec<Handle> = Vec::new();
     let mut bursts = Vec::new();
     let mut threads = Vec::new();
     let workers_stop = Arc::new(AtomicBool::new(false));
     for (id, queues) in queues.into_iter().enumerate() {
         let mut worker = Worker::new(id, queues, &shared, config.tuning.worker());
-        if let Some(lanes) = lanes.next() {
-            worker = worker.with_lanes(lanes);
+        if let Some(handoff) = handoff.next() {
+            worker = worker.with_handoff(handoff);
         }
         handles.push(worker.handle());
         let (report, recorder) = BurstReport::new();

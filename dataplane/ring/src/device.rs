@@ -163,10 +163,10 @@ impl Provider for Device {
 mod tests {
     use super::*;
     use crate::memory::{MemoryConfig, links};
-    use crate::{Spare, lane};
+    use crate::{Spare, handoff_ring};
 
     #[test]
-    fn buffers_of_lanes_go_back_into_the_kernels_list_once() {
+    fn buffers_of_handoff_rings_go_back_into_the_kernels_list_once() {
         let region = Region::anonymous(1 << 20, RegionId(7), false).unwrap();
         MAPPED.lock().unwrap().push(Mapped { region: Arc::downgrade(&region), list: 64 });
         let listed = || {
@@ -175,8 +175,8 @@ mod tests {
         };
         let mut spare = Spare::of_netmap((10..21).collect(), &region, 4096, 2048);
         let like = links(1, 1, MemoryConfig::default()).unwrap().remove(0).remove(0).0;
-        let (out, to) = lane(&like.rx, spare.take(5)).unwrap();
-        let other = lane(&like.rx, spare.take(5)).unwrap();
+        let (out, to) = handoff_ring(&like.rx, spare.take(5)).unwrap();
+        let other = handoff_ring(&like.rx, spare.take(5)).unwrap();
         assert_eq!(spare.len(), 1);
         drop(out);
         assert_eq!(listed(), []);
@@ -186,7 +186,7 @@ mod tests {
         let mut all = listed();
         all.sort_unstable();
         assert_eq!(all, (10..21).collect::<Vec<_>>());
-        assert!(lane(&like.rx, Spare::of_netmap(vec![30], &region, 4096, 2048)).is_err());
+        assert!(handoff_ring(&like.rx, Spare::of_netmap(vec![30], &region, 4096, 2048)).is_err());
         assert_eq!(listed()[0], 30);
     }
 }

@@ -45,8 +45,8 @@ pub struct OpenOptions {
     /// The memory to use, for VALE ports and pipes, which have memory of their own otherwise. An
     /// interface's is netmap's choice.
     pub region: Option<RegionId>,
-    /// Spare buffers of each queue for a lane to each other queue's worker; none if 0.
-    pub lane_slots: u32,
+    /// Spare buffers of each queue for a handoff ring to each other queue's worker; none if 0.
+    pub handoff_slots: u32,
     /// The VLAN that the link is of its wire.
     pub vlan: Option<Vlan>,
 }
@@ -59,7 +59,7 @@ impl Default for OpenOptions {
             host: false,
             slots: None,
             region: None,
-            lane_slots: 0,
+            handoff_slots: 0,
             vlan: None,
         }
     }
@@ -92,7 +92,7 @@ pub fn open(name: &LinkName, options: &OpenOptions) -> Result<KernelLink, OpenEr
         return Err(OpenError::NoHostRings { link: name.clone() });
     }
     let (headroom, offsets) = plan_headroom(name, interface.as_ref(), options)?;
-    let spare = options.lane_slots * pairs_of(name).saturating_sub(1);
+    let spare = options.handoff_slots * pairs_of(name).saturating_sub(1);
     let mut opener = Opener { name, options, headroom, offsets, interface: interface.as_ref(), spare };
 
     let (first_mode, first_ring) = match name.rings() {

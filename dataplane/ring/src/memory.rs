@@ -23,8 +23,8 @@ pub struct MemoryConfig {
     pub headroom: Headroom,
     /// Ask for huge pages.
     pub huge_pages: bool,
-    /// Spare buffers of each queue for a lane to each other one's worker.
-    pub lane_slots: u32,
+    /// Spare buffers of each queue for a handoff ring to each other one's worker.
+    pub handoff_slots: u32,
 }
 
 impl Default for MemoryConfig {
@@ -34,7 +34,7 @@ impl Default for MemoryConfig {
             buf_size: 2048,
             headroom: Headroom::new(Headroom::DEFAULT_BASE, 8),
             huge_pages: true,
-            lane_slots: 0,
+            handoff_slots: 0,
         }
     }
 }
@@ -72,7 +72,7 @@ pub fn links(links: usize, queues: usize, config: MemoryConfig) -> Result<Vec<Ve
     let if_len = size_of::<netmap_if>().next_multiple_of(128);
     // Buffers 0 and 1 are reserved, as in the kernel's regions.
     let bufs_at = (if_len + rings * ring_len).next_multiple_of(4096);
-    let spare = (queues - 1) * config.lane_slots as usize;
+    let spare = (queues - 1) * config.handoff_slots as usize;
     let bytes = bufs_at + (2 + rings * slots + links * queues * spare) * config.buf_size as usize;
     let id = RegionId(NEXT_ID.fetch_add(1, Ordering::Relaxed));
     let region =

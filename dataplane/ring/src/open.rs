@@ -24,16 +24,16 @@ pub struct Wanted {
     pub name: LinkName,
     /// The host's rings are wanted too. Not every kind of link has them.
     pub host: bool,
-    /// Slots of a lane from each of its queues' workers to each other one's; 0 for no lanes.
-    pub lane_slots: u32,
+    /// Slots of a handoff ring from each of its queues' workers to each other one's; 0 for no such rings.
+    pub handoff_slots: u32,
     /// The VLAN that it is of its wire. The host's rings are of all.
     pub vlan: Option<Vlan>,
 }
 
 impl Wanted {
-    /// A link without host rings, lanes and VLAN.
+    /// A link without host rings, handoff rings and VLAN.
     pub fn new(name: LinkName) -> Self {
-        Self { name, host: false, lane_slots: 0, vlan: None }
+        Self { name, host: false, handoff_slots: 0, vlan: None }
     }
 }
 
@@ -57,19 +57,19 @@ pub fn open(links: &[Wanted], options: &LinkOptions) -> Result<Vec<Link>, LinkEr
     let is_xdp = |link: &&Wanted| link.name.kind() == LinkKind::Xdp;
     let umem = match links.iter().any(|link| is_xdp(&link)) {
         true => {
-            let names = links.iter().filter(is_xdp).map(|link| (&link.name, link.lane_slots));
+            let names = links.iter().filter(is_xdp).map(|link| (&link.name, link.handoff_slots));
             Some(xdp::Umem::for_links(names, &options.xdp)?)
         }
         false => None,
     };
     let one = |wanted: &Wanted| match (&umem, wanted) {
-        (Some(umem), &Wanted { ref name, lane_slots, vlan, .. }) if is_xdp(&wanted) => {
-            let options = xdp::OpenOptions { lane_slots, vlan, ..options.xdp.clone() };
+        (Some(umem), &Wanted { ref name, handoff_slots, vlan, .. }) if is_xdp(&wanted) => {
+            let options = xdp::OpenOptions { handoff_slots, vlan, ..options.xdp.clone() };
             let xdp::XdpLink { queues, info, watch } = xdp::open(name, umem, &options)?;
             Ok(Link { queues, host: Vec::new(), info, watch: Some(Box::new(watch)) })
         }
-        (_, &Wanted { ref name, host, lane_slots, vlan }) => {
-            let options = kernel::OpenOptions { host, lane_slots, vlan, ..options.netmap.clone() };
+        (_, &Wanted { ref name, host, handoff_slots, vlan }) => {
+            let options = kernel::OpenOptions { host, handoff_slots, vlan, ..options.netmap.clone() };
             let (kernel::KernelLink { queues, host, info }, watch) = NetmapWatch::open(name, options)?;
             Ok(Link { queues, host, info, watch: watch.map(|watch| Box::new(watch) as _) })
         }

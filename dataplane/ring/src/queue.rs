@@ -30,7 +30,7 @@ pub struct Queue {
     pub tx: TxRing,
     /// Who moves them.
     pub provider: Box<dyn Provider>,
-    /// Buffers of the same memory beside those of the rings, for lanes to other workers; none unless asked for.
+    /// Buffers of the same memory beside those of the rings, for handoff rings to other workers; none unless asked for.
     pub spare: Spare,
 }
 
@@ -132,9 +132,9 @@ impl Raw {
         })
     }
 
-    /// One end of a lane: header and slots at these places of `rings`, buffers where those of `like` are.
-    fn of_lane(like: &Self, rings: &Arc<Region>, header_at: usize, slots_at: usize) -> Self {
-        // SAFETY: the lane made room for a header there.
+    /// One end of a handoff ring: header and slots at these places of `rings`, buffers where those of `like` are.
+    fn of_handoff(like: &Self, rings: &Arc<Region>, header_at: usize, slots_at: usize) -> Self {
+        // SAFETY: `handoff_ring` made room for a header there.
         let ring = unsafe { rings.base().add(header_at) }.cast::<netmap_ring>();
         // SAFETY: as above; the number does not change.
         let num_slots = unsafe { (*ring.as_ptr()).num_slots };

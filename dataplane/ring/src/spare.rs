@@ -1,4 +1,4 @@
-//! Buffers beside those of rings, for lanes.
+//! Buffers beside those of rings, for handoff rings.
 
 use std::sync::Arc;
 

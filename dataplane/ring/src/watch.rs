@@ -74,8 +74,8 @@ impl NetmapWatch {
         // Before it is opened: if it is another one meanwhile, that shows.
         let opened = platform::identity(name.port()).ok().flatten();
         let link = kernel::open(name, &options)?;
-        // Lanes outlive the interface: their buffers are not asked for again.
-        let options = OpenOptions { lane_slots: 0, ..options };
+        // Handoff rings outlive the interface: their buffers are not asked for again.
+        let options = OpenOptions { handoff_slots: 0, ..options };
         Ok((link, Some(Self { name: name.clone(), options, opened })))
     }
 }

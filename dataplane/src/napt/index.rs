@@ -26,49 +26,49 @@ struct Bucket {
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Bucket>() == 64);
 
-/// Lanes of a bucket as a bit set.
+/// Entries of a bucket as a bit set.
 #[derive(Clone, Copy)]
-struct Lanes(u32);
+struct Entries(u32);
 
-impl Lanes {
-    /// The first lane; any when there is none.
+impl Entries {
+    /// The first entry; any when there is none.
     #[inline(always)]
     fn first(self) -> usize {
         self.0.trailing_zeros() as usize % 8
     }
 }
 
-impl Iterator for Lanes {
+impl Iterator for Entries {
     type Item = usize;
     fn next(&mut self) -> Option<usize> {
         (self.0 != 0).then(|| {
-            let lane = self.first();
+            let entry = self.first();
             self.0 &= self.0 - 1;
-            lane
+            entry
         })
     }
 }
 
 impl Bucket {
-    /// Lanes whose tag is `tag`.
+    /// Entries whose tag is `tag`.
     #[inline(always)]
-    fn matching(&self, tag: u16) -> Lanes {
+    fn matching(&self, tag: u16) -> Entries {
         // Acquire: the session and its number were written before the tag.
-        Lanes(equal_lanes(self.tags.each_ref().map(|word| word.load(Ordering::Acquire)), tag))
+        Entries(equal_lanes(self.tags.each_ref().map(|word| word.load(Ordering::Acquire)), tag))
     }
 
-    /// Lanes that are free.
-    fn free(&self) -> Lanes {
+    /// Entries that are free.
+    fn free(&self) -> Entries {
         self.matching(0)
     }
 
-    fn tag(&self, lane: usize) -> u16 {
-        (self.tags[lane / 4].load(Ordering::Relaxed) >> (lane % 4 * 16)) as u16
+    fn tag(&self, entry: usize) -> u16 {
+        (self.tags[entry / 4].load(Ordering::Relaxed) >> (entry % 4 * 16)) as u16
     }
 
-    fn set_tag(&self, lane: usize, tag: u16) {
-        let word = &self.tags[lane / 4];
-        let shift = lane % 4 * 16;
+    fn set_tag(&self, entry: usize, tag: u16) {
+        let word = &self.tags[entry / 4];
+        let shift = entry % 4 * 16;
         // Only the holder of the table's lock writes, so load and store need not be one step.
         let others = word.load(Ordering::Relaxed) & !(0xffff << shift);
         word.store(others | u64::from(tag) << shift, Ordering::Release);
@@ -123,17 +123,17 @@ impl Index {
     #[inline(always)]
     pub fn candidate(&self, hash: Hash, kind: Kind) -> SessionId {
         let bucket = &self.buckets[self.place(kind.quarter(), hash.primary(self.mask))];
-        let lanes = bucket.matching(hash.tag());
+        let entries = bucket.matching(hash.tag());
         // Acquire: the number may be newer than the tag that was read.
-        let id = bucket.ids[lanes.first()].load(Ordering::Acquire);
-        if lanes.0 == 0 { 0 } else { id }
+        let id = bucket.ids[entries.first()].load(Ordering::Acquire);
+        if entries.0 == 0 { 0 } else { id }
     }
 
     /// The session under `hash` that `is` the wanted one.
     pub fn find(&self, hash: Hash, mut is: impl FnMut(SessionId) -> bool) -> Option<SessionId> {
         self.places(hash).into_iter().find_map(|place| {
             let bucket = &self.buckets[place];
-            bucket.matching(hash.tag()).map(|lane| bucket.ids[lane].load(Ordering::Acquire)).find(|&id| is(id))
+            bucket.matching(hash.tag()).map(|entry| bucket.ids[entry].load(Ordering::Acquire)).find(|&id| is(id))
         })
     }
 
@@ -146,11 +146,11 @@ impl Index {
     fn put(&self, hash: Hash, id: SessionId) -> bool {
         let [primary, secondary] = self.places(hash).map(|place| &self.buckets[place]);
         // The first choice while it has room, so that lookups touch one line.
-        let Some((bucket, lane)) = [primary, secondary].into_iter().find_map(|b| Some((b, b.free().next()?))) else {
+        let Some((bucket, entry)) = [primary, secondary].into_iter().find_map(|b| Some((b, b.free().next()?))) else {
             return false;
         };
-        bucket.ids[lane].store(id, Ordering::Release);
-        bucket.set_tag(lane, hash.tag());
+        bucket.ids[entry].store(id, Ordering::Release);
+        bucket.set_tag(entry, hash.tag());
         true
     }
 
@@ -158,9 +158,9 @@ impl Index {
     /// first and then here misses it; misses are looked up again under the lock.
     #[cold]
     fn make_room(&self, hash: Hash, hash_of: impl Fn(SessionId, Kind) -> Hash) -> bool {
-        self.places(hash).into_iter().flat_map(|b| (0..8).map(move |lane| (b, lane))).any(|(b, lane)| {
+        self.places(hash).into_iter().flat_map(|b| (0..8).map(move |entry| (b, entry))).any(|(b, entry)| {
             let bucket = &self.buckets[b];
-            let (id, tag) = (bucket.ids[lane].load(Ordering::Relaxed), bucket.tag(lane));
+            let (id, tag) = (bucket.ids[entry].load(Ordering::Relaxed), bucket.tag(entry));
             let Some(kind) = Kind::of_tag(tag) else { return true };
             let moving = hash_of(id, kind);
             let [first, second] = self.places(moving);
@@ -168,22 +168,22 @@ impl Index {
             let Some(free) = other.free().next() else { return false };
             other.ids[free].store(id, Ordering::Release);
             other.set_tag(free, tag);
-            bucket.set_tag(lane, 0);
+            bucket.set_tag(entry, 0);
             true
         })
     }
 
     /// Takes `id` out. Needs the table's lock.
     pub fn remove(&self, hash: Hash, id: SessionId) {
-        let removed = self.entry(hash, id, |bucket, lane| bucket.set_tag(lane, 0));
+        let removed = self.entry(hash, id, |bucket, entry| bucket.set_tag(entry, 0));
         debug_assert!(removed, "session {id} is not in the index");
     }
 
     /// Puts `new` where `old` was, or nothing; if it was there. Needs the table's lock.
     pub fn replace(&self, hash: Hash, old: SessionId, new: Option<SessionId>) {
-        self.entry(hash, old, |bucket, lane| match new {
-            Some(new) => bucket.ids[lane].store(new, Ordering::Release),
-            None => bucket.set_tag(lane, 0),
+        self.entry(hash, old, |bucket, entry| match new {
+            Some(new) => bucket.ids[entry].store(new, Ordering::Release),
+            None => bucket.set_tag(entry, 0),
         });
     }
 
@@ -191,9 +191,9 @@ impl Index {
         for place in self.places(hash) {
             let bucket = &self.buckets[place];
             let tagged =
-                |&lane: &usize| bucket.tag(lane) == hash.tag() && bucket.ids[lane].load(Ordering::Relaxed) == id;
-            if let Some(lane) = (0..8).find(tagged) {
-                act(bucket, lane);
+                |&entry: &usize| bucket.tag(entry) == hash.tag() && bucket.ids[entry].load(Ordering::Relaxed) == id;
+            if let Some(entry) = (0..8).find(tagged) {
+                act(bucket, entry);
                 return true;
             }
         }
@@ -332,12 +332,12 @@ mod tests {
         for _ in 0..20_000 {
             let bucket = Bucket { tags: Default::default(), ids: Default::default(), _pad: [0; 4] };
             let mut tags = [0u16; 8];
-            for (lane, tag) in tags.iter_mut().enumerate() {
+            for (entry, tag) in tags.iter_mut().enumerate() {
                 x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
                 *tag = [0, 0x1233, 0x1234, 0x1235, 1][(x >> 33) as usize % 5];
-                bucket.set_tag(lane, *tag);
+                bucket.set_tag(entry, *tag);
             }
-            let with = |wanted| (0..8).filter(move |&lane: &usize| tags[lane] == wanted);
+            let with = |wanted| (0..8).filter(move |&entry: &usize| tags[entry] == wanted);
             for tag in [0, 0x1234] {
                 assert!(bucket.matching(tag).eq(with(tag)), "{tags:x?}");
             }

@@ -11,10 +11,10 @@ mod classify;
 mod emit;
 mod fast_inbound;
 mod fast_outbound;
+mod handoff;
 mod host;
 mod slow_inbound;
 mod slow_outbound;
-mod spread;
 mod translate;
 mod tunnel_errors;
 mod unsolicited;
@@ -39,9 +39,9 @@ use crate::verdict::{Reason, Verdict};
 use classify::Tunnelled;
 use fast_inbound::Inbound;
 use fast_outbound::Outbound;
-use spread::Heap;
+use handoff::FrameBatch;
 
-pub(crate) use spread::Spread;
+pub(crate) use handoff::Handoff;
 
 /// Most frames handled in one go.
 pub const MAX_BATCH: usize = 256;
@@ -145,7 +145,7 @@ struct Core {
     /// Inner fragments and what became of their first ones.
     fragments: Fragments,
     /// The way to the other workers, if there are any.
-    spread: Option<Box<Spread>>,
+    handoff: Option<Box<Handoff>>,
     /// Identifications of packets that we make or cut.
     ids: FragmentIds,
     /// SYNs that may be answered later.
@@ -171,9 +171,9 @@ const UNRESOLVED_BURST: u32 = 64;
 pub struct Path {
     batch: Box<CachePadded<[Meta; MAX_BATCH]>>,
     /// Of several workers: the frames of a burst.
-    taken: Box<Heap>,
+    taken: Box<FrameBatch>,
     /// Those that are this one's.
-    ours: Box<Heap>,
+    ours: Box<FrameBatch>,
     core: Core,
 }
 
@@ -191,8 +191,8 @@ pub struct Burst<'a> {
     /// Let ordinary frames take the fast path. Off, every frame takes the slow path, with the
     /// same bytes in the end: tests hold one against the other.
     pub fast: bool,
-    /// Another worker received these frames and handed them over.
-    pub handed: bool,
+    /// Another worker received these frames and handed them off.
+    pub handed_off: bool,
 }
 
 impl Path {
@@ -203,7 +203,7 @@ impl Path {
             flows: shared.flows,
             reassembler: Reassembler::new(reassembly),
             fragments: Fragments::default(),
-            spread: None,
+            handoff: None,
             ids: FragmentIds::new(shared.fragment_ids.clone(), worker as u32, MAX_WORKERS as u32),
             shared,
             unsolicited: Default::default(),
@@ -211,27 +211,32 @@ impl Path {
             unresolved: Limiter::new(UNRESOLVED_RATE, UNRESOLVED_BURST),
             scratch: Vec::with_capacity(1 << 16),
         };
-        Self { batch: Box::new([Meta::NONE; MAX_BATCH].into()), taken: Heap::new(), ours: Heap::new(), core }
+        Self {
+            batch: Box::new([Meta::NONE; MAX_BATCH].into()),
+            taken: FrameBatch::new(),
+            ours: FrameBatch::new(),
+            core,
+        }
     }
 
-    /// Hands packets of a link to the workers of their flows from now on.
-    pub(crate) fn set_spread(&mut self, spread: Spread) {
-        self.core.spread = Some(Box::new(spread));
+    /// Hands packets of a link off to the workers of their flows from now on.
+    pub(crate) fn set_handoff(&mut self, handoff: Handoff) {
+        self.core.handoff = Some(Box::new(handoff));
     }
 
-    /// The lanes to other workers, if there are any.
-    pub(crate) fn spread(&mut self) -> Option<&mut Spread> {
-        self.core.spread.as_deref_mut()
+    /// The rings to other workers, if there are any.
+    pub(crate) fn handoff(&mut self) -> Option<&mut Handoff> {
+        self.core.handoff.as_deref_mut()
     }
 
     /// Lets go of what was held for too long. Once per turn.
     pub fn expire(&mut self, now: Time) {
-        let Core { counters, reassembler, fragments, spread, .. } = &mut self.core;
+        let Core { counters, reassembler, fragments, handoff, .. } = &mut self.core;
         reassembler.expire(now, |reason, frames| counters.end(reason.into(), frames.into()));
         let late = || counters.end(Reason::NaptFragment.into(), 1);
         let mut held = reassembler.held() + fragments.expire(now, late) as u64;
-        if let Some(spread) = spread {
-            held += spread.owners.expire(now, late) as u64;
+        if let Some(handoff) = handoff {
+            held += handoff.owners.expire(now, late) as u64;
         }
         counters.set_held(held);
     }
@@ -254,7 +259,7 @@ impl Path {
         }
         let softwire = burst.snapshot.main_softwire(burst.link).map(|id| &burst.snapshot.softwires[id.0 as usize]);
         let napt = softwire.and_then(|s| s.napt.as_deref());
-        let taken_as = if burst.handed { Event::TakenOver } else { Event::Received };
+        let taken_as = if burst.handed_off { Event::HandoffReceived } else { Event::Received };
         match (link.side, napt) {
             (Side::Lan, Some(napt)) => self.run(n, rings, &Outbound::new(burst, napt), taken_as),
             (Side::Lan, None) => self.run(n, rings, &Outbound::new(burst, NoNapt), taken_as),
@@ -265,10 +270,10 @@ impl Path {
         n
     }
 
-    /// Spread over the workers or not.
+    /// Handed off to the workers of their flows or not.
     fn inbound<W: Way>(&mut self, n: usize, rings: Rings, burst: Burst, way: &W, taken_as: Event) {
-        match self.core.spread_of(burst).is_some() {
-            true => self.run_spread(n, rings, way),
+        match self.core.handoff_of(burst).is_some() {
+            true => self.run_with_handoff(n, rings, way),
             false => self.run(n, rings, way, taken_as),
         }
     }
@@ -300,7 +305,7 @@ impl Path {
 
     /// The same, but before anything else each frame goes to the worker of its flow.
     #[inline(never)]
-    fn run_spread<W: Way>(&mut self, n: usize, mut rings: Rings, way: &W) {
+    fn run_with_handoff<W: Way>(&mut self, n: usize, mut rings: Rings, way: &W) {
         let Self { batch, taken, ours, core } = self;
         let mut line = Line { way, batch, taken: 0, forwarded: 0 };
         let mut bytes = 0;
@@ -312,7 +317,7 @@ impl Path {
         }
         let mut frames = taken.frames();
         while !frames.is_empty() {
-            let plain = core.spread(&mut rings, frames, ours);
+            let plain = core.hand_off(&mut rings, frames, ours);
             for (i, &frame) in ours.frames().iter().enumerate() {
                 if let Some(&soon) = ours.frames().get(i + FRAMES_AHEAD as usize) {
                     rings.rx.prefetch_frame(soon);

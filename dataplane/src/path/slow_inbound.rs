@@ -95,7 +95,7 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
             // The inner packet stays where it is; what will be its Ethernet header ends where it begins.
             let inner = Inner::Frame(frame.with_len(ETHERNET + walked.end).pop(walked.offset));
             let class = outer.traffic_class();
-            return Ok(self.deliver_or_hand(core, rings, (softwire, outer.src), Some(frame), inner, class));
+            return Ok(self.deliver_or_hand_off(core, rings, (softwire, outer.src), Some(frame), inner, class));
         }
         let Core { counters, reassembler, scratch, .. } = core;
         let released = |reason: Reason, frames: u32| counters.end(reason.into(), frames.into());
@@ -111,7 +111,7 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
         scratch.extend_from_slice(whole.packet);
         let mut packet = std::mem::take(scratch);
         let inner = Inner::Bytes(&mut packet);
-        let verdict = self.deliver_or_hand(core, rings, (softwire, outer.src), None, inner, class);
+        let verdict = self.deliver_or_hand_off(core, rings, (softwire, outer.src), None, inner, class);
         core.scratch = packet;
         Ok(verdict)
     }

@@ -66,25 +66,25 @@ impl<'a> Iterator for OuterPieces<'a> {
 /// Identifications for outer fragments: nobody can predict the next (RFC 7739), and none comes
 /// again before 2^32 others, which a random number could not promise (RFC 8200 4.5).
 ///
-/// A counter in lanes, one per worker, through a keyed permutation: a Feistel network of four
-/// rounds with the standard library's keyed SipHash as its function. Lanes of the same key never meet.
+/// A counter for each worker, in steps of their number, through a keyed permutation: a Feistel network of four
+/// rounds with the standard library's keyed SipHash as its function. Those of the same key never meet.
 #[derive(Clone, Debug)]
 pub struct FragmentIds {
     key: RandomState,
     next: u32,
-    lanes: u32,
+    workers: u32,
 }
 
 impl FragmentIds {
-    /// The generator of lane `lane` of `lanes`; all of them share one `RandomState::new()`.
-    pub fn new(key: RandomState, lane: u32, lanes: u32) -> Self {
-        Self { key, next: lane, lanes: lanes.max(1) }
+    /// The generator of worker `worker` of `workers`; all of them share one `RandomState::new()`.
+    pub fn new(key: RandomState, worker: u32, workers: u32) -> Self {
+        Self { key, next: worker, workers: workers.max(1) }
     }
 
     /// The next one.
     pub fn next_id(&mut self) -> u32 {
         let n = self.next;
-        self.next = n.wrapping_add(self.lanes);
+        self.next = n.wrapping_add(self.workers);
         let [mut left, mut right] = [(n >> 16) as u16, n as u16];
         for round in 0..4u8 {
             (left, right) = (right, left ^ self.key.hash_one((round, right)) as u16);

@@ -81,8 +81,8 @@ fn rfc8200_5_mtu_below_1280_is_1280() {
 #[test]
 fn rfc7739_ids_do_not_repeat_and_do_not_count_up() {
     let key = RandomState::new();
-    let mut lanes = [0, 1, 2].map(|lane| FragmentIds::new(key.clone(), lane, 3));
-    let ids: Vec<_> = (0..60_000).map(|i| lanes[i % 3].next_id()).collect();
+    let mut workers = [0, 1, 2].map(|worker| FragmentIds::new(key.clone(), worker, 3));
+    let ids: Vec<_> = (0..60_000).map(|i| workers[i % 3].next_id()).collect();
     assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
     let near = ids.windows(2).filter(|w| w[0].abs_diff(w[1]) < 1 << 16).count();
     assert!(near < 60, "about 2 are expected by chance, {near} found");

@@ -154,7 +154,7 @@ proptest! {
         }
         prop_assert_eq!(together, expected);
         let totals = several.totals();
-        prop_assert_eq!(totals.verdict(Verdict::Handed), totals.event(Event::TakenOver));
+        prop_assert_eq!(totals.verdict(Verdict::HandedOff), totals.event(Event::HandoffReceived));
         prop_assert_eq!((totals.dropped(), totals.held), (0, 0));
         several.check_buffers();
     }
@@ -178,7 +178,7 @@ fn flows_are_spread_as_asked_for() {
             let mut several = Several::with(&setup, n, 512, Config { keep_flows: keep, ..Default::default() });
             assert_eq!(burst(&mut several, 2000), 2000);
             several.settle();
-            assert_eq!(several.totals().dropped(), 0, "a lane has room for a burst");
+            assert_eq!(several.totals().dropped(), 0, "a handoff ring has room for a burst");
             for (worker, frames) in several.left(LAN).iter().enumerate() {
                 let kept = 2000 * percent / 100;
                 let share = if worker == 0 { kept } else { (2000 - kept) / (n - 1) };
@@ -221,8 +221,8 @@ fn a_worker_that_is_behind_costs_its_own_flows_only_and_that_is_counted() {
     let now = several.now;
     while several.workers[0].turn(now) > 0 {}
     let totals = several.totals();
-    let (handed, full) = (totals.verdict(Verdict::Handed), totals.verdict(Reason::WorkerFull.into()));
-    assert_eq!(handed, 63, "as many as the lane holds");
+    let (handed, full) = (totals.verdict(Verdict::HandedOff), totals.verdict(Reason::HandoffFull.into()));
+    assert_eq!(handed, 63, "as many as the ring holds");
     assert_eq!(totals.verdict(Verdict::Inbound) + handed + full, 2000);
     assert!(full > 1200);
     several.settle();
@@ -283,7 +283,7 @@ fn nobody_else_is_heard_or_answered_otherwise_than_by_one_worker() {
             let expected: BTreeSet<_> = expected.verdicts.iter().map(|(v, n)| (v.name(), *n)).collect();
             let handed: BTreeSet<_> = verdicts.difference(&expected).copied().collect();
             assert!(expected.is_subset(&verdicts), "{expected:?} {verdicts:?}");
-            assert!(handed.is_empty() || handed.iter().eq(&[("handed", 1)]), "{handed:?}");
+            assert!(handed.is_empty() || handed.iter().eq(&[("handed-off", 1)]), "{handed:?}");
         }
     }
 }
@@ -322,7 +322,7 @@ fn workers_as_threads_hand_on_in_order() {
             std::thread::yield_now();
         }
         assert_eq!(last.len(), 7, "a flow has one worker");
-        assert!(handles[1].counters.event(Event::TakenOver) > 0);
+        assert!(handles[1].counters.event(Event::HandoffReceived) > 0);
         stop.store(true, Ordering::Relaxed);
         threads.into_iter().for_each(|thread| drop(thread.join().expect("no worker panics")));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::napt::{self, Napt};
 use hikyaku_dataplane::shared::Shared;
-use hikyaku_dataplane::worker::{Config, Handle, Lanes, Worker};
+use hikyaku_dataplane::worker::{Config, Handle, HandoffRings, Worker};
 use hikyaku_net::Time;
 use hikyaku_ring::memory::{MemoryConfig, Wire, links};
 use hikyaku_ring::{LinkId, Vlan};
@@ -19,12 +19,12 @@ pub struct Several {
     pub handles: Vec<Handle>,
     pub now: Time,
     buffers: Vec<u32>,
-    /// Buffers that began in lanes.
-    lanes: Vec<u32>,
+    /// Buffers that began in handoff rings.
+    in_rings: Vec<u32>,
 }
 
 impl Several {
-    /// With `n` workers; `slots` in each lane.
+    /// With `n` workers; `slots` in each handoff ring.
     pub fn new(setup: &Setup, n: usize, slots: u32) -> Self {
         let config = Config { fast: setup.fast, batch: setup.batch, ..Default::default() };
         Self::with(setup, n, slots, config)
@@ -36,7 +36,7 @@ impl Several {
             slots: setup.slots,
             headroom: setup.headroom,
             huge_pages: false,
-            lane_slots: slots,
+            handoff_slots: slots,
             ..Default::default()
         };
         let mut queues = links(2, n, memory).unwrap();
@@ -57,21 +57,20 @@ impl Several {
         for (queues, vlan) in [&mut lan, &mut wan].into_iter().zip(setup.vlans) {
             queues.iter_mut().for_each(|queue| queue.set_vlan(vlan.and_then(Vlan::new)));
         }
-        let lanes = Lanes::between(WAN, &mut wan.iter_mut().collect::<Vec<_>>()).unwrap();
-        let in_lanes = lanes.iter().flat_map(Lanes::buffers).collect();
-        let queues = lan.drain(..).zip(wan.drain(..)).zip(lanes);
+        let handoff = HandoffRings::between(WAN, &mut wan.iter_mut().collect::<Vec<_>>()).unwrap();
+        let in_rings = handoff.iter().flat_map(HandoffRings::buffers).collect();
+        let queues = lan.drain(..).zip(wan.drain(..)).zip(handoff);
         let workers: Vec<_> = queues
             .enumerate()
-            .map(|(id, ((lan, wan), lanes))| {
-                Worker::new(id, [(LAN, lan), (WAN, wan)], &shared, config).with_lanes(lanes)
+            .map(|(id, ((lan, wan), handoff))| {
+                Worker::new(id, [(LAN, lan), (WAN, wan)], &shared, config).with_handoff(handoff)
             })
             .collect();
         let handles = workers.iter().map(Worker::handle).collect();
         let wires = lan_wires.into_iter().zip(wan_wires).map(|(lan, wan)| [lan, wan]).collect();
-        let mut several =
-            Self { workers, wires, handles, now: Time(1_000_000_000), buffers: Vec::new(), lanes: in_lanes };
+        let mut several = Self { workers, wires, handles, now: Time(1_000_000_000), buffers: Vec::new(), in_rings };
         several.buffers = several.in_rings();
-        several.buffers.append(&mut several.lanes.clone());
+        several.buffers.append(&mut several.in_rings.clone());
         several.buffers.sort_unstable();
         several
     }

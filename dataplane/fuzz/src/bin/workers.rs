@@ -1,5 +1,5 @@
 //! Any frames into any queue of a router of several workers, which take their turns in any order: what each received or
-//! took over is what came of it, what was handed on was taken over, no buffer is lost or there twice, what is held
+//! took over is what came of it, what was handed off was received, no buffer is lost or there twice, what is held
 //! ends, and what leaves has right lengths and header checksums.
 #![no_main]
 // Every target uses another part of what the tests share.
@@ -60,7 +60,7 @@ enum Step {
     Milliseconds(u16),
 }
 
-/// What of a router stays as it was made: NAPT, headroom, number of workers, flows kept, slots of a lane.
+/// What of a router stays as it was made: NAPT, headroom, number of workers, flows kept, slots of a handoff ring.
 type Shape = (bool, bool, usize, Keep, u32);
 
 /// Inputs after which a router is made anew, so that its clock does not run out and its secrets change.
@@ -131,6 +131,6 @@ fn play(several: &mut Several, input: &Input) {
     }
     let totals = several.totals();
     assert_eq!(totals.held, 0);
-    assert_eq!(totals.verdict(Verdict::Handed), totals.event(Event::TakenOver));
+    assert_eq!(totals.verdict(Verdict::HandedOff), totals.event(Event::HandoffReceived));
     several.check_buffers();
 }

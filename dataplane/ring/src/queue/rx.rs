@@ -62,9 +62,9 @@ impl RxRing {
         self.least = if vlan.is_some() { usize::MAX } else { ETHERNET };
     }
 
-    /// The end of a lane that frames come out of; see [`super::lane`].
-    pub(crate) fn of_lane(like: &RxRing, rings: &Arc<Region>, header_at: usize, slots_at: usize) -> Self {
-        Self::of(Raw::of_lane(&like.raw, rings, header_at, slots_at), 0)
+    /// The end of a handoff ring that frames come out of; see [`crate::handoff_ring`].
+    pub(crate) fn of_handoff(like: &RxRing, rings: &Arc<Region>, header_at: usize, slots_at: usize) -> Self {
+        Self::of(Raw::of_handoff(&like.raw, rings, header_at, slots_at), 0)
     }
 
     /// Where the region's buffers begin in it.

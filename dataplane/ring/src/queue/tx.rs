@@ -69,9 +69,9 @@ impl TxRing {
         self.too_far = if vlan.is_some() { 0 } else { usize::from(self.raw.max_start) + 1 };
     }
 
-    /// The end of a lane that frames go into; see [`super::lane`].
-    pub(crate) fn of_lane(like: &RxRing, rings: &Arc<Region>, header_at: usize, slots_at: usize) -> Self {
-        Self::of(Raw::of_lane(&like.raw, rings, header_at, slots_at), 0)
+    /// The end of a handoff ring that frames go into; see [`crate::handoff_ring`].
+    pub(crate) fn of_handoff(like: &RxRing, rings: &Arc<Region>, header_at: usize, slots_at: usize) -> Self {
+        Self::of(Raw::of_handoff(&like.raw, rings, header_at, slots_at), 0)
     }
 
     /// Slots free. One slot of the ring always stays empty.

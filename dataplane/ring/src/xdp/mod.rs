@@ -74,15 +74,23 @@ pub struct OpenOptions {
     pub buf_size: Option<u32>,
     /// Ask for huge pages.
     pub huge_pages: bool,
-    /// Spare buffers of each queue for a lane to each other queue's worker; none if 0.
-    pub lane_slots: u32,
+    /// Spare buffers of each queue for a handoff ring to each other queue's worker; none if 0.
+    pub handoff_slots: u32,
     /// The VLAN that a link is of its wire.
     pub vlan: Option<Vlan>,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { attach: None, transfer: None, slots: 2048, buf_size: None, huge_pages: true, lane_slots: 0, vlan: None }
+        Self {
+            attach: None,
+            transfer: None,
+            slots: 2048,
+            buf_size: None,
+            huge_pages: true,
+            handoff_slots: 0,
+            vlan: None,
+        }
     }
 }
 

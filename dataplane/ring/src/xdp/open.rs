@@ -41,7 +41,7 @@ pub fn open(name: &LinkName, umem: &Umem, options: &OpenOptions) -> Result<XdpLi
     let place = |_: &u16| umem.claim().ok_or_else(|| OpenError::NoRoom { link: name.clone() });
     let places: Vec<_> = numbers.iter().map(place).collect::<Result<_, _>>()?;
     let (sockets, info) = bind(name, umem, options, &found, &numbers)?;
-    let spare = (numbers.len() - 1) * options.lane_slots as usize;
+    let spare = (numbers.len() - 1) * options.handoff_slots as usize;
     let (mut queues, mut seats) = (Vec::new(), Vec::new());
     for ((number, place), socket) in numbers.into_iter().zip(places).zip(sockets) {
         let (rx, tx) = place.attach(headroom)?;

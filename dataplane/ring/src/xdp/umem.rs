@@ -101,18 +101,18 @@ impl Umem {
         Ok(umem)
     }
 
-    /// Memory for the links of these names, with as many slots in their lanes, and with buffers that suit the
+    /// Memory for the links of these names, with as many slots in their handoff rings, and with buffers that suit the
     /// largest of their MTUs.
     pub fn for_links<'a>(
         names: impl IntoIterator<Item = (&'a LinkName, u32)>,
         options: &OpenOptions,
     ) -> Result<Self, OpenError> {
         let (mut queues, mut spare, mut buf_size) = (0, 0, options.buf_size.unwrap_or(2048));
-        for (name, lane_slots) in names {
+        for (name, handoff_slots) in names {
             let found = super::open::find(name)?;
             let own = super::open::queue_numbers(name, &found)?.len();
             queues += own;
-            spare += own * own.saturating_sub(1) * lane_slots as usize;
+            spare += own * own.saturating_sub(1) * handoff_slots as usize;
             if options.buf_size.is_none() && found.mtu.is_some_and(|mtu| mtu > frame_room(buf_size)) {
                 buf_size = 4096;
             }

@@ -1,14 +1,14 @@
 //! Several workers on one tunnel. All that comes from one border router is one flow to a card, in one
 //! queue. The worker that has the queue looks at the *inner* header and hands each packet to the worker
-//! of its flow, buffers swapped (`ring::lane`).
+//! of its flow, buffers swapped (`hikyaku_ring::handoff_ring`).
 //!
-//! A flow has one worker, and a lane keeps the order, so packets of a flow leave in the order in which
+//! A flow has one worker, and a handoff ring keeps the order, so packets of a flow leave in the order in which
 //! they came. For that, everything about a packet that decides where it goes is known when it is handed
 //! on: outer fragments are put together here first; an inner fragment goes where its first one went.
 
 use hikyaku_net::packet::{Ethernet, Ipv4, ethertype};
 use hikyaku_net::{Addr6, protocol};
-use hikyaku_ring::{Frame, HEAD, LaneOut, LinkId, NotSent};
+use hikyaku_ring::{Frame, HEAD, HandoffTx, LinkId, NotSent};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::classify::Tunnelled;
@@ -21,20 +21,20 @@ use crate::snapshot::Softwire;
 use crate::tunnel::{OUTER_LEN, Outer, ecn};
 use crate::verdict::{Reason, Verdict};
 
-/// One worker's lanes to the others, for the frames of one link.
+/// One worker's handoff rings to the others, for the frames of one link.
 #[derive(Debug)]
 #[repr(align(128))]
-pub(crate) struct Spread {
-    /// The link whose frames are spread.
+pub(crate) struct Handoff {
+    /// The link whose frames are handed off.
     link: LinkId,
     /// Which worker this is.
     me: usize,
     /// By worker; none to itself.
-    lanes: Vec<Option<LaneOut>>,
+    to: Vec<Option<HandoffTx>>,
     /// Whose a flow is, by a byte of its hash.
     shares: [u8; 256],
     /// By worker: frames of a burst that are its, in order.
-    heaps: Vec<Box<Heap>>,
+    batches: Vec<Box<FrameBatch>>,
     /// Inner fragments, and whose their first ones were.
     pub(super) owners: Fragments<Owner>,
 }
@@ -42,12 +42,12 @@ pub(crate) struct Spread {
 /// Frames in the order they came, at most [`MAX_BATCH`].
 #[derive(Debug)]
 #[repr(align(128))]
-pub(super) struct Heap {
+pub(super) struct FrameBatch {
     len: usize,
     frames: [Frame; MAX_BATCH],
 }
 
-impl Heap {
+impl FrameBatch {
     pub fn new() -> Box<Self> {
         Box::new(Self { len: 0, frames: [Frame::EMPTY; MAX_BATCH] })
     }
@@ -67,12 +67,12 @@ impl Heap {
     }
 }
 
-impl Spread {
-    /// Of worker `me`, which keeps `keep` percent of the flows; `lanes` by worker.
-    pub fn new(link: LinkId, me: usize, lanes: Vec<Option<LaneOut>>, keep: Option<u8>) -> Self {
-        let heaps = lanes.iter().map(|_| Heap::new()).collect();
-        let shares = shares(lanes.len(), me, keep.unwrap_or_else(|| usual_keep(lanes.len())));
-        Self { link, me, lanes, shares, heaps, owners: Fragments::default() }
+impl Handoff {
+    /// Of worker `me`, which keeps `keep` percent of the flows; `to` by worker.
+    pub fn new(link: LinkId, me: usize, to: Vec<Option<HandoffTx>>, keep: Option<u8>) -> Self {
+        let batches = to.iter().map(|_| FrameBatch::new()).collect();
+        let shares = shares(to.len(), me, keep.unwrap_or_else(|| usual_keep(to.len())));
+        Self { link, me, to, shares, batches, owners: Fragments::default() }
     }
 
     /// Which worker a flow has.
@@ -100,9 +100,9 @@ impl Spread {
         if worker == self.me { Owner::Me } else { Owner::Other(worker) }
     }
 
-    /// The lanes there are, with the number of the worker at the other end.
-    pub fn lanes(&mut self) -> impl Iterator<Item = (usize, &mut LaneOut)> {
-        self.lanes.iter_mut().enumerate().filter_map(|(worker, lane)| Some((worker, lane.as_mut()?)))
+    /// The rings there are, with the number of the worker at the other end.
+    pub fn rings(&mut self) -> impl Iterator<Item = (usize, &mut HandoffTx)> {
+        self.to.iter_mut().enumerate().filter_map(|(worker, ring)| Some((worker, ring.as_mut()?)))
     }
 }
 
@@ -171,7 +171,7 @@ type Ends<'a> = (&'a Softwire, Addr6);
 impl<'a, N: Translation<'a>> Inbound<'a, N> {
     /// Delivers a packet that came through the tunnel, or has its worker do so. `frame`: the whole frame, if
     /// the packet still lies in it. `None`: it is held and gets its verdict later.
-    pub(super) fn deliver_or_hand(
+    pub(super) fn deliver_or_hand_off(
         &self,
         core: &mut Core,
         rings: &mut Rings,
@@ -181,12 +181,12 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
         class: u8,
     ) -> Option<Verdict> {
         let (now, from, flows) = (self.burst.now, Some(ends.1), core.flows);
-        let Some(spread) = core.spread_of(self.burst) else { return self.deliver(core, rings, ends, inner, class) };
+        let Some(handoff) = core.handoff_of(self.burst) else { return self.deliver(core, rings, ends, inner, class) };
         let part = Part::of(&flows, inner.bytes(rings.rx));
         let owner = match part {
-            Part::First(_, flow) => spread.owner(flow),
+            Part::First(_, flow) => handoff.owner(flow),
             Part::Broken => Owner::Me,
-            Part::Later(ip) => match spread.owners.find(from, &ip, now) {
+            Part::Later(ip) => match handoff.owners.find(from, &ip, now) {
                 Some(owner) => owner,
                 None => {
                     // What the outer header says of it is written into it: it waits without.
@@ -194,16 +194,16 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
                         Ok(tos) => set_tos(inner.bytes(rings.rx), tos),
                         Err(reason) => return Some(reason.into()),
                     }
-                    let waits = spread.owners.wait(from, &ip, self.burst.link, inner.bytes(rings.rx), now);
+                    let waits = handoff.owners.wait(from, &ip, self.burst.link, inner.bytes(rings.rx), now);
                     return (!waits).then_some(Reason::NaptFragment.into());
                 }
             },
         };
         let verdict = match (owner, frame) {
             (Owner::Other(worker), Some(frame)) => {
-                Some(core.hand(rings, worker, frame).map_or_else(Into::into, |()| Verdict::Handed))
+                Some(core.hand_off_frame(rings, worker, frame).map_or_else(Into::into, |()| Verdict::HandedOff))
             }
-            _ => self.deliver_or_hand_bytes(core, rings, ends, inner, class, owner),
+            _ => self.deliver_or_hand_off_bytes(core, rings, ends, inner, class, owner),
         };
         if let Part::First(first, _) = part
             && first.more_fragments()
@@ -216,23 +216,23 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
     /// A first fragment has gone to its worker: those that waited for it go after it.
     fn release_held(&self, core: &mut Core, rings: &mut Rings, ends: Ends, first: &Ipv4, owner: Owner) {
         let from = Some(ends.1);
-        if let Some(spread) = &mut core.spread {
-            spread.owners.learn(from, first, owner, self.burst.now);
+        if let Some(handoff) = &mut core.handoff {
+            handoff.owners.learn(from, first, owner, self.burst.now);
         }
-        while let Some(mut held) = core.spread.as_mut().and_then(|spread| spread.owners.ready(from, first)) {
+        while let Some(mut held) = core.handoff.as_mut().and_then(|handoff| handoff.owners.ready(from, first)) {
             let inner = Inner::Bytes(&mut held.bytes);
-            if let Some(verdict) = self.deliver_or_hand_bytes(core, rings, ends, inner, 0, owner) {
+            if let Some(verdict) = self.deliver_or_hand_off_bytes(core, rings, ends, inner, 0, owner) {
                 core.counters.end(verdict, 1);
             }
-            if let Some(spread) = &mut core.spread {
-                spread.owners.done(held);
+            if let Some(handoff) = &mut core.handoff {
+                handoff.owners.done(held);
             }
         }
     }
 
     /// The same of a packet that is in no frame of its own, whose worker is known. What is longer than a slot is
     /// delivered here, and may be overtaken.
-    fn deliver_or_hand_bytes(
+    fn deliver_or_hand_off_bytes(
         &self,
         core: &mut Core,
         rings: &mut Rings,
@@ -241,85 +241,85 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
         class: u8,
         owner: Owner,
     ) -> Option<Verdict> {
-        match (core.lane_to(owner), inner) {
-            (Some(lane), Inner::Bytes(packet)) if ETHERNET + OUTER_LEN + packet.len() <= lane.longest() => {
-                Some(self.hand_bytes(lane, ends, packet, class))
+        match (core.ring_to(owner), inner) {
+            (Some(ring), Inner::Bytes(packet)) if ETHERNET + OUTER_LEN + packet.len() <= ring.longest() => {
+                Some(self.hand_off_bytes(ring, ends, packet, class))
             }
             (_, inner) => self.deliver(core, rings, ends, inner, class),
         }
     }
 
     /// Hands a packet on in a frame as it would have come in.
-    fn hand_bytes(&self, lane: &mut LaneOut, (softwire, from): Ends, packet: &[u8], class: u8) -> Verdict {
+    fn hand_off_bytes(&self, ring: &mut HandoffTx, (softwire, from): Ends, packet: &[u8], class: u8) -> Verdict {
         let mac = self.burst.snapshot.links[self.burst.link.index()].mac;
         let ethernet = Ethernet { dst: mac, src: mac, ethertype: ethertype::IPV6.into() };
         let outer = Outer { src: from, dst: softwire.local, ..softwire.outer(class, 0) };
         let header = outer.header(packet.len() as u16, protocol::IPV4);
-        let sent = lane.originate(ETHERNET + OUTER_LEN + packet.len(), |to| {
+        let sent = ring.originate(ETHERNET + OUTER_LEN + packet.len(), |to| {
             to[..ETHERNET].copy_from_slice(ethernet.as_bytes());
             to[ETHERNET..][..OUTER_LEN].copy_from_slice(header.as_bytes());
             to[ETHERNET + OUTER_LEN..].copy_from_slice(packet);
         });
-        sent.map_or_else(|not| not_handed(not).into(), |()| Verdict::Handed)
+        sent.map_or_else(|not| not_handed_off(not).into(), |()| Verdict::HandedOff)
     }
 }
 
-fn not_handed(not: NotSent) -> Reason {
+fn not_handed_off(not: NotSent) -> Reason {
     match not {
-        NotSent::Full => Reason::WorkerFull,
+        NotSent::Full => Reason::HandoffFull,
         NotSent::TooLong => Reason::Jumbo,
     }
 }
 
 impl Core {
-    /// The other workers, if this burst is to be spread over them.
+    /// The other workers, if this burst is to be handed off to them.
     #[inline(always)]
-    pub(super) fn spread_of(&mut self, burst: Burst) -> Option<&mut Spread> {
-        self.spread.as_deref_mut().filter(|spread| !burst.handed && spread.link == burst.link)
+    pub(super) fn handoff_of(&mut self, burst: Burst) -> Option<&mut Handoff> {
+        self.handoff.as_deref_mut().filter(|handoff| !burst.handed_off && handoff.link == burst.link)
     }
 
     /// Hands frames to their workers, up to one about which it takes the slow path to say whose it is. Answers how many came
     /// before that; our own of them are then in `ours`, which was empty.
     #[inline(always)]
-    pub(super) fn spread(&mut self, rings: &mut Rings, frames: &[Frame], ours: &mut Box<Heap>) -> usize {
-        let Some(mut spread) = self.spread.take() else { return 0 };
+    pub(super) fn hand_off(&mut self, rings: &mut Rings, frames: &[Frame], ours: &mut Box<FrameBatch>) -> usize {
+        let Some(mut handoff) = self.handoff.take() else { return 0 };
         let mut plain = 0;
         for (i, &frame) in frames.iter().enumerate() {
             if let Some(&soon) = frames.get(i + FRAMES_AHEAD as usize) {
                 rings.rx.prefetch_frame(soon);
             }
-            let Some(worker) = spread.whose(&self.flows, rings.rx.head(frame)) else { break };
+            let Some(worker) = handoff.whose(&self.flows, rings.rx.head(frame)) else { break };
             // Nobody could guess which it is: no branch depends on it.
-            spread.heaps[usize::from(worker)].push(frame);
+            handoff.batches[usize::from(worker)].push(frame);
             plain += 1;
         }
-        let Spread { me, lanes, heaps, .. } = &mut *spread;
-        for (heap, lane) in heaps.iter_mut().zip(lanes) {
-            let Some(lane) = lane.as_mut().filter(|_| !heap.frames().is_empty()) else { continue };
-            let handed = lane.send(rings.rx, heap.frames(), |rx, frame, not| {
-                self.counters.end(not_handed(not).into(), 1);
+        let Handoff { me, to, batches, .. } = &mut *handoff;
+        for (batch, ring) in batches.iter_mut().zip(to) {
+            let Some(ring) = ring.as_mut().filter(|_| !batch.frames().is_empty()) else { continue };
+            let handed = ring.send(rings.rx, batch.frames(), |rx, frame, not| {
+                self.counters.end(not_handed_off(not).into(), 1);
                 rx.restore(frame);
             });
-            self.counters.end(Verdict::Handed, handed as u64);
-            heap.clear();
+            self.counters.end(Verdict::HandedOff, handed as u64);
+            batch.clear();
         }
-        std::mem::swap(&mut heaps[*me], ours);
-        self.spread = Some(spread);
+        std::mem::swap(&mut batches[*me], ours);
+        self.handoff = Some(handoff);
         plain
     }
 
-    fn lane_to(&mut self, owner: Owner) -> Option<&mut LaneOut> {
+    fn ring_to(&mut self, owner: Owner) -> Option<&mut HandoffTx> {
         match owner {
             Owner::Me => None,
-            Owner::Other(worker) => self.spread.as_mut()?.lanes.get_mut(worker)?.as_mut(),
+            Owner::Other(worker) => self.handoff.as_mut()?.to.get_mut(worker)?.as_mut(),
         }
     }
 
     /// Hands a frame as it came to the worker of its flow.
-    fn hand(&mut self, rings: &mut Rings, worker: usize, frame: Frame) -> Result<(), Reason> {
-        let lane = self.lane_to(Owner::Other(worker)).ok_or(Reason::WorkerFull)?;
+    fn hand_off_frame(&mut self, rings: &mut Rings, worker: usize, frame: Frame) -> Result<(), Reason> {
+        let ring = self.ring_to(Owner::Other(worker)).ok_or(Reason::HandoffFull)?;
         let mut handed = Ok(());
-        lane.send(rings.rx, &[frame], |_, _, not| handed = Err(not_handed(not)));
+        ring.send(rings.rx, &[frame], |_, _, not| handed = Err(not_handed_off(not)));
         handed
     }
 }

@@ -1,6 +1,6 @@
-//! Lanes: frames from one worker to another, buffers swapped as between any two rings.
+//! Handoff rings: frames from one worker to another, buffers swapped as between any two rings.
 //!
-//! A lane is a ring of slots with two ends. One worker sends into it as into a link's transmit ring, the
+//! A handoff ring is a ring of slots with two ends. One worker sends into it as into a link's transmit ring, the
 //! other takes from it as from a receive ring, and what comes back in the slots are buffers. Neither
 //! kernel nor lock is between them: each end has a ring header of its own, and two words say how far
 //! each of them has got, looked at once per turn.
@@ -22,11 +22,11 @@ use shuttle::sync::atomic::{AtomicU32, Ordering};
 #[cfg(not(shuttle))]
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Slots of a lane where nobody asks for another number: two full bursts, a megabyte of buffers.
-pub const LANE_SLOTS: u32 = 512;
+/// Slots of a handoff ring where nobody asks for another number: two full bursts, a megabyte of buffers.
+pub const HANDOFF_SLOTS: u32 = 512;
 
-/// The fewest slots that make a lane.
-pub const MIN_LANE_SLOTS: u32 = 2;
+/// The fewest slots that make one.
+pub const MIN_HANDOFF_SLOTS: u32 = 2;
 
 /// How far both ends have got, each word on a cache line of its own.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ struct Reached {
     emptied: CachePadded<AtomicU32>,
 }
 
-/// Memory of a lane's two ring headers and its slots.
+/// Memory of a handoff ring's two ring headers and its slots.
 #[derive(Clone, Debug)]
 struct Rings {
     region: Arc<Region>,
@@ -49,7 +49,7 @@ impl Rings {
     const HEADER: usize = size_of::<netmap_ring>().next_multiple_of(128);
 
     fn header(&self, end: usize) -> *mut netmap_ring {
-        // SAFETY: both headers lie at the front of the region, see `lane`.
+        // SAFETY: both headers lie at the front of the region, see `handoff_ring`.
         unsafe { self.region.base().add(end * Self::HEADER).cast().as_ptr() }
     }
 
@@ -81,7 +81,7 @@ impl Rings {
     }
 }
 
-/// The lane's buffers, which others than it began with, are nobody's when both ends are dropped.
+/// The ring's buffers, which others than it began with, are nobody's when both ends are dropped.
 #[derive(Debug)]
 struct Buffers {
     rings: Rings,
@@ -97,18 +97,18 @@ impl Drop for Buffers {
 const OUT: usize = 0;
 const IN: usize = 1;
 
-/// The end of a lane that frames go into.
+/// The end of a handoff ring that frames go into.
 #[derive(Debug)]
-pub struct LaneOut {
+pub struct HandoffTx {
     tx: TxRing,
     rings: Rings,
     reached: Arc<Reached>,
     _buffers: Arc<Buffers>,
 }
 
-/// The end of a lane that frames come out of.
+/// The end of a handoff ring that frames come out of.
 #[derive(Debug)]
-pub struct LaneIn {
+pub struct HandoffRx {
     /// The frames, after [`Self::sync`].
     pub rx: RxRing,
     rings: Rings,
@@ -116,11 +116,11 @@ pub struct LaneIn {
     _buffers: Arc<Buffers>,
 }
 
-/// A lane whose frames' buffers are in the memory of `like`, with a slot for each of `buffers`, which are
-/// nobody else's. At least [`MIN_LANE_SLOTS`] of them.
-pub fn lane(like: &RxRing, mut buffers: Spare) -> io::Result<(LaneOut, LaneIn)> {
+/// A handoff ring whose frames' buffers are in the memory of `like`, with a slot for each of `buffers`, which are
+/// nobody else's. At least [`MIN_HANDOFF_SLOTS`] of them.
+pub fn handoff_ring(like: &RxRing, mut buffers: Spare) -> io::Result<(HandoffTx, HandoffRx)> {
     let slots =
-        u32::try_from(buffers.len()).ok().filter(|&n| n >= MIN_LANE_SLOTS).ok_or(io::ErrorKind::InvalidInput)?;
+        u32::try_from(buffers.len()).ok().filter(|&n| n >= MIN_HANDOFF_SLOTS).ok_or(io::ErrorKind::InvalidInput)?;
     let slots_at = 2 * Rings::HEADER;
     let bytes = slots_at + buffers.len() * size_of::<netmap_slot>();
     let region = Region::anonymous(bytes, RegionId(u64::MAX), false)?;
@@ -146,14 +146,14 @@ pub fn lane(like: &RxRing, mut buffers: Spare) -> io::Result<(LaneOut, LaneIn)> 
     let buffers = Arc::new(Buffers { rings: rings(&region), spare: buffers });
     let (out_at, in_at) = (OUT * Rings::HEADER, IN * Rings::HEADER);
     Ok((
-        LaneOut {
-            tx: TxRing::of_lane(like, &region, out_at, slots_at),
+        HandoffTx {
+            tx: TxRing::of_handoff(like, &region, out_at, slots_at),
             rings: rings(&region),
             reached: reached.clone(),
             _buffers: buffers.clone(),
         },
-        LaneIn {
-            rx: RxRing::of_lane(like, &region, in_at, slots_at),
+        HandoffRx {
+            rx: RxRing::of_handoff(like, &region, in_at, slots_at),
             rings: rings(&region),
             reached,
             _buffers: buffers,
@@ -161,7 +161,7 @@ pub fn lane(like: &RxRing, mut buffers: Spare) -> io::Result<(LaneOut, LaneIn)> 
     ))
 }
 
-impl LaneOut {
+impl HandoffTx {
     /// Hands frames of `rx` on, in order, and shows them to the other end; see [`TxRing::send`]. Answers how many went; the
     /// others are `refused`.
     #[inline(always)]
@@ -226,7 +226,7 @@ impl LaneOut {
     }
 }
 
-impl LaneIn {
+impl HandoffRx {
     /// Shows the frames that came.
     pub fn sync(&mut self) {
         self.rings.set_tail(IN, self.reached.filled.load(Ordering::Acquire));
@@ -260,9 +260,9 @@ mod tests {
             let config = MemoryConfig { slots: 8, buf_size, huge_pages: false, ..Default::default() };
             links(1, 1, config).unwrap().remove(0).remove(0)
         };
-        let spare = MemoryConfig { slots: 8, lane_slots: 8, huge_pages: false, ..Default::default() };
+        let spare = MemoryConfig { slots: 8, handoff_slots: 8, huge_pages: false, ..Default::default() };
         let (mut old, _wire) = links(1, 2, spare).unwrap().remove(0).remove(0);
-        let (mut out, mut to) = lane(&old.rx, old.spare.take(8)).unwrap();
+        let (mut out, mut to) = handoff_ring(&old.rx, old.spare.take(8)).unwrap();
         let (mut new, mut wire) = queue(4096);
         for len in [60, 3000, 61] {
             assert!(wire.deliver(&vec![len as u8; len]));
