@@ -65,7 +65,7 @@ impl Default for OpenOptions {
     }
 }
 
-/// An open link.
+/// A link that the kernel's netmap has opened.
 pub struct KernelLink {
     /// Its ring pairs, in the card's order; or the host's, if the name asked for those.
     pub queues: Vec<Queue>,

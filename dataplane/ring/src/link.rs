@@ -14,7 +14,7 @@ use super::vlan::Vlan;
 pub struct LinkId(pub u8);
 
 impl LinkId {
-    /// As an index.
+    /// The place of what belongs to the link in a list by links.
     #[inline(always)]
     pub fn index(self) -> usize {
         self.0 as usize
@@ -24,7 +24,7 @@ impl LinkId {
 /// What is known of an open link. `Display` is one line for a status page or a log.
 #[derive(Debug)]
 pub struct LinkInfo {
-    /// Its name.
+    /// The name that it was opened by.
     pub name: LinkName,
     /// The memory its buffers are in: frames move between links of one region by swapping.
     pub region: RegionId,
@@ -73,7 +73,7 @@ pub enum Offsets {
         /// The frame that has to fit.
         longest: u32,
     },
-    /// The kernel refused.
+    /// The kernel did not accept the offsets, and this is what it said.
     Refused(io::Error),
 }
 

@@ -33,7 +33,7 @@ pub enum LinkKind {
 pub enum Rings {
     /// Every pair of receive and transmit rings.
     All,
-    /// One pair.
+    /// The ring pair with this number, counted from 0.
     One(u16),
     /// The rings towards the host's own stack.
     Host,
@@ -52,7 +52,7 @@ pub enum NameError {
     /// Something else in front.
     #[error("link name \"{name}\": unknown kind of link \"{scheme}:\" (known: {FORMS})")]
     UnknownScheme {
-        /// As written.
+        /// The name as it was written.
         name: String,
         /// The part before the colon.
         scheme: String,
@@ -60,7 +60,7 @@ pub enum NameError {
     /// A part is empty, too long, or has letters that no interface has.
     #[error("link name \"{name}\": {what} (known: {FORMS})")]
     Malformed {
-        /// As written.
+        /// The name as it was written.
         name: String,
         /// What is wrong with it.
         what: &'static str,

@@ -147,7 +147,7 @@ impl Napt {
         direction == Direction::Outbound || self.inbound_refresh
     }
 
-    /// See [`Config::answer_unsolicited`].
+    /// Whether SYNs that nobody let in are answered, see [`Config::answer_unsolicited`].
     pub fn answers_unsolicited(&self) -> bool {
         self.answer_unsolicited
     }

@@ -88,7 +88,7 @@ trait Stages {
     /// First stage. `head` is at the Ethernet header.
     fn classify(&self, head: &[u8; HEAD], frame: Frame) -> Meta;
 
-    /// Second stage.
+    /// Second stage: finds the likely session, and asks the cache for it.
     fn probe(&self, meta: &mut Meta);
 
     /// Third stage. `Ok`: the frame was forwarded, [`Self::FORWARDED`]. `Err`: it ended otherwise,
@@ -98,10 +98,10 @@ trait Stages {
 
 /// A softwire's NAPT, or that it has none: as a type, so that neither direction asks a packet which it is.
 trait Translation<'a>: Copy {
-    /// There is one.
+    /// Whether there is a NAPT.
     const NAPT: bool;
 
-    /// The NAPT.
+    /// The softwire's NAPT, if it has one.
     fn napt(self) -> Option<&'a Napt>;
 }
 
@@ -130,7 +130,7 @@ impl<'a> Translation<'a> for NoNapt {
 /// The rings that a burst may use.
 struct Rings<'a> {
     rx: &'a mut RxRing,
-    /// By [`LinkId`].
+    /// Transmit rings by [`LinkId`]; none where a worker has no queue of the link.
     tx: &'a mut [Option<TxRing>],
 }
 
@@ -184,7 +184,7 @@ pub struct Burst<'a> {
     pub snapshot: &'a Snapshot,
     /// Where the frames came in.
     pub link: LinkId,
-    /// When.
+    /// The moment that counts for all of its frames.
     pub now: Time,
     /// Most frames to take, up to [`MAX_BATCH`].
     pub max: usize,
