@@ -14,7 +14,7 @@ mod system;
 #[path = "linux.rs"]
 mod system;
 
-pub(super) use system::{BUFFER_SIZE_HINT, LOAD_HINT, MEMORY_HINT};
+pub(super) use system::{BUFFER_SIZE_HINT, HOST_RINGS_KNOW_OFFSETS, LOAD_HINT, MEMORY_HINT};
 #[cfg(target_os = "linux")]
 pub(super) use system::{driver, is_up, queues};
 
