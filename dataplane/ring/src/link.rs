@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::frame::Headroom;
-use super::name::{LinkKind, LinkName};
+use super::name::LinkName;
 use super::platform::{Adapter, BUFFER_SIZE_HINT};
 use super::region::RegionId;
 use super::vlan::Vlan;
@@ -120,7 +120,7 @@ impl LinkInfo {
             Offsets::Refused(_) => lines.push(format!("{name}: {}", self.offsets)),
             Offsets::InUse | Offsets::NotAsked | Offsets::Peers => {}
         }
-        let is_interface = matches!(self.name.kind(), LinkKind::Interface | LinkKind::Xdp);
+        let is_interface = self.name.is_interface();
         if is_interface && self.rx_rings > self.tx_rings {
             lines.push(format!(
                 "{name}: {} receive rings but {} transmit rings: what arrives on the others is not seen, make them equal",

@@ -83,6 +83,11 @@ impl LinkName {
         self.kind
     }
 
+    /// Whether it is an interface's: it has a card, or something in the place of one.
+    pub fn is_interface(&self) -> bool {
+        matches!(self.kind, LinkKind::Interface | LinkKind::Xdp)
+    }
+
     /// Which of its rings.
     pub fn rings(&self) -> Rings {
         self.rings
