@@ -13,8 +13,7 @@
 #![allow(missing_docs)] // gungraun's macros make items without
 
 use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
-use hikyaku::memory_router::Mode;
-use hikyaku_bench::rig::{Rig, Shape};
+use hikyaku_bench::rig::{Mode, Rig, Shape};
 use hikyaku_dataplane::napt::Direction::{self, Inbound, Outbound};
 use hikyaku_net::packet::Tcp;
 use hikyaku_ring::memory::MemoryConfig;

@@ -119,8 +119,7 @@ impl Rig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rig::Shape;
-    use hikyaku::memory_router::Mode;
+    use crate::rig::{Mode, Shape};
     use hikyaku_ring::memory::MemoryConfig;
 
     #[test]

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use hikyaku::exit;
 use hikyaku_bench::attack::{self, AttackArgs};
 use hikyaku_bench::path::{self, PathArgs};
+use hikyaku_schema::exit;
 
 /// Measures hikyaku's packet path in clocks per packet.
 #[derive(Parser, Debug)]

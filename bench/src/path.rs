@@ -4,13 +4,11 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use hikyaku::exit::Usage;
-use hikyaku::memory_router::Mode;
-use hikyaku::tuning::{Cores, TuningArgs};
 use hikyaku_dataplane::napt::Direction as Way;
+use hikyaku_schema::{Cores, Flags, Tuning, Usage};
 use serde::Serialize;
 
-use crate::rig::{Rig, Shape};
+use crate::rig::{Mode, Rig, Shape};
 use crate::traffic::MAX_FLOWS;
 use hikyaku_dataplane::shared::MAX_WORKERS;
 
@@ -104,9 +102,9 @@ pub struct PathArgs {
     /// Print one line of JSON.
     #[arg(long)]
     pub json: bool,
-    /// See [`TuningArgs`].
+    /// How workers run.
     #[command(flatten)]
-    pub tuning: TuningArgs,
+    pub tuning: Flags<Tuning>,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -265,7 +263,7 @@ impl PathArgs {
             .into());
         }
         let (table, cpu) = (self.table()?, self.cores()?);
-        TuningArgs { cores: Some(Cores(cpu.clone())), ..self.tuning.clone() }.pin_this_thread()?;
+        Tuning { cores: Some(Cores(cpu.clone())), ..self.tuning.0.clone() }.pin_this_thread()?;
         let shape = Shape {
             mode: self.mode,
             frame: self.frame.into(),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hikyaku::memory_router::{Mode, SetupError};
+use clap::ValueEnum;
 use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::napt::{self, Direction, Key, Kind, Napt};
 use hikyaku_dataplane::shared::Shared;
@@ -16,6 +16,7 @@ use hikyaku_net::packet::Tcp;
 use hikyaku_net::{Addr4, Port, Prefix4, Time};
 use hikyaku_ring::memory::{self, MemoryConfig, Wire};
 use hikyaku_ring::{HANDOFF_SLOTS, LinkId};
+use hikyaku_schema::Usage;
 
 use crate::traffic::{self, Flow, GATEWAY, OURS};
 use crate::wanted::{self, Packet};
@@ -25,6 +26,15 @@ const WAN: LinkId = LinkId(1);
 
 /// Longer than any session lives.
 const SESSIONS_ARE_OVER: Duration = Duration::from_secs(3 * 3600);
+
+/// What the line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// DS-Lite B4 (RFC 6333): addresses pass as they are, the far end translates.
+    Dslite,
+    /// IPv4 over IPv6 with a fixed IPv4 address: this end translates to it.
+    Ipip,
+}
 
 /// What a rig is made from.
 #[derive(Clone, Copy, Debug)]
@@ -106,17 +116,21 @@ pub struct Rig {
     pub(crate) now: Time,
 }
 
+fn refused(why: impl std::fmt::Display) -> Usage {
+    Usage(why.to_string())
+}
+
 impl Rig {
-    /// A router that has seen nothing.
-    pub fn new(shape: Shape) -> Result<Self, SetupError> {
+    /// A router that has seen nothing. An error: there is no memory for rings or table of that size.
+    pub fn new(shape: Shape) -> Result<Self, Usage> {
         Self::with(shape, |_| ())
     }
 
     /// The same with a table that somebody has had in hand.
-    pub(crate) fn with(shape: Shape, table: impl FnOnce(&mut napt::Config)) -> Result<Self, SetupError> {
+    pub(crate) fn with(shape: Shape, table: impl FnOnce(&mut napt::Config)) -> Result<Self, Usage> {
         let n = shape.workers;
         let memory = MemoryConfig { handoff_slots: HANDOFF_SLOTS, ..shape.memory };
-        let mut links = memory::links(2, n, memory)?.into_iter();
+        let mut links = memory::links(2, n, memory).map_err(refused)?.into_iter();
         let [lan, wan] = [links.next().expect("two links"), links.next().expect("two links")];
         let napt = match shape.mode {
             Mode::Dslite => None,
@@ -129,7 +143,7 @@ impl Rig {
                     ..napt::Config::new(traffic::OUTSIDE)
                 };
                 table(&mut config);
-                Some(Arc::new(Napt::new(&config)?))
+                Some(Arc::new(Napt::new(&config).map_err(refused)?))
             }
         };
         let shared = Shared::new(snapshot(napt.clone()));
@@ -137,7 +151,7 @@ impl Rig {
         let (mut wan, wan_wires): (Vec<_>, Vec<_>) = wan.into_iter().unzip();
         let handoff = match n {
             1 => Vec::new(),
-            _ => HandoffRings::between(WAN, &mut wan.iter_mut().collect::<Vec<_>>()).map_err(SetupError::Handoff)?,
+            _ => HandoffRings::between(WAN, &mut wan.iter_mut().collect::<Vec<_>>()).map_err(refused)?,
         };
         let mut handoff = handoff.into_iter();
         let queues = lan.into_iter().zip(wan).enumerate();

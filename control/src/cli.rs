@@ -2,10 +2,11 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{CheckArgs, RunArgs};
+use crate::check::CheckArgs;
 use crate::demo::DemoArgs;
 use crate::map_e::MapEArgs;
 use crate::replay::ReplayArgs;
+use crate::run::RunArgs;
 use crate::show::ShowArgs;
 
 /// A software router for lines where IPv4 travels inside IPv6: DS-Lite, MAP-E, lw4o6 and fixed addresses.
@@ -37,7 +38,7 @@ pub enum Command {
     /// Work out what MAP-E makes of a line's prefix: address, ports, our end of the tunnel
     MapE(MapEArgs),
     /// Play captures through the router and write down what leaves it
-    Replay(ReplayArgs),
+    Replay(Box<ReplayArgs>),
     /// Show the router at work on captures it brings along, and check every packet
     Demo(DemoArgs),
 }

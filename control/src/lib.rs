@@ -1,10 +1,10 @@
 //! The `hikyaku` program: what is around the packet path (docs/control.md).
 
-pub mod behaviour;
+pub mod check;
 pub mod cli;
-pub mod config;
 pub mod demo;
 pub mod exit;
+pub mod log;
 pub mod map_e;
 pub mod memory_router;
 pub mod privileges;
@@ -13,4 +13,3 @@ pub mod router;
 pub mod run;
 pub mod show;
 pub mod table;
-pub mod tuning;

@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 use hikyaku::cli::{Cli, Command};
-use hikyaku::config;
-use hikyaku::{demo, exit, map_e, replay, run, show};
+use hikyaku::{check, demo, exit, map_e, replay, run, show};
 
 fn main() -> ExitCode {
     let cli: Cli = match exit::parse() {
@@ -13,7 +12,7 @@ fn main() -> ExitCode {
     };
     let done = match &cli.command {
         Command::Run(args) => run::run(args),
-        Command::Check(args) => config::check(args),
+        Command::Check(args) => check::run(args),
         Command::Show(args) => show::run(args),
         Command::MapE(args) => map_e::run(args),
         Command::Replay(args) => replay::run(args),

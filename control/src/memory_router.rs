@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use hikyaku_config::{Behaviour, LINK_MTU};
 use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::napt::{self, Napt};
 use hikyaku_dataplane::shared::Shared;
@@ -16,9 +17,7 @@ use hikyaku_net::{Addr4, Mac, Prefix4, Time};
 use hikyaku_protocols::service::Outside;
 use hikyaku_ring::memory::{self, MemoryError, Wire};
 use hikyaku_ring::{LinkId, Vlan};
-
-use crate::behaviour::BehaviourArgs;
-use crate::tuning::{DEFAULT_TABLE, TuningArgs};
+use hikyaku_schema::{DEFAULT_TABLE, Tuning};
 
 /// The LAN link.
 const LAN: LinkId = LinkId(0);
@@ -33,9 +32,6 @@ pub const WAN_MAC: Mac = Mac([2, 0, 0, 0, 2, 1]);
 pub const NEXT_HOP: Mac = Mac([2, 0, 0, 0, 2, 0xfe]);
 /// Hosts on the LAN whose Ethernet address is not known.
 pub const SOME_HOST: Mac = Mac([2, 0, 0, 0, 1, 0xff]);
-
-/// Largest IP packet on both links.
-pub const LINK_MTU: u16 = 1500;
 
 /// What the line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -59,10 +55,8 @@ pub struct Setup {
     pub mesh: Option<Mesh>,
     /// What fits the tunnel.
     pub mtu: MtuMode,
-    /// Who may send to a mapping.
-    pub filtering: napt::Filtering,
-    /// What else is done to packets.
-    pub behaviour: BehaviourArgs,
+    /// What is done to packets.
+    pub behaviour: Behaviour,
     /// The LAN, where it is known; `None` takes IPv4 of any address from any station (a capture's
     /// addresses are what they are).
     pub lan: Option<Lan>,
@@ -77,14 +71,6 @@ pub struct Lan {
     pub router: Ipv4Addr,
     /// The addresses of its hosts.
     pub prefix: Prefix4,
-}
-
-impl Setup {
-    /// The MTU mode for a tunnel that hosts see as a link of `mtu` bytes: what does not fit the
-    /// line in one piece leaves in outer fragments.
-    pub fn mtu_mode(mtu: u16) -> MtuMode {
-        if mtu + 40 <= LINK_MTU { MtuMode::Strict { mtu } } else { MtuMode::Fragment { mtu } }
-    }
 }
 
 /// Why there is no router.
@@ -115,7 +101,7 @@ pub struct MemoryRouter {
 
 impl MemoryRouter {
     /// A router at its start: no sessions, all hosts at [`SOME_HOST`].
-    pub fn new(setup: &Setup, tuning: &TuningArgs) -> Result<Self, SetupError> {
+    pub fn new(setup: &Setup, tuning: &Tuning) -> Result<Self, SetupError> {
         let mut links = memory::links(2, 1, tuning.memory())?.into_iter().flatten();
         let mut link = |vlan| {
             let (mut queue, wire) = links.next().expect("two links");
@@ -127,7 +113,7 @@ impl MemoryRouter {
             None => None,
             Some(outside) => Some(Arc::new(Napt::new(&napt::Config {
                 sessions: tuning.table_size(DEFAULT_TABLE),
-                filtering: setup.filtering,
+                filtering: setup.behaviour.filtering(),
                 timeouts: setup.behaviour.timeouts.0,
                 forwards: setup.behaviour.forward.iter().flat_map(|mapping| mapping.on(outside.ports)).collect(),
                 per_host: setup.behaviour.sessions_per_host,

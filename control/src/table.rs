@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+pub use hikyaku_config::grouped;
+
 /// Rows of text under a head.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -42,19 +44,6 @@ impl fmt::Display for Table {
         }
         Ok(())
     }
-}
-
-/// A number with thin groups of three: 1 234 567.
-pub fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(' ');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 #[cfg(test)]

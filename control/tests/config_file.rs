@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use clap::Parser;
-use hikyaku::config::{Config, InterfaceId, Problems, RunArgs, reference};
+use hikyaku::run::RunArgs;
+use hikyaku_config::{Config, InterfaceId, reference_text};
 use hikyaku_dataplane::napt::Filtering;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_protocols::aftr::Endpoint;
 use hikyaku_protocols::notification::Dialect;
 use hikyaku_protocols::service::{Local, Name, WishedEnd};
+use hikyaku_schema::Problems;
 use proptest::prelude::*;
 
 const DSLITE: &str = "\
@@ -44,7 +46,8 @@ struct Program {
 }
 
 fn load(args: &str) -> Result<Config, Problems> {
-    Config::load(&Program::try_parse_from(["run"].into_iter().chain(args.split_whitespace())).unwrap().run)
+    let args = Program::try_parse_from(["run"].into_iter().chain(args.split_whitespace())).unwrap().run;
+    Config::load(args.config.as_deref(), &args.keys)
 }
 
 fn problems(text: &str) -> Vec<String> {
@@ -94,13 +97,13 @@ fn a_short_file_and_its_defaults() {
     assert!(config.wan.dhcpv6.reconfigure && !config.wan.dhcpv6.rapid_commit);
     let dhcpv4 = config.lan.dhcpv4.unwrap();
     assert_eq!(dhcpv4.pool.to_string(), "192.168.1.128-192.168.1.254");
-    assert_eq!((config.control.mode.0, config.system.account), (0o660, None));
+    assert_eq!((config.control.mode.0, config.system.user), (0o660, None));
     assert_eq!((config.tuning.batch, config.tuning.table, config.tuning.huge_pages), (256, None, true));
     let config = Config::parse("f", IPIP).unwrap();
     let br = Endpoint::Addresses(vec!["2001:db8:ffff::1".parse().unwrap()]);
     let wish = config.service.wish;
     assert_eq!((wish.name, wish.ipv4, wish.far), (Name::Ipip, Some([192, 0, 2, 1].into()), Some(br)));
-    assert_eq!(config.service.filtering, Filtering::AddressAndPortDependent);
+    assert_eq!(config.service.behaviour.filtering(), Filtering::AddressAndPortDependent);
 }
 
 #[test]
@@ -134,7 +137,7 @@ fn flags_alone_and_flags_over_a_file() {
     .unwrap();
     assert_eq!(config.service.wish.end, Some(WishedEnd::FromIpv4));
     assert_eq!(config.service.mtu, MtuMode::Fragment { mtu: 1500 });
-    assert_eq!(config.service.filtering, Filtering::EndpointIndependent);
+    assert_eq!(config.service.behaviour.filtering(), Filtering::EndpointIndependent);
     assert!(config.service.behaviour.copy_dscp && config.service.behaviour.timeouts.0.udp == 60);
     assert!(config.service.behaviour.port_parity && config.service.behaviour.answer_unsolicited);
     assert_eq!(config.tuning.cores.unwrap().0, [0]);
@@ -145,7 +148,7 @@ fn flags_alone_and_flags_over_a_file() {
     assert_eq!(config.lan.ipv4.to_string(), "10.1.0.1/16");
     assert_eq!(config.service.wish.far, Some(Endpoint::Name("gw.example.net".into())));
     assert_eq!((config.tuning.batch, config.tuning.ring_slots), (16, 64), "the file's, where no flag is");
-    assert_eq!(config.service.behaviour.mss, hikyaku::behaviour::Mss::Off);
+    assert_eq!(config.service.behaviour.mss, hikyaku_config::Mss::Off);
 
     let wrong = load("--wan ix0 --lan netmap:ix1 --lan-ipv4 10.0.0.0/8 --service map").unwrap_err();
     let wrong: Vec<String> = wrong.0.iter().map(ToString::to_string).collect();
@@ -195,11 +198,11 @@ fn values_that_cannot_be() {
         ("aftr = '192.0.2.1'", "aftr = '192.0.2.1': give an IPv6 address or a name"),
         ("aftr = 'fe80::1'", "aftr = 'fe80::1': it is no global unicast address"),
         ("ce = '::'", "ce = '::': it is no global unicast address; give an interface id such as ::feed"),
-        ("copy-ecn = 1", "copy-ecn = 1: it is true or false"),
+        ("copy-ecn = 1", "copy-ecn = '1': it is true or false"),
         ("mss = 20", "mss = '20': give a number from 536 to 1460"),
         ("[tuning]\nidle = 'doze'", "idle = 'doze' is none of: spin, yield, sleep"),
         ("[tuning]\ncores = [2, 2]", "cores = '2,2': core 2 is given twice"),
-        ("[control]\nsocket = 'here'", "socket: give an absolute path"),
+        ("[control]\nsocket = 'here'", "socket = 'here': give an absolute path of at most 90 bytes"),
         ("[control]\nmode = 660", ""),
         ("[control]\ngroup = 'no such group'", "there is no such group"),
         ("[system]\nuser = 'root'", "that is the superuser"),
@@ -460,7 +463,21 @@ fn check_says_what_it_would_do() {
         text(&run.stderr),
         "hikyaku: /nonexistent/hikyaku.toml: cannot be read: No such file or directory (os error 2)\n"
     );
-    let run = hikyaku(&["run", "--wan", "netmap:ix0", "--batch", "0"]);
+    let run = hikyaku(&["run", "--wan", "netmap:ix0", "--batch", "0", "--idle", "doze"]);
+    assert_eq!(
+        (run.status.code(), text(&run.stderr).lines().collect::<Vec<_>>()),
+        (
+            Some(2),
+            vec![
+                "hikyaku: [lan] lacks link = LINK, or --lan",
+                "hikyaku: [lan] lacks ipv4 = ADDR/LEN, or --lan-ipv4",
+                "hikyaku: [service] lacks kind = KIND, or --service",
+                "hikyaku: --batch: batch = '0': give a number from 1 to 256",
+                "hikyaku: --idle: idle = 'doze' is none of: spin, yield, sleep",
+            ]
+        )
+    );
+    let run = hikyaku(&["run", "--batches", "0"]);
     assert_eq!((run.status.code(), text(&run.stderr).lines().count()), (Some(2), 1));
     let help = text(&hikyaku(&["run", "--help"]).stdout);
     for what in ["Examples:", "--service dslite", "credentials-file", "--cores", "--copy-dscp", "Exit code:"] {
@@ -523,7 +540,7 @@ fn keys_of(head: &str, table: &toml::Table, keys: &mut Keys) {
 fn every_key_is_documented_and_every_documented_key_exists() {
     let mut known = Keys::new();
     let mut head = String::new();
-    for line in reference().lines() {
+    for line in reference_text().lines() {
         if let Some(name) = line.strip_prefix("### ") {
             head = name.trim_matches(['`', '[', ']']).replace("credentials file", "");
         } else if let Some((key, _)) = line.strip_prefix("| `").and_then(|rest| rest.split_once('`')) {
@@ -546,7 +563,7 @@ fn the_reference_is_what_the_program_reads() {
     const MARK: &str = "<!-- reference -->\n";
     let docs = std::fs::read_to_string(DOCS).unwrap();
     let (before, written) = docs.split_once(MARK).expect("a place for the reference");
-    let wanted = format!("\n{}\n", reference().trim_end());
+    let wanted = format!("\n{}\n", reference_text().trim_end());
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(DOCS, format!("{before}{MARK}{wanted}")).unwrap();
     } else {

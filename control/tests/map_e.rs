@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use hikyaku::map_e::RulesFile;
+use hikyaku_config::RulesFile;
 use hikyaku_net::map::{InterfaceId, Rule};
 use proptest::prelude::*;
 use serde_json::{Value, json};

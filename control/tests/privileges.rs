@@ -32,7 +32,8 @@ mod system {
     use std::collections::BTreeMap;
     use std::fs::File;
 
-    use hikyaku::privileges::{Account, Keep, check, give_up};
+    use hikyaku::privileges::{Keep, check, give_up};
+    use hikyaku_config::Account;
 
     // include/uapi/linux/capability.h
     const NET_ADMIN: u64 = 1 << 12;

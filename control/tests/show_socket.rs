@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::thread;
 
-use hikyaku::config::{Control, FileMode};
 use hikyaku::show::{Listener, MAX_CLIENTS, Neighbour, Query, Request, Server, Session, SocketError, Status};
+use hikyaku_config::{Control, FileMode, Group};
 
 /// A directory with a socket in it, gone at the end.
 struct Dir(PathBuf);
@@ -22,7 +22,7 @@ impl Dir {
     }
 
     fn control(&self) -> Control {
-        Control { socket: self.0.join("control.sock"), mode: FileMode(0o660), group: None, gid: None }
+        Control { socket: self.0.join("control.sock"), mode: FileMode(0o660), group: None }
     }
 
     fn socket(&self) -> PathBuf {
@@ -120,7 +120,7 @@ fn a_living_one_is_respected_and_the_remains_of_a_dead_one_are_not() {
 fn the_group_may_be_set() {
     let dir = Dir::new("group");
     let gid = std::fs::metadata(&dir.0).unwrap().gid();
-    let control = Control { gid: Some(gid), mode: FileMode(0o600), ..dir.control() };
+    let control = Control { group: Some(Group { name: "ours".into(), gid }), mode: FileMode(0o600), ..dir.control() };
     let _listener = Listener::bind(&control).unwrap();
     let there = std::fs::symlink_metadata(dir.socket()).unwrap();
     assert_eq!((there.gid(), there.permissions().mode() & 0o777), (gid, 0o600));

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use clap::Args;
-use hikyaku::exit::Usage;
 use hikyaku_dataplane::counters::{Event, Totals};
 use hikyaku_dataplane::napt;
+use hikyaku_schema::Usage;
 use serde::Serialize;
 
 use crate::path::{Progress, tsc_hz};

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hikyaku::memory_router::{Mode, SetupError};
 use hikyaku_dataplane::napt::{Config, Direction};
 use hikyaku_net::packet::Tcp;
 use hikyaku_ring::memory::MemoryConfig;
 
 use super::enemies::{Arrival, Attack, Bystander};
 use super::{TABLE, TRANSFERS};
-use crate::rig::{Rig, Shape, Wrong};
+use crate::rig::{Mode, Rig, Shape, Wrong};
 use crate::traffic::{self, Flow};
 
 /// The transfers' frames, on the LAN and in the tunnel: nothing else has this length.
@@ -61,7 +60,7 @@ impl Field {
             memory: MemoryConfig::default(),
             worker: Default::default(),
         };
-        let mut rig = Rig::with(shape, table).map_err(|e: SetupError| anyhow::Error::from(e))?;
+        let mut rig = Rig::with(shape, table)?;
         rig.open(|_| ())?;
         Ok(Self { rig, tally: Tally::default(), round: 0 })
     }

@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use clap::Args;
+use hikyaku_schema::{Flags, Tuning};
 use serde::Serialize;
 
 use crate::memory_router::Mode;
 use crate::table::{Table, grouped};
-use crate::tuning::TuningArgs;
 use fixture::FIXTURES;
 use play::{Outcome, play};
 use speed::Speed;
@@ -51,9 +51,9 @@ pub struct DemoArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// See [`TuningArgs`].
+    /// How the worker runs.
     #[command(flatten)]
-    pub tuning: TuningArgs,
+    pub tuning: Flags<Tuning>,
 }
 
 /// One capture over one line.

@@ -4,18 +4,19 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use hikyaku_capture::{Packet, Reader};
+use hikyaku_config::{LINK_MTU, mtu_mode};
 use hikyaku_dataplane::counters::Totals;
-use hikyaku_dataplane::napt::Filtering;
+
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::verdict::Reason;
 use hikyaku_net::{Mac, PortSet, Time};
 use hikyaku_protocols::service::Outside;
+use hikyaku_schema::Tuning;
 
 use super::border_router::{BorderRouter, Line};
 use super::client::{Client, Fate};
 use super::fixture::Fixture;
-use crate::memory_router::{LAN_MAC, LINK_MTU, Lan, MemoryRouter, Mode, NEXT_HOP, Setup, WAN_MAC};
-use crate::tuning::TuningArgs;
+use crate::memory_router::{LAN_MAC, Lan, MemoryRouter, Mode, NEXT_HOP, Setup, WAN_MAC};
 
 /// The near end of the tunnel.
 pub(super) const CE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x12, 0x3400, 0, 0, 0, 0xfeed);
@@ -57,10 +58,10 @@ struct Play {
 }
 
 /// Plays a fixture. The error is one of set-up; what goes wrong on the way is in the outcome.
-pub fn play(fixture: &Fixture, mode: Mode, tuning: &TuningArgs) -> anyhow::Result<Outcome> {
+pub fn play(fixture: &Fixture, mode: Mode, tuning: &Tuning) -> anyhow::Result<Outcome> {
     let outside = (mode == Mode::Ipip).then_some(OUTSIDE);
     // DS-Lite hides the tunnel from hosts (RFC 6333 5.3), the other line tells them of it.
-    let mtu = Setup::mtu_mode(if mode == Mode::Dslite { 1500 } else { 1460 });
+    let mtu = mtu_mode(if mode == Mode::Dslite { 1500 } else { 1460 });
     let lan = Lan { router: ROUTER, prefix: "192.168.1.0/24".parse()? };
     let setup = Setup {
         ce: CE,
@@ -68,7 +69,6 @@ pub fn play(fixture: &Fixture, mode: Mode, tuning: &TuningArgs) -> anyhow::Resul
         outside: outside.map(|ipv4| Outside { ipv4, ports: PortSet::ALL }),
         mesh: None,
         mtu,
-        filtering: Filtering::default(),
         behaviour: Default::default(),
         lan: Some(lan),
         vlans: [None, None],

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use hikyaku_capture::Reader;
-use hikyaku_dataplane::napt::Filtering;
+use hikyaku_config::mtu_mode;
 use hikyaku_net::{PortSet, Time};
 use hikyaku_protocols::service::Outside;
+use hikyaku_schema::Tuning;
 use serde::Serialize;
 
 use super::play::{BR, CE, OUTSIDE};
 use crate::memory_router::{MemoryRouter, Setup};
-use crate::tuning::TuningArgs;
 
 /// IMIX of 256 flows, all of which fits the tunnel.
 const LOAD: &[u8] = include_bytes!("../../../pcap-fixtures/imix-1460.pcap.gz");
@@ -30,14 +30,13 @@ pub struct Speed {
 }
 
 /// Sends IMIX from the LAN through NAPT into the tunnel, in full bursts.
-pub fn measure(tuning: &TuningArgs) -> anyhow::Result<Speed> {
+pub fn measure(tuning: &Tuning) -> anyhow::Result<Speed> {
     let setup = Setup {
         ce: CE,
         br: BR,
         outside: Some(Outside { ipv4: OUTSIDE, ports: PortSet::ALL }),
         mesh: None,
-        mtu: Setup::mtu_mode(1460),
-        filtering: Filtering::default(),
+        mtu: mtu_mode(1460),
         behaviour: Default::default(),
         lan: None,
         vlans: [None, None],

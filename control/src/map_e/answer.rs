@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
+use hikyaku_config::RulesFile;
 use hikyaku_net::map::{BadRule, Ce, InterfaceId, Psid, Rule, Unfit};
 use hikyaku_net::{PortSet, Prefix6};
 use hikyaku_protocols::map_domain::Domain;
@@ -9,7 +10,7 @@ use hikyaku_protocols::service::closed_network;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
-use super::{MapEArgs, RulesFile};
+use super::MapEArgs;
 use crate::exit::Usage;
 
 /// Everything that was asked.
@@ -123,7 +124,7 @@ fn no_rule(prefix: Prefix6, rules: &[Rule]) -> String {
     )
 }
 
-/// Works out what is asked. Errors: [`Usage`] and [`crate::config::Problems`], what was asked is wrong; [`NoAnswer`].
+/// Works out what is asked. Errors: [`Usage`] and [`hikyaku_schema::Problems`], what was asked is wrong; [`NoAnswer`].
 pub fn answer(args: &MapEArgs) -> anyhow::Result<Answer> {
     if let Some(prefix) = args.prefix.filter(|prefix| closed_network(prefix.address())) {
         return Err(NoAnswer::AwaitingIsp(prefix).into());

@@ -2,7 +2,6 @@
 
 mod answer;
 mod report;
-mod rules_file;
 
 use std::io::Write;
 use std::net::{Ipv6Addr, SocketAddrV4};
@@ -14,7 +13,6 @@ use hikyaku_net::map::{InterfaceId, Rule};
 use hikyaku_protocols::host::host6;
 
 pub use answer::{Answer, Line, NoAnswer, PortOwner, Remote, answer};
-pub use rules_file::RulesFile;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -29,63 +29,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::Path;
 
+use hikyaku_config::Account;
 use hikyaku_ring::{LinkKind, LinkName};
-use nix::unistd::{Gid, Group, Uid, User, getgrouplist, setgroups, setresgid, setresuid};
-
-/// A user to become.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
-    /// Its name.
-    pub name: String,
-    /// Its number.
-    pub uid: u32,
-    /// The number of its group.
-    pub gid: u32,
-    /// The numbers of all its groups.
-    pub groups: Vec<u32>,
-}
-
-/// Why there is no such user or group.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AccountError {
-    /// Nobody of that name.
-    #[error("there is no such {0} on this machine; create it, or leave it out")]
-    Unknown(&'static str),
-    /// The one that everything is given up for cannot be who has everything.
-    #[error("that is the superuser; leave it out, or create a user for hikyaku")]
-    Superuser,
-    /// The system could not say.
-    #[error("the system cannot say who that is: {0}")]
-    System(String),
-}
-
-impl Account {
-    /// The user of that name.
-    pub fn named(name: &str) -> Result<Self, AccountError> {
-        let system = |error: nix::Error| AccountError::System(error.to_string());
-        let user = User::from_name(name).map_err(system)?.ok_or(AccountError::Unknown("user"))?;
-        if user.uid.is_root() {
-            return Err(AccountError::Superuser);
-        }
-        let c_name = std::ffi::CString::new(name).map_err(|_| AccountError::Unknown("user"))?;
-        let groups = getgrouplist(&c_name, user.gid).map_err(system)?;
-        Ok(Self {
-            name: name.into(),
-            uid: user.uid.as_raw(),
-            gid: user.gid.as_raw(),
-            groups: groups.into_iter().map(Gid::as_raw).collect(),
-        })
-    }
-}
-
-/// The number of a group.
-pub fn group(name: &str) -> Result<u32, AccountError> {
-    match Group::from_name(name) {
-        Ok(Some(group)) => Ok(group.gid.as_raw()),
-        Ok(None) => Err(AccountError::Unknown("group")),
-        Err(error) => Err(AccountError::System(error.to_string())),
-    }
-}
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
 /// What the process must be able to do later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,16 +133,6 @@ pub fn directory(path: &Path, mode: u32, account: Option<&Account>) -> io::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn users_and_groups() {
-        assert_eq!(Account::named("root"), Err(AccountError::Superuser));
-        assert_eq!(Account::named("no such user"), Err(AccountError::Unknown("user")));
-        let nobody = Account::named("nobody").unwrap();
-        assert!(nobody.uid != 0 && nobody.groups.contains(&nobody.gid));
-        assert_eq!(group("no such group"), Err(AccountError::Unknown("group")));
-        assert_eq!(group("daemon"), Ok(1));
-    }
 
     #[test]
     fn the_most_demanding_link_counts() {

@@ -11,15 +11,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use hikyaku_capture::{Precision, Reader, Writer};
-use hikyaku_dataplane::napt;
+use hikyaku_config::{Behaviour, LINK_MTU, mtu_mode};
 use hikyaku_net::{Mac, PortSet};
 use hikyaku_protocols::service::Outside;
 use hikyaku_ring::Vlan;
+use hikyaku_schema::{Flags, Tuning};
 
-use crate::behaviour::BehaviourArgs;
 use crate::exit::Usage;
-use crate::memory_router::{LINK_MTU, MemoryRouter, Setup};
-use crate::tuning::TuningArgs;
+use crate::memory_router::{MemoryRouter, Setup};
 
 pub use map_e::MapEArgs;
 pub use player::{Ends, Pace, Played, Player};
@@ -104,14 +103,9 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "N", default_value_t = 1460, value_parser = clap::value_parser!(u16).range(576..=1500))]
     pub tunnel_mtu: u16,
 
-    /// With `--mode ipip` or `map-e`, whose packets a mapping lets in (RFC 4787 5) [default:
-    /// address-and-port-dependent].
-    #[arg(long, value_name = "MODE", value_enum)]
-    pub filtering: Option<FilteringMode>,
-
     /// Leave out frames from this Ethernet address: what the router of the capture itself sent,
     /// where a capture has both directions. May be given more than once.
-    #[arg(long, value_name = "MAC", value_parser = mac)]
+    #[arg(long, value_name = "MAC", value_parser = hikyaku_config::mac)]
     pub skip_source: Vec<Mac>,
 
     /// How fast to play: `fast` does not wait between frames, `original` waits as long as the
@@ -123,13 +117,13 @@ pub struct ReplayArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// See [`BehaviourArgs`].
+    /// What is done to packets.
     #[command(flatten)]
-    pub behaviour: BehaviourArgs,
+    pub behaviour: Flags<Behaviour>,
 
-    /// See [`TuningArgs`].
+    /// How the worker runs.
     #[command(flatten)]
-    pub tuning: TuningArgs,
+    pub tuning: Flags<Tuning>,
 }
 
 /// See [`ReplayArgs::mode`].
@@ -141,25 +135,6 @@ pub enum Mode {
     Ipip,
     /// MAP-E CE (RFC 7597): this end translates to its ports of a shared IPv4 address.
     MapE,
-}
-
-/// See [`napt::Filtering`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FilteringMode {
-    /// Only of the address and port that were sent to.
-    #[value(alias = "address-and-port", alias = "apdf")]
-    AddressAndPortDependent,
-    /// Anybody's.
-    #[value(alias = "endpoint", alias = "eif")]
-    EndpointIndependent,
-}
-
-/// Reads an Ethernet address.
-pub(crate) fn mac(text: &str) -> Result<Mac, String> {
-    let bytes: Option<Vec<u8>> =
-        text.split([':', '-']).map(|byte| u8::from_str_radix(byte, 16).ok().filter(|_| byte.len() <= 2)).collect();
-    let mac = bytes.and_then(|bytes| bytes.try_into().ok());
-    mac.map(Mac).ok_or_else(|| "an Ethernet address is written as 02:00:00:00:01:0a".to_string())
 }
 
 impl ReplayArgs {
@@ -180,7 +155,7 @@ impl ReplayArgs {
                     "--ipv4 {addr}: --mode dslite has no IPv4 address; leave it out, or use --mode ipip"
                 ));
             }
-            (Mode::Dslite, ..) if self.filtering.is_some() => {
+            (Mode::Dslite, ..) if self.behaviour.filtering.is_some() => {
                 return usage("--filtering: --mode dslite does not filter; leave it out, or use --mode ipip".into());
             }
             (Mode::MapE, None, None) => {
@@ -214,12 +189,8 @@ impl ReplayArgs {
             br: self.br,
             outside,
             mesh,
-            mtu: Setup::mtu_mode(self.tunnel_mtu),
-            filtering: match self.filtering {
-                Some(FilteringMode::EndpointIndependent) => napt::Filtering::EndpointIndependent,
-                Some(FilteringMode::AddressAndPortDependent) | None => napt::Filtering::AddressAndPortDependent,
-            },
-            behaviour: self.behaviour.clone(),
+            mtu: mtu_mode(self.tunnel_mtu),
+            behaviour: self.behaviour.0.clone(),
             lan: None,
             vlans: [self.lan_vlan, self.wan_vlan],
         })

@@ -11,11 +11,11 @@ use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::napt;
 use hikyaku_net::{Mac, Time};
 use hikyaku_ring::memory::Wire;
+use hikyaku_schema::Tuning;
 
 use super::stations::Stations;
 use crate::memory_router::MemoryRouter;
 use crate::table::grouped;
-use crate::tuning::TuningArgs;
 
 /// Frames of one side that are no further apart are one burst.
 const BURST: Duration = Duration::from_micros(100);
@@ -141,7 +141,7 @@ impl Source {
 
 impl Player {
     /// Plays through `router` what does not come from one of the stations `skip`.
-    pub fn new(router: MemoryRouter, pace: Pace, skip: &[Mac], tuning: &TuningArgs) -> Self {
+    pub fn new(router: MemoryRouter, pace: Pace, skip: &[Mac], tuning: &Tuning) -> Self {
         // A packet may leave in several fragments: the transmit rings keep room for them.
         let burst = usize::from(tuning.batch).min(tuning.ring_slots as usize / 4);
         Self {

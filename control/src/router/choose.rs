@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use hikyaku_config::{Config, Dhcpv6Mode};
 use hikyaku_net::{Prefix6, Time};
 use hikyaku_protocols::aftr::Endpoint;
 use hikyaku_protocols::dhcpv6;
@@ -13,7 +14,6 @@ use hikyaku_protocols::slaac::Token;
 use hikyaku_protocols::softwire_options;
 
 use super::facts::{Facts, LineId};
-use crate::config::{Config, Dhcpv6Mode};
 
 /// How long a DHCPv6 server may take before the line counts as one without: Solicit is sent four times by then.
 const DHCPV6_PATIENCE: Duration = Duration::from_secs(15);

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use hikyaku_config::{Config, Dhcpv6Mode};
 use hikyaku_net::Mac;
 use hikyaku_protocols::dhcpv6::Mode;
 use hikyaku_protocols::hb46pp;
@@ -11,7 +12,6 @@ use hikyaku_protocols::service::Plan;
 
 use super::choose::{Choice, ends, upper_half};
 use super::facts::{Carried, Facts, LineId};
-use crate::config::{Config, Dhcpv6Mode};
 
 /// What is to be.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use hikyaku_config as config;
 use hikyaku_net::packet::ethertype;
 use hikyaku_net::{Mac, Time};
 use hikyaku_protocols::Machine;
@@ -14,7 +15,6 @@ use hikyaku_ring::LinkId;
 
 use super::wan::LinkFacts;
 use super::wire::{ETHERNET, Frames};
-use crate::config;
 
 /// Hosts that were heard of are asked again so often: what ARP caches do (20 minutes on FreeBSD). RFC 4861's half
 /// minute is for IPv6, and would wake every phone; who is leased an address is not asked at all, and who moves says

@@ -30,6 +30,7 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hikyaku_config::Config;
 use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::shared::{Message, Shared};
 use hikyaku_dataplane::snapshot::Snapshot;
@@ -37,8 +38,6 @@ use hikyaku_net::Time;
 use hikyaku_protocols::hb46pp;
 use hikyaku_protocols::service::{Outcome, Probe, State, Step, Unresolved};
 use hikyaku_protocols::sockets::{Stack, Wake};
-
-use crate::config::Config;
 
 pub use machines::{LAN, LAN_HOST, WAN, WAN_HOST};
 pub use report::Surroundings;

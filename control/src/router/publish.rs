@@ -2,13 +2,13 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use hikyaku_config as config;
 use hikyaku_dataplane::snapshot::{Deliver, Link, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId};
 use hikyaku_net::{Mac, Prefix4};
 
 use super::choose::Choice;
 use super::facts::Facts;
 use super::machines::{LAN, LAN_HOST, Machines, WAN, WAN_HOST};
-use crate::config;
 
 /// Everything a snapshot depends on: as long as it is the same there is nothing to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hikyaku_config::{self as config, Config};
 use hikyaku_dataplane::napt::{self, Forward, Napt};
 use hikyaku_dataplane::snapshot::Softwire;
 use hikyaku_net::map::Mesh;
 use hikyaku_net::{PortSet, Time};
 use hikyaku_protocols::service::{Outside, Plan};
+use hikyaku_schema::{DEFAULT_TABLE, Tuning};
 
 use super::facts::Carried;
-use crate::config::{self, Config};
-use crate::tuning::{DEFAULT_TABLE, TuningArgs};
 
 /// A session table for which there was no memory is tried again after this.
 const RETRY: Duration = Duration::from_secs(60);
@@ -19,7 +19,7 @@ const RETRY: Duration = Duration::from_secs(60);
 /// The tunnel. It stays in use until the next one is ready: what it consists of changes at once or not at all.
 pub(super) struct Tunnel {
     config: config::Service,
-    tuning: TuningArgs,
+    tuning: Tuning,
     workers: usize,
     carried: Option<Carried>,
     /// The session table, as long as what it translates to is the same.
@@ -172,7 +172,7 @@ impl Tunnel {
         Napt::new(&napt::Config {
             sessions: self.tuning.table_size(DEFAULT_TABLE),
             ports: outside.ports,
-            filtering: self.config.filtering,
+            filtering: self.config.behaviour.filtering(),
             timeouts: self.config.behaviour.timeouts.0,
             forwards,
             per_host: self.config.behaviour.sessions_per_host,

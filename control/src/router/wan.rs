@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
+use hikyaku_config as config;
 use hikyaku_net::{Mac, Time, protocol};
 use hikyaku_protocols::Machine;
 use hikyaku_protocols::dhcpv6;
@@ -15,7 +16,6 @@ use hikyaku_ring::{LinkId, Vlan};
 use super::facts::{Delegated, Dhcpv6};
 use super::resolver::Resolver;
 use super::wire::{self, Frames, Packet6};
-use crate::config;
 
 /// Where DHCPv6 answers arrive, and where they come from (RFC 8415 7.2).
 const DHCP6_CLIENT: u16 = dhcpv6::CLIENT_PORT;

@@ -20,9 +20,10 @@ use hikyaku_ring::LinkState;
 use super::card::Card;
 use super::guard::LinkGuard;
 use super::links;
-use crate::config::{Config, Level, Problems};
 use crate::router::{LinkFacts, Parts, Router, StateDir, Surroundings};
 use crate::show::Query;
+use hikyaku_config::{Config, Level};
+use hikyaku_schema::Problems;
 
 /// The longest sleep: who asks by the control socket, and who ends us by a signal, waits no longer. A worker that
 /// punts wakes us, and so does a stream's thread.

@@ -1,12 +1,12 @@
 //! The links of a router: opened together, shared out among the workers.
 
+use hikyaku_config::Config;
 use hikyaku_dataplane::worker::HandoffRings;
 use hikyaku_net::Mac;
 use hikyaku_ring::{HANDOFF_SLOTS, LinkId, LinkInfo, LinkName, Queue, Wanted};
 
 use super::card::Card;
 use super::guard::LinkGuard;
-use crate::config::Config;
 use crate::router::{LAN, LAN_HOST, LinkFacts, WAN, WAN_HOST};
 
 /// Open links.
@@ -123,7 +123,7 @@ pub fn lan_facts(config: &Config, info: &LinkInfo) -> Result<LinkFacts, LinksErr
 
 /// The same of the WAN link.
 pub fn wan_facts(config: &Config, info: &LinkInfo) -> Result<LinkFacts, LinksError> {
-    facts(info, config.wan.mac, "wan", config.wan.mtu.unwrap_or(crate::memory_router::LINK_MTU))
+    facts(info, config.wan.mac, "wan", config.wan.mtu.unwrap_or(hikyaku_config::LINK_MTU))
 }
 
 fn facts(info: &LinkInfo, mac: Option<Mac>, section: &'static str, mtu: u16) -> Result<LinkFacts, LinksError> {

@@ -9,17 +9,20 @@ mod control;
 mod guard;
 mod links;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
+use clap::Args;
+use hikyaku_config::{Config, Overlay};
 use hikyaku_dataplane::shared::Shared;
 use hikyaku_dataplane::snapshot::Snapshot;
 use hikyaku_dataplane::worker::{BurstReport, Handle, Worker};
 use hikyaku_ring::{LinkKind, kernel};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::config::{Config, RunArgs};
+use crate::log;
 use crate::privileges::{self, Keep};
 use crate::router::StateDir;
 use crate::show::Listener;
@@ -27,12 +30,55 @@ use crate::show::Listener;
 use control::{ControlThread, Reload};
 use links::Links;
 
+const EXAMPLES: &str = "\
+Examples:
+  Whatever the line has, found out and said:
+    hikyaku run --wan netmap:ix0 --lan netmap:ix1 --lan-ipv4 192.168.1.1/24 --service auto
+
+  DS-Lite, the AFTR as the line names it (DHCPv6) or by name:
+    hikyaku run --wan netmap:ix0 --lan netmap:ix1 --lan-ipv4 192.168.1.1/24 --service dslite
+    hikyaku run --wan netmap:ix0 --lan netmap:ix1 --lan-ipv4 192.168.1.1/24 --service dslite --aftr gw.example.net
+
+  A fixed address, with what the contract sheet says:
+    hikyaku run --wan netmap:ix0 --lan netmap:ix1 --lan-ipv4 192.168.1.1/24 \\
+        --service ipip --ipv4 192.0.2.1 --br 2001:db8:ffff::1 --ce ::feed
+
+  Everything in a file (docs/configuration.md has all keys), looked at first, then run; flags go over the file:
+    hikyaku check /etc/hikyaku.toml
+    hikyaku run --config /etc/hikyaku.toml --cores 2
+
+  What it is doing:
+    hikyaku show status
+
+  The file was changed, have it read again (docs/configuration.md):
+    kill -HUP PID
+
+Exit code: 0 it was told to stop (SIGTERM, SIGINT); 1 something failed; 2 a flag or the file is wrong, and nothing
+was started. Passwords are given in files only (credentials-file), never as flags.";
+
+/// Bring up the line and route
+///
+/// The configuration is checked as a whole before anything is opened. Then links are opened, what
+/// is not needed any more is given up, and the line comes up by itself: router advertisements,
+/// DHCPv6, the tunnel. It runs in the foreground and logs to standard error.
+#[derive(Args, Clone, Debug, Default)]
+#[command(after_help = EXAMPLES, after_long_help = EXAMPLES)]
+pub struct RunArgs {
+    /// Configuration file (TOML). All of it is in docs/configuration.md; flags go over it.
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// The few keys that are worth a flag.
+    #[command(flatten)]
+    pub keys: Overlay,
+}
+
 /// Runs until SIGTERM or SIGINT. SIGHUP has the configuration read again.
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
-    let config = &Config::load(args)?;
-    let level = config.log.start();
+    let config = &Config::load(args.config.as_deref(), &args.keys)?;
+    let level = log::start(&config.log);
     let names = [&config.lan.link, &config.wan.link];
-    privileges::check(names, config.system.account.as_ref())?;
+    privileges::check(names, config.system.user.as_ref())?;
     let links = Links::open(config)?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
@@ -40,7 +86,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     }
     let asked = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(SIGHUP, asked.clone()).context("signals cannot be caught")?;
-    let account = config.system.account.as_ref();
+    let account = config.system.user.as_ref();
     let directory = &config.system.state_dir;
     privileges::directory(directory, 0o700, account)
         .with_context(|| format!("state directory {}", directory.display()))?;
@@ -87,7 +133,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let args = args.clone();
     let reload = Reload {
         asked,
-        read: Box::new(move || Config::load(&args)),
+        read: Box::new(move || Config::load(args.config.as_deref(), &args.keys)),
         level: Box::new(move |to| level.set(to)),
         warnings: Vec::new(),
     };

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use hikyaku_config::SOCKET;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::people::{self, SESSION_HEAD};
 use super::protocol::{Answer, Request, SessionFilter};
 use super::report::{Counters, Leases, Neighbour, Ports, Session, Status};
-use crate::config::SOCKET;
 use crate::exit::Usage;
 
 const EXAMPLES: &str = "\

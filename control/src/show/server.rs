@@ -17,12 +17,12 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use hikyaku_config::Control;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 
 use super::protocol::{Answer, MAX_REQUEST, Request};
-use crate::config::Control;
 
 /// Clients that are served at a time.
 pub const MAX_CLIENTS: usize = 16;
@@ -84,8 +84,8 @@ impl Listener {
         rustix::process::umask(umask);
         let socket = socket.map_err(failed("cannot be bound"))?;
         let placed = (|| {
-            if control.gid.is_some() {
-                chown(&new, None, control.gid)?;
+            if let Some(group) = &control.group {
+                chown(&new, None, Some(group.gid))?;
             }
             std::fs::set_permissions(&new, Permissions::from_mode(control.mode.0))?;
             socket.set_nonblocking(true)?;

@@ -7,8 +7,8 @@ use std::str::FromStr;
 /// `netmap:x{1`, `vale0:a`; or `xdp:eth0`, `xdp:eth0-2`.
 ///
 /// The first forms are those of netmap's own programs; AF_XDP follows them. A trailing `-NUMBER` is always a queue, so an
-/// interface called `lan-0` cannot be named; rename it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// interface called `lan-0` cannot be named; rename it. The default is the name of no link.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LinkName {
     port: String,
     kind: LinkKind,
@@ -16,9 +16,10 @@ pub struct LinkName {
 }
 
 /// What a link is attached to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum LinkKind {
     /// A network interface, native or emulated.
+    #[default]
     Interface,
     /// A network interface of Linux, by AF_XDP.
     Xdp,
@@ -29,9 +30,10 @@ pub enum LinkKind {
 }
 
 /// Which rings of a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Rings {
     /// Every pair of receive and transmit rings.
+    #[default]
     All,
     /// The ring pair with this number, counted from 0.
     One(u16),

@@ -2,7 +2,8 @@
 //! accepted again, as the same.
 #![no_main]
 
-use hikyaku::config::{Config, Problems};
+use hikyaku_config::Config;
+use hikyaku_schema::Problems;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -2,8 +2,8 @@
 //! accepted holds together, and is accepted again, as the same.
 #![no_main]
 
-use hikyaku::config::Problems;
-use hikyaku::map_e::RulesFile;
+use hikyaku_schema::Problems;
+use hikyaku_config::RulesFile;
 use hikyaku_protocols::map_domain::MAX_RULES;
 use libfuzzer_sys::fuzz_target;
 

@@ -19,9 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
-use hikyaku::config::Config;
 use hikyaku::router::{LAN, LinkFacts, Parts, Router, StateDir, Surroundings, WAN};
 use hikyaku::show::report;
+use hikyaku_config::Config;
 use hikyaku_dataplane::counters::Counters;
 use hikyaku_dataplane::shared::{Message, Shared};
 use hikyaku_dataplane::snapshot::{Snapshot, Softwire};
@@ -144,7 +144,7 @@ impl World {
     }
 
     /// The configuration is read again, and is this. The keys that stay what they are until a restart.
-    pub fn reload(&mut self, file: &str) -> Vec<&'static str> {
+    pub fn reload(&mut self, file: &str) -> Vec<String> {
         let read = Config::parse("test.toml", file).unwrap();
         let (config, kept) = self.config.reloaded(read);
         self.config = Arc::new(config);

@@ -8,10 +8,12 @@ use hikyaku_net::Mac;
 use hikyaku_protocols::aftr::Endpoint;
 use hikyaku_protocols::service::{Local, Technology, UsualEnd, WishedEnd};
 use hikyaku_ring::Vlan;
+use hikyaku_schema::{DEFAULT_TABLE, Idle};
 
-use super::{Config, Dhcpv6Mode, InterfaceId, Service};
-use crate::table::grouped;
-use crate::tuning::{DEFAULT_TABLE, IdlePolicy};
+use crate::config::Config;
+use crate::service::Service;
+use crate::value::InterfaceId;
+use crate::wan::Dhcpv6Mode;
 
 /// Shows a [`Config`]: a line for each part.
 #[derive(Debug)]
@@ -129,7 +131,7 @@ impl Summary<'_> {
             MtuMode::Strict { mtu } => format!("MTU {mtu}, larger packets with DF are refused"),
             MtuMode::Fragment { mtu } => format!("MTU {mtu}, where need be in outer fragments"),
         };
-        let filtering = match (service.wish.name.profile().technology, service.filtering) {
+        let filtering = match (service.wish.name.profile().technology, service.behaviour.filtering()) {
             (Some(Technology::Dslite), _) => "",
             (_, Filtering::AddressAndPortDependent) => "; only those that were spoken to get in",
             (_, Filtering::EndpointIndependent) => "; anybody gets in through a mapping",
@@ -148,9 +150,9 @@ impl Summary<'_> {
         let tuning = &self.0.tuning;
         let cores = tuning.cores.as_ref().map_or("one, on any core".to_string(), |cores| format!("on cores {cores}"));
         let idle = match tuning.idle {
-            IdlePolicy::Spin => "never sleeping",
-            IdlePolicy::Yield => "giving way to others",
-            IdlePolicy::Sleep => "sleeping when there is nothing to do",
+            Idle::Spin => "never sleeping",
+            Idle::Yield => "giving way to others",
+            Idle::Sleep => "sleeping when there is nothing to do",
         };
         let sessions = match self.0.service.wish.name.profile().technology {
             Some(Technology::Dslite) => String::new(),
@@ -161,13 +163,27 @@ impl Summary<'_> {
 
     fn control(&self) -> String {
         let control = &self.0.control;
-        let group = control.group.as_ref().map(|group| format!(", group {group}")).unwrap_or_default();
+        let group = control.group.as_ref().map(|group| format!(", group {}", group.name)).unwrap_or_default();
         format!("{}, mode {}{group}", control.socket.display(), control.mode)
     }
 
     fn system(&self) -> String {
         let system = &self.0.system;
-        let user = system.user.as_ref().map(|user| format!("; runs as {user} once all is open")).unwrap_or_default();
+        let user =
+            system.user.as_ref().map(|user| format!("; runs as {} once all is open", user.name)).unwrap_or_default();
         format!("leases in {}{user}", system.state_dir.display())
     }
+}
+
+/// A number with thin groups of three: 1 234 567.
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(' ');
+        }
+        out.push(digit);
+    }
+    out
 }

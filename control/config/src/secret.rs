@@ -1,18 +1,11 @@
 //! The file that passwords come from.
 
 use std::convert::Infallible;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use clap::Args;
 use hikyaku_protocols::http::Secret;
-use rustix::fs::OFlags;
-
-use super::keys;
-use super::problem::{Place, Problems};
-use super::tree::Section;
+use hikyaku_schema::{Change::Live, Key, Keys, Place, Problems, Section, Syntax::One, field, key, open, text_of};
 
 /// Text that is one: there is none that is not.
 fn secret(text: &str) -> Result<Secret, Infallible> {
@@ -20,51 +13,35 @@ fn secret(text: &str) -> Result<Secret, Infallible> {
 }
 
 /// What a credentials file says; which of it a service wants, [`hikyaku_protocols::notification::Notifier::new`] knows.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Credentials {
-    /// Name of the account
-    #[arg(long, value_name = "TEXT", value_parser = secret)]
+    /// The name of the account.
     pub user: Option<Secret>,
-
-    /// Its password
-    #[arg(long, value_name = "TEXT", value_parser = secret)]
+    /// The account's password.
     pub password: Option<Secret>,
-
-    /// The issued token (ocn-fixed: the value of `hostname`)
-    #[arg(long, value_name = "TEXT", value_parser = secret)]
+    /// The token that the service issued.
     pub token: Option<Secret>,
-
-    /// Name for HTTP Basic, where it differs from `user`
-    #[arg(long, value_name = "TEXT", value_parser = secret)]
+    /// The name for HTTP Basic (RFC 7617), where it differs from `user`.
     pub basic_user: Option<Secret>,
-
-    /// Password for HTTP Basic, where it differs from `password`
-    #[arg(long, value_name = "TEXT", value_parser = secret)]
+    /// The password for HTTP Basic, where it differs from `password`.
     pub basic_password: Option<Secret>,
 }
 
-/// Larger than any file of ours.
-const MAX_FILE: u64 = 1 << 20;
+impl Keys for Credentials {
+    #[rustfmt::skip]
+    const KEYS: &'static [Key<Self>] = &[
+        key("user", One("TEXT"), Live, field!(user, secret), "Name of the account"),
+        key("password", One("TEXT"), Live, field!(password, secret), "Its password"),
+        key("token", One("TEXT"), Live, field!(token, secret), "The issued token (ocn-fixed: the value of `hostname`)"),
+        key("basic-user", One("TEXT"), Live, field!(basic_user, secret),
+            "Name for HTTP Basic, where it differs from `user`"),
+        key("basic-password", One("TEXT"), Live, field!(basic_password, secret),
+            "Password for HTTP Basic, where it differs from `password`"),
+    ];
 
-/// Reads a text file of ours, of a size that one would write.
-pub fn read_text(path: &Path) -> io::Result<String> {
-    text_of(&open(path)?)
-}
-
-/// Never waits: who reads it again may be the control thread, and there may be a pipe in its place by then.
-fn open(path: &Path) -> io::Result<File> {
-    File::options().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)
-}
-
-fn text_of(file: &File) -> io::Result<String> {
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("is no ordinary file"));
+    fn blank() -> Self {
+        Self::default()
     }
-    let mut text = String::new();
-    if file.take(MAX_FILE + 1).read_to_string(&mut text)? as u64 > MAX_FILE {
-        return Err(io::Error::other("is larger than 1 MiB"));
-    }
-    Ok(text)
 }
 
 impl Credentials {
@@ -92,7 +69,7 @@ impl Credentials {
         match text_of(&file) {
             Ok(text) => {
                 let section = Section::parse(&name.to_string(), &text, problems);
-                keys::read::<Self>(section, &[], problems).map(|read| read.keys)
+                section.read::<Self>(&[], problems).map(|read| read.keys)
             }
             Err(error) => {
                 problems.add(place.clone(), format!("credentials-file {name}: cannot be read: {error}"));
@@ -104,8 +81,11 @@ impl Credentials {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    use hikyaku_schema::read_text;
+
+    use super::*;
 
     /// One that nobody writes to would keep whoever opens it waiting.
     #[test]

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use hikyaku_net::{Mac, Prefix4};
@@ -11,20 +10,17 @@ use hikyaku_protocols::host::{host_name, host4, host6};
 use hikyaku_protocols::service::{Local, WishedEnd};
 use hikyaku_protocols::slaac::Token;
 
-/// A number of a range, with an error that names the range.
-pub fn number<N>(range: RangeInclusive<N>) -> impl Fn(&str) -> Result<N, String> + Clone + Send + Sync + 'static
-where
-    N: FromStr + PartialOrd + fmt::Display + Clone + Send + Sync + 'static,
-{
-    move |text| match text.parse() {
-        Ok(number) if range.contains(&number) => Ok(number),
-        _ => Err(format!("give a number from {} to {}", range.start(), range.end())),
-    }
+/// Reads an Ethernet address.
+pub fn mac(text: &str) -> Result<Mac, String> {
+    let bytes: Option<Vec<u8>> =
+        text.split([':', '-']).map(|byte| u8::from_str_radix(byte, 16).ok().filter(|_| byte.len() <= 2)).collect();
+    let mac = bytes.and_then(|bytes| bytes.try_into().ok());
+    mac.map(Mac).ok_or_else(|| "an Ethernet address is written as 02:00:00:00:01:0a".to_string())
 }
 
 /// An Ethernet address of one station.
 pub fn station(text: &str) -> Result<Mac, String> {
-    let mac = crate::replay::mac(text)?;
+    let mac = mac(text)?;
     if mac.is_group() || mac == Mac::default() {
         return Err("it is no single station's: the lowest bit of the first byte is 0, and not all are".into());
     }

@@ -1,77 +1,71 @@
 //! `[service.notification]`: who is told where we are.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
-use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use hikyaku_protocols::host::host_name;
 use hikyaku_protocols::http::{Roots, Secret, Trust};
 use hikyaku_protocols::notification::{Config, ConfigError, Dialect, Notifier, Source};
+use hikyaku_schema::{Change::Live, Key, Keys, Place, Problems, Read, Section, Syntax::*};
+use hikyaku_schema::{field, key, number, one_of, read_text, words};
 
-use super::keys::{self, Read};
-use super::problem::{Place, Problems};
-use super::secret::{Credentials, read_text};
-use super::tree::Section;
-use super::value::number;
+use crate::secret::Credentials;
 
-/// One of a few names, each of which means something.
-fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
-    names: &'static [(&'static str, T); N],
-) -> impl TypedValueParser<Value = T> {
-    let meaning = |name: String| names.iter().find(|(known, _)| *known == name).map(|&(_, meaning)| meaning);
-    PossibleValuesParser::new(names.iter().map(|(name, _)| *name)).try_map(move |name| meaning(name).ok_or("unknown"))
+/// Section `[service.notification]` as it is written.
+#[derive(Clone, Debug)]
+pub(super) struct NotificationKeys {
+    dialect: Dialect,
+    url: Option<String>,
+    user: Option<String>,
+    credentials_file: Option<PathBuf>,
+    fqdn: Option<String>,
+    from: Option<Source>,
+    ca_file: Option<PathBuf>,
+    interval: u32,
 }
 
-/// `[service.notification]` as it is written.
-#[derive(Args, Clone, Debug)]
-pub struct NotificationKeys {
-    /// How the service wants to be told; `url` is any other: a URL that is filled in
-    #[arg(long, value_parser = one_of(&Dialect::NAMES))]
-    pub dialect: Dialect,
+impl Keys for NotificationKeys {
+    #[rustfmt::skip]
+    const KEYS: &'static [Key<Self>] = &[
+        key("dialect", OneOf("NAME", || words(&Dialect::NAMES)), Live, field!(dialect, one_of(&Dialect::NAMES)),
+            "How the service wants to be told; `url` is any other: a URL that is filled in").required(),
+        key("url", One("URL"), Live, field!(url, String::from_str),
+            "Where it goes; unset: where that service has it. That of dialect `url` has <ipv6>, <ipv4>, <user>, <pass> \
+             in it"),
+        key("user", One("TEXT"), Live, field!(user, String::from_str),
+            "Name of the account, where the credentials file does not say it"),
+        key("credentials-file", File, Live, field!(credentials_file, PathBuf::from_str),
+            "File with user, password, token, basic-user, basic-password, as in this file; mode 0600 or 0640"),
+        key("fqdn", One("NAME"), Live, field!(fqdn, host_name),
+            "Of xpass-fixed: the name that points to us"),
+        key("from", OneOf("END", || words(&Source::NAMES)), Live, field!(from, one_of(&Source::NAMES)),
+            "Which address of ours to ask from: our end of the tunnel, or the WAN's own; unset: as the service expects"),
+        key("ca-file", File, Live, field!(ca_file, PathBuf::from_str),
+            "Certificates (PEM) by which a server over https is believed; unset: those that Mozilla ships"),
+        key("interval", One("SECONDS"), Live, field!(interval, number(600u32..=604_800)),
+            "Seconds after which it is said again though nothing changed, 600 to 604800").default("3600"),
+    ];
 
-    /// Where it goes; unset: where that service has it. That of dialect `url` has <ipv6>, <ipv4>, <user>, <pass> in it
-    #[arg(long, value_name = "URL")]
-    pub url: Option<String>,
-
-    /// Name of the account, where the credentials file does not say it
-    #[arg(long, value_name = "TEXT")]
-    pub user: Option<String>,
-
-    /// File with user, password, token, basic-user, basic-password, as in this file; mode 0600 or 0640
-    #[arg(long, value_name = "FILE")]
-    pub credentials_file: Option<PathBuf>,
-
-    /// Of xpass-fixed: the name that points to us
-    #[arg(long, value_name = "NAME", value_parser = host_name)]
-    pub fqdn: Option<String>,
-
-    /// Which address of ours to ask from: our end of the tunnel, or the WAN's own; unset: as the service expects
-    #[arg(long, value_parser = one_of(&Source::NAMES))]
-    pub from: Option<Source>,
-
-    /// Certificates (PEM) by which a server over https is believed; unset: those that Mozilla ships
-    #[arg(long, value_name = "FILE")]
-    pub ca_file: Option<PathBuf>,
-
-    /// Seconds after which it is said again though nothing changed, 600 to 604800
-    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = number(600u32..=604_800))]
-    pub interval: u32,
+    fn blank() -> Self {
+        let (dialect, url, user, credentials_file) = (Dialect::Url, None, None, None);
+        Self { dialect, url, user, credentials_file, fqdn: None, from: None, ca_file: None, interval: 0 }
+    }
 }
 
 /// Reads `[service.notification]`, the credentials file and the certificates.
 pub(super) fn read(section: Section, problems: &mut Problems) -> Option<Config> {
     let before = problems.0.len();
-    let read = keys::read::<NotificationKeys>(section, &[], problems)?;
+    let read = section.read::<NotificationKeys>(&[], problems)?;
     let keys = read.keys.clone();
     let credentials = read_credentials(&read, problems);
-    let trust = trust(keys.ca_file.as_deref(), &read.place("ca-file"), problems);
+    let trust = trust(keys.ca_file.as_deref(), &read.at.place("ca-file"), problems);
     // A password that everybody on the way could read.
     if keys.dialect == Dialect::Xpass && keys.url.as_ref().is_some_and(|url| !url.starts_with("https://")) {
-        problems.add(read.place("url"), "url: xpass-fixed is told over https only");
+        problems.add(read.at.place("url"), "url: xpass-fixed is told over https only");
     }
     if keys.dialect != Dialect::Xpass && keys.fqdn.is_some() {
-        problems.add(read.place("fqdn"), "fqdn: only xpass-fixed is told a name; leave it out");
+        problems.add(read.at.place("fqdn"), "fqdn: only xpass-fixed is told a name; leave it out");
     }
     if problems.0.len() > before {
         return None;
@@ -104,7 +98,7 @@ pub(super) fn read(section: Section, problems: &mut Problems) -> Option<Config> 
             ConfigError::Missing(..) | ConfigError::NoUrl(_) => "dialect",
             _ => "url",
         };
-        problems.add(read.place(key), error.to_string());
+        problems.add(read.at.place(key), error.to_string());
         return None;
     }
     Some(config)
@@ -112,12 +106,12 @@ pub(super) fn read(section: Section, problems: &mut Problems) -> Option<Config> 
 
 fn read_credentials(read: &Read<NotificationKeys>, problems: &mut Problems) -> Option<Credentials> {
     let mut credentials = match &read.keys.credentials_file {
-        Some(path) => Credentials::open(path, &read.place("credentials-file"), problems)?,
+        Some(path) => Credentials::open(path, &read.at.place("credentials-file"), problems)?,
         None => Credentials::default(),
     };
     if let Some(user) = &read.keys.user {
         if credentials.user.is_some() {
-            problems.add(read.place("user"), "user: the credentials file has one too; leave one of them out");
+            problems.add(read.at.place("user"), "user: the credentials file has one too; leave one of them out");
         }
         credentials.user = Some(user.clone().into());
     }

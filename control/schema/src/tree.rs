@@ -5,16 +5,8 @@ use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{Place, Problems};
-
-/// What stands behind a key, as text: one definition reads it, wherever it came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
-    /// A string, a number, true or false.
-    One(String),
-    /// An array of such.
-    Many(Vec<String>),
-}
+use crate::problem::{Place, Problems};
+use crate::value::Value;
 
 /// A value and where it was set.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,207 @@
+//! `[lan]`: the side of the hosts.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use hikyaku_net::Mac;
+use hikyaku_protocols::host::{host_name, host4};
+use hikyaku_ring::{LinkName, Vlan};
+use hikyaku_schema::{Change::*, Key, Keys, Problems, Read, Section, Syntax::*, boolean, field, key, number};
+
+use crate::behaviour::LINK_MTU;
+use crate::value::{Network4, Pool, station};
+use crate::wan::{HOST, check_link};
+
+/// The side of the hosts: section `[lan]`.
+#[derive(Clone, Debug)]
+pub struct Lan {
+    /// The link towards the hosts.
+    pub link: LinkName,
+    /// Our Ethernet address there; `None`: the interface's own.
+    pub mac: Option<Mac>,
+    /// The VLAN (802.1Q) that the LAN is of the link's wire; `None`: frames have no tag.
+    pub vlan: Option<Vlan>,
+    /// Our address there, and its network.
+    pub ipv4: Network4,
+    /// The largest IPv4 packet in bytes, 576 to 1500.
+    pub mtu: u16,
+    /// Whether frames that are not ours go to the host's own stack.
+    pub host: bool,
+    /// The DHCPv4 server; `None` where it is not enabled.
+    pub dhcpv4: Option<Dhcpv4>,
+}
+
+impl Keys for Lan {
+    #[rustfmt::skip]
+    const KEYS: &'static [Key<Self>] = &[
+        key("link", One("LINK"), Restart, field!(link, LinkName::from_str),
+            "Link towards the hosts, written as that towards the line is").required().flag("--lan"),
+        key("mac", One("MAC"), Restart, field!(mac, station),
+            "Our Ethernet address there; unset: the interface's own"),
+        key("vlan", One("N"), Restart, field!(vlan, Vlan::from_str),
+            "VLAN (802.1Q) that the LAN is of the link's wire, 1 to 4094; unset: frames have no tag").flag("--lan-vlan"),
+        key("ipv4", One("ADDR/LEN"), Live, field!(ipv4, Network4::from_str),
+            "Our address there, and its network").required().flag("--lan-ipv4"),
+        key("mtu", One("N"), Live, field!(mtu, number(576..=LINK_MTU)),
+            "Largest IPv4 packet, 576 to 1500").default("1500"),
+        key("host", Bool, Restart, field!(host, boolean), HOST).flag("--host"),
+    ];
+
+    fn blank() -> Self {
+        let (link, ipv4) = (LinkName::default(), Network4 { address: Ipv4Addr::UNSPECIFIED, len: 8 });
+        Self { link, mac: None, vlan: None, ipv4, mtu: 0, host: false, dhcpv4: None }
+    }
+}
+
+/// The DHCPv4 server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dhcpv4 {
+    /// Addresses for whoever asks.
+    pub pool: Pool,
+    /// How long a lease holds.
+    pub lease_time: Duration,
+    /// Resolvers that hosts are told.
+    pub dns: Vec<Ipv4Addr>,
+    /// The domain that hosts are told.
+    pub domain: Option<String>,
+    /// The MTU that hosts are told.
+    pub mtu: Option<u16>,
+    /// Hosts that always get the same address.
+    pub reservations: Vec<Reservation>,
+}
+
+/// Section `[lan.dhcpv4]` as it is written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Dhcpv4Keys {
+    enabled: bool,
+    pool: Option<Pool>,
+    lease_time: u32,
+    dns: Vec<Ipv4Addr>,
+    domain: Option<String>,
+    mtu: Option<u16>,
+}
+
+impl Keys for Dhcpv4Keys {
+    #[rustfmt::skip]
+    const KEYS: &'static [Key<Self>] = &[
+        key("enabled", Bool, Live, field!(enabled, boolean),
+            "Whether hosts get addresses from here").default("true"),
+        key("pool", One("FIRST-LAST"), Live, field!(pool, Pool::from_str),
+            "Addresses for whoever asks; unset: the upper half of the network, 1024 at most"),
+        key("lease-time", One("SECONDS"), Live, field!(lease_time, number(120u32..=31_536_000)),
+            "Seconds that a lease holds, 120 to 31536000").default("43200"),
+        key("dns", Many("ADDR"), Live, field!(dns[], host4),
+            "Resolvers that hosts are told; there is no resolver of ours yet"),
+        key("domain", One("NAME"), Live, field!(domain, host_name),
+            "Domain that hosts are told"),
+        key("mtu", One("N"), Live, field!(mtu, number(576..=LINK_MTU)),
+            "MTU that hosts are told; not all of them listen"),
+    ];
+
+    fn blank() -> Self {
+        Self::default()
+    }
+}
+
+/// Section `[[lan.dhcpv4.reservation]]`: a host that always gets the same address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// The host's Ethernet address.
+    pub mac: Mac,
+    /// Its address, of the network, in the pool or not.
+    pub ip: Ipv4Addr,
+    /// Its name.
+    pub name: Option<String>,
+}
+
+impl Keys for Reservation {
+    #[rustfmt::skip]
+    const KEYS: &'static [Key<Self>] = &[
+        key("mac", One("MAC"), Live, field!(mac, station), "The host's Ethernet address").required(),
+        key("ip", One("ADDR"), Live, field!(ip, host4), "Its address, of the network, in the pool or not").required(),
+        key("name", One("NAME"), Live, field!(name, host_name), "Its name"),
+    ];
+
+    fn blank() -> Self {
+        Self { mac: Mac::default(), ip: Ipv4Addr::UNSPECIFIED, name: None }
+    }
+}
+
+/// Resolvers that fit every host's patience.
+const MAX_DNS: usize = 8;
+/// Reservations, at most.
+const MAX_RESERVATIONS: usize = 4096;
+
+impl Lan {
+    /// Reads `[lan]` and what is in it.
+    pub(super) fn read(mut section: Section, problems: &mut Problems) -> Option<Read<Self>> {
+        let mut dhcpv4 = section.take("dhcpv4", "a LAN has one DHCPv4 server", problems);
+        let reservations = dhcpv4.take_all("reservation");
+        let reservations: Vec<_> =
+            reservations.into_iter().map(|section| section.read::<Reservation>(&[], problems)).collect();
+        let dhcpv4 = dhcpv4.read::<Dhcpv4Keys>(&["reservation"], problems);
+        let lan = section.read::<Self>(&["dhcpv4"], problems);
+        let (mut lan, dhcpv4) = (lan?, dhcpv4?);
+        let reservations: Vec<Read<Reservation>> = reservations.into_iter().flatten().collect();
+
+        let Self { ref link, host, ipv4, mtu, .. } = lan.keys;
+        check_link(link, host, &lan.at.place("link"), &lan.at.place("host"), problems);
+        // RFC 6333 5.7: between B4 and AFTR.
+        if Ipv4Addr::from(u32::from(ipv4.address) & !7) == Ipv4Addr::new(192, 0, 0, 0) {
+            problems.add(lan.at.place("ipv4"), format!("ipv4 = '{ipv4}': 192.0.0.0/29 is DS-Lite's own; take another"));
+        }
+        check_pool(&dhcpv4, ipv4, problems);
+        check_reservations(&reservations, ipv4, problems);
+        let keys = dhcpv4.keys.clone();
+        if keys.dns.len() > MAX_DNS {
+            problems.add(dhcpv4.at.place("dns"), format!("dns: give at most {MAX_DNS}"));
+        }
+        if keys.mtu.is_some_and(|told| told > mtu) {
+            problems.add(dhcpv4.at.place("mtu"), format!("mtu: more than the LAN's own {mtu}"));
+        }
+        lan.keys.dhcpv4 = keys.enabled.then(|| Dhcpv4 {
+            pool: keys.pool.unwrap_or_else(|| Pool::upper_half(ipv4)),
+            lease_time: Duration::from_secs(keys.lease_time.into()),
+            dns: keys.dns,
+            domain: keys.domain,
+            mtu: keys.mtu,
+            reservations: reservations.into_iter().map(|r| r.keys).collect(),
+        });
+        Some(lan)
+    }
+}
+
+fn check_pool(dhcpv4: &Read<Dhcpv4Keys>, lan: Network4, problems: &mut Problems) {
+    let Some(pool) = dhcpv4.keys.pool else { return };
+    let mut wrong = |why: String| problems.add(dhcpv4.at.place("pool"), format!("pool = '{pool}': {why}"));
+    if !lan.is_host(pool.first) || !lan.is_host(pool.last) {
+        let (first, last) = (u32::from(lan.first()) + 1, u32::from(lan.last()) - 1);
+        wrong(format!("not of the LAN {lan}, whose hosts have {}-{}", Ipv4Addr::from(first), Ipv4Addr::from(last)));
+    } else if pool.contains(lan.address) {
+        wrong(format!("it has our own address {} in it", lan.address));
+    }
+}
+
+fn check_reservations(reservations: &[Read<Reservation>], lan: Network4, problems: &mut Problems) {
+    if let Some(first_too_many) = reservations.get(MAX_RESERVATIONS) {
+        problems.add(first_too_many.at.place("mac"), format!("give at most {MAX_RESERVATIONS} reservations"));
+    }
+    let mut seen = HashMap::new();
+    for r in reservations {
+        let Reservation { mac, ip, ref name } = r.keys;
+        if !lan.is_host(ip) {
+            problems.add(r.at.place("ip"), format!("ip = '{ip}': no host's address of the LAN {lan}"));
+        } else if ip == lan.address {
+            problems.add(r.at.place("ip"), format!("ip = '{ip}': that is our own address"));
+        }
+        let identities = [("mac", Some(mac.to_string())), ("ip", Some(ip.to_string())), ("name", name.clone())];
+        for (key, value) in identities {
+            let Some(value) = value else { continue };
+            if seen.insert((key, value.clone()), ()).is_some() {
+                problems.add(r.at.place(key), format!("{key} = '{value}': another reservation has it already"));
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What the user wants: file and flags, read by the schema and checked as a whole before anything starts.
+//!
+//! ```text
+//! text --hikyaku_schema--> sections, keys, values, each with its place; flags ([`Overlay`]) go over it
+//!      --rows of [`SCHEMA`]--> structs
+//!      --wan, lan, service, …--> [`Config`], or everything that is wrong with it
+//! ```
+//!
+//! To add a key: its row and its field, both in the file of its section; the place that uses it; a test; CHANGELOG.md;
+//! `UPDATE=1 cargo test --test config_file` writes it into docs/configuration.md.
+//!
+//! The crate imports no subcommand and starts no thread. It reads the files that the configuration names, users and
+//! groups by their names, and nothing else.
+
+#![forbid(unsafe_code)]
+
+mod account;
+mod behaviour;
+mod config;
+mod forward;
+mod lan;
+mod notification;
+mod overlay;
+mod provisioning;
+mod reload;
+mod rules;
+mod schema;
+mod secret;
+mod service;
+mod summary;
+mod system;
+mod value;
+mod wan;
+
+pub use account::{Account, AccountError, Group};
+pub use behaviour::{Behaviour, LINK_MTU, Mss, TimeoutList, mtu_mode};
+pub use config::Config;
+pub use forward::StaticMapping;
+pub use lan::{Dhcpv4, Lan, Reservation};
+pub use overlay::Overlay;
+pub use rules::RulesFile;
+pub use schema::{SCHEMA, Table, reference_text};
+pub use secret::Credentials;
+pub use service::Service;
+pub use summary::{Summary, grouped};
+pub use system::{Control, Level, Log, LogFormat, SOCKET, STATE_DIR, System};
+pub use value::{FileMode, InterfaceId, Network4, Pool, mac};
+pub use wan::{Dhcpv6, Dhcpv6Mode, Wan};
