@@ -25,7 +25,7 @@ use twins::may_leave;
 mod arrivals;
 #[path = "../../../tests/common/router.rs"]
 mod router;
-#[path = "../../../tests/workers/several.rs"]
+#[path = "../../../tests/threads/several.rs"]
 mod several;
 #[path = "../../../tests/common/twins.rs"]
 mod twins;

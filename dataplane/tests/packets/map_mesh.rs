@@ -1,11 +1,9 @@
 //! MAP-E in mesh mode on memory rings: to other CEs and from them (RFC 7597 5, 8).
 
-mod common;
-
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use common::mesh::{ce, ends, first_port, from, inbound, outbound, peer, router, rule, us};
-use common::*;
+use crate::common::mesh::{ce, ends, first_port, from, inbound, outbound, peer, router, rule, us};
+use crate::common::*;
 use etherparse::{IpNumber, Ipv6Header};
 use hikyaku_dataplane::napt::Filtering;
 use hikyaku_dataplane::verdict::{Reason, Verdict};

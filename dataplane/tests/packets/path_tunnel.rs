@@ -1,11 +1,9 @@
 //! The tunnel through the whole path: RFC 2473, RFC 6333, RFC 6040, RFC 6437, RFC 8200.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use etherparse::Ipv6Header;
 use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::tunnel::ecn::{ClassMode, Dscp, EcnMode};

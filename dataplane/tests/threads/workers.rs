@@ -1,23 +1,19 @@
 //! Several workers on one tunnel: whatever a packet is, its flow has one worker, packets of a flow leave in
 //! the order in which they would leave from one worker alone, and nothing is lost on the way.
 
-#[path = "../common/mod.rs"]
-mod common;
-mod several;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use common::*;
+use crate::common::*;
+use crate::several::Several;
 use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::napt::Filtering;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 use hikyaku_dataplane::worker::{BurstReport, Config, Idle, Worker};
 use proptest::prelude::*;
-use several::Several;
 
 /// How a packet comes through the tunnel.
 #[derive(Clone, Copy, Debug)]

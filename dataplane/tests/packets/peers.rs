@@ -1,13 +1,11 @@
 //! What the test suites of other implementations assert about a CE, where no other test here does: docs/peer-tests.md
 //! has the whole list.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::napt::Filtering;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;

@@ -1,12 +1,10 @@
 //! The fast path and the slow path are the same router: the same frames into two of them, one
 //! without the fast path, and the same bytes come out, with the same verdicts, events and sessions.
 
-mod common;
-
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use etherparse::{Ethernet2Header, TcpOptionElement};
 use hikyaku_dataplane::napt::{Filtering, Forward};
 use hikyaku_dataplane::tunnel::ecn::{ClassMode, Dscp, EcnMode};

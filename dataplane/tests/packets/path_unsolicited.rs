@@ -1,10 +1,8 @@
 //! SYNs from outside that nobody let in (RFC 5382 4.3), and connections that both ends open at once (4.2).
 
-mod common;
-
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use etherparse::TcpOptionElement;
 use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
@@ -17,7 +15,7 @@ const SIX: Duration = Duration::from_secs(6);
 const NEARLY: Duration = Duration::from_millis(1);
 
 fn routers(answer_unsolicited: bool) -> [Router; 2] {
-    common::routers(&Setup { answer_unsolicited, ..Setup::ipip() })
+    crate::common::routers(&Setup { answer_unsolicited, ..Setup::ipip() })
 }
 
 fn syn(from: End, to: End) -> Packet {

@@ -1,10 +1,8 @@
 //! ICMPv6 errors about the tunnel (RFC 2473 8, RFC 4443, RFC 8201).
 
-mod common;
-
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::snapshot::{Route, Routes, Softwire, SoftwireId};
 use hikyaku_dataplane::tunnel::mtu::MtuMode;

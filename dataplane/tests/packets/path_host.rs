@@ -1,8 +1,6 @@
 //! The host's own network stack behind the router's interfaces.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::shared::Shared;
 use hikyaku_dataplane::snapshot::{Link, Route, Routes, Side};

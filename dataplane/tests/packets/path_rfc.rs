@@ -1,8 +1,6 @@
 //! Smaller requirements of RFC 4787, RFC 5382 and RFC 5508, through the whole path. docs/rfc.md has all of them.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use hikyaku_dataplane::verdict::Reason;
 
 const C: End = (CLIENT, 40000);

@@ -1,11 +1,9 @@
 //! Packets made to harm, among those of 1,000 transfers, which lose nothing (docs/security.md).
 
-mod common;
-
 use std::time::Duration;
 
-use common::transfers::{TRANSFERS, Transfers};
-use common::*;
+use crate::common::transfers::{TRANSFERS, Transfers};
+use crate::common::*;
 use etherparse::Ipv6Header;
 use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
@@ -187,7 +185,7 @@ fn pieces_of_tunnel_packets_whose_rest_never_comes() {
     // An honest packet's pieces come one behind the other, or with others between: fewer than there are places for
     // do not harm it.
     let peer = ([203, 0, 113, 2], 443);
-    let honest = |id| from_wan_pieces(&udp(peer, (OUTSIDE, 20_001), &common::bytes(1400)), 800, id);
+    let honest = |id| from_wan_pieces(&udp(peer, (OUTSIDE, 20_001), &crate::common::bytes(1400)), 800, id);
     for between in [0, 100, 255] {
         let [a, b] = honest(0x8000_0000 + between).try_into().unwrap();
         let frames = [&[a][..], &forged(between, 10_000 + 1000 * between), &[b]].concat();

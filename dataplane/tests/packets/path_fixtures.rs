@@ -1,10 +1,8 @@
 //! Every file of `pcap-fixtures` through the path.
 
-mod common;
-
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use etherparse::Ethernet2Header;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::verdict::{Reason, Verdict};

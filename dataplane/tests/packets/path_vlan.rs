@@ -1,8 +1,6 @@
 //! Links that are a VLAN of their wire (IEEE 802.1Q): the same router, whatever the tags.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::shared::Message;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;

@@ -1,8 +1,5 @@
 //! Bad days of AF_XDP links: killed programs, interfaces that go down, are removed and come back,
 //! and everything that cannot be opened.
-#![cfg(target_os = "linux")]
-
-mod xdp_net;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -10,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use hikyaku_ring::xdp::{self, Attach, OpenError, OpenOptions, Transfer, Umem, XdpLink};
 use hikyaku_ring::{LinkError, LinkOptions, Wanted};
 
-use xdp_net::*;
+use crate::xdp_net::*;
 
 /// A frame from the socket to the queue and one back, byte for byte.
 #[track_caller]

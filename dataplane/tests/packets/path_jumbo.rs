@@ -1,9 +1,7 @@
 //! What is too large: for a slot, for a link, for the tunnel. Nothing of it leaves, each has its reason, and
 //! what comes after it is not disturbed.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::shared::Message;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;

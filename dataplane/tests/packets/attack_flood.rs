@@ -1,11 +1,9 @@
 //! Floods of sessions, from inside and from outside, while 1,000 transfers lose nothing (docs/security.md).
 
-mod common;
-
 use std::time::Duration;
 
-use common::transfers::{TRANSFERS, Transfers};
-use common::*;
+use crate::common::transfers::{TRANSFERS, Transfers};
+use crate::common::*;
 use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::napt::{Filtering, Forward};
 use hikyaku_dataplane::verdict::{Reason, Verdict};

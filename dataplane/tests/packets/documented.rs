@@ -10,8 +10,11 @@ use hikyaku_dataplane::icmp::{Message, answer};
 use hikyaku_dataplane::verdict::Reason;
 
 /// Where the files of tests are, from the top of the project.
-const PLACES: [&str; 8] = [
-    "dataplane/tests",
+const PLACES: [&str; 11] = [
+    "dataplane/tests/links",
+    "dataplane/tests/model",
+    "dataplane/tests/packets",
+    "dataplane/tests/threads",
     "dataplane/src",
     "dataplane/net/src",
     "dataplane/ring/src",
@@ -133,7 +136,7 @@ fn drop_reasons() -> String {
         "# Why a frame was dropped\n\n\
          Every frame that comes in ends in one verdict, and every drop has one of these reasons, with its number in `hikyaku show counters`\n\
          and in the result of `hikyaku replay`. Made from `dataplane/src/verdict.rs` and `counters.rs` by\n\
-         `UPDATE_DOCS=1 cargo test -p hikyaku-dataplane --test documented`; a test holds them equal.\n\n\
+         `UPDATE_DOCS=1 cargo test -p hikyaku-dataplane --test packets documented`; a test holds them equal.\n\n\
          ICMP errors to a sender are limited in number (event `icmp-limited`) and never about an ICMP error, a later fragment, or what went\n\
          to a group (RFC 1812 4.3.2.7).\n\n\
          | reason | meaning | the sender is told | what to do |\n| --- | --- | --- | --- |\n",

@@ -1,11 +1,9 @@
 //! MAP-E in mesh mode, packets at random against the rules and against the twin without the fast path.
 
-mod common;
-
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use common::mesh::{ce, ends, first_port, from, outbound, router, rule, us};
-use common::*;
+use crate::common::mesh::{ce, ends, first_port, from, outbound, router, rule, us};
+use crate::common::*;
 use hikyaku_dataplane::napt::Filtering;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 use hikyaku_net::map::InterfaceId;

@@ -1,10 +1,8 @@
 //! A line of few ports through the whole path (RFC 7597, RFC 7596), and static mappings.
 
-mod common;
-
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use hikyaku_dataplane::napt::Forward;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 use hikyaku_net::{PortSet, protocol};

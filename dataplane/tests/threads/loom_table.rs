@@ -3,7 +3,6 @@
 //!
 //! A worker asks in phases, as the path does: hash, candidate, confirm, rewrite. Whatever the other
 //! one does meanwhile, what it writes into the packet must be whole, and of the flow it asked for.
-#![cfg(loom)]
 
 use std::net::Ipv4Addr;
 

@@ -1,9 +1,5 @@
 //! Traffic over AF_XDP links between packet sockets, the kernel's stack and a router, on veth pairs
 //! in namespaces of their own.
-#![cfg(target_os = "linux")]
-
-mod common;
-mod xdp_net;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,7 +9,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{CLIENT, End, SERVER, Setup, from_lan, from_wan, inner, plain, tunnelled, udp};
+use crate::common::{CLIENT, End, SERVER, Setup, from_lan, from_wan, inner, plain, tunnelled, udp};
 use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::shared::Shared;
 use hikyaku_dataplane::verdict::Verdict;
@@ -21,7 +17,7 @@ use hikyaku_dataplane::worker::{BurstReport, Config, Idle, Worker};
 use hikyaku_ring::xdp::{Attach, OpenOptions};
 use hikyaku_ring::{BadSlot, LinkOptions, Queue, Traffic, Vlan, Wanted};
 
-use xdp_net::*;
+use crate::xdp_net::*;
 
 /// An outer IPv6 header.
 const OUTER: usize = 40;
@@ -246,7 +242,7 @@ fn a_worker_tunnels_without_copying() {
         let shared = Shared::new(Setup::dslite().snapshot(None));
         let queues = [lan, wan].map(|link| link.queues.into_iter().next().unwrap());
         let config = Config { idle: Idle::Sleep, ..Default::default() };
-        let worker = Worker::new(0, [common::LAN, common::WAN].into_iter().zip(queues), &shared, config);
+        let worker = Worker::new(0, [crate::common::LAN, crate::common::WAN].into_iter().zip(queues), &shared, config);
         let handle = worker.handle();
         let stop = Arc::new(AtomicBool::new(false));
         let thread = worker.spawn(None, stop.clone(), BurstReport::new().1).unwrap();

@@ -1,8 +1,6 @@
 //! What the links bring: Ethernet, frames for the control thread, rings of all shapes.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::verdict::{Reason, Verdict};

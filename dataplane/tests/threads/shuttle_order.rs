@@ -1,21 +1,15 @@
 //! Packets of a flow leave in the order in which they came, at any number of workers, under the schedules of
 //! shuttle: it may stop a worker between any two looks at a handoff ring's words, for as long as it likes. The workers
 //! are those that forward, on memory rings.
-#![cfg(shuttle)]
-
-#[path = "common/mod.rs"]
-mod common;
-#[path = "workers/several.rs"]
-mod several;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
+use crate::several::Several;
 use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 use hikyaku_dataplane::worker::{Config, Worker};
-use several::Several;
 use shuttle::sync::Arc;
 use shuttle::sync::atomic::{AtomicBool, Ordering};
 use shuttle::thread;

@@ -1,10 +1,8 @@
 //! Protocols that a NAPT knows no ports of, through the whole path: by address, one inside host to a peer.
 
-mod common;
-
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use hikyaku_dataplane::napt::Filtering;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 use hikyaku_net::PortSet;
@@ -195,14 +193,14 @@ fn rfc5508_4_errors_about_them_are_translated_both_ways() {
             let sent = outbound(&mut router, &original);
             for quoted in [28, 100, 548] {
                 let quote = &sent.bytes()[..quoted];
-                let got = common::inbound(&mut router, &icmp_raw(PEER, OUTSIDE, 3, 4, 1400, quote));
+                let got = crate::common::inbound(&mut router, &icmp_raw(PEER, OUTSIDE, 3, 4, 1400, quote));
                 assert_eq!((got.header.source, got.header.destination), (PEER, CLIENT));
                 let expected = original.clone().ttl(63).bytes();
                 assert_eq!(got.icmp_parts(), (3, 4, 1400, &expected[..quoted]), "protocol {protocol}");
             }
             let received = packet(protocol, SERVER, OUTSIDE, b"late");
             let got = inbound(&mut router, &received, CLIENT);
-            let error = common::outbound(&mut router, &icmp_raw(CLIENT, SERVER, 3, 2, 0, &got.bytes()));
+            let error = crate::common::outbound(&mut router, &icmp_raw(CLIENT, SERVER, 3, 2, 0, &got.bytes()));
             assert_eq!((error.header.source, error.header.destination), (OUTSIDE, SERVER));
             assert_eq!(error.icmp_parts(), (3, 2, 0, &received.ttl(63).bytes()[..]), "protocol {protocol}");
             // Of a packet that nobody sent, and to a host that did not.

@@ -1,12 +1,10 @@
 //! NAPT through the whole path: RFC 4787, RFC 5382, RFC 5508, RFC 7857; MSS clamping; inner
 //! fragments.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use etherparse::TcpOptionElement;
 use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::napt::Filtering;

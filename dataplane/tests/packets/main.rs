@@ -1,0 +1,31 @@
+//! What becomes of packets: the whole path, its NAPT, tunnels and MAP arithmetic, captures, attacks, other suites' cases.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod attack_flood;
+mod attack_packets;
+mod documented;
+mod map_mesh;
+mod map_mesh_random;
+mod map_rules;
+mod map_vectors;
+mod napt_model;
+mod napt_ports;
+mod napt_rfc;
+mod napt_table;
+mod path_fixtures;
+mod path_host;
+mod path_icmp;
+mod path_jumbo;
+mod path_links;
+mod path_napt;
+mod path_ports;
+mod path_protocols;
+mod path_rfc;
+mod path_same;
+mod path_tunnel;
+mod path_unsolicited;
+mod path_vlan;
+mod peers;
+mod tunnel;
