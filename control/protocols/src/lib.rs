@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod aftr;
+mod answer_limits;
 pub mod dhcpv4;
 pub mod dhcpv6;
 pub mod dns;

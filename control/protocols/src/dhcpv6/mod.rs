@@ -26,7 +26,7 @@ pub use client::Client;
 pub use duid::{Duid, DuidError};
 pub use information::{Information, S46Container};
 pub use lease::{Lease, Leased, Prefix, PrefixError, SavedLease};
-pub use wire::{MAX_DATAGRAM, Malformed, fuzz};
+pub use wire::{MAX_DATAGRAM, Malformed};
 
 /// The port that the client hears.
 pub const CLIENT_PORT: u16 = dhcproto::v6::CLIENT_PORT;
@@ -322,4 +322,13 @@ pub struct Fact<T> {
     pub preferred: Option<u64>,
     /// Seconds of the valid lifetime that are left.
     pub valid: Option<u64>,
+}
+
+/// Reads a datagram as the client would: for fuzzing.
+pub fn fuzz(datagram: &[u8]) {
+    if let Ok(incoming) = wire::Incoming::read(datagram) {
+        let _ = Information::read(&incoming);
+        let _ = incoming.ia_pd(1).map(|ia| ia.prefixes().count());
+        let _ = incoming.ia_na(1).map(|ia| ia.addresses().count());
+    }
 }

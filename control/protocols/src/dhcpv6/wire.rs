@@ -271,20 +271,12 @@ impl<'a> Association<'a> {
     }
 }
 
-/// Reads a datagram as the client would: for fuzzing.
-pub fn fuzz(datagram: &[u8]) {
-    if let Ok(incoming) = Incoming::read(datagram) {
-        let _ = super::information::Information::read(&incoming);
-        let _ = incoming.ia_pd(1).map(|ia| ia.prefixes().count());
-        let _ = incoming.ia_na(1).map(|ia| ia.addresses().count());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::dhcpv6::fuzz;
 
     fn option(code: u16, body: &[u8]) -> Vec<u8> {
         [&code.to_be_bytes()[..], &(body.len() as u16).to_be_bytes(), body].concat()

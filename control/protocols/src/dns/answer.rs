@@ -7,7 +7,8 @@ use std::time::Duration;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr;
 
-use super::reply::Unusable;
+/// Aliases that are followed from one name to the next.
+pub const MAX_CHAIN: usize = 8;
 
 /// What is asked about a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,6 +94,17 @@ impl Records {
             _ => &[],
         }
     }
+}
+
+/// Why an answer is of no use although it is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// See the text.
+    #[error("the records cannot be read")]
+    Malformed,
+    /// Perhaps in a circle.
+    #[error("more than {MAX_CHAIN} aliases one after the other")]
+    Chain,
 }
 
 /// Why there is no answer.

@@ -21,8 +21,8 @@ use hickory_proto::rr::Name;
 use hikyaku_net::Time;
 use serde::Serialize;
 
-pub use answer::{Data, Failure, RecordType, Records, Text};
-pub use reply::{Foreign, MAX_CHAIN, MAX_MESSAGE, MAX_RECORDS, Question, Reply, Unusable};
+pub use answer::{Data, Failure, MAX_CHAIN, RecordType, Records, Text, Unusable};
+pub use reply::{Foreign, MAX_MESSAGE, MAX_RECORDS, Question, Reply};
 
 use crate::Machine;
 use cache::{Cache, MAX_TTL, MIN_TTL};

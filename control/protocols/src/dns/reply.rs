@@ -7,10 +7,8 @@ use hickory_proto::op::{Edns, Header, Message, MessageType, OpCode, Query, Respo
 use hickory_proto::rr::{DNSClass, Name, RData, Record};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
-use super::answer::{Data, RecordType, Text};
+use super::answer::{Data, MAX_CHAIN, RecordType, Text, Unusable};
 
-/// Aliases that are followed from one name to the next.
-pub const MAX_CHAIN: usize = 8;
 /// Records that are taken from one answer.
 pub const MAX_RECORDS: usize = 32;
 /// Longest message that is read: it bounds the work of following compression pointers.
@@ -52,17 +50,6 @@ pub enum Foreign {
     /// The same name in other letters: a resolver that does not keep them, or a guess.
     #[error("our question in other letters")]
     Case,
-}
-
-/// Why an answer is of no use although it is one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
-    /// See the text.
-    #[error("the records cannot be read")]
-    Malformed,
-    /// Perhaps in a circle.
-    #[error("more than {MAX_CHAIN} aliases one after the other")]
-    Chain,
 }
 
 /// What a response says about the question.

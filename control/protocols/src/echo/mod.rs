@@ -17,7 +17,7 @@ use smoltcp::wire::{
 };
 use zerocopy::FromBytes;
 
-use crate::neighbour::limits::AnswerLimits;
+use crate::answer_limits::AnswerLimits;
 
 const ETHERNET: usize = size_of::<Ethernet>();
 

@@ -6,8 +6,11 @@ use std::time::Duration;
 use hikyaku_net::{Mac, Time};
 use serde::Serialize;
 
-use super::message::{self, ALL_NODES, ALL_ROUTERS, Flags, Nonce, group_mac};
-use super::{Config, Outbox, Output, up_to};
+use super::arp;
+use super::frame::{ALL_NODES, ALL_ROUTERS, group_mac};
+use super::ndp::{self, Flags, Nonce};
+use super::outbox::Outbox;
+use super::{Config, Output, up_to};
 
 /// RFC 5227 1.1: PROBE_NUM, ANNOUNCE_NUM, ANNOUNCE_INTERVAL.
 const ARP_PROBES: u8 = 3;
@@ -188,11 +191,11 @@ impl Address {
         }
         self.sent += 1;
         let (frame, wait) = match self.addr {
-            IpAddr::V6(addr) => (message::detection(out.mac, addr, self.nonce), retransmit),
+            IpAddr::V6(addr) => (ndp::detection(out.mac, addr, self.nonce), retransmit),
             IpAddr::V4(addr) => {
                 let last = self.sent == probes;
                 let wait = if last { ARP_ANNOUNCE_WAIT } else { ARP_PROBE_MIN + up_to(ARP_PROBE_SPREAD) };
-                (message::arp(false, out.mac, [0; 4].into(), Mac::BROADCAST, addr), wait)
+                (arp::write(false, out.mac, [0; 4].into(), Mac::BROADCAST, addr), wait)
             }
         };
         out.send(frame);
@@ -224,12 +227,12 @@ impl Address {
 /// disturbing a holder that there should not be (RFC 9131 6.1.1); a defence goes to all.
 fn announcement(mac: Mac, addr: IpAddr, router: bool, defence: bool) -> Vec<u8> {
     match addr {
-        IpAddr::V4(addr) => message::arp(false, mac, addr, Mac::BROADCAST, addr),
+        IpAddr::V4(addr) => arp::write(false, mac, addr, Mac::BROADCAST, addr),
         IpAddr::V6(addr) => {
             let to_all = router || defence;
             let group = if to_all { ALL_NODES } else { ALL_ROUTERS };
             let flags = Flags { router, solicited: false, overrides: to_all };
-            message::advertisement(mac, addr, group, group_mac(group), flags)
+            ndp::advertisement(mac, addr, group, group_mac(group), flags)
         }
     }
 }

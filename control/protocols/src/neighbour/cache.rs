@@ -8,8 +8,11 @@ use hikyaku_net::{Limiter, Mac, Time};
 use serde::Serialize;
 
 use super::addresses::Addresses;
-use super::message;
-use super::{Config, Outbox, Output, address_frame, up_to};
+use super::arp;
+use super::frame::address_frame;
+use super::ndp;
+use super::outbox::Outbox;
+use super::{Config, Output, up_to};
 
 /// RFC 4861 10: MAX_MULTICAST_SOLICIT and MAX_UNICAST_SOLICIT.
 const SOLICITS: u8 = 3;
@@ -338,9 +341,9 @@ impl Cache {
         } else if let Some(source) = ours.nearest(addr) {
             let frame = match (source, addr) {
                 (IpAddr::V4(source), IpAddr::V4(target)) => {
-                    message::arp(false, out.mac, source, to.unwrap_or(Mac::BROADCAST), target)
+                    arp::write(false, out.mac, source, to.unwrap_or(Mac::BROADCAST), target)
                 }
-                (IpAddr::V6(source), IpAddr::V6(target)) => message::solicitation(out.mac, source, target, to),
+                (IpAddr::V6(source), IpAddr::V6(target)) => ndp::solicitation(out.mac, source, target, to),
                 _ => unreachable!("the nearest address is of the target's family"),
             };
             out.counts.solicited += 1;

@@ -12,14 +12,17 @@
 //! - Whatever strangers send, memory is bounded ([`Config::capacity`]) and so are our answers and questions.
 
 mod addresses;
+mod arp;
 mod cache;
-pub(crate) mod limits;
+mod frame;
 mod listener;
 mod message;
+mod mld;
+mod ndp;
+mod outbox;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
@@ -27,17 +30,20 @@ use hikyaku_net::{Mac, Prefix4, Time};
 use serde::Serialize;
 
 use crate::Machine;
+use crate::answer_limits::AnswerLimits;
 use addresses::Addresses;
 use cache::{Cache, Evidence};
-use limits::AnswerLimits;
+
+use arp::Arp;
+use frame::{ALL_NODES, ALL_ROUTERS, ETHERNET, address_frame, group, group_mac, is_host, is_station, solicited_node};
 use listener::Listener;
-use message::{ALL_NODES, ALL_ROUTERS, Advertisement, Arp, ETHERNET, Flags, Heard, Solicitation, Unheard, group_mac};
+use message::{Heard, Unheard};
+use ndp::{Advertisement, Flags, Solicitation};
+use outbox::Outbox;
 
 pub use addresses::Progress;
 pub use cache::{Neighbour, State};
-
-/// Frames and events that wait for [`Machine::poll_output`], at most: more than come of any one call.
-const OUTBOX: usize = 4096;
+pub use outbox::Counts;
 
 /// What a link is.
 #[derive(Clone, Debug)]
@@ -127,57 +133,6 @@ pub enum Output {
     },
 }
 
-/// How much of what happened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    /// ARP packets heard.
-    pub arp: u64,
-    /// Neighbour solicitations heard.
-    pub solicitations: u64,
-    /// Neighbour advertisements heard.
-    pub advertisements: u64,
-    /// Multicast listener queries heard.
-    pub queries: u64,
-    /// ARP that breaks RFC 826 or RFC 5227.
-    pub malformed_arp: u64,
-    /// NDP that RFC 4861 7.1 discards, or a query that RFC 3810 6.2 does.
-    pub malformed_ndp: u64,
-    /// Our own, come back by a loop.
-    pub own: u64,
-    /// ARP from an address that is not of this link.
-    pub off_link: u64,
-    /// Questions about our addresses that were answered.
-    pub answered: u64,
-    /// Questions that were not, because of too many.
-    pub answers_limited: u64,
-    /// Questions of ours.
-    pub solicited: u64,
-    /// Questions of ours put off, because of too many.
-    pub solicits_limited: u64,
-    /// Neighbours whose Ethernet address became known.
-    pub resolved: u64,
-    /// Neighbours that did not answer.
-    pub lost: u64,
-    /// Neighbours that gave way to others in a full table.
-    pub displaced: u64,
-    /// Neighbours that found no place in a full table.
-    pub no_room: u64,
-    /// Frames that waited for a neighbour and gave way to a newer one, or that nobody came for.
-    pub frames_dropped: u64,
-    /// Neighbours that changed their Ethernet address.
-    pub moved: u64,
-    /// Claims to a neighbour's address that were refused.
-    pub claims_refused: u64,
-    /// Claims that came soon after one that was refused, and were not looked at.
-    pub claims_ignored: u64,
-    /// Uses of our addresses by other stations.
-    pub conflicts: u64,
-    /// Addresses of ours that another station had first.
-    pub duplicates: u64,
-    /// Frames and events that nobody took from us.
-    pub overflowed: u64,
-}
-
 /// An address of ours, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Ours {
@@ -185,33 +140,6 @@ pub struct Ours {
     pub address: IpAddr,
     /// How far it has come.
     pub progress: Progress,
-}
-
-/// What is to be sent and told.
-#[derive(Debug)]
-struct Outbox {
-    mac: Mac,
-    queue: VecDeque<Output>,
-    counts: Counts,
-}
-
-impl Outbox {
-    fn send(&mut self, frame: Vec<u8>) {
-        self.event(Output::Send(frame));
-    }
-
-    /// Whether another step fits, with all that may come of it.
-    fn has_room(&self) -> bool {
-        self.queue.len() < OUTBOX / 2
-    }
-
-    fn event(&mut self, event: Output) {
-        if self.queue.len() < OUTBOX {
-            self.queue.push_back(event);
-        } else {
-            self.counts.overflowed += 1;
-        }
-    }
 }
 
 /// The neighbours and the addresses of one link.
@@ -233,7 +161,7 @@ impl Neighbours {
             cache: Cache::new(&config),
             listener: Listener::default(),
             answers: AnswerLimits::default(),
-            out: Outbox { mac: config.mac, queue: VecDeque::new(), counts: Counts::default() },
+            out: Outbox::new(config.mac),
             config,
         }
     }
@@ -242,7 +170,7 @@ impl Neighbours {
     /// what they are. What is not an address of one host is passed over.
     pub fn set_addresses(&mut self, now: Time, mut addrs: Vec<IpAddr>) {
         addrs.retain(|&addr| is_host(addr));
-        let mut groups: Vec<_> = addrs.iter().filter_map(|&addr| v6(addr)).map(message::solicited_node).collect();
+        let mut groups: Vec<_> = addrs.iter().filter_map(|&addr| v6(addr)).map(solicited_node).collect();
         // A router of a link, if it speaks IPv6 there at all (RFC 4291 2.8).
         if self.config.router && !groups.is_empty() {
             groups.push(ALL_ROUTERS);
@@ -320,7 +248,7 @@ impl Neighbours {
     /// A router solicitation or advertisement said that `addr` is at `mac` (RFC 4861 6.2.6, 6.3.4).
     pub fn learn(&mut self, now: Time, addr: Ipv6Addr, mac: Mac, is_router: bool) {
         let addr = IpAddr::V6(addr);
-        if !message::is_station(mac) || mac == self.config.mac || !is_host(addr) {
+        if !is_station(mac) || mac == self.config.mac || !is_host(addr) {
             return;
         }
         if self.addresses.progress(addr).is_none() {
@@ -340,7 +268,7 @@ impl Neighbours {
     /// Only the station `mac` has the neighbour address `addr`: a lease or a reservation. It is not asked any more.
     /// An address of ours is not pinned, nor to a `mac` that is ours or of no station.
     pub fn pin(&mut self, now: Time, addr: IpAddr, mac: Mac) {
-        let other = message::is_station(mac) && mac != self.config.mac;
+        let other = is_station(mac) && mac != self.config.mac;
         if other && is_host(addr) && self.addresses.progress(addr).is_none() {
             self.cache.pin(now, addr, mac, &mut self.out);
         }
@@ -420,7 +348,7 @@ impl Neighbours {
             self.handle_evidence(now, Evidence { addr, mac, answer, overrides: true, creates: asked, router: None });
         }
         if asked && self.may_answer(now, mac) {
-            self.out.send(message::arp(true, self.config.mac, target, mac, sender));
+            self.out.send(arp::write(true, self.config.mac, target, mac, sender));
         }
     }
 
@@ -483,7 +411,7 @@ impl Neighbours {
     /// Answers a solicitation of our address `target`.
     fn advertise(&mut self, target: Ipv6Addr, to: Ipv6Addr, station: Mac) {
         let flags = Flags { router: self.config.router, solicited: !to.is_multicast(), overrides: true };
-        self.out.send(message::advertisement(self.config.mac, target, to, station, flags));
+        self.out.send(ndp::advertisement(self.config.mac, target, to, station, flags));
     }
 }
 
@@ -498,30 +426,13 @@ impl Machine for Neighbours {
     }
 
     fn poll_output(&mut self) -> Option<Output> {
-        self.out.queue.pop_front()
+        self.out.pop()
     }
 
     fn poll_timeout(&self) -> Option<Time> {
-        let at_once = (!self.out.queue.is_empty()).then_some(Time(0));
+        let at_once = (!self.out.is_empty()).then_some(Time(0));
         let timers = [self.addresses.poll_timeout(), self.listener.poll_timeout(), self.cache.poll_timeout()];
         timers.into_iter().flatten().chain(at_once).min()
-    }
-}
-
-/// An address that one host of a link can have.
-fn is_host(addr: IpAddr) -> bool {
-    match addr {
-        IpAddr::V4(addr) => message::is_host4(addr),
-        IpAddr::V6(addr) => message::is_host6(addr),
-    }
-}
-
-/// The Ethernet address of a group, or of all.
-fn group(addr: IpAddr) -> Option<Mac> {
-    match addr {
-        IpAddr::V4(addr) if addr.is_broadcast() => Some(Mac::BROADCAST),
-        IpAddr::V4(addr) => addr.is_multicast().then(|| message::group_mac4(addr)),
-        IpAddr::V6(addr) => addr.is_multicast().then(|| group_mac(addr)),
     }
 }
 
@@ -530,12 +441,6 @@ fn v6(addr: IpAddr) -> Option<Ipv6Addr> {
         IpAddr::V4(_) => None,
         IpAddr::V6(addr) => Some(addr),
     }
-}
-
-/// `frame`, which has an Ethernet header, to the station `mac`.
-fn address_frame(mut frame: Vec<u8>, mac: Mac) -> Vec<u8> {
-    frame[..6].copy_from_slice(&mac.0);
-    frame
 }
 
 /// A random time from zero to `most`.
