@@ -1,12 +1,14 @@
 //! The client's states, and what leads from one to another (RFC 8415 18.2).
 
 mod input;
+mod output;
+mod phase;
 
 use std::collections::VecDeque;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use dhcproto::v6::{MessageType, Status};
+use dhcproto::v6::Status;
 use hikyaku_net::Time;
 use rand::rngs::StdRng;
 
@@ -14,56 +16,14 @@ use super::duid::Duid;
 use super::exchange::{Exchange, MAX_RT, Schedule, Turn};
 use super::information::Information;
 use super::lease::{Held, Lease, Leased, Prefix};
-use super::outgoing::{Associations, Outgoing};
 use super::reconfigure::Key;
-use super::{Config, Counts, Event, Fact, Facts, Failure, Mode, Output, SERVERS, State, StatusName, Want};
+use super::{Config, Counts, Event, Fact, Facts, Failure, Mode, Output, State, StatusName, Want};
 use crate::Machine;
-
-/// After so many unanswered messages a person is told: half a minute.
-const SILENCE: u32 = 5;
+use phase::{Offer, Phase};
 
 /// Information refresh time if the server has no word on it, and the shortest there is (RFC 8415 7.6).
 const REFRESH: u32 = 86_400;
 const SHORTEST_REFRESH: u32 = 600;
-
-/// A server that advertised what we want.
-#[derive(Clone, Debug)]
-struct Offer {
-    server: Duid,
-    preference: u8,
-    prefixes: Vec<Prefix>,
-    addresses: Vec<Ipv6Addr>,
-}
-
-/// [`State`], with what belongs to it.
-#[derive(Debug)]
-enum Phase {
-    Off,
-    /// Offers so far, best first.
-    Soliciting(Exchange, Vec<Offer>),
-    /// The first is asked, the others are in reserve. Never empty.
-    Requesting(Exchange, Vec<Offer>),
-    Bound,
-    Renewing(Exchange),
-    Rebinding(Exchange),
-    Verifying(Exchange),
-    Declining(Exchange, Held),
-    Releasing(Exchange, Held),
-    Asking(Exchange),
-    Informed,
-}
-
-impl Phase {
-    fn exchange(&mut self) -> Option<&mut Exchange> {
-        match self {
-            Self::Off | Self::Bound | Self::Informed => None,
-            Self::Soliciting(exchange, _) | Self::Requesting(exchange, _) => Some(exchange),
-            Self::Declining(exchange, _) | Self::Releasing(exchange, _) => Some(exchange),
-            Self::Renewing(exchange) | Self::Rebinding(exchange) => Some(exchange),
-            Self::Verifying(exchange) | Self::Asking(exchange) => Some(exchange),
-        }
-    }
-}
 
 /// A DHCPv6 client on one link.
 #[derive(Debug)]
@@ -201,19 +161,7 @@ impl Client {
 
     /// What it is doing.
     pub fn state(&self) -> State {
-        match self.phase {
-            Phase::Off => State::Off,
-            Phase::Soliciting(..) => State::Soliciting,
-            Phase::Requesting(..) => State::Requesting,
-            Phase::Bound => State::Bound,
-            Phase::Renewing(_) => State::Renewing,
-            Phase::Rebinding(_) => State::Rebinding,
-            Phase::Verifying(_) => State::Verifying,
-            Phase::Declining(..) => State::Declining,
-            Phase::Releasing(..) => State::Releasing,
-            Phase::Asking(_) => State::Asking,
-            Phase::Informed => State::Informed,
-        }
+        self.phase.state()
     }
 
     /// What it is for now.
@@ -300,7 +248,7 @@ impl Client {
                 return true;
             }
             phase => {
-                let Some(exchange) = phase.exchange() else { return false };
+                let Some(exchange) = phase.exchange_mut() else { return false };
                 exchange.turn(now, &mut self.rng)
             }
         };
@@ -464,92 +412,6 @@ impl Client {
         self.event(Event::Released);
         self.begin(now);
     }
-
-    /// Sends the state's message.
-    fn send(&mut self, now: Time) {
-        let held = |held: Option<&Held>| Associations {
-            pd: held.filter(|h| self.wants_prefix() || !h.prefixes.is_empty()).map(Held::delegated),
-            na: held.filter(|h| self.wants_address() || !h.addresses.is_empty()).map(Held::assigned),
-            ..self.associations()
-        };
-        let nothing = Associations::default;
-        let (exchange, kind, server, associations) = match &self.phase {
-            Phase::Off | Phase::Bound | Phase::Informed => return,
-            Phase::Soliciting(exchange, _) => (exchange, MessageType::Solicit, None, self.associations()),
-            Phase::Requesting(exchange, offers) => {
-                let offer = &offers[0];
-                let associations = Associations {
-                    pd: self.wants_prefix().then(|| offer.prefixes.clone()),
-                    na: (self.wants_address() || !offer.addresses.is_empty()).then(|| offer.addresses.clone()),
-                    ..self.associations()
-                };
-                (exchange, MessageType::Request, Some(&offer.server), associations)
-            }
-            Phase::Renewing(exchange) => {
-                let server = self.held.as_ref().map(|held| &held.server);
-                (exchange, MessageType::Renew, server, held(self.held.as_ref()))
-            }
-            Phase::Rebinding(exchange) => (exchange, MessageType::Rebind, None, held(self.held.as_ref())),
-            // RFC 8415 18.2.12: where prefixes are delegated a Rebind stands for the Confirm.
-            Phase::Verifying(exchange) => match &self.held {
-                Some(only) if only.prefixes.is_empty() => {
-                    let na = Some(only.assigned());
-                    let iaid = self.config.iaid;
-                    (exchange, MessageType::Confirm, None, Associations { iaid, na, ..nothing() })
-                }
-                some => (exchange, MessageType::Rebind, None, held(some.as_ref())),
-            },
-            Phase::Declining(exchange, declined) => {
-                let associations = Associations { iaid: self.config.iaid, na: Some(declined.assigned()), ..nothing() };
-                (exchange, MessageType::Decline, Some(&declined.server), associations)
-            }
-            Phase::Releasing(exchange, given) => {
-                let associations = Associations {
-                    iaid: self.config.iaid,
-                    pd: Some(given.delegated()).filter(|prefixes| !prefixes.is_empty()),
-                    na: Some(given.assigned()).filter(|addresses| !addresses.is_empty()),
-                    hint: None,
-                };
-                (exchange, MessageType::Release, Some(&given.server), associations)
-            }
-            Phase::Asking(exchange) => (exchange, MessageType::InformationRequest, None, nothing()),
-        };
-        let message = Outgoing {
-            kind,
-            xid: exchange.xid,
-            elapsed: exchange.elapsed(now),
-            client: &self.duid,
-            server,
-            associations,
-            rapid_commit: self.config.rapid_commit,
-            reconfigure: self.config.reconfigure,
-        };
-        let payload = message.bytes();
-        let sent = exchange.sent;
-        self.counts.sent += 1;
-        self.out.push_back(Output::Send { to: SERVERS, payload });
-        if sent == SILENCE && matches!(self.phase, Phase::Soliciting(..) | Phase::Asking(_)) {
-            self.tell(Failure::Silence(sent));
-        }
-    }
-
-    fn wants_prefix(&self) -> bool {
-        self.config.want != Want::Address
-    }
-
-    fn wants_address(&self) -> bool {
-        self.config.want != Want::Prefix
-    }
-
-    /// Empty ones, as they are solicited.
-    fn associations(&self) -> Associations {
-        Associations {
-            iaid: self.config.iaid,
-            pd: self.wants_prefix().then(Vec::new),
-            hint: self.config.prefix_len,
-            na: self.wants_address().then(Vec::new),
-        }
-    }
 }
 
 impl Machine for Client {
@@ -569,13 +431,9 @@ impl Machine for Client {
             return Some(Time(0));
         }
         let due = match &self.phase {
-            Phase::Off => None,
             Phase::Bound => self.held.as_ref().and_then(|held| held.t1),
             Phase::Informed => self.refresh,
-            Phase::Soliciting(exchange, _) | Phase::Requesting(exchange, _) => Some(exchange.due()),
-            Phase::Declining(exchange, _) | Phase::Releasing(exchange, _) => Some(exchange.due()),
-            Phase::Renewing(exchange) | Phase::Rebinding(exchange) => Some(exchange.due()),
-            Phase::Verifying(exchange) | Phase::Asking(exchange) => Some(exchange.due()),
+            phase => phase.exchange().map(Exchange::due),
         };
         let end = self.held.as_ref().and_then(Held::first_end);
         due.into_iter().chain(end).min()

@@ -1,14 +1,13 @@
 //! The neighbours: resolved, watched (RFC 4861 7.3), and not taken over by the first who says so.
 
-use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use hikyaku_net::{Limiter, Mac, Time};
-use serde::Serialize;
 
 use super::addresses::Addresses;
 use super::arp;
+use super::entries::{Entries, Entry, Neighbour, State};
 use super::frame::address_frame;
 use super::ndp;
 use super::outbox::Outbox;
@@ -29,25 +28,6 @@ const CLAIM_INTERVAL: Duration = Duration::from_secs(10);
 /// Solicitations a second, and at once.
 const SOLICIT_RATE: u32 = 500;
 
-/// How much is known of a neighbour (RFC 4861 7.3.2). RFC 4861's STALE lasts until a packet is sent. The dataplane
-/// sends on its own and does not report it, so every neighbour counts as in use, and STALE as DELAY.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// Asked for; no address yet.
-    Incomplete,
-    /// Answered not long ago.
-    Reachable,
-    /// Heard of, did not answer yet. Will be asked in 5 seconds.
-    Delay,
-    /// Being asked.
-    Probe,
-    /// Kept, and does not answer. Its last address is used on (RFC 7048 3), and all stations are asked.
-    Unreachable,
-    /// Given by the configuration or a lease; never asked.
-    Pinned,
-}
-
 /// What was heard about an address.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Evidence {
@@ -63,69 +43,24 @@ pub(super) struct Evidence {
     pub router: Option<bool>,
 }
 
-#[derive(Clone, Debug)]
-struct Entry {
-    state: State,
-    mac: Option<Mac>,
-    /// Questions sent without an answer.
-    tries: u8,
-    due: Option<Time>,
-    /// When it last answered, was heard of, or was asked for.
-    heard: Time,
-    /// A frame that waits for the address.
-    waiting: Option<Vec<u8>>,
-    router: bool,
-    kept: bool,
-    /// Another station that says it has the address now.
-    claim: Option<Mac>,
-    /// When such a claim was last refused.
-    refused: Option<Time>,
-    /// In the order in which they were made.
-    number: u64,
-}
-
-/// One neighbour, for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Neighbour {
-    /// Its IP address.
-    pub address: IpAddr,
-    /// Its Ethernet address, if known.
-    pub mac: Option<String>,
-    /// How much is known.
-    pub state: State,
-    /// It said that it is a router (RFC 4861 4.4).
-    pub router: bool,
-    /// Seconds since it last answered, was heard of, or was asked for.
-    pub age: u64,
-}
-
 /// All neighbours of a link.
 #[derive(Debug)]
 pub(super) struct Cache {
-    entries: HashMap<IpAddr, Entry>,
-    timers: BTreeSet<(Time, IpAddr)>,
-    /// Those without a MAC, the newest last.
-    unresolved: BTreeSet<(u64, IpAddr)>,
-    numbers: u64,
+    entries: Entries,
     capacity: usize,
     pub reachable_time: Duration,
     pub retransmit: Duration,
     limiter: Limiter,
-    generation: u64,
 }
 
 impl Cache {
     pub fn new(config: &Config) -> Self {
         let mut cache = Self {
-            entries: HashMap::new(),
-            timers: BTreeSet::new(),
-            unresolved: BTreeSet::new(),
-            numbers: 0,
+            entries: Entries::default(),
             capacity: config.capacity.max(4),
             reachable_time: config.reachable_time,
             retransmit: config.retransmit,
             limiter: Limiter::new(SOLICIT_RATE, SOLICIT_RATE),
-            generation: 0,
         };
         cache.set_timers(config.reachable_time, config.retransmit);
         cache
@@ -139,19 +74,19 @@ impl Cache {
 
     /// Goes up whenever [`Self::usable`] changes.
     pub fn generation(&self) -> u64 {
-        self.generation
+        self.entries.generation
     }
 
     pub fn usable(&self) -> impl Iterator<Item = (IpAddr, Mac)> {
-        self.entries.iter().filter_map(|(&addr, entry)| Some((addr, entry.mac?)))
+        self.entries.iter().filter_map(|(addr, entry)| Some((addr, entry.mac?)))
     }
 
     pub fn get(&self, addr: IpAddr) -> Option<Mac> {
-        self.entries.get(&addr)?.mac
+        self.entries.get(addr)?.mac
     }
 
     pub fn neighbours(&self, now: Time) -> Vec<Neighbour> {
-        let row = |(&address, entry): (&IpAddr, &Entry)| Neighbour {
+        let row = |(address, entry): (IpAddr, &Entry)| Neighbour {
             address,
             mac: entry.mac.map(|mac| mac.to_string()),
             state: entry.state,
@@ -172,46 +107,44 @@ impl Cache {
             }
             return;
         }
-        if !self.entries.contains_key(&addr) {
+        if self.entries.get(addr).is_none() {
             if !self.make_room(true, out) {
                 out.counts.frames_dropped += u64::from(frame.is_some());
                 return;
             }
-            self.insert(addr, now);
+            self.entries.insert(addr, now);
             self.ask(now, addr, ours, out);
         }
         if frame.is_some() {
-            let replaced = self.change(addr, |entry| entry.waiting.replace(frame?)).flatten();
+            let replaced = self.entries.change(addr, |entry| entry.waiting.replace(frame?)).flatten();
             out.counts.frames_dropped += u64::from(replaced.is_some());
         }
     }
 
     /// These are never forgotten, and asked for until they answer. Replaces the last list.
     pub fn keep(&mut self, now: Time, addrs: &[IpAddr], ours: &Addresses, out: &mut Outbox) {
-        for entry in self.entries.values_mut() {
-            entry.kept = false;
-        }
+        self.entries.release_all();
         for &addr in addrs {
-            if !self.entries.contains_key(&addr) {
+            if self.entries.get(addr).is_none() {
                 if !self.make_room(true, out) {
                     continue;
                 }
-                self.insert(addr, now);
+                self.entries.insert(addr, now);
                 self.ask(now, addr, ours, out);
             }
-            self.change(addr, |entry| entry.kept = true);
+            self.entries.change(addr, |entry| entry.kept = true);
         }
     }
 
     /// Only `mac` may have `addr`.
     pub fn pin(&mut self, now: Time, addr: IpAddr, mac: Mac, out: &mut Outbox) {
-        if !self.entries.contains_key(&addr) {
+        if self.entries.get(addr).is_none() {
             // A pin is ours to make, not a stranger's: it is made even where nothing gives way.
             self.make_room(true, out);
-            self.insert(addr, now);
+            self.entries.insert(addr, now);
         }
         let from = self.get(addr);
-        self.change(addr, |entry| {
+        self.entries.change(addr, |entry| {
             (entry.state, entry.due, entry.heard) = (State::Pinned, None, now);
             (entry.claim, entry.refused) = (None, None);
         });
@@ -222,7 +155,7 @@ impl Cache {
 
     /// `addr` is as others are again, and will soon be asked.
     pub fn unpin(&mut self, now: Time, addr: IpAddr) {
-        self.change(addr, |entry| {
+        self.entries.change(addr, |entry| {
             if entry.state == State::Pinned {
                 (entry.state, entry.tries, entry.due) = (State::Delay, 0, Some(now + DELAY_FIRST_PROBE));
             }
@@ -231,7 +164,7 @@ impl Cache {
 
     /// It is an address of ours, and so no neighbour's.
     pub fn forget(&mut self, addr: IpAddr, out: &mut Outbox) {
-        if let Some(entry) = self.remove(addr) {
+        if let Some(entry) = self.entries.remove(addr) {
             out.counts.frames_dropped += u64::from(entry.waiting.is_some());
         }
     }
@@ -242,9 +175,9 @@ impl Cache {
     /// it was asked itself, three times in three seconds: if it answers, the other's claim is refused.
     pub fn handle_evidence(&mut self, now: Time, evidence: Evidence, ours: &Addresses, out: &mut Outbox) {
         let Evidence { addr, mac, answer, router, .. } = evidence;
-        let Some(entry) = self.entries.get(&addr) else {
+        let Some(entry) = self.entries.get(addr) else {
             if evidence.creates && self.make_room(false, out) {
-                self.insert(addr, now);
+                self.entries.insert(addr, now);
                 self.believe(now, evidence, out);
             }
             return;
@@ -258,7 +191,7 @@ impl Cache {
                 if answer {
                     self.answered(now, addr, out);
                 }
-                self.change(addr, |entry| entry.router = router.unwrap_or(entry.router));
+                self.entries.change(addr, |entry| entry.router = router.unwrap_or(entry.router));
                 // RFC 4861 7.2.5: what uses it as a router must learn that it is none any more.
                 if was_router && router == Some(false) {
                     out.event(Output::NotRouter(addr));
@@ -273,11 +206,11 @@ impl Cache {
                     out.counts.claims_ignored += 1;
                     return;
                 }
-                self.change(addr, |entry| {
+                self.entries.change(addr, |entry| {
                     entry.claim = if evidence.overrides { Some(mac) } else { entry.claim };
                 });
                 if state != State::Probe {
-                    self.change(addr, |entry| (entry.state, entry.tries) = (State::Probe, 0));
+                    self.entries.change(addr, |entry| (entry.state, entry.tries) = (State::Probe, 0));
                     self.ask(now, addr, ours, out);
                 }
             }
@@ -286,23 +219,23 @@ impl Cache {
 
     /// When something is to be done.
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.timers.first().map(|&(due, _)| due)
+        self.entries.first_due().map(|(due, _)| due)
     }
 
     /// Does one thing that is due. False if nothing is.
     pub fn handle_timeout(&mut self, now: Time, ours: &Addresses, out: &mut Outbox) -> bool {
-        let Some(&(due, addr)) = self.timers.first() else { return false };
-        let Some(entry) = self.entries.get(&addr).filter(|_| due <= now) else { return false };
+        let Some((due, addr)) = self.entries.first_due() else { return false };
+        let Some(entry) = self.entries.get(addr).filter(|_| due <= now) else { return false };
         let (kept, known, claim, tries) = (entry.kept, entry.mac, entry.claim, entry.tries);
         match entry.state {
             State::Reachable | State::Delay => {
-                self.change(addr, |entry| (entry.state, entry.tries) = (State::Probe, 0));
+                self.entries.change(addr, |entry| (entry.state, entry.tries) = (State::Probe, 0));
                 self.ask(now, addr, ours, out);
             }
             State::Incomplete | State::Probe if tries < SOLICITS => self.ask(now, addr, ours, out),
             State::Probe if let Some(mac) = claim => {
                 // The old station is silent, the new one has spoken.
-                self.change(addr, |entry| {
+                self.entries.change(addr, |entry| {
                     (entry.state, entry.claim, entry.tries) = (State::Delay, None, 0);
                     (entry.heard, entry.due) = (now, Some(now + DELAY_FIRST_PROBE));
                 });
@@ -313,7 +246,7 @@ impl Cache {
                     out.counts.lost += 1;
                     out.event(Output::Lost(addr));
                 }
-                self.change(addr, |entry| {
+                self.entries.change(addr, |entry| {
                     out.counts.frames_dropped += u64::from(entry.waiting.take().is_some());
                     if entry.mac.is_some() {
                         entry.state = State::Unreachable;
@@ -332,7 +265,7 @@ impl Cache {
 
     /// Sends a question, to the station if it is known and to all otherwise, and sets the time of the next.
     fn ask(&mut self, now: Time, addr: IpAddr, ours: &Addresses, out: &mut Outbox) {
-        let Some(entry) = self.entries.get(&addr) else { return };
+        let Some(entry) = self.entries.get(addr) else { return };
         let to = entry.mac.filter(|_| entry.state == State::Probe);
         // Those that we depend on are asked even while strangers make us ask for many.
         let may_ask = entry.kept || self.limiter.take(now);
@@ -350,7 +283,7 @@ impl Cache {
             out.send(frame);
         }
         let retransmit = self.retransmit;
-        self.change(addr, |entry| {
+        self.entries.change(addr, |entry| {
             let excess = u32::from(entry.tries.saturating_sub(SOLICITS)).min(8);
             let wait = if entry.tries < SOLICITS { retransmit } else { (retransmit * (1 << excess)).min(MAX_BACK_OFF) };
             // A question that was not sent is none that was not answered.
@@ -363,6 +296,7 @@ impl Cache {
     fn answered(&mut self, now: Time, addr: IpAddr, out: &mut Outbox) {
         let due = now + self.random_reachable_time();
         let (claim, back) = self
+            .entries
             .change(addr, |entry| {
                 let back = entry.state == State::Unreachable;
                 (entry.state, entry.tries, entry.due, entry.heard) = (State::Reachable, 0, Some(due), now);
@@ -385,7 +319,7 @@ impl Cache {
             entry.refused = if silent { Some(now) } else { entry.refused };
             entry.mac.filter(|_| silent)
         };
-        if let Some(holder) = self.change(addr, tell).flatten() {
+        if let Some(holder) = self.entries.change(addr, tell).flatten() {
             out.event(Output::Claimed { addr, holder, by });
         }
     }
@@ -399,7 +333,7 @@ impl Cache {
     /// The state that evidence alone gives (RFC 4861 7.2.5, 7.2.3).
     fn believed(&mut self, now: Time, evidence: Evidence) -> Mac {
         let reachable = now + self.random_reachable_time();
-        self.change(evidence.addr, |entry| {
+        self.entries.change(evidence.addr, |entry| {
             (entry.state, entry.due) = match evidence.answer {
                 true => (State::Reachable, Some(reachable)),
                 false => (State::Delay, Some(now + DELAY_FIRST_PROBE)),
@@ -412,7 +346,7 @@ impl Cache {
 
     /// `addr` is at `mac` from now on. What waited for it leaves.
     fn settle(&mut self, addr: IpAddr, mac: Mac, from: Option<Mac>, out: &mut Outbox) {
-        let waiting = self.change(addr, |entry| {
+        let waiting = self.entries.change(addr, |entry| {
             entry.mac = Some(mac);
             entry.waiting.take()
         });
@@ -441,17 +375,11 @@ impl Cache {
     /// whose time ends first, which is the one that has been silent longest. What is only overheard displaces nothing.
     /// Kept and pinned ones stay.
     fn make_room(&mut self, wanted: bool, out: &mut Outbox) -> bool {
-        let gives_way = |addr: &&IpAddr| !self.entries[*addr].kept;
-        let victim = if wanted && self.unresolved.len() >= self.capacity / 4 {
-            self.unresolved.iter().rev().map(|(_, addr)| addr).find(gives_way)
-        } else if self.entries.len() < self.capacity {
+        let unresolved = wanted && self.entries.unresolved() >= self.capacity / 4;
+        if !unresolved && self.entries.len() < self.capacity {
             return true;
-        } else if wanted {
-            self.timers.iter().map(|(_, addr)| addr).find(gives_way)
-        } else {
-            None
-        };
-        let Some(&victim) = victim else {
+        }
+        let Some(victim) = wanted.then(|| self.entries.victim(unresolved)).flatten() else {
             out.counts.no_room += 1;
             return false;
         };
@@ -459,55 +387,5 @@ impl Cache {
         self.forget(victim, out);
         out.event(Output::Lost(victim));
         true
-    }
-
-    fn insert(&mut self, addr: IpAddr, now: Time) {
-        self.numbers += 1;
-        self.unresolved.insert((self.numbers, addr));
-        self.entries.insert(addr, Entry::new(now, self.numbers));
-    }
-
-    fn remove(&mut self, addr: IpAddr) -> Option<Entry> {
-        let entry = self.entries.remove(&addr)?;
-        if let Some(due) = entry.due {
-            self.timers.remove(&(due, addr));
-        }
-        self.unresolved.remove(&(entry.number, addr));
-        self.generation += u64::from(entry.mac.is_some());
-        Some(entry)
-    }
-
-    /// The only way to change an entry: what is kept beside the entries stays true.
-    fn change<R>(&mut self, addr: IpAddr, change: impl FnOnce(&mut Entry) -> R) -> Option<R> {
-        let entry = self.entries.get_mut(&addr)?;
-        let (due, mac) = (entry.due, entry.mac);
-        let result = change(entry);
-        if entry.due != due {
-            due.map(|due| self.timers.remove(&(due, addr)));
-            entry.due.map(|due| self.timers.insert((due, addr)));
-        }
-        if entry.mac != mac {
-            self.unresolved.remove(&(entry.number, addr));
-            self.generation += 1;
-        }
-        Some(result)
-    }
-}
-
-impl Entry {
-    fn new(now: Time, number: u64) -> Self {
-        Self {
-            state: State::Incomplete,
-            mac: None,
-            tries: 0,
-            due: None,
-            heard: now,
-            waiting: None,
-            router: false,
-            kept: false,
-            claim: None,
-            refused: None,
-            number,
-        }
     }
 }

@@ -14,6 +14,7 @@
 mod addresses;
 mod arp;
 mod cache;
+mod entries;
 mod frame;
 mod listener;
 mod message;
@@ -42,7 +43,7 @@ use ndp::{Advertisement, Flags, Solicitation};
 use outbox::Outbox;
 
 pub use addresses::Progress;
-pub use cache::{Neighbour, State};
+pub use entries::{Neighbour, State};
 pub use outbox::Counts;
 
 /// What a link is.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use dhcproto::v6::{MessageType, OptionCode, Status};
 use hikyaku_net::Time;
 
-use super::{Client, Offer, Phase, REFRESH, SHORTEST_REFRESH};
+use super::phase::{Offer, Phase};
+use super::{Client, REFRESH, SHORTEST_REFRESH};
 use crate::dhcpv6::duid::Duid;
 use crate::dhcpv6::exchange::Schedule;
 use crate::dhcpv6::information::Information;
