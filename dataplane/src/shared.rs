@@ -59,7 +59,7 @@ pub struct Shared {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// Frames for the control thread.
     pub punt: ArrayQueue<Message>,
-    /// The clock that all workers and the control thread go by.
+    /// The time.
     pub clock: Clock,
     /// Who takes them out, once somebody does.
     control: OnceLock<thread::Thread>,

@@ -29,7 +29,7 @@ pub enum Side {
     Host,
 }
 
-/// An attached interface as the packet path sees it.
+/// An attached interface.
 #[derive(Clone, Debug)]
 pub struct Link {
     /// As the user wrote it.
@@ -52,7 +52,7 @@ pub struct Link {
     pub addresses6: Vec<Addr6>,
     /// Sources that its IPv4 packets may have (RFC 2827).
     pub sources4: Vec<Prefix4>,
-    /// Which Ethernet addresses its IPv4 hosts have.
+    /// Who is where.
     pub neighbours: Neighbours,
 }
 
@@ -69,11 +69,11 @@ pub const B4_ADDRESS: Addr4 = Addr4([192, 0, 0, 2]);
 /// Everything, at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// The attached interfaces, by [`LinkId`].
+    /// By [`LinkId`].
     pub links: Vec<Link>,
-    /// The tunnels, by [`SoftwireId`].
+    /// By [`SoftwireId`].
     pub softwires: Vec<Softwire>,
-    /// Which way IPv4 packets go.
+    /// Where IPv4 goes.
     pub routes: Routes,
 }
 

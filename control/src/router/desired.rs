@@ -10,8 +10,9 @@ use hikyaku_protocols::hb46pp;
 use hikyaku_protocols::notification;
 use hikyaku_protocols::service::Plan;
 
-use super::choose::{Choice, ends, upper_half};
+use super::choose::{Choice, ends};
 use super::facts::{Carried, Facts, LineId};
+use super::uplink::upper_half;
 
 /// What is to be.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,13 +37,6 @@ pub(super) struct Desired {
     pub dhcpv6: Option<Mode>,
     /// Who is asked for names.
     pub resolvers: Vec<IpAddr>,
-    /// All else; `None`: nothing is begun any more.
-    pub service: Option<Service>,
-}
-
-/// What is to be done for the service.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Service {
     /// Where names of AFTRs are asked for.
     pub line: LineId,
     /// Services are looked for by their AFTRs' names.
@@ -67,29 +61,41 @@ pub(super) struct Service {
 pub(super) fn desired(config: &Config, facts: &Facts, choice: &Choice) -> Desired {
     let addresses = addresses(facts, choice);
     let link_local = facts.link_local.filter(|&address| facts.link_up && facts.is_ready(address));
-    let routers = &facts.line.routers;
+    let routers = &facts.slaac.routers;
     let next_hop = facts.next_hop.map(|(address, _)| address);
+    let softwire = softwire(facts, choice);
+    let can_ask = !choice.uplink.line.resolvers.is_empty();
+    let asks_provisioning = choice.decision.asks_provisioning && can_ask;
+    let from = choice.uplink.own.filter(|&own| asks_provisioning && facts.is_ready(own));
     Desired {
         usable: addresses.iter().copied().filter(|&address| facts.is_ready(address)).collect(),
         addresses,
-        source: choice.source,
-        mtu: facts.line.mtu,
-        timers: (facts.line.reachable_time, facts.line.retrans_timer),
+        source: choice.uplink.source,
+        mtu: facts.slaac.mtu,
+        timers: (facts.slaac.reachable_time, facts.slaac.retrans_timer),
         routers: routers.iter().filter_map(|router| Some((router.address, router.mac?))).collect(),
         kept: routers.iter().map(|router| router.address).chain(next_hop).map(IpAddr::from).collect(),
         link_local,
         dhcpv6: link_local.filter(|_| !facts.leaving).map(|_| dhcpv6_mode(config, facts)),
-        resolvers: choice.resolvers.clone(),
-        service: (!facts.leaving).then(|| service(facts, choice)),
+        resolvers: choice.uplink.resolvers.clone(),
+        line: choice.uplink.line.clone(),
+        asks_names: choice.decision.asks_names && can_ask,
+        lacking: facts.far.lacking(),
+        given_up: choice.given_up.clone(),
+        provisioning: from.map(|from| hb46pp::Place { prefix: upper_half(from), from }),
+        far: softwire.as_ref().map(|softwire| &softwire.plan).or(choice.plan.as_ref()).cloned(),
+        softwire,
+        prefix: choice.uplink.prefix,
+        place: choice.place,
     }
 }
 
 /// The link's own, and our ends of the tunnel.
 fn addresses(facts: &Facts, choice: &Choice) -> Vec<Ipv6Addr> {
-    let advertised = facts.line.addresses.iter().map(|address| address.address);
-    let leased = facts.dhcpv6.addresses.iter().copied();
+    let advertised = facts.slaac.addresses.iter().map(|address| address.address);
+    let leased = facts.dhcpv6.addresses.iter().map(|leased| leased.what);
     let mut addresses: Vec<Ipv6Addr> = facts.link_local.into_iter().chain(advertised).chain(leased).collect();
-    addresses.extend(choice.own);
+    addresses.extend(choice.uplink.own);
     if !facts.leaving {
         addresses.extend(ends(facts, choice.plan.as_ref(), choice.end));
     }
@@ -100,40 +106,22 @@ fn addresses(facts: &Facts, choice: &Choice) -> Vec<Ipv6Addr> {
 
 /// What DHCPv6 is for, by the configuration or the router's flags.
 fn dhcpv6_mode(config: &Config, facts: &Facts) -> Mode {
-    let (mode, line) = (facts.dhcpv6.mode, &facts.line);
+    let (mode, slaac) = (facts.dhcpv6.mode, &facts.slaac);
     match config.wan.dhcpv6.mode {
         Dhcpv6Mode::Off => Mode::Off,
         Dhcpv6Mode::Stateless => Mode::Stateless,
         Dhcpv6Mode::Stateful => Mode::Stateful,
-        Dhcpv6Mode::Auto if line.managed => Mode::Stateful,
+        Dhcpv6Mode::Auto if slaac.managed => Mode::Stateful,
         // What the server gave is the server's to end, or ends with its time: RFC 2462 5.5.3 had M going off change
         // nothing, RFC 4862 is silent, and a router that drops the flag for one advertisement, or a second one without
         // it, must not cost the line its prefix.
-        Dhcpv6Mode::Auto if mode == Mode::Stateful && facts.dhcpv6.has_leases => mode,
-        Dhcpv6Mode::Auto if line.other => Mode::Stateless,
+        Dhcpv6Mode::Auto if mode == Mode::Stateful && facts.dhcpv6.has_leases() => mode,
+        Dhcpv6Mode::Auto if slaac.other => Mode::Stateless,
         // In the same way what it told (resolvers, an AFTR, softwires) outlives an advertisement without the flag.
         Dhcpv6Mode::Auto if mode == Mode::Stateless && facts.dhcpv6.is_informed() => mode,
         // The last router's flags say nothing once it is gone; leases end by themselves.
-        Dhcpv6Mode::Auto if line.routers.is_empty() => mode,
+        Dhcpv6Mode::Auto if slaac.routers.is_empty() => mode,
         Dhcpv6Mode::Auto => Mode::Off,
-    }
-}
-
-fn service(facts: &Facts, choice: &Choice) -> Service {
-    let softwire = softwire(facts, choice);
-    let can_ask = !choice.line.resolvers.is_empty();
-    let asks_provisioning = choice.decision.asks_provisioning && can_ask;
-    let from = choice.own.filter(|&own| asks_provisioning && facts.is_ready(own));
-    Service {
-        line: choice.line.clone(),
-        asks_names: choice.decision.asks_names && can_ask,
-        lacking: facts.far.lacking(),
-        given_up: choice.given_up.clone(),
-        provisioning: from.map(|from| hb46pp::Place { prefix: upper_half(from), from }),
-        far: softwire.as_ref().map(|softwire| &softwire.plan).or(choice.plan.as_ref()).cloned(),
-        softwire,
-        prefix: choice.prefix,
-        place: choice.place,
     }
 }
 
@@ -146,3 +134,6 @@ fn softwire(facts: &Facts, choice: &Choice) -> Option<Carried> {
         None => facts.carried.clone().filter(|carried| facts.is_ready(carried.local)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use hikyaku_net::Time;
 
-use super::desired::{Desired, Service};
+use super::desired::Desired;
 use super::machines::Machines;
 
 /// Our own packets are small enough for any path (RFC 8200 5): nobody waits for a Packet Too Big.
@@ -14,8 +14,8 @@ impl Machines {
     /// Makes everything as it is desired. What follows from that is seen when facts are gathered again.
     pub fn execute(&mut self, now: Time, desired: &Desired) {
         self.execute_link(now, desired);
-        if let Some(service) = &desired.service {
-            self.execute_service(now, service);
+        if !self.leaving {
+            self.execute_service(now, desired);
         }
     }
 
@@ -27,15 +27,15 @@ impl Machines {
         wan.taken.retain(|address, _| desired.addresses.contains(address));
         let (reachable_time, retrans_timer) = desired.timers;
         wan.neighbours.set_timers(reachable_time, retrans_timer);
-        wan.stack.set_addresses(&desired.usable);
-        wan.stack.set_mtu(desired.mtu.min(OUR_MTU));
+        wan.sockets.set_addresses(&desired.usable);
+        wan.sockets.set_mtu(desired.mtu.min(OUR_MTU));
         wan.usable.clone_from(&desired.usable);
         wan.source = desired.source;
         if desired.link_local.is_some() {
-            wan.line.link_up(now, desired.link_local);
+            wan.slaac.link_up(now, desired.link_local);
         }
         if let Some(mode) = desired.dhcpv6 {
-            wan.dhcp6.set_mode(now, mode);
+            wan.dhcpv6.set_mode(now, mode);
         }
         for &(router, mac) in &desired.routers {
             wan.neighbours.learn(now, router, mac, true);
@@ -45,7 +45,7 @@ impl Machines {
     }
 
     /// What is found out about the service, and its tunnel.
-    fn execute_service(&mut self, now: Time, desired: &Service) {
+    fn execute_service(&mut self, now: Time, desired: &Desired) {
         if self.line != desired.line {
             self.line.clone_from(&desired.line);
             self.probe.line_changed();

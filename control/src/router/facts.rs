@@ -10,6 +10,9 @@ use hikyaku_protocols::neighbour::Progress;
 use hikyaku_protocols::service::{Candidate, Name, Plan, Said};
 use hikyaku_protocols::slaac;
 
+/// Why the provisioning server has said nothing yet.
+pub(super) const PROVISIONING_ASKED: &str = "the line's provisioning server is asked";
+
 /// All that is known. Two that are equal lead to the same choice and the same commands.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Facts {
@@ -26,9 +29,11 @@ pub(super) struct Facts {
     /// Who has an address that was to be ours.
     pub taken: HashMap<Ipv6Addr, Mac>,
     /// What router advertisements say.
-    pub line: slaac::Facts,
+    pub slaac: slaac::Facts,
     /// What the DHCPv6 server says.
-    pub dhcpv6: Dhcpv6,
+    pub dhcpv6: dhcpv6::Facts,
+    /// The address that is ours in the first of the delegated prefixes.
+    pub delegated_address: Option<Ipv6Addr>,
     /// What the line's resolvers say about AFTRs.
     pub names: AftrNames,
     /// What the provisioning server says; `None`: switched off.
@@ -41,32 +46,6 @@ pub(super) struct Facts {
     pub far: FarEndFacts,
     /// Whom packets to the far end go to, and its Ethernet address if that is known.
     pub next_hop: Option<(Ipv6Addr, Option<Mac>)>,
-}
-
-/// DHCPv6 (RFC 8415).
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Dhcpv6 {
-    /// What the client is doing.
-    pub state: dhcpv6::State,
-    /// What it was told to ask for.
-    pub mode: dhcpv6::Mode,
-    /// Something is leased.
-    pub has_leases: bool,
-    /// Delegated prefixes.
-    pub delegated: Vec<Delegated>,
-    /// Leased addresses.
-    pub addresses: Vec<Ipv6Addr>,
-    /// All that is not leased.
-    pub information: dhcpv6::Information,
-}
-
-/// A delegated prefix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Delegated {
-    /// It.
-    pub prefix: dhcpv6::Prefix,
-    /// The address that is ours in its first /64.
-    pub address: Option<Ipv6Addr>,
 }
 
 /// What names of AFTRs resolve to, and where that was asked.
@@ -127,19 +106,10 @@ impl Facts {
     /// Whether an end of the tunnel is in what the line still lets us have, be it for old connections only. A home
     /// gateway delegates a part of its /56 and leaves us the tunnel's end in another.
     pub fn may_have(&self, end: Ipv6Addr) -> bool {
-        let advertised = self.line.prefixes.iter().map(|prefix| prefix.prefix);
-        let delegated = self.dhcpv6.delegated.iter().map(|delegated| delegated.prefix.address());
-        let leased = self.dhcpv6.addresses.iter().copied();
+        let advertised = self.slaac.prefixes.iter().map(|prefix| prefix.prefix);
+        let delegated = self.dhcpv6.prefixes.iter().map(|leased| leased.what.address());
+        let leased = self.dhcpv6.addresses.iter().map(|leased| leased.what);
         advertised.chain(delegated).chain(leased).any(|ours| (ours.to_bits() ^ end.to_bits()) >> 72 == 0)
-    }
-}
-
-impl Dhcpv6 {
-    /// Whether the server has said what it has to say.
-    pub fn is_informed(&self) -> bool {
-        use dhcpv6::State::{Bound, Informed, Rebinding, Renewing};
-        matches!(self.state, Bound | Renewing | Rebinding | Informed)
-            || self.information != dhcpv6::Information::default()
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Lan {
     pub(super) up: bool,
     pub(super) config: config::Lan,
     pub(super) neighbours: Neighbours,
-    pub(super) dhcp4: Option<dhcpv4::Server>,
+    pub(super) dhcpv4: Option<dhcpv4::Server>,
     pub(super) echo: Echo,
     /// Leased and reserved addresses, as `neighbours` knows them.
     pinned: HashMap<Ipv4Addr, Mac>,
@@ -49,7 +49,7 @@ impl Lan {
             id,
             up: false,
             neighbours: Neighbours::new(neighbours),
-            dhcp4: config.dhcpv4.as_ref().and_then(|server| dhcp4_server(config, server, link.mac)),
+            dhcpv4: config.dhcpv4.as_ref().and_then(|server| dhcpv4_server(config, server, link.mac)),
             config: config.clone(),
             echo: Echo::new(link.mac),
             link,
@@ -75,7 +75,7 @@ impl Lan {
 
     /// Leases of before. Their addresses belong to their stations from the first packet on.
     pub(super) fn restore(&mut self, now: Time, wall: u64, saved: Option<&dhcpv4::LeaseFile>) {
-        if let (Some(server), Some(file)) = (&mut self.dhcp4, saved) {
+        if let (Some(server), Some(file)) = (&mut self.dhcpv4, saved) {
             let restored = server.restore(now, wall, file);
             tracing::info!("dhcpv4: {restored} leases of before hold");
         }
@@ -90,14 +90,14 @@ impl Lan {
         if was.ipv4 == config.ipv4 && was.dhcpv4 == config.dhcpv4 {
             return;
         }
-        let before = self.dhcp4.take();
+        let before = self.dhcpv4.take();
         if was.ipv4 != config.ipv4 {
             let (up, unread) = (self.up, self.unread);
             *self = Self { unread, ..Self::new(self.id, self.link.clone(), config) };
             self.set_up(now, up);
         }
-        self.dhcp4 = config.dhcpv4.as_ref().and_then(|server| dhcp4_server(config, server, self.link.mac));
-        if let (Some(server), Some(before)) = (&mut self.dhcp4, &before) {
+        self.dhcpv4 = config.dhcpv4.as_ref().and_then(|server| dhcpv4_server(config, server, self.link.mac));
+        if let (Some(server), Some(before)) = (&mut self.dhcpv4, &before) {
             server.counts = before.counts;
         }
         self.restore(now, wall, before.map(|before| before.file(now, wall)).or(saved).as_ref());
@@ -106,7 +106,7 @@ impl Lan {
 
     /// An address that was leased, or is reserved, is its station's and no other's.
     fn pin_leases(&mut self, now: Time) {
-        let leases = self.dhcp4.iter().flat_map(|server| server.leases(now));
+        let leases = self.dhcpv4.iter().flat_map(|server| server.leases(now));
         let leases = leases.filter(|lease| lease.standing == Standing::Leased);
         let bound: HashMap<Ipv4Addr, Mac> = leases.filter_map(|lease| Some((lease.address, lease.mac?))).collect();
         for gone in self.pinned.keys().filter(|address| !bound.contains_key(address)) {
@@ -132,7 +132,7 @@ impl Lan {
         if self.neighbours.handle_input(now, frame) {
             return;
         }
-        if let Some(server) = self.dhcp4.as_mut().filter(|_| is_to_dhcp_server(frame)) {
+        if let Some(server) = self.dhcpv4.as_mut().filter(|_| is_to_dhcp_server(frame)) {
             return server.handle_input(now, frame);
         }
         let ours = self.ours();
@@ -156,8 +156,8 @@ impl Lan {
         while let Some(output) = self.neighbours.drive(now) {
             self.neighbour_says(now, output, frames);
         }
-        while let Some(output) = self.dhcp4.as_mut().and_then(|server| server.drive(now)) {
-            self.dhcp4_says(now, output, frames);
+        while let Some(output) = self.dhcpv4.as_mut().and_then(|server| server.drive(now)) {
+            self.dhcpv4_says(now, output, frames);
             while let Some(output) = self.neighbours.drive(now) {
                 self.neighbour_says(now, output, frames);
             }
@@ -171,7 +171,7 @@ impl Lan {
             Output::Send(frame) => frames.send(self.id, frame),
             // A host that answers for an address that was about to be given away.
             Output::Resolved(IpAddr::V4(address)) => {
-                if let (Some(server), Some(mac)) = (&mut self.dhcp4, self.neighbours.get(address.into())) {
+                if let (Some(server), Some(mac)) = (&mut self.dhcpv4, self.neighbours.get(address.into())) {
                     server.in_use(now, address, mac);
                 }
             }
@@ -192,12 +192,12 @@ impl Lan {
         }
     }
 
-    fn dhcp4_says(&mut self, now: Time, output: dhcpv4::Output, frames: &mut Frames) {
+    fn dhcpv4_says(&mut self, now: Time, output: dhcpv4::Output, frames: &mut Frames) {
         match output {
             dhcpv4::Output::Send(frame) => frames.send(self.id, frame),
             dhcpv4::Output::Probe(address) => match self.neighbours.get(address.into()) {
                 Some(mac) => {
-                    if let Some(server) = &mut self.dhcp4 {
+                    if let Some(server) = &mut self.dhcpv4 {
                         server.in_use(now, address, mac);
                     }
                 }
@@ -213,7 +213,7 @@ impl Lan {
 
     /// When to come back.
     pub(super) fn next(&self) -> Option<Time> {
-        [self.neighbours.poll_timeout(), self.dhcp4.as_ref().and_then(dhcpv4::Server::poll_timeout)]
+        [self.neighbours.poll_timeout(), self.dhcpv4.as_ref().and_then(dhcpv4::Server::poll_timeout)]
             .into_iter()
             .flatten()
             .min()
@@ -230,7 +230,7 @@ fn is_to_dhcp_server(frame: &[u8]) -> bool {
         && packet.get(transport + 2..transport + 4) == Some(&[0, 67])
 }
 
-fn dhcp4_server(lan: &config::Lan, server: &config::Dhcpv4, mac: Mac) -> Option<dhcpv4::Server> {
+fn dhcpv4_server(lan: &config::Lan, server: &config::Dhcpv4, mac: Mac) -> Option<dhcpv4::Server> {
     let config = dhcpv4::Config {
         mac,
         address: lan.ipv4.address,

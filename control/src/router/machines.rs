@@ -125,7 +125,7 @@ impl Machines {
     pub fn gather(&self, now: Time) -> Facts {
         let wan = &self.wan;
         let far = self.far.facts();
-        let next_hop = far.address.and_then(|address| wan.line.next_hop(now, address));
+        let next_hop = far.address.and_then(|address| wan.slaac.next_hop(now, address));
         let addresses = wan.neighbours.ours().into_iter().filter_map(|ours| match ours.address {
             IpAddr::V6(address) => Some((address, ours.progress)),
             IpAddr::V4(_) => None,
@@ -137,8 +137,9 @@ impl Machines {
             link_local: wan.link_local(),
             addresses: addresses.collect(),
             taken: wan.taken.clone(),
-            line: wan.line.facts(now),
-            dhcpv6: wan.dhcpv6(),
+            slaac: wan.slaac.facts(now),
+            dhcpv6: wan.dhcpv6.facts(now),
+            delegated_address: wan.delegated_address(),
             names: AftrNames {
                 line: self.line.clone(),
                 known: self.probe.said(),

@@ -13,6 +13,9 @@ mod desired;
 mod execute;
 mod facts;
 mod far_end;
+#[cfg(test)]
+mod fixtures;
+mod known;
 mod lan;
 mod machines;
 mod notice;
@@ -21,12 +24,14 @@ mod publish;
 mod report;
 mod requests;
 mod resolver;
+mod sessions;
+mod state;
 mod state_dir;
 mod tunnel;
+mod uplink;
 mod wan;
 mod wire;
 
-use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,11 +41,12 @@ use hikyaku_dataplane::shared::{Message, Shared};
 use hikyaku_dataplane::snapshot::Snapshot;
 use hikyaku_net::Time;
 use hikyaku_protocols::hb46pp;
-use hikyaku_protocols::service::{Outcome, Probe, State, Step, Unresolved};
+use hikyaku_protocols::service::{Outcome, Probe, Step, Unresolved};
 use hikyaku_protocols::sockets::{Stack, Wake};
 
 pub use machines::{LAN, LAN_HOST, WAN, WAN_HOST};
 pub use report::Surroundings;
+pub use state::State;
 pub use state_dir::StateDir;
 pub use wan::LinkFacts;
 
@@ -100,6 +106,8 @@ pub struct Router {
     state: State,
     since: Time,
     started: Time,
+    /// The last turn.
+    turned: Time,
     look: Time,
     /// The first snapshot of a control thread that had to start over waits until there is a tunnel in it.
     hold: bool,
@@ -116,7 +124,7 @@ impl Router {
         let mut wan = Wan::new(WAN, wan, &config.wan, state_dir.secret(), Stack::new(wake.clone()));
         let mut lan = Lan::new(LAN, lan, &config.lan);
         if let Some(lease) = state_dir.load("dhcpv6") {
-            wan.dhcp6.resume(now, wall, &lease);
+            wan.dhcpv6.resume(now, wall, &lease);
         }
         lan.restore(now, wall, state_dir.load("dhcpv4").as_ref());
         // A snapshot of other stations is no good: nothing that is sent to us now would be taken.
@@ -150,6 +158,7 @@ impl Router {
             state: State::LinkDown,
             since: now,
             started: now,
+            turned: now,
             look: now,
             hold,
         })
@@ -161,7 +170,7 @@ impl Router {
         let was = std::mem::replace(&mut self.config, config);
         let config = self.config.clone();
         let Machines { lan, wan, tunnel, notice, provisioning, .. } = &mut self.machines;
-        let saved = lan.dhcp4.is_none().then(|| self.state_dir.load("dhcpv4")).flatten();
+        let saved = lan.dhcpv4.is_none().then(|| self.state_dir.load("dhcpv4")).flatten();
         lan.reload(now, wall, &config.lan, saved);
         if config.service.notification != was.service.notification {
             match new_notice(&config, wan, &self.wake) {
@@ -180,11 +189,6 @@ impl Router {
     /// A frame that a worker punted.
     pub fn hear(&mut self, now: Time, message: &Message) {
         self.machines.hear(now, message);
-    }
-
-    /// The multicast groups that we listen to, on LAN and WAN.
-    pub fn groups(&self) -> [Vec<Ipv6Addr>; 2] {
-        [self.machines.lan.neighbours.groups(), self.machines.wan.neighbours.groups()]
     }
 
     /// The carriers came or went.
@@ -215,7 +219,7 @@ impl Router {
         }
         self.machines.poll_service(now);
         let facts = self.machines.gather(now);
-        self.choice = choice;
+        (self.choice, self.turned) = (choice, now);
         self.is_unsettled = facts != before;
         self.assess(now, &facts);
         self.publish(now, &facts);
@@ -224,7 +228,7 @@ impl Router {
 
     /// Logs how far the line has come.
     fn assess(&mut self, now: Time, facts: &Facts) {
-        let state = report::state(facts, &self.choice);
+        let state = State::of(facts, &self.choice);
         if state != self.state && !facts.leaving {
             tracing::info!("{state}");
             (self.state, self.since) = (state, now);
@@ -251,7 +255,7 @@ impl Router {
     fn save(&mut self, now: Time, wall: u64) {
         let Machines { lan, wan, provisioning, .. } = &mut self.machines;
         if std::mem::take(&mut wan.lease_changed) {
-            match wan.dhcp6.lease(now, wall) {
+            match wan.dhcpv6.lease(now, wall) {
                 Some(lease) => self.state_dir.save("dhcpv6", &lease),
                 None => self.state_dir.remove("dhcpv6"),
             }
@@ -265,7 +269,7 @@ impl Router {
             }
         }
         if std::mem::take(&mut lan.leases_changed)
-            && let Some(server) = &lan.dhcp4
+            && let Some(server) = &lan.dhcpv4
         {
             self.state_dir.save("dhcpv4", &server.file(now, wall));
         }
@@ -291,7 +295,8 @@ impl Router {
         if self.is_unsettled {
             return Time::default();
         }
-        let due = [self.machines.next(), self.choice.patience.end()].into_iter().flatten();
+        let silent = self.choice.uplink.silent_from.filter(|&from| from > self.turned);
+        let due = [self.machines.next(), silent].into_iter().flatten();
         due.chain((!self.machines.leaving).then_some(self.look)).min().unwrap_or(Time(u64::MAX))
     }
 
@@ -326,7 +331,7 @@ fn new_notice(
     wake: &Wake,
 ) -> Result<Option<Notice>, hikyaku_protocols::notification::ConfigError> {
     let notification = config.service.notification.clone();
-    notification.map(|notification| Notice::new(notification, wan.stack.connector(), wake.clone())).transpose()
+    notification.map(|notification| Notice::new(notification, wan.sockets.connector(), wake.clone())).transpose()
 }
 
 fn new_provisioning(
@@ -341,5 +346,5 @@ fn new_provisioning(
     if let Some(saved) = state_dir.load("provisioning") {
         machine.resume(now, wall, &saved);
     }
-    Some(Provisioning::new(machine, wan.stack.connector(), wake.clone()))
+    Some(Provisioning::new(machine, wan.sockets.connector(), wake.clone()))
 }

@@ -9,8 +9,7 @@ use hikyaku_protocols::hb46pp::{self, Client, Offer, Place, State, Technology};
 use hikyaku_protocols::service::{Candidate, Said};
 use hikyaku_protocols::sockets::{Connector, Wake};
 
-use super::choose::PROVISIONING_ASKED;
-use super::facts::Provisioned;
+use super::facts::{PROVISIONING_ASKED, Provisioned};
 use super::requests::Requests;
 use super::resolver::{Asker, Resolver};
 

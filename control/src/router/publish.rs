@@ -15,7 +15,6 @@ use super::machines::{LAN, LAN_HOST, Machines, WAN, WAN_HOST};
 pub(super) struct Basis {
     /// Which neighbours of the LAN are known: [`hikyaku_protocols::neighbour::Neighbours::generation`].
     hosts: u64,
-    lan_ready: bool,
     mtu: u16,
     addresses: Vec<Ipv6Addr>,
     tunnel: Option<Ends>,
@@ -34,17 +33,16 @@ struct Ends {
 /// What the machines have come to, as far as workers have to know it.
 pub(super) fn basis(machines: &Machines, facts: &Facts, choice: &Choice) -> Basis {
     let Machines { lan, tunnel, far, .. } = machines;
-    let mut addresses: Vec<_> = facts.line.addresses.iter().map(|address| address.address).collect();
-    addresses.extend(&facts.dhcpv6.addresses);
-    addresses.extend(choice.own);
+    let mut addresses: Vec<_> = facts.slaac.addresses.iter().map(|address| address.address).collect();
+    addresses.extend(facts.dhcpv6.addresses.iter().map(|leased| leased.what));
+    addresses.extend(choice.uplink.own);
     addresses.extend(facts.link_local);
     addresses.sort_unstable();
     addresses.dedup();
     let ends = facts.carried.as_ref().map(|carried| carried.local).zip(facts.far.address);
     Basis {
         hosts: lan.neighbours.generation(),
-        lan_ready: lan.is_ready(),
-        mtu: facts.line.mtu,
+        mtu: facts.slaac.mtu,
         addresses,
         tunnel: ends.map(|(local, remote)| Ends {
             local,

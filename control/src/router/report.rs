@@ -1,17 +1,14 @@
 //! What `hikyaku show` is told.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddrV4};
-use std::sync::Arc;
+use std::net::IpAddr;
 
 use hikyaku_dataplane::counters::{Event, Totals};
-use hikyaku_dataplane::napt::{Endpoint, Napt, PortStats, Session, SessionId};
 use hikyaku_dataplane::verdict::Verdict;
 use hikyaku_dataplane::worker::{BurstReport, Handle};
-use hikyaku_net::{Clock, PortSet, Time, protocol};
+use hikyaku_net::{PortSet, Time};
 use hikyaku_protocols::aftr;
 use hikyaku_protocols::neighbour::{Neighbours, Progress};
-use hikyaku_protocols::service::{self, State};
 use hikyaku_protocols::slaac::Lifetime;
 use hikyaku_ring::Vlan;
 use serde::Serialize;
@@ -19,8 +16,9 @@ use serde::Serialize;
 use super::Router;
 use super::choose::Choice;
 use super::facts::Facts;
+use super::sessions::{Walk, ports};
 use crate::show::report;
-use crate::show::{Query, Request, SessionFilter};
+use crate::show::{Query, Request};
 
 /// What the control thread's loop knows and the router does not.
 pub struct Surroundings<'a> {
@@ -30,9 +28,7 @@ pub struct Surroundings<'a> {
     pub cores: &'a [usize],
     /// By worker.
     pub bursts: &'a mut [BurstReport],
-    /// What the cards of LAN and WAN pass on.
-    pub heard: [Option<&'static str>; 2],
-    /// Of the configuration and the links.
+    /// Of the configuration.
     pub warnings: &'a [String],
 }
 
@@ -58,7 +54,6 @@ impl Router {
     /// How everything is.
     pub fn status(&self, now: Time, around: Surroundings) -> report::Status {
         let facts = self.machines.gather(now);
-        let [lan_heard, wan_heard] = around.heard.map(|heard| heard.map(String::from));
         let state = report::State {
             name: name_of(&self.state),
             text: self.state.to_string(),
@@ -70,14 +65,14 @@ impl Router {
             pid: std::process::id(),
             uptime_seconds: now.since(self.started).as_secs(),
             line: state.clone(),
-            wan: report::Wan { heard: wan_heard, ..self.wan_status(&facts) },
+            wan: self.wan_status(&facts),
             service: self.service_status(&facts, state),
             notification: self.machines.notice.as_ref().map(|notice| notification(&notice.status(now))),
             provisioning: self.machines.provisioning.as_ref().map(|provisioning| {
                 let status = provisioning.machine.status(now);
                 report::Provisioning { text: status.to_string(), state: name_of(&status.state) }
             }),
-            lan: report::Lan { heard: lan_heard, ..self.lan_status(now) },
+            lan: self.lan_status(now),
             sessions: stats.map(|stats| report::SessionTotals {
                 live: stats.live.into(),
                 capacity: stats.capacity.into(),
@@ -93,7 +88,7 @@ impl Router {
         let (config, carried) = (&self.config.service, facts.carried.as_ref());
         let (tunnel, far) = (&self.machines.tunnel, &self.machines.far);
         let outside = carried.and_then(|carried| carried.plan.outside);
-        let mtu = facts.line.mtu;
+        let mtu = facts.slaac.mtu;
         report::Service {
             name: config.wish.name.text().into(),
             kind: carried.map(|carried| carried.plan.technology.name().into()),
@@ -121,13 +116,12 @@ impl Router {
         report::Lan {
             link: lan.link.name.clone(),
             mode: lan.link.mode.clone(),
-            heard: None,
             vlan: lan.link.vlan.map(Vlan::id),
             mac: lan.link.mac.to_string(),
             mtu: lan.config.mtu,
             up: lan.up,
             ipv4: lan.config.ipv4.to_string(),
-            leases: lan.dhcp4.as_ref().map(|server| server.leases(now).len()),
+            leases: lan.dhcpv4.as_ref().map(|server| server.leases(now).len()),
         }
     }
 
@@ -136,32 +130,15 @@ impl Router {
         report::Wan {
             link: wan.link.name.clone(),
             mode: wan.link.mode.clone(),
-            heard: None,
             vlan: wan.link.vlan.map(Vlan::id),
             mac: wan.link.mac.to_string(),
-            mtu: facts.line.mtu,
+            mtu: facts.slaac.mtu,
             up: wan.up,
             addresses: wan.neighbours.ours().into_iter().map(|ours| address(ours, facts)).collect(),
-            prefixes: self.prefixes(facts),
-            routers: facts.line.routers.iter().map(|router| self.router(router)).collect(),
-            resolvers: self.choice.resolvers.clone(),
+            prefixes: prefixes(facts),
+            routers: facts.slaac.routers.iter().map(|router| self.router(router)).collect(),
+            resolvers: self.choice.uplink.resolvers.clone(),
         }
-    }
-
-    fn prefixes(&self, facts: &Facts) -> Vec<report::Prefix> {
-        let advertised = facts.line.prefixes.iter().map(|prefix| report::Prefix {
-            prefix: format!("{}/{}", prefix.prefix, prefix.length),
-            source: "ra".into(),
-            preferred_seconds: seconds(prefix.preferred),
-            valid_seconds: seconds(prefix.valid),
-        });
-        let delegated = self.machines.wan.dhcp6.facts(facts.now).prefixes.into_iter().map(|fact| report::Prefix {
-            prefix: fact.what.to_string(),
-            source: "dhcpv6-pd".into(),
-            preferred_seconds: fact.preferred,
-            valid_seconds: fact.valid,
-        });
-        advertised.chain(delegated).collect()
     }
 
     fn router(&self, router: &hikyaku_protocols::slaac::Router) -> report::Router {
@@ -206,7 +183,7 @@ impl Router {
 
     fn leases(&self, now: Time) -> report::Leases {
         let lan = &self.machines.lan;
-        let (Some(server), Some(config)) = (&lan.dhcp4, &lan.config.dhcpv4) else {
+        let (Some(server), Some(config)) = (&lan.dhcpv4, &lan.config.dhcpv4) else {
             return report::Leases::default();
         };
         let one = |lease: hikyaku_protocols::dhcpv4::LeaseView| report::Lease {
@@ -233,11 +210,11 @@ impl Router {
         machine("neighbour wan", counted(wan.neighbours.counts()));
         machine("echo lan", counted(&lan.echo.counts));
         machine("echo wan", counted(&wan.echo.counts));
-        machine("line", counted(&wan.line.counts));
-        machine("dhcpv6", counted(&wan.dhcp6.counts));
+        machine("line", counted(&wan.slaac.counts));
+        machine("dhcpv6", counted(&wan.dhcpv6.counts));
         machine("names", counted(wan.resolver.counts()));
-        machine("stack", counted(&wan.stack.counts));
-        if let Some(server) = &lan.dhcp4 {
+        machine("stack", counted(&wan.sockets.counts));
+        if let Some(server) = &lan.dhcpv4 {
             machine("dhcpv4", counted(&server.counts));
         }
         let unread = [("lan", lan.unread), ("wan", wan.unread), ("frames-lost", self.machines.frames.lost)];
@@ -259,25 +236,6 @@ impl Router {
     }
 }
 
-/// How far the line has come.
-pub(super) fn state(facts: &Facts, choice: &Choice) -> State {
-    service::assess(&service::Facts {
-        link_up: facts.link_up,
-        link_local_ready: facts.link_local.is_some_and(|address| facts.is_ready(address)),
-        router: facts.line.default_router(),
-        prefix: choice.prefix,
-        wanted: choice.end,
-        in_use: facts.carried.as_ref().map(|carried| carried.local),
-        taken_by: choice.end.and_then(|address| facts.taken.get(&address).copied()),
-        border_router: facts.far.address,
-        no_service: choice.plan.is_none().then(|| choice.decision.why()),
-        trouble: facts.trouble.clone(),
-        no_border_router: facts.far.state.to_string(),
-        next_hop: facts.next_hop.map(|(address, _)| address),
-        next_hop_known: facts.next_hop.is_some_and(|(_, mac)| mac.is_some()),
-    })
-}
-
 /// What the service is waiting for, or up with.
 fn service_text(facts: &Facts, choice: &Choice) -> String {
     let decision = &choice.decision;
@@ -291,7 +249,7 @@ fn service_text(facts: &Facts, choice: &Choice) -> String {
 }
 
 fn address(ours: hikyaku_protocols::neighbour::Ours, facts: &Facts) -> report::Address {
-    let advertised = facts.line.addresses.iter().find(|address| IpAddr::V6(address.address) == ours.address);
+    let advertised = facts.slaac.addresses.iter().find(|address| IpAddr::V6(address.address) == ours.address);
     let state = match (ours.progress, advertised) {
         (Progress::Ready, Some(address)) if address.deprecated => "deprecated",
         (Progress::Ready, _) => "preferred",
@@ -310,6 +268,22 @@ fn address(ours: hikyaku_protocols::neighbour::Ours, facts: &Facts) -> report::A
         role: role.into(),
         valid_seconds: advertised.and_then(|address| seconds(address.valid)),
     }
+}
+
+fn prefixes(facts: &Facts) -> Vec<report::Prefix> {
+    let advertised = facts.slaac.prefixes.iter().map(|prefix| report::Prefix {
+        prefix: format!("{}/{}", prefix.prefix, prefix.length),
+        source: "ra".into(),
+        preferred_seconds: seconds(prefix.preferred),
+        valid_seconds: seconds(prefix.valid),
+    });
+    let delegated = facts.dhcpv6.prefixes.iter().map(|leased| report::Prefix {
+        prefix: leased.what.to_string(),
+        source: "dhcpv6-pd".into(),
+        preferred_seconds: leased.preferred,
+        valid_seconds: leased.valid,
+    });
+    advertised.chain(delegated).collect()
 }
 
 fn notification(status: &hikyaku_protocols::notification::Status) -> report::Notification {
@@ -371,88 +345,3 @@ fn counted(counts: &impl Serialize) -> BTreeMap<String, u64> {
 /// Why there are neither sessions nor ports.
 const NOT_TRANSLATED: &str =
     "nothing is translated here: no service is in use yet, or it is DS-Lite, whose far end translates";
-
-fn ports(napt: &Napt) -> report::Ports {
-    let set = napt.port_set();
-    let one = |stats: &PortStats| report::ProtocolPorts {
-        protocol: protocol_name(stats.protocol),
-        size: stats.size,
-        forwarded: stats.forwarded,
-        used: stats.used,
-        reused: stats.shared,
-        refused: stats.refused,
-        limited: stats.limited,
-    };
-    report::Ports {
-        ipv4: napt.outside(),
-        psid: (set != PortSet::ALL).then(|| set.psid()),
-        ports: set.len(),
-        ranges: set.ranges().collect(),
-        protocols: napt.port_stats().iter().map(one).collect(),
-    }
-}
-
-fn protocol_name(number: u8) -> String {
-    match number {
-        protocol::TCP => "tcp".into(),
-        protocol::UDP => "udp".into(),
-        protocol::ICMP => "icmp".into(),
-        other => other.to_string(),
-    }
-}
-
-/// Sessions read per part of an answer: the table's lock is held that long.
-const SLICE: u32 = 4096;
-
-/// A walk through a session table, slice by slice, by the thread of whoever asked.
-struct Walk {
-    napt: Arc<Napt>,
-    clock: Clock,
-    filter: SessionFilter,
-    next: Option<SessionId>,
-    left: u64,
-}
-
-impl Walk {
-    fn new(napt: Arc<Napt>, clock: Clock, filter: SessionFilter) -> Self {
-        Self { napt, clock, filter, next: Some(0), left: filter.limit.unwrap_or(u64::MAX) }
-    }
-}
-
-impl Iterator for Walk {
-    type Item = Vec<report::Session>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let from = self.next.filter(|_| self.left > 0)?;
-            let now = self.clock.now().seconds();
-            let mut part = Vec::new();
-            let filter = self.filter;
-            self.next = self.napt.slice(from, SLICE, |session| {
-                let session = shown(session, now);
-                if filter.takes(&session) && (part.len() as u64) < self.left {
-                    part.push(session);
-                }
-            });
-            self.left -= part.len() as u64;
-            if !part.is_empty() || self.next.is_none() {
-                return Some(part);
-            }
-        }
-    }
-}
-
-fn shown(session: &Session, now: u32) -> report::Session {
-    let end = |e: Endpoint| SocketAddrV4::new(e.addr.into(), e.port.number());
-    let [packets_out, packets_in] = session.packets();
-    report::Session {
-        protocol: protocol_name(session.protocol()),
-        inside: end(session.inside()),
-        outside: end(session.outside()),
-        peer: end(session.peer()),
-        state: session.standing().into(),
-        idle_seconds: now.saturating_sub(session.last()).into(),
-        packets_out,
-        packets_in,
-    }
-}

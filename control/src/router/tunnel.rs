@@ -16,6 +16,14 @@ use super::facts::Carried;
 /// A session table for which there was no memory is tried again after this.
 const RETRY: Duration = Duration::from_secs(60);
 
+/// What is to be carried and cannot be.
+struct Failed {
+    wanted: Carried,
+    why: String,
+    /// Until then it is not tried again.
+    until: Time,
+}
+
 /// The tunnel. It stays in use until the next one is ready: what it consists of changes at once or not at all.
 pub(super) struct Tunnel {
     config: config::Service,
@@ -23,11 +31,8 @@ pub(super) struct Tunnel {
     workers: usize,
     carried: Option<Carried>,
     /// The session table, as long as what it translates to is the same.
-    table: Option<(Outside, Arc<Napt>)>,
-    /// Why what is to be carried cannot be.
-    trouble: Option<String>,
-    /// What that was, and until when it is not tried again.
-    failed: Option<(Carried, Time)>,
+    table: Option<Arc<Napt>>,
+    failed: Option<Failed>,
     /// Static mappings that this line cannot have, and why.
     pub unusable: Vec<String>,
     /// Other customers who are reached directly.
@@ -39,16 +44,12 @@ pub(super) struct Tunnel {
 impl Tunnel {
     /// `before`: the softwire of a control thread that had to start over; its sessions live on.
     pub fn new(config: &Config, workers: usize, before: Option<&Softwire>) -> Self {
-        let table = before
-            .and_then(|softwire| softwire.napt.clone())
-            .map(|napt| (Outside { ipv4: napt.outside(), ports: napt.port_set() }, napt));
         Self {
             config: config.service.clone(),
             tuning: config.tuning.clone(),
             workers,
             carried: None,
-            table,
-            trouble: None,
+            table: before.and_then(|softwire| softwire.napt.clone()),
             failed: None,
             unusable: Vec::new(),
             mesh: None,
@@ -81,21 +82,20 @@ impl Tunnel {
     /// The session table in use; `None` where the far end translates.
     pub fn napt(&self) -> Option<&Arc<Napt>> {
         self.plan()?.outside?;
-        self.table.as_ref().map(|(_, napt)| napt)
+        self.table.as_ref()
     }
 
     /// Why what is to be carried cannot be.
     pub fn trouble(&self) -> Option<&String> {
-        self.trouble.as_ref()
+        self.failed.as_ref().map(|failed| &failed.why)
     }
 
     /// Carries this from now on, or nothing.
     pub fn carry(&mut self, now: Time, wanted: Option<&Carried>) {
-        self.failed = self.failed.take().filter(|(_, until)| *until > now);
+        let is_resting = |failed: &Failed| Some(&failed.wanted) == wanted && now < failed.until;
         match wanted {
-            _ if wanted == self.carried.as_ref() => {}
-            None => self.carried = None,
-            Some(wanted) if self.failed.as_ref().is_some_and(|(failed, _)| failed == wanted) => {}
+            None => (self.carried, self.failed) = (None, None),
+            Some(_) if wanted == self.carried.as_ref() || self.failed.as_ref().is_some_and(is_resting) => {}
             Some(wanted) => self.take_up(now, wanted.clone()),
         }
     }
@@ -104,16 +104,17 @@ impl Tunnel {
         let Carried { plan, local } = &carried;
         let forwards = self.forwards(plan.outside);
         if let Some(outside) = plan.outside
-            && self.table.as_ref().is_none_or(|(of, _)| *of != outside)
+            && self.table.as_ref().is_none_or(|napt| (napt.outside(), napt.port_set()) != (outside.ipv4, outside.ports))
         {
             match self.new_table(outside, forwards) {
-                Ok(napt) => self.table = Some((outside, Arc::new(napt))),
+                Ok(napt) => self.table = Some(Arc::new(napt)),
                 Err(why) => {
-                    let trouble = format!("no session table: {why}");
-                    if self.trouble.as_ref() != Some(&trouble) {
-                        tracing::error!("{trouble}");
+                    let why = format!("no session table: {why}");
+                    if self.trouble() != Some(&why) {
+                        tracing::error!("{why}");
                     }
-                    (self.trouble, self.carried, self.failed) = (Some(trouble), None, Some((carried, now + RETRY)));
+                    self.carried = None;
+                    self.failed = Some(Failed { wanted: carried, why, until: now + RETRY });
                     return;
                 }
             }
@@ -138,7 +139,7 @@ impl Tunnel {
             self.mesh = plan.mesh.as_ref().map(|mesh| Arc::new(Mesh::new(mesh.rules.iter().copied(), mesh.iid)));
             self.changes += 1;
         }
-        (self.trouble, self.failed, self.carried) = (None, None, Some(carried));
+        (self.failed, self.carried) = (None, Some(carried));
     }
 
     /// The static mappings that this line can have. One that it cannot have must not cost it all others: it is
@@ -186,6 +187,6 @@ impl Tunnel {
 
     /// When to come back.
     pub fn next(&self) -> Option<Time> {
-        self.failed.as_ref().map(|(_, until)| *until)
+        self.failed.as_ref().map(|failed| failed.until)
     }
 }

@@ -13,7 +13,6 @@ use hikyaku_protocols::slaac::{self, InterfaceId, Slaac};
 use hikyaku_protocols::sockets::Stack;
 use hikyaku_ring::{LinkId, Vlan};
 
-use super::facts::{Delegated, Dhcpv6};
 use super::resolver::Resolver;
 use super::wire::{self, Frames, Packet6};
 
@@ -45,9 +44,9 @@ pub struct Wan {
     /// How many of our link-local addresses were somebody else's.
     duplicates: u8,
     pub(super) neighbours: Neighbours,
-    pub(super) line: Slaac,
-    pub(super) dhcp6: dhcpv6::Client,
-    pub(super) stack: Stack,
+    pub(super) slaac: Slaac,
+    pub(super) dhcpv6: dhcpv6::Client,
+    pub(super) sockets: Stack,
     pub(super) resolver: Resolver,
     /// Our addresses that may be used.
     pub(super) usable: Vec<Ipv6Addr>,
@@ -65,7 +64,7 @@ pub struct Wan {
 }
 
 impl Wan {
-    pub(super) fn new(id: LinkId, link: LinkFacts, config: &config::Wan, secret: [u8; 32], stack: Stack) -> Self {
+    pub(super) fn new(id: LinkId, link: LinkFacts, config: &config::Wan, secret: [u8; 32], sockets: Stack) -> Self {
         let interface_id = match config.interface_id {
             config::InterfaceId::Stable => InterfaceId::Stable { secret, interface: link.name.clone() },
             config::InterfaceId::Eui64 => InterfaceId::Eui64(link.mac),
@@ -78,8 +77,8 @@ impl Wan {
             up: false,
             duplicates: 0,
             neighbours: Neighbours::new(neighbour::Config::new(link.mac, false)),
-            line: Slaac::new(slaac::Config { mac: link.mac, mtu, interface_id: interface_id.clone() }),
-            dhcp6: dhcpv6::Client::new(dhcpv6::Config {
+            slaac: Slaac::new(slaac::Config { mac: link.mac, mtu, interface_id: interface_id.clone() }),
+            dhcpv6: dhcpv6::Client::new(dhcpv6::Config {
                 want: if dhcpv6.request_na { dhcpv6::Want::PrefixAndAddress } else { dhcpv6::Want::Prefix },
                 prefix_len: dhcpv6.pd_hint,
                 rapid_commit: dhcpv6.rapid_commit,
@@ -87,7 +86,7 @@ impl Wan {
                 ..dhcpv6::Config::new(link.mac)
             }),
             interface_id,
-            stack,
+            sockets,
             resolver: Resolver::default(),
             usable: Vec::new(),
             source: None,
@@ -108,9 +107,9 @@ impl Wan {
         self.up = up;
         if up {
             self.neighbours.announce(now);
-            self.dhcp6.link_up(now);
+            self.dhcpv6.link_up(now);
         } else {
-            self.line.link_down();
+            self.slaac.link_down();
         }
     }
 
@@ -124,7 +123,7 @@ impl Wan {
             return;
         };
         match (packet.protocol, packet.payload.first()) {
-            (protocol::ICMPV6, Some(134)) => self.line.handle_input(now, packet.bytes),
+            (protocol::ICMPV6, Some(134)) => self.slaac.handle_input(now, packet.bytes),
             (protocol::ICMPV6, Some(128)) => {
                 let ours: Vec<IpAddr> = self.usable.iter().map(|&address| address.into()).collect();
                 if let Some(answer) = self.echo.echo(now, frame, &ours) {
@@ -132,8 +131,8 @@ impl Wan {
                 }
             }
             _ => match wire::udp_to(&packet, DHCP6_CLIENT) {
-                Some(payload) => self.dhcp6.handle_input(now, packet.src, payload),
-                None => self.stack.handle_input(now, packet.bytes),
+                Some(payload) => self.dhcpv6.handle_input(now, packet.src, payload),
+                None => self.sockets.handle_input(now, packet.bytes),
             },
         }
     }
@@ -141,7 +140,7 @@ impl Wan {
     /// A tunnel packet that lacks its next hop.
     pub(super) fn resolve(&mut self, now: Time, frame: Vec<u8>) {
         let destination = frame.get(wire::ETHERNET..).and_then(wire::destination);
-        if let Some(next_hop) = destination.and_then(|destination| self.line.next_hop(now, destination)) {
+        if let Some(next_hop) = destination.and_then(|destination| self.slaac.next_hop(now, destination)) {
             self.neighbours.want(now, next_hop.into(), Some(frame));
         }
     }
@@ -153,7 +152,7 @@ impl Wan {
             return frames.send(self.id, wire::frame6(wire::group_mac(destination), self.link.mac, packet));
         }
         // Without a route it is lost, as on any host; whoever sent it asks again.
-        if let Some(next_hop) = self.line.next_hop(now, destination) {
+        if let Some(next_hop) = self.slaac.next_hop(now, destination) {
             let frame = wire::frame6(Mac::default(), self.link.mac, packet);
             self.neighbours.want(now, next_hop.into(), Some(frame));
         }
@@ -164,20 +163,9 @@ impl Wan {
         self.interface_id.link_local(self.link.mac, self.duplicates)
     }
 
-    /// What is known of leases.
-    pub(super) fn dhcpv6(&self) -> Dhcpv6 {
-        let delegated = |prefix: dhcpv6::Prefix| {
-            let address = self.interface_id.address(prefix.address(), 0);
-            Delegated { prefix, address }
-        };
-        Dhcpv6 {
-            state: self.dhcp6.state(),
-            mode: self.dhcp6.mode(),
-            has_leases: self.dhcp6.has_leases(),
-            delegated: self.dhcp6.prefixes().iter().map(|leased| delegated(leased.what)).collect(),
-            addresses: self.dhcp6.addresses().iter().map(|leased| leased.what).collect(),
-            information: self.dhcp6.information().clone(),
-        }
+    /// The address that is ours in the first of the delegated prefixes.
+    pub(super) fn delegated_address(&self) -> Option<Ipv6Addr> {
+        self.interface_id.address(self.dhcpv6.prefixes().first()?.what.address(), 0)
     }
 
     /// Carries out what the machines want, and what they say to each other.
@@ -185,7 +173,7 @@ impl Wan {
         while let Some(output) = self.neighbours.drive(now) {
             self.neighbour_says(now, output, frames);
         }
-        while let Some(output) = self.line.drive(now) {
+        while let Some(output) = self.slaac.drive(now) {
             match output {
                 slaac::Output::Send(packet) => self.send(now, &packet, frames),
                 slaac::Output::Event(event) => tracing::info!("line: {event}"),
@@ -193,14 +181,14 @@ impl Wan {
                 slaac::Output::Changed => {}
             }
         }
-        while let Some(output) = self.dhcp6.drive(now) {
-            self.dhcp6_says(now, output, frames);
+        while let Some(output) = self.dhcpv6.drive(now) {
+            self.dhcpv6_says(now, output, frames);
         }
         let (link_local, source) = (self.link_local(), self.source);
         let from = |server: Ipv6Addr| if server.is_unicast_link_local() { link_local } else { source };
         loop {
-            self.resolver.step(now, &mut self.stack, from);
-            while let Some(packet) = self.stack.drive(now) {
+            self.resolver.step(now, &mut self.sockets, from);
+            while let Some(packet) = self.sockets.drive(now) {
                 self.send(now, &packet, frames);
             }
             if !self.resolver.hear_connections(now) {
@@ -214,9 +202,9 @@ impl Wan {
         let link = &self.link.name;
         match output {
             Output::Send(frame) => frames.send(self.id, frame),
-            Output::Resolved(IpAddr::V6(address)) => self.line.reachable(now, address),
-            Output::Lost(IpAddr::V6(address)) => self.line.unreachable(now, address),
-            Output::NotRouter(IpAddr::V6(address)) => self.line.no_router(now, address),
+            Output::Resolved(IpAddr::V6(address)) => self.slaac.reachable(now, address),
+            Output::Lost(IpAddr::V6(address)) => self.slaac.unreachable(now, address),
+            Output::NotRouter(IpAddr::V6(address)) => self.slaac.no_router(now, address),
             Output::Ready(address) => tracing::info!("{link}: {address} is ours"),
             Output::Moved { addr, from, to } => tracing::info!("{link}: {addr} moved from {from} to {to}"),
             Output::Claimed { addr, holder, by } => {
@@ -232,14 +220,14 @@ impl Wan {
                     if Some(address) == self.link_local() {
                         self.duplicates += 1;
                     }
-                    self.line.duplicate(now, address);
+                    self.slaac.duplicate(now, address);
                 }
             }
             Output::Resolved(_) | Output::Lost(_) | Output::NotRouter(_) => {}
         }
     }
 
-    fn dhcp6_says(&mut self, now: Time, output: dhcpv6::Output, frames: &mut Frames) {
+    fn dhcpv6_says(&mut self, now: Time, output: dhcpv6::Output, frames: &mut Frames) {
         match output {
             dhcpv6::Output::Send { to, payload } => {
                 if let Some(from) = self.link_local() {
@@ -262,22 +250,22 @@ impl Wan {
     pub(super) fn release(&mut self, now: Time) {
         // Leases that were given back before, because the line was another when we started, are others.
         self.released = false;
-        self.dhcp6.release(now);
+        self.dhcpv6.release(now);
     }
 
     /// Nothing is leased any more.
     pub(super) fn is_released(&self) -> bool {
-        self.released || self.dhcp6.state() == dhcpv6::State::Off
+        self.released || self.dhcpv6.state() == dhcpv6::State::Off
     }
 
     /// When to come back.
     pub(super) fn next(&self) -> Option<Time> {
         let machines = [
             self.neighbours.poll_timeout(),
-            self.line.poll_timeout(),
-            self.dhcp6.poll_timeout(),
+            self.slaac.poll_timeout(),
+            self.dhcpv6.poll_timeout(),
             self.resolver.next(),
-            self.stack.poll_timeout(),
+            self.sockets.poll_timeout(),
         ];
         machines.into_iter().flatten().min()
     }

@@ -4,7 +4,6 @@
 //! socket, memory. Then rights are given up, workers start, the control thread starts. The end is the
 //! same backwards.
 
-mod card;
 mod control;
 mod guard;
 mod links;
@@ -104,7 +103,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
 
     let shared = Shared::new(Snapshot::default());
     let cores = config.tuning.cores.as_ref().map(|cores| cores.0.clone()).unwrap_or_default();
-    let Links { queues, handoff, guards, cards, facts, hosts } = links;
+    let Links { queues, handoff, guards, facts, hosts } = links;
     let mut handoff = handoff.into_iter();
     let mut handles: Vec<Handle> = Vec::new();
     let mut bursts = Vec::new();
@@ -142,7 +141,6 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         facts,
         hosts,
         guards,
-        cards,
         shared,
         handles,
         state,

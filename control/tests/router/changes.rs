@@ -4,8 +4,8 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hikyaku::router::State;
 use hikyaku_net::Mac;
-use hikyaku_protocols::service::State;
 
 use crate::coming_up::{AFTR, DSLITE, IPIP};
 use crate::world::isp::{PREFIX, Prefix};

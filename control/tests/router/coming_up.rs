@@ -3,9 +3,9 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use hikyaku::router::State;
 use hikyaku_dataplane::snapshot::{Route, SoftwireId};
 use hikyaku_net::Mac;
-use hikyaku_protocols::service::State;
 
 use crate::world::World;
 use crate::world::isp::{PREFIX, RESOLVER};

@@ -6,9 +6,10 @@ use std::rc::Rc;
 
 use hickory_proto::rr::rdata::TXT;
 use hickory_proto::rr::{RData, RecordType};
+use hikyaku::router::State;
 use hikyaku_net::PortSet;
 use hikyaku_net::map::InterfaceId::Draft03;
-use hikyaku_protocols::service::{Origin, Outcome, State};
+use hikyaku_protocols::service::{Origin, Outcome};
 
 use crate::coming_up::AFTR;
 use crate::services::{AUTO, BR, LINE, LINE_IPV4, LINE_PSID, LWAFTR, OTHER_LINE, end, ends, line, outside, seconds};

@@ -4,10 +4,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hikyaku::router::State;
 use hikyaku_dataplane::napt::Napt;
 use hikyaku_dataplane::snapshot::Softwire;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
-use hikyaku_protocols::service::State;
 
 use crate::coming_up::{DSLITE, IPIP};
 use crate::services::seconds;

@@ -4,9 +4,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hikyaku::router::State;
 use hikyaku_net::PortSet;
 use hikyaku_net::map::InterfaceId;
-use hikyaku_protocols::service::{Origin, Outcome, State};
+use hikyaku_protocols::service::{Origin, Outcome};
 
 use crate::coming_up::AFTR;
 use crate::world::carried::Translates;

@@ -3,10 +3,9 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use hikyaku::router::{LAN, WAN};
+use hikyaku::router::{LAN, State, WAN};
 use hikyaku_dataplane::shared::Message;
 use hikyaku_net::Mac;
-use hikyaku_protocols::service::State;
 use hikyaku_ring::LinkId;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

@@ -6,21 +6,21 @@ use std::str::FromStr;
 
 use crate::Addr4;
 
-/// An IPv4 prefix; host bits are zero.
+/// An IPv4 prefix.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Prefix4 {
     /// Memory order, host bits zero.
     net: u32,
-    /// Ones where the prefix has bits, in memory order.
+    /// Memory order.
     mask: u32,
     len: u8,
 }
 
 impl Prefix4 {
-    /// The prefix of no bits, which every address is in.
+    /// Every address.
     pub const ALL: Self = Self { net: 0, mask: 0, len: 0 };
 
-    /// A prefix that no address is in.
+    /// No address.
     pub const NONE: Self = Self { net: 1, mask: 0, len: 32 };
 
     /// The prefix of `len` bits that `addr` is in; `None` if `len` is over 32.
@@ -29,7 +29,7 @@ impl Prefix4 {
         (len <= 32).then(|| Self { net: Addr4::from(addr).word() & mask, mask, len })
     }
 
-    /// The lowest address of the prefix, its network number.
+    /// The first address.
     pub fn address(&self) -> Ipv4Addr {
         Addr4::from_word(self.net).into()
     }
@@ -40,7 +40,7 @@ impl Prefix4 {
         addr.word() & self.mask == self.net
     }
 
-    /// How many bits the prefix has, 0 to 32.
+    /// Length in bits.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> u8 {
         self.len

@@ -24,7 +24,7 @@ pub const NAME_LEN: usize = 64;
 /// given: the implementing type must have that struct's layout, and every bit pattern must be a
 /// value of it.
 pub unsafe trait Body {
-    /// The request's number, one of netmap's `NETMAP_REQ_*`.
+    /// `NETMAP_REQ_*`.
     const REQUEST: u16;
 }
 
@@ -72,11 +72,11 @@ pub mod option {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Header {
-    /// The version of the control API, always [`API`].
+    /// [`API`].
     pub version: u16,
-    /// What is asked, the body's [`Body::REQUEST`].
+    /// [`Body::REQUEST`].
     pub request: u16,
-    /// Padding that netmap wants to be zero.
+    /// Zero.
     pub reserved: u32,
     /// The port, NUL-terminated, without scheme and ring suffix: the kernel knows neither.
     pub name: [u8; NAME_LEN],
@@ -104,17 +104,17 @@ pub struct Register {
     pub rx_rings: u16,
     /// Host transmit rings asked for. Not reliable as an answer: see [`Interface::host_tx_rings`].
     pub host_tx_rings: u16,
-    /// How many receive rings the host's own stack has; 0 asks for as many as there are.
+    /// As `host_tx_rings`.
     pub host_rx_rings: u16,
     /// In: the region to use, 0 for the kernel's choice; out: the region in use.
     pub mem_id: u16,
     /// The ring, for the modes that bind one.
     pub ring: u16,
-    /// Which rings are bound, one of [`mode`].
+    /// One of [`mode`].
     pub mode: u32,
     /// Buffers wanted beside those of the rings.
     pub extra_bufs: u32,
-    /// How the port is opened, bits of [`flag`].
+    /// Of [`flag`].
     pub flags: u64,
 }
 
@@ -136,9 +136,9 @@ pub struct PortInfo {
     pub host_tx_rings: u16,
     /// Number of host receive rings.
     pub host_rx_rings: u16,
-    /// The number of the memory region, `nr_mem_id`.
+    /// The region.
     pub mem_id: u16,
-    /// Padding that netmap wants to be zero.
+    /// Zero.
     pub pad: [u16; 3],
 }
 
@@ -150,25 +150,25 @@ pub struct PoolsInfo {
     pub memsize: u64,
     /// In where the request names no port; out: the region.
     pub mem_id: u16,
-    /// Padding that netmap wants to be zero.
+    /// Zero.
     pub pad: [u16; 3],
-    /// Where in the region the [`Interface`]s are, bytes.
+    /// Where [`Interface`]s are.
     pub if_pool_offset: u64,
-    /// How many interfaces fit.
+    /// How many fit.
     pub if_pool_objects: u32,
-    /// How large each of them is, bytes.
+    /// Bytes of each.
     pub if_pool_object_size: u32,
-    /// Where in the region the rings are, bytes.
+    /// Where rings are.
     pub ring_pool_offset: u64,
-    /// How many rings fit.
+    /// How many fit.
     pub ring_pool_objects: u32,
     /// Bytes of each, which limits the slots of a ring.
     pub ring_pool_object_size: u32,
-    /// Where in the region the buffers are, bytes.
+    /// Where buffers are.
     pub buf_pool_offset: u64,
     /// How many there are.
     pub buf_pool_objects: u32,
-    /// How large each of them is, bytes.
+    /// Bytes of each.
     pub buf_pool_object_size: u32,
 }
 
@@ -178,7 +178,7 @@ pub struct PoolsInfo {
 pub struct OptionHeader {
     /// Address of the next option, or 0.
     pub next: u64,
-    /// Which option it is, one of [`option`].
+    /// One of [`option`].
     pub kind: u32,
     /// Out: 0, or the errno that says why the kernel does not do it.
     pub status: u32,
@@ -186,11 +186,11 @@ pub struct OptionHeader {
     pub size: u64,
 }
 
-/// netmap's `struct nmreq_opt_offsets`: frames may begin anywhere in a buffer, and slots say where.
+/// `struct nmreq_opt_offsets`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OffsetsOption {
-    /// What all options begin with.
+    /// The option's head.
     pub header: OptionHeader,
     /// The largest offset that a slot will have. A larger one is cut to it without a word.
     pub max_offset: u64,
@@ -213,7 +213,7 @@ pub struct OffsetsOption {
 pub struct Interface {
     /// Name of the interface.
     pub name: [u8; 16],
-    /// A version that nobody fills in.
+    /// Unused.
     pub version: u32,
     /// Bit 0: the region is private to this port.
     pub flags: u32,
@@ -227,7 +227,7 @@ pub struct Interface {
     pub host_tx_rings: u32,
     /// Number of host receive rings.
     pub host_rx_rings: u32,
-    /// Words that nobody uses.
+    /// Unused.
     pub spare: [u32; 3],
 }
 

@@ -11,16 +11,16 @@ use super::{kernel, xdp};
 /// How to open links.
 #[derive(Clone, Debug, Default)]
 pub struct LinkOptions {
-    /// How links of netmap are opened.
+    /// Those of netmap.
     pub netmap: kernel::OpenOptions,
-    /// How links of AF_XDP are opened.
+    /// Those of AF_XDP.
     pub xdp: xdp::OpenOptions,
 }
 
 /// A link that is to be opened.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    /// The name that says which interface and how it is reached.
+    /// Its name.
     pub name: LinkName,
     /// The host's rings are wanted too. Not every kind of link has them.
     pub host: bool,
@@ -37,7 +37,7 @@ impl Wanted {
     }
 }
 
-/// A link that is open, whoever provides it.
+/// An open link.
 pub struct Link {
     /// Its queues, in the card's order.
     pub queues: Vec<Queue>,

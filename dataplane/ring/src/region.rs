@@ -95,13 +95,13 @@ impl Region {
         self.base
     }
 
-    /// The length of the mapping, bytes.
+    /// Length in bytes.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Which region it is; buffers can only be swapped within one.
+    /// The region's name.
     pub fn id(&self) -> RegionId {
         self.id
     }

@@ -23,7 +23,7 @@ pub struct Learned {
     pub addrs: u64,
     /// Change of the header checksum.
     pub delta: Delta,
-    /// The hash of the flow, which its flow label is made of.
+    /// The flow.
     pub hash: Hash,
     /// The port at the far end; of an ICMP query its identifier outside.
     pub far_port: Port,
@@ -54,7 +54,7 @@ pub struct Waiting {
     since: Time,
     /// Where it came in.
     pub link: LinkId,
-    /// The IPv4 packet, header first.
+    /// The IPv4 packet.
     pub bytes: Vec<u8>,
 }
 
@@ -155,7 +155,7 @@ impl<T: Copy> Fragments<T> {
         self.spare.push(waiting.bytes);
     }
 
-    /// How many fragments wait for the first one of their packet.
+    /// How many wait.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }

@@ -75,7 +75,7 @@ impl Bucket {
     }
 }
 
-/// The index itself: the buckets of all four kinds of key.
+/// All buckets.
 #[derive(Debug)]
 pub(super) struct Index {
     buckets: Slab<Bucket>,

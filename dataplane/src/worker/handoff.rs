@@ -14,9 +14,9 @@ pub struct HandoffRings {
     pub(super) link: LinkId,
     /// Rings to others, by worker; none to itself.
     pub(super) to: Vec<Option<HandoffTx>>,
-    /// The rings that others hand off into.
+    /// Rings from others.
     pub(super) from: Vec<HandoffRx>,
-    /// What wakes each worker that sleeps, by its number.
+    /// By worker.
     pub(super) doorbells: Arc<[Doorbell]>,
 }
 
@@ -92,7 +92,7 @@ impl Doorbell {
         while self.rx.recv(&mut [0; 8]).is_ok() {}
     }
 
-    /// A descriptor that has input once it was rung, for `poll(2)`.
+    /// For `poll(2)`.
     pub fn descriptor(&self) -> RawFd {
         self.rx.as_raw_fd()
     }

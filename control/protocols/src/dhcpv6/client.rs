@@ -169,11 +169,6 @@ impl Client {
         self.mode
     }
 
-    /// Whether something is leased.
-    pub fn has_leases(&self) -> bool {
-        self.held.is_some()
-    }
-
     /// Ours.
     pub fn duid(&self) -> &Duid {
         &self.duid
@@ -194,7 +189,7 @@ impl Client {
         &self.information
     }
 
-    /// For show.
+    /// Everything there is to know.
     pub fn facts(&self, now: Time) -> Facts {
         fn facts<T: Copy>(now: Time, leases: &[Leased<T>]) -> Vec<Fact<T>> {
             let left = |at: Option<Time>| at.map(|at| at.since(now).as_secs());

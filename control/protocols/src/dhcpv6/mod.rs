@@ -283,7 +283,7 @@ pub struct Counts {
     pub refused: u64,
 }
 
-/// Everything there is to know, for show and the lease file. Times are seconds from now; `None` is never.
+/// Everything there is to know. Times are seconds from now; `None` is never.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Facts {
     /// What it is doing.
@@ -311,6 +311,19 @@ pub struct Facts {
     pub information: Information,
     /// What was sent and heard.
     pub counts: Counts,
+}
+
+impl Facts {
+    /// Whether the server has said what it has to say.
+    pub fn is_informed(&self) -> bool {
+        use State::{Bound, Informed, Rebinding, Renewing};
+        matches!(self.state, Bound | Renewing | Rebinding | Informed) || self.information != Information::default()
+    }
+
+    /// Whether something is leased.
+    pub fn has_leases(&self) -> bool {
+        !self.prefixes.is_empty() || !self.addresses.is_empty()
+    }
 }
 
 /// One lease in [`Facts`].

@@ -1,7 +1,7 @@
 //! Which service the line has: what is asked, in which order, and why the answer is what it is.
 //!
-//! Like [`super::assess`], the choice is not kept and moved but read off what is known: the same facts give the
-//! same plan. Whoever asks remembers the last one.
+//! The choice is not kept and moved but read off what is known: the same facts give the same plan. Whoever asks remembers
+//! the last one.
 //!
 //! `auto` looks at rules that the user gave, DHCPv6 option 64, the S46 containers of DHCPv6, the provisioning server
 //! (HB46PP), and at which AFTR's name the line's resolvers know. The first that has something usable is it. Named services look at

@@ -10,13 +10,12 @@ use hikyaku_dataplane::verdict::{Reason, Verdict};
 use hikyaku_dataplane::worker::{self, Idle, Worker};
 use hikyaku_net::Mac;
 use hikyaku_protocols::dhcpv6;
-use hikyaku_protocols::service::State;
 use hikyaku_ring::Queue;
 use hikyaku_ring::memory::{self, MemoryConfig, Wire};
 
 use super::super::guard::tests::{Interface, MemoryWatch};
 use super::*;
-use crate::router::{LAN, LAN_HOST, WAN, WAN_HOST};
+use crate::router::{LAN, LAN_HOST, State, WAN, WAN_HOST};
 
 const LAN_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const WAN_MAC: Mac = Mac([2, 0, 0, 0, 0, 2]);
@@ -100,7 +99,6 @@ impl Lab {
                     LinkGuard::new("vale0:lan".parse().unwrap(), [LAN, LAN_HOST], false, None),
                     LinkGuard::new("vale0:wan".parse().unwrap(), [WAN, WAN_HOST], false, Some(watch)),
                 ],
-                cards: ["vale0:lan", "vale0:wan"].map(|link| Card::open(&link.parse().unwrap(), None, LAN_MAC)),
                 shared: shared_there,
                 handles,
                 state: state_dir,

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
-use hikyaku::router::{LAN, LinkFacts, Parts, Router, StateDir, Surroundings, WAN};
+use hikyaku::router::{LAN, LinkFacts, Parts, Router, State, StateDir, Surroundings, WAN};
 use hikyaku::show::report;
 use hikyaku_config::Config;
 use hikyaku_dataplane::counters::Counters;
@@ -27,7 +27,6 @@ use hikyaku_dataplane::shared::{Message, Shared};
 use hikyaku_dataplane::snapshot::{Snapshot, Softwire};
 use hikyaku_dataplane::verdict::Verdict;
 use hikyaku_net::{Mac, Time};
-use hikyaku_protocols::service::State;
 use hikyaku_ring::LinkId;
 
 use carried::Translates;
@@ -276,10 +275,7 @@ impl World {
 
     /// What `hikyaku show status` is told.
     pub fn status(&self) -> report::Status {
-        self.router.status(
-            self.now,
-            Surroundings { handles: &[], cores: &[], bursts: &mut [], heard: [None; 2], warnings: &[] },
-        )
+        self.router.status(self.now, Surroundings { handles: &[], cores: &[], bursts: &mut [], warnings: &[] })
     }
 
     /// Names of the states so far, without their particulars.

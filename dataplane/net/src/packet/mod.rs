@@ -19,37 +19,37 @@ pub use ipv6::Ipv6;
 
 /// What an Ethernet frame carries.
 pub mod ethertype {
-    /// The frame carries an IPv4 packet.
+    /// IPv4.
     pub const IPV4: u16 = 0x0800;
-    /// The frame carries an ARP message (RFC 826).
+    /// ARP.
     pub const ARP: u16 = 0x0806;
-    /// Four bytes of an 802.1Q tag come before the frame's own type.
+    /// An 802.1Q tag.
     pub const VLAN: u16 = 0x8100;
-    /// The frame carries an IPv6 packet.
+    /// IPv6.
     pub const IPV6: u16 = 0x86dd;
     /// An 802.1ad tag, with another one behind it.
     pub const PROVIDER_VLAN: u16 = 0x88a8;
 }
 
-/// The header of an Ethernet II frame, without tag.
+/// An Ethernet header.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Ethernet {
-    /// The station the frame is for.
+    /// To whom.
     pub dst: Mac,
-    /// The station the frame is from.
+    /// From whom.
     pub src: Mac,
-    /// What the frame carries, one of [`ethertype`].
+    /// One of [`ethertype`].
     pub ethertype: U16,
 }
 
-/// The header of a UDP datagram (RFC 768).
+/// A UDP header.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Udp {
-    /// The port of the sender.
+    /// Source port.
     pub src: Port,
-    /// The port of the receiver.
+    /// Destination port.
     pub dst: Port,
     /// Header and payload, bytes.
     pub len: U16,
@@ -61,34 +61,34 @@ pub struct Udp {
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Tcp {
-    /// The port of the sender.
+    /// Source port.
     pub src: Port,
-    /// The port of the receiver.
+    /// Destination port.
     pub dst: Port,
-    /// The number of the segment's first byte.
+    /// Sequence number.
     pub seq: U32,
-    /// The number of the next byte that the sender expects.
+    /// Acknowledgement number.
     pub ack: U32,
     /// Header length in 32-bit words, in the upper half.
     pub offset: u8,
     /// One of [`Tcp::FIN`], [`Tcp::SYN`], …
     pub flags: u8,
-    /// How many bytes the sender takes, before window scaling.
+    /// Receive window.
     pub window: U16,
     /// Over pseudo header, header and payload.
     pub checksum: Checksum,
-    /// Where urgent data ends, counted from the sequence number.
+    /// Urgent pointer.
     pub urgent: U16,
 }
 
 impl Tcp {
     /// No more data from the sender.
     pub const FIN: u8 = 0x01;
-    /// Opens a connection: synchronises sequence numbers.
+    /// Synchronise sequence numbers.
     pub const SYN: u8 = 0x02;
-    /// Aborts the connection.
+    /// Abort.
     pub const RST: u8 = 0x04;
-    /// Asks the receiver to hand the data to the application at once.
+    /// Push.
     pub const PSH: u8 = 0x08;
     /// The acknowledgement number counts.
     pub const ACK: u8 = 0x10;
@@ -98,9 +98,9 @@ impl Tcp {
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Icmp {
-    /// What the message is; IPv4 and IPv6 number these differently.
+    /// Type.
     pub kind: u8,
-    /// What kind of such a message it is.
+    /// Code.
     pub code: u8,
     /// Over the message (and a pseudo header in IPv6).
     pub checksum: Checksum,
@@ -111,19 +111,19 @@ pub struct Icmp {
 }
 
 impl Icmp {
-    /// Type of an ICMPv4 echo reply (RFC 792).
+    /// Echo reply (IPv4).
     pub const ECHO_REPLY: u8 = 0;
-    /// Type of an ICMPv4 destination unreachable message (RFC 792).
+    /// Destination unreachable (IPv4).
     pub const UNREACHABLE: u8 = 3;
-    /// Type of an ICMPv4 echo request (RFC 792).
+    /// Echo request (IPv4).
     pub const ECHO_REQUEST: u8 = 8;
-    /// Type of an ICMPv4 time exceeded message (RFC 792).
+    /// Time exceeded (IPv4).
     pub const TIME_EXCEEDED: u8 = 11;
-    /// Type of an ICMPv4 parameter problem message (RFC 792).
+    /// Parameter problem (IPv4).
     pub const PARAMETER_PROBLEM: u8 = 12;
-    /// Type of an ICMPv4 timestamp request (RFC 792).
+    /// Timestamp request (IPv4).
     pub const TIMESTAMP: u8 = 13;
-    /// Type of an ICMPv4 timestamp reply (RFC 792).
+    /// Timestamp reply (IPv4).
     pub const TIMESTAMP_REPLY: u8 = 14;
 
     /// An IPv4 error message, which quotes the packet it is about (RFC 1122 3.2.2).

@@ -26,17 +26,17 @@ impl Umem {
 pub enum Watch {}
 
 impl Watch {
-    /// Whether the interface is gone; there is no such link on this system that could be asked.
+    /// Cannot be asked.
     pub fn gone(&self) -> bool {
         match *self {}
     }
 
-    /// What was lost; there is no such link on this system that could be asked.
+    /// Cannot be asked.
     pub fn losses(&self) -> Losses {
         match *self {}
     }
 
-    /// Opens the link anew; there is no such link on this system.
+    /// Cannot be asked.
     pub fn reopen(&mut self) -> Result<LinkInfo, OpenError> {
         match *self {}
     }

@@ -70,7 +70,7 @@ impl Slots {
         self.at
     }
 
-    /// How many slots the ring has.
+    /// Number of slots.
     pub fn len(&self) -> u32 {
         self.len
     }

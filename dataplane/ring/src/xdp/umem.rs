@@ -41,7 +41,7 @@ struct Inner {
     programs: Mutex<Vec<Weak<Program>>>,
 }
 
-/// A socket that is bound to the memory and shares it with others.
+/// A bound socket.
 #[derive(Debug)]
 struct Sharer {
     ifindex: u32,

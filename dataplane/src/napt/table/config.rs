@@ -14,7 +14,7 @@ pub enum Filtering {
     /// Only those of the address and port that were sent to.
     #[default]
     AddressAndPortDependent,
-    /// Packets of any peer are let in to a mapping (RFC 4787 5, REQ-8).
+    /// Anybody's.
     EndpointIndependent,
 }
 
@@ -31,7 +31,7 @@ pub struct Config {
     pub filtering: Filtering,
     /// How long sessions may be idle.
     pub timeouts: Timeouts,
-    /// Outside ports that always lead to the same inside host.
+    /// Static mappings.
     pub forwards: Vec<Forward>,
     /// Most sessions of one inside address (RFC 6888 REQ-4, REQ-5); `None`: as many as there are. They are
     /// counted, and not ports, because a session is what takes a place in the table, a port, and on a
@@ -56,9 +56,9 @@ pub struct Config {
 }
 
 impl Config {
-    /// How many sessions the smallest table has room for.
+    /// Smallest table.
     pub const MIN_SESSIONS: u32 = 1 << 10;
-    /// How many sessions the largest table has room for.
+    /// Largest table.
     pub const MAX_SESSIONS: u32 = 1 << 23;
 
     /// Defaults for one worker behind `outside`.
@@ -87,7 +87,7 @@ pub enum Refused {
     /// The number of sessions.
     #[error("session table of {0}: must be a power of two from 1024 to 8388608")]
     Size(u32),
-    /// The static mappings cannot be.
+    /// Static mappings.
     #[error("static mappings: {0}")]
     Forwards(#[from] ForwardRefused),
     /// The system gave no memory.
@@ -98,13 +98,13 @@ pub enum Refused {
 /// How full the table is and what it has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// How many sessions there are now.
+    /// Sessions now.
     pub live: u32,
     /// The most there can be.
     pub capacity: u32,
-    /// How many sessions were opened since the table was made.
+    /// Ever created.
     pub created: u64,
-    /// How many sessions ended because nothing was heard of them for too long.
+    /// Ever expired.
     pub expired: u64,
 }
 
