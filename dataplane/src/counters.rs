@@ -144,7 +144,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Adds another worker's.
+    /// Adds the counts of another worker to these.
     pub fn add(&mut self, other: &Self) {
         fn sum(a: &mut Vec<u64>, b: &[u64]) {
             a.resize(b.len().max(a.len()), 0);

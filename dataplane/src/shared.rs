@@ -59,7 +59,7 @@ pub struct Shared {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// Frames for the control thread.
     pub punt: ArrayQueue<Message>,
-    /// The time.
+    /// The clock that all workers and the control thread go by.
     pub clock: Clock,
     /// Who takes them out, once somebody does.
     control: OnceLock<thread::Thread>,

@@ -29,7 +29,7 @@ pub enum Side {
     Host,
 }
 
-/// An attached interface.
+/// An attached interface as the packet path sees it.
 #[derive(Clone, Debug)]
 pub struct Link {
     /// As the user wrote it.
@@ -52,7 +52,7 @@ pub struct Link {
     pub addresses6: Vec<Addr6>,
     /// Sources that its IPv4 packets may have (RFC 2827).
     pub sources4: Vec<Prefix4>,
-    /// Who is where.
+    /// Which Ethernet addresses its IPv4 hosts have.
     pub neighbours: Neighbours,
 }
 
@@ -69,11 +69,11 @@ pub const B4_ADDRESS: Addr4 = Addr4([192, 0, 0, 2]);
 /// Everything, at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// By [`LinkId`].
+    /// The attached interfaces, by [`LinkId`].
     pub links: Vec<Link>,
-    /// By [`SoftwireId`].
+    /// The tunnels, by [`SoftwireId`].
     pub softwires: Vec<Softwire>,
-    /// Where IPv4 goes.
+    /// Which way IPv4 packets go.
     pub routes: Routes,
 }
 

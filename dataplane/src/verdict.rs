@@ -222,7 +222,7 @@ pub enum Verdict {
     Host,
     /// Came from the host's own network stack and was sent.
     FromHost,
-    /// Dropped.
+    /// Went nowhere, for this reason.
     Dropped(Reason),
 }
 

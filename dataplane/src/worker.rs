@@ -84,7 +84,7 @@ const ADOPT_QUEUE: usize = 8;
 /// What a running worker shows of itself.
 #[derive(Clone)]
 pub struct Handle {
-    /// Verdicts and events.
+    /// What the worker counts: verdicts and events.
     pub counters: Arc<CachePadded<Counters>>,
     /// Frames that the control thread wants sent.
     pub inject: Arc<ArrayQueue<Message>>,
@@ -133,12 +133,12 @@ pub struct Worker {
     id: usize,
     config: Config,
     inputs: Vec<Input>,
-    /// By [`LinkId`].
+    /// Transmit rings by [`LinkId`]; none where the worker has no queue of the link.
     tx: Vec<Option<TxRing>>,
     path: Path,
     /// From the other workers, if there are any: frames of the link.
     handoff: Vec<(LinkId, HandoffRx)>,
-    /// By worker.
+    /// What wakes each worker that sleeps, by its number.
     doorbells: Arc<[Doorbell]>,
     snapshot: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
     shared: Arc<Shared>,
@@ -146,7 +146,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Worker number `id` (below [`MAX_WORKERS`]; its reader number in every session table) with
+    /// Worker number `id` (below [`MAX_WORKERS`](crate::shared::MAX_WORKERS); its reader number in every session table) with
     /// these queues.
     pub fn new(
         id: usize,
@@ -363,9 +363,9 @@ pub struct Bursts {
 /// What [`Bursts`] records, for whoever shows it.
 #[derive(Debug)]
 pub struct BurstReport {
-    /// Nanoseconds per burst.
+    /// How long bursts took, nanoseconds.
     pub nanoseconds: hdrhistogram::SyncHistogram<u64>,
-    /// Frames per burst.
+    /// How many frames bursts had.
     pub frames: hdrhistogram::SyncHistogram<u64>,
 }
 

@@ -32,6 +32,7 @@ mod uplink;
 mod wan;
 mod wire;
 
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -189,6 +190,11 @@ impl Router {
     /// A frame that a worker punted.
     pub fn hear(&mut self, now: Time, message: &Message) {
         self.machines.hear(now, message);
+    }
+
+    /// The multicast groups that we listen to, on LAN and WAN.
+    pub fn groups(&self) -> [Vec<Ipv6Addr>; 2] {
+        [self.machines.lan.neighbours.groups(), self.machines.wan.neighbours.groups()]
     }
 
     /// The carriers came or went.

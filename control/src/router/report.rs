@@ -28,7 +28,9 @@ pub struct Surroundings<'a> {
     pub cores: &'a [usize],
     /// By worker.
     pub bursts: &'a mut [BurstReport],
-    /// Of the configuration.
+    /// What the cards of LAN and WAN pass on.
+    pub heard: [Option<&'static str>; 2],
+    /// Of the configuration and the links.
     pub warnings: &'a [String],
 }
 
@@ -54,6 +56,7 @@ impl Router {
     /// How everything is.
     pub fn status(&self, now: Time, around: Surroundings) -> report::Status {
         let facts = self.machines.gather(now);
+        let [lan_heard, wan_heard] = around.heard.map(|heard| heard.map(String::from));
         let state = report::State {
             name: name_of(&self.state),
             text: self.state.to_string(),
@@ -65,14 +68,14 @@ impl Router {
             pid: std::process::id(),
             uptime_seconds: now.since(self.started).as_secs(),
             line: state.clone(),
-            wan: self.wan_status(&facts),
+            wan: report::Wan { heard: wan_heard, ..self.wan_status(&facts) },
             service: self.service_status(&facts, state),
             notification: self.machines.notice.as_ref().map(|notice| notification(&notice.status(now))),
             provisioning: self.machines.provisioning.as_ref().map(|provisioning| {
                 let status = provisioning.machine.status(now);
                 report::Provisioning { text: status.to_string(), state: name_of(&status.state) }
             }),
-            lan: self.lan_status(now),
+            lan: report::Lan { heard: lan_heard, ..self.lan_status(now) },
             sessions: stats.map(|stats| report::SessionTotals {
                 live: stats.live.into(),
                 capacity: stats.capacity.into(),
@@ -116,6 +119,7 @@ impl Router {
         report::Lan {
             link: lan.link.name.clone(),
             mode: lan.link.mode.clone(),
+            heard: None,
             vlan: lan.link.vlan.map(Vlan::id),
             mac: lan.link.mac.to_string(),
             mtu: lan.config.mtu,
@@ -130,6 +134,7 @@ impl Router {
         report::Wan {
             link: wan.link.name.clone(),
             mode: wan.link.mode.clone(),
+            heard: None,
             vlan: wan.link.vlan.map(Vlan::id),
             mac: wan.link.mac.to_string(),
             mtu: facts.slaac.mtu,

@@ -15,7 +15,9 @@ use hikyaku_dataplane::shared::Shared;
 use hikyaku_dataplane::worker::{BurstReport, Handle};
 use hikyaku_net::Time;
 use hikyaku_protocols::sockets::Wake;
+use hikyaku_ring::LinkState;
 
+use super::card::Card;
 use super::guard::LinkGuard;
 use super::links;
 use crate::router::{LinkFacts, Parts, Router, StateDir, Surroundings};
@@ -49,6 +51,7 @@ pub struct ControlThread {
     pub facts: [LinkFacts; 2],
     pub hosts: [bool; 2],
     pub guards: [LinkGuard; 2],
+    pub cards: [Card; 2],
     pub shared: Arc<Shared>,
     pub handles: Vec<Handle>,
     pub state: StateDir,
@@ -172,12 +175,19 @@ impl ControlThread {
         }
         let totals = || totals(&self.handles);
         router.turn(self.now(), wall(), totals);
+        // Before anything is asked from a new address (RFC 4862 5.4.2).
+        for (card, groups) in self.cards.iter_mut().zip(router.groups()) {
+            card.listen(&groups);
+        }
         while let Ok(query) = self.queries.try_recv() {
+            let of_links = self.cards.iter().flat_map(Card::warnings);
+            let warnings: Vec<String> = self.reload.warnings.iter().cloned().chain(of_links).collect();
             let surroundings = Surroundings {
                 handles: &self.handles,
                 cores: &self.cores,
                 bursts: &mut self.bursts,
-                warnings: &self.reload.warnings,
+                heard: [self.cards[0].heard(), self.cards[1].heard()],
+                warnings: &warnings,
             };
             router.answer(self.shared.clock.now(), query, surroundings);
         }
@@ -225,12 +235,19 @@ impl ControlThread {
         for (side, guard) in self.guards.iter_mut().enumerate() {
             let Some(info) = guard.look(&self.handles) else { continue };
             match [links::lan_facts, links::wan_facts][side](&self.config, &info) {
-                Ok(facts) => relinked |= relink(&mut self.facts[side], facts),
+                Ok(facts) => {
+                    self.cards[side].reopened(info.mac, facts.mac);
+                    relinked |= relink(&mut self.facts[side], facts);
+                }
                 Err(error) => tracing::error!("{error}; going on with what it was"),
             }
         }
-        match hikyaku_ring::carriers(names) {
-            Ok([lan, wan]) => router.set_links(self.now(), lan, wan),
+        match hikyaku_ring::states(names) {
+            Ok(states) => {
+                self.cards.iter_mut().zip(states).for_each(|(card, state)| card.set_state(state));
+                let [lan, wan] = states.map(|state| state == LinkState::Carrier);
+                router.set_links(self.now(), lan, wan);
+            }
             Err(error) => tracing::debug!("interfaces cannot be listed: {error}"),
         }
         relinked

@@ -5,6 +5,7 @@ use hikyaku_dataplane::worker::HandoffRings;
 use hikyaku_net::Mac;
 use hikyaku_ring::{HANDOFF_SLOTS, LinkId, LinkInfo, LinkName, Queue, Wanted};
 
+use super::card::Card;
 use super::guard::LinkGuard;
 use crate::router::{LAN, LAN_HOST, LinkFacts, WAN, WAN_HOST};
 
@@ -16,6 +17,8 @@ pub struct Links {
     pub handoff: Vec<HandoffRings>,
     /// See to it that they come back, LAN and WAN.
     pub guards: [LinkGuard; 2],
+    /// Have their cards pass on what is for us, LAN and WAN.
+    pub cards: [Card; 2],
     /// What they turned out to be, LAN and WAN.
     pub facts: [LinkFacts; 2],
     /// Whether the host's own stack is behind them.
@@ -83,6 +86,8 @@ impl Links {
             tracing::info!("{}", link.info);
         }
         let facts = [lan_facts(config, &lan.info)?, wan_facts(config, &wan.info)?];
+        let cards =
+            [Card::open(&names[0], lan.info.mac, facts[0].mac), Card::open(&names[1], wan.info.mac, facts[1].mac)];
         let workers =
             config.tuning.cores.as_ref().map_or(lan.queues.len().min(wan.queues.len()), |cores| cores.0.len());
         for (link, name) in [(&lan, &names[0]), (&wan, &names[1])] {
@@ -107,7 +112,7 @@ impl Links {
             LinkGuard::new(name.clone(), ids, has_host, link.watch)
         };
         let guards = [share_out(lan, &names[0], [LAN, LAN_HOST]), share_out(wan, &names[1], [WAN, WAN_HOST])];
-        Ok(Self { queues, handoff, guards, facts, hosts })
+        Ok(Self { queues, handoff, guards, cards, facts, hosts })
     }
 }
 

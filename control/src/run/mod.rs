@@ -4,6 +4,7 @@
 //! socket, memory. Then rights are given up, workers start, the control thread starts. The end is the
 //! same backwards.
 
+mod card;
 mod control;
 mod guard;
 mod links;
@@ -103,7 +104,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
 
     let shared = Shared::new(Snapshot::default());
     let cores = config.tuning.cores.as_ref().map(|cores| cores.0.clone()).unwrap_or_default();
-    let Links { queues, handoff, guards, facts, hosts } = links;
+    let Links { queues, handoff, guards, cards, facts, hosts } = links;
     let mut handoff = handoff.into_iter();
     let mut handles: Vec<Handle> = Vec::new();
     let mut bursts = Vec::new();
@@ -141,6 +142,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         facts,
         hosts,
         guards,
+        cards,
         shared,
         handles,
         state,

@@ -54,8 +54,8 @@ impl Display for Status {
         }
         let lan = &self.lan;
         let carrier = if lan.up { "" } else { ", no carrier" };
-        let (link, vlan) = (&lan.link, vlan(lan.vlan));
-        line(f, "LAN", format_args!("{link}{vlan} ({}), {}, MTU {}{carrier}", lan.mode, lan.mac, lan.mtu))?;
+        let (link, vlan, mode) = (&lan.link, vlan(lan.vlan), mode(&lan.mode, lan.heard.as_deref()));
+        line(f, "LAN", format_args!("{link}{vlan} ({mode}), {}, MTU {}{carrier}", lan.mac, lan.mtu))?;
         let leases = lan.leases.map(|n| format!(", {n} leases")).unwrap_or_default();
         line(f, "", format_args!("{}{leases}", lan.ipv4))?;
         if let Some(s) = &self.sessions {
@@ -88,11 +88,20 @@ fn vlan(vlan: Option<u16>) -> String {
     vlan.map(|vlan| format!(" VLAN {vlan}")).unwrap_or_default()
 }
 
+/// How frames get in, and which the card passes on.
+fn mode(mode: &str, heard: Option<&str>) -> String {
+    match heard {
+        Some("groups") => format!("{mode}, multicast groups joined"),
+        Some(heard) => format!("{mode}, {heard}"),
+        None => mode.into(),
+    }
+}
+
 impl Display for Wan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let carrier = if self.up { "" } else { ", no carrier" };
-        let (link, vlan) = (&self.link, vlan(self.vlan));
-        line(f, "WAN", format_args!("{link}{vlan} ({}), {}, MTU {}{carrier}", self.mode, self.mac, self.mtu))?;
+        let (link, vlan, mode) = (&self.link, vlan(self.vlan), mode(&self.mode, self.heard.as_deref()));
+        line(f, "WAN", format_args!("{link}{vlan} ({mode}), {}, MTU {}{carrier}", self.mac, self.mtu))?;
         for a in &self.addresses {
             let valid = a.valid_seconds.map(|s| format!(", valid {}", span(s))).unwrap_or_default();
             line(f, "", format_args!("address   {} {} ({}){valid}", a.address, a.state, a.role))?;
@@ -298,6 +307,7 @@ mod tests {
             wan: Wan {
                 link: "netmap:ix0".into(),
                 mode: "native".into(),
+                heard: Some("groups".into()),
                 vlan: Some(10),
                 mac: "02:00:00:00:00:01".into(),
                 mtu: 1500,
@@ -360,7 +370,7 @@ mod tests {
         let text = status.to_string();
         for says in [
             "hikyaku   0.1.0, process 7, up 1 h 1 min\nline      up, for 1 min 1 s\n",
-            "WAN       netmap:ix0 VLAN 10 (native), 02:00:00:00:00:01, MTU 1500\n",
+            "WAN       netmap:ix0 VLAN 10 (native, multicast groups joined), 02:00:00:00:00:01, MTU 1500\n",
             "          address   2001:db8::1 preferred (slaac), valid 2 h\n",
             "          router    fe80::1 at unknown station, stale, for 30 min\n",
             "service   ocx (ipip), silent: the far end does not answer (for 1 min 1 s)\n          chosen    HB46PP: it is\n",

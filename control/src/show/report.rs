@@ -54,6 +54,9 @@ pub struct Wan {
     pub link: String,
     /// How its rings are filled: `native`, `emulated`, `xdp copy`, …
     pub mode: String,
+    /// What the card passes on: `groups` (frames to us and to our multicast groups) or `promiscuous` (every frame); `null`
+    /// if that is not known, or there is no card.
+    pub heard: Option<String>,
     /// Number of the VLAN that it is of its wire; `null` where frames have no tag.
     pub vlan: Option<u16>,
     /// Our Ethernet address there.
@@ -176,6 +179,8 @@ pub struct Lan {
     pub link: String,
     /// How its rings are filled.
     pub mode: String,
+    /// As of the WAN.
+    pub heard: Option<String>,
     /// As of the WAN.
     pub vlan: Option<u16>,
     /// Our Ethernet address there.

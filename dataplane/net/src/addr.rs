@@ -11,10 +11,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
-    /// All ones.
+    /// The broadcast address, all ones (IEEE 802.3 3.2.3).
     pub const BROADCAST: Self = Self([0xff; 6]);
 
-    /// Broadcast or multicast.
+    /// Whether it names a group of stations, multicast or broadcast, and so cannot be a source (IEEE 802.3 3.2.3).
     #[inline(always)]
     pub fn is_group(self) -> bool {
         self.0[0] & 1 != 0
@@ -122,7 +122,7 @@ impl fmt::Debug for Addr6 {
 pub struct Port(pub [u8; 2]);
 
 impl Port {
-    /// The port number.
+    /// The port as a number, 0 to 65535.
     #[inline(always)]
     pub fn number(self) -> u16 {
         u16::from_be_bytes(self.0)

@@ -58,14 +58,14 @@ impl Delta {
         Self(fold((old & 0xffff) + (old >> 16) + (new & 0xffff) + (new >> 16)))
     }
 
-    /// Both changes.
+    /// The change that makes both changes.
     #[inline(always)]
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self(add(self.0, other.0))
     }
 
-    /// The change back.
+    /// The change that undoes this one.
     #[inline(always)]
     #[must_use]
     pub fn reverse(self) -> Self {
@@ -73,7 +73,7 @@ impl Delta {
     }
 }
 
-/// One's complement addition.
+/// One's complement addition of two words (RFC 1071 1).
 #[inline(always)]
 fn add(a: u16, b: u16) -> u16 {
     let (sum, carry) = a.overflowing_add(b);
@@ -91,7 +91,7 @@ fn fold(sum: u32) -> u16 {
 pub struct Sum(u64);
 
 impl Sum {
-    /// An empty sum.
+    /// A sum over nothing.
     pub fn new() -> Self {
         Self(0)
     }

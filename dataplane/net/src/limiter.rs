@@ -7,7 +7,7 @@ use crate::Time;
 /// A token bucket, kept as the one moment at which it will be full again.
 #[derive(Clone, Copy, Debug)]
 pub struct Limiter {
-    /// Between two tokens.
+    /// How long it takes until there is one more token.
     interval: Duration,
     /// From empty to full.
     depth: Duration,

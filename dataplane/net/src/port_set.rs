@@ -13,7 +13,7 @@ pub struct PortSet {
 }
 
 impl PortSet {
-    /// All.
+    /// All 65,536 ports: the line has its address for itself.
     pub const ALL: Self = Self { offset: 0, length: 0, psid: 0 };
 
     /// The set of `psid`; `None` if it does not fit `length` bits or these not a port.

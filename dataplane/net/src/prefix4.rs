@@ -6,21 +6,21 @@ use std::str::FromStr;
 
 use crate::Addr4;
 
-/// An IPv4 prefix.
+/// An IPv4 prefix; host bits are zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Prefix4 {
     /// Memory order, host bits zero.
     net: u32,
-    /// Memory order.
+    /// Ones where the prefix has bits, in memory order.
     mask: u32,
     len: u8,
 }
 
 impl Prefix4 {
-    /// Every address.
+    /// The prefix of no bits, which every address is in.
     pub const ALL: Self = Self { net: 0, mask: 0, len: 0 };
 
-    /// No address.
+    /// A prefix that no address is in.
     pub const NONE: Self = Self { net: 1, mask: 0, len: 32 };
 
     /// The prefix of `len` bits that `addr` is in; `None` if `len` is over 32.
@@ -29,7 +29,7 @@ impl Prefix4 {
         (len <= 32).then(|| Self { net: Addr4::from(addr).word() & mask, mask, len })
     }
 
-    /// The first address.
+    /// The lowest address of the prefix, its network number.
     pub fn address(&self) -> Ipv4Addr {
         Addr4::from_word(self.net).into()
     }
@@ -40,7 +40,7 @@ impl Prefix4 {
         addr.word() & self.mask == self.net
     }
 
-    /// Length in bits.
+    /// How many bits the prefix has, 0 to 32.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> u8 {
         self.len

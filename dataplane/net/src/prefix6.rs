@@ -20,7 +20,7 @@ impl Prefix6 {
         Some(Self { bits: address.to_bits() & Self::mask(len), len })
     }
 
-    /// The first address.
+    /// The lowest address of the prefix.
     pub const fn address(self) -> Ipv6Addr {
         Ipv6Addr::from_bits(self.bits)
     }

@@ -1,30 +1,30 @@
 //! What an IP packet carries: protocol numbers and next headers.
 
-/// IPv6 hop-by-hop options.
+/// Options for every hop, directly behind the IPv6 header (RFC 8200 4.3).
 pub const HOP_BY_HOP: u8 = 0;
-/// ICMP for IPv4.
+/// ICMP, as IPv4 has it (RFC 792).
 pub const ICMP: u8 = 1;
 /// An IPv4 packet: the tunnel.
 pub const IPV4: u8 = 4;
-/// TCP.
+/// Transmission Control Protocol (RFC 9293).
 pub const TCP: u8 = 6;
-/// UDP.
+/// User Datagram Protocol (RFC 768).
 pub const UDP: u8 = 17;
-/// DCCP (RFC 4340).
+/// Datagram Congestion Control Protocol (RFC 4340).
 pub const DCCP: u8 = 33;
-/// IPv6 routing header.
+/// A route to be travelled, an IPv6 extension header (RFC 8200 4.4).
 pub const ROUTING: u8 = 43;
-/// IPv6 fragment header.
+/// A part of a packet, an IPv6 extension header (RFC 8200 4.5).
 pub const FRAGMENT: u8 = 44;
 /// IPsec's authentication header (RFC 4302).
 pub const AH: u8 = 51;
-/// ICMP for IPv6.
+/// ICMP, as IPv6 has it (RFC 4443).
 pub const ICMPV6: u8 = 58;
 /// Nothing follows (RFC 8200 4.7).
 pub const NONE: u8 = 59;
-/// IPv6 destination options.
+/// Options for the destination, an IPv6 extension header (RFC 8200 4.6).
 pub const DESTINATION: u8 = 60;
-/// UDP-Lite (RFC 3828).
+/// UDP whose checksum may cover a part of the payload (RFC 3828).
 pub const UDP_LITE: u8 = 136;
 
 /// Whether a NAPT tells the flows of a protocol apart by addresses alone, because it knows no ports of it.

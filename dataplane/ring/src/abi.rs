@@ -24,7 +24,7 @@ pub const NAME_LEN: usize = 64;
 /// given: the implementing type must have that struct's layout, and every bit pattern must be a
 /// value of it.
 pub unsafe trait Body {
-    /// `NETMAP_REQ_*`.
+    /// The request's number, one of netmap's `NETMAP_REQ_*`.
     const REQUEST: u16;
 }
 
@@ -72,11 +72,11 @@ pub mod option {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Header {
-    /// [`API`].
+    /// The version of the control API, always [`API`].
     pub version: u16,
-    /// [`Body::REQUEST`].
+    /// What is asked, the body's [`Body::REQUEST`].
     pub request: u16,
-    /// Zero.
+    /// Padding that netmap wants to be zero.
     pub reserved: u32,
     /// The port, NUL-terminated, without scheme and ring suffix: the kernel knows neither.
     pub name: [u8; NAME_LEN],
@@ -104,17 +104,17 @@ pub struct Register {
     pub rx_rings: u16,
     /// Host transmit rings asked for. Not reliable as an answer: see [`Interface::host_tx_rings`].
     pub host_tx_rings: u16,
-    /// As `host_tx_rings`.
+    /// How many receive rings the host's own stack has; 0 asks for as many as there are.
     pub host_rx_rings: u16,
     /// In: the region to use, 0 for the kernel's choice; out: the region in use.
     pub mem_id: u16,
     /// The ring, for the modes that bind one.
     pub ring: u16,
-    /// One of [`mode`].
+    /// Which rings are bound, one of [`mode`].
     pub mode: u32,
     /// Buffers wanted beside those of the rings.
     pub extra_bufs: u32,
-    /// Of [`flag`].
+    /// How the port is opened, bits of [`flag`].
     pub flags: u64,
 }
 
@@ -136,9 +136,9 @@ pub struct PortInfo {
     pub host_tx_rings: u16,
     /// Number of host receive rings.
     pub host_rx_rings: u16,
-    /// The region.
+    /// The number of the memory region, `nr_mem_id`.
     pub mem_id: u16,
-    /// Zero.
+    /// Padding that netmap wants to be zero.
     pub pad: [u16; 3],
 }
 
@@ -150,25 +150,25 @@ pub struct PoolsInfo {
     pub memsize: u64,
     /// In where the request names no port; out: the region.
     pub mem_id: u16,
-    /// Zero.
+    /// Padding that netmap wants to be zero.
     pub pad: [u16; 3],
-    /// Where [`Interface`]s are.
+    /// Where in the region the [`Interface`]s are, bytes.
     pub if_pool_offset: u64,
-    /// How many fit.
+    /// How many interfaces fit.
     pub if_pool_objects: u32,
-    /// Bytes of each.
+    /// How large each of them is, bytes.
     pub if_pool_object_size: u32,
-    /// Where rings are.
+    /// Where in the region the rings are, bytes.
     pub ring_pool_offset: u64,
-    /// How many fit.
+    /// How many rings fit.
     pub ring_pool_objects: u32,
     /// Bytes of each, which limits the slots of a ring.
     pub ring_pool_object_size: u32,
-    /// Where buffers are.
+    /// Where in the region the buffers are, bytes.
     pub buf_pool_offset: u64,
     /// How many there are.
     pub buf_pool_objects: u32,
-    /// Bytes of each.
+    /// How large each of them is, bytes.
     pub buf_pool_object_size: u32,
 }
 
@@ -178,7 +178,7 @@ pub struct PoolsInfo {
 pub struct OptionHeader {
     /// Address of the next option, or 0.
     pub next: u64,
-    /// One of [`option`].
+    /// Which option it is, one of [`option`].
     pub kind: u32,
     /// Out: 0, or the errno that says why the kernel does not do it.
     pub status: u32,
@@ -186,11 +186,11 @@ pub struct OptionHeader {
     pub size: u64,
 }
 
-/// `struct nmreq_opt_offsets`.
+/// netmap's `struct nmreq_opt_offsets`: frames may begin anywhere in a buffer, and slots say where.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OffsetsOption {
-    /// The option's head.
+    /// What all options begin with.
     pub header: OptionHeader,
     /// The largest offset that a slot will have. A larger one is cut to it without a word.
     pub max_offset: u64,
@@ -213,7 +213,7 @@ pub struct OffsetsOption {
 pub struct Interface {
     /// Name of the interface.
     pub name: [u8; 16],
-    /// Unused.
+    /// A version that nobody fills in.
     pub version: u32,
     /// Bit 0: the region is private to this port.
     pub flags: u32,
@@ -227,7 +227,7 @@ pub struct Interface {
     pub host_tx_rings: u32,
     /// Number of host receive rings.
     pub host_rx_rings: u32,
-    /// Unused.
+    /// Words that nobody uses.
     pub spare: [u32; 3],
 }
 

@@ -68,12 +68,12 @@ impl Headroom {
 pub struct Frame {
     /// Buffer number, slot number.
     place: u64,
-    /// Start, length.
+    /// Where in its buffer the frame begins and how long it is, 16 bits each.
     span: u32,
 }
 
 impl Frame {
-    /// No frame.
+    /// A frame that is in no buffer: what a place holds before there is one.
     pub const EMPTY: Self = Self { place: 0, span: 0 };
 
     #[inline(always)]

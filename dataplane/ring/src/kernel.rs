@@ -65,7 +65,7 @@ impl Default for OpenOptions {
     }
 }
 
-/// An open link.
+/// A link that the kernel's netmap has opened.
 pub struct KernelLink {
     /// Its ring pairs, in the card's order; or the host's, if the name asked for those.
     pub queues: Vec<Queue>,
@@ -189,7 +189,8 @@ fn plan_headroom(
     interface: Option<&Interface>,
     options: &OpenOptions,
 ) -> Result<(Headroom, Offsets), OpenError> {
-    if options.headroom == Headroom::NONE {
+    let host_only = name.rings() == Rings::Host;
+    if options.headroom == Headroom::NONE || (host_only && !platform::HOST_RINGS_KNOW_OFFSETS) {
         return Ok((Headroom::NONE, Offsets::NotAsked));
     }
     match name.kind() {
@@ -256,7 +257,7 @@ impl Opener<'_> {
     fn bind(&mut self, mode: u32, ring: u16) -> Result<Bound, OpenError> {
         let refused = |e: &io::Error| matches!(e.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EINVAL));
         let result = match self.try_bind(mode, ring)? {
-            Err(error) if self.headroom != Headroom::NONE && refused(&error) => {
+            Err(error) if self.headroom_of(mode) != Headroom::NONE && refused(&error) => {
                 // Native links without offsets say so, and some because of what is asked: go without.
                 let headroom = std::mem::replace(&mut self.headroom, Headroom::NONE);
                 let result = self.try_bind(mode, ring)?;
@@ -269,6 +270,12 @@ impl Opener<'_> {
             result => result,
         };
         result.map_err(|error| self.explain(mode, ring, error))
+    }
+
+    /// The headroom of rings that are bound in this mode: the host's have none where it would not be heeded.
+    fn headroom_of(&self, mode: u32) -> Headroom {
+        let heeded = mode != mode::ONE_SW || platform::HOST_RINGS_KNOW_OFFSETS;
+        if heeded { self.headroom } else { Headroom::NONE }
     }
 
     fn try_bind(&self, mode: u32, ring: u16) -> Result<io::Result<Bound>, OpenError> {
@@ -284,15 +291,16 @@ impl Opener<'_> {
             extra_bufs: if mode == mode::ONE_NIC { self.spare } else { 0 },
             ..Default::default()
         };
-        let mut offsets = (self.headroom != Headroom::NONE).then(|| abi::OffsetsOption {
+        let headroom = self.headroom_of(mode);
+        let mut offsets = (headroom != Headroom::NONE).then(|| abi::OffsetsOption {
             header: abi::OptionHeader {
                 kind: abi::option::OFFSETS,
                 // A kernel that knows no options leaves it as it is.
                 status: libc::EOPNOTSUPP as u32,
                 ..Default::default()
             },
-            max_offset: self.headroom.max_start().into(),
-            initial_offset: self.headroom.base().into(),
+            max_offset: headroom.max_start().into(),
+            initial_offset: headroom.base().into(),
             bits: 16,
             ..Default::default()
         });
@@ -393,11 +401,12 @@ impl Opener<'_> {
             }
         };
         let bad = |source| OpenError::Ring { link: self.name.clone(), source };
-        let rx = RxRing::attach(region.clone(), find(rx, 0)?, self.headroom).map_err(bad)?;
+        let headroom = self.headroom_of(reply.mode);
+        let rx = RxRing::attach(region.clone(), find(rx, 0)?, headroom).map_err(bad)?;
         let spare = self.take_spare(region, &reply, counts.bufs_head, &rx)?;
         Ok(Queue {
             rx,
-            tx: TxRing::attach(region.clone(), find(tx, 1)?, self.headroom).map_err(bad)?,
+            tx: TxRing::attach(region.clone(), find(tx, 1)?, headroom).map_err(bad)?,
             provider: Box::new(device),
             spare,
         })

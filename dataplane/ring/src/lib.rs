@@ -1,9 +1,19 @@
-//! Links and their rings, in netmap's memory layout.
+//! Links and their rings, in netmap's memory layout, and rings between workers.
 //!
 //! A *link* is an attached interface. It has queues; a [`Queue`] is one receive and one transmit
 //! ring that one worker owns. Three providers fill rings: the kernel's netmap ([`kernel`]), Linux's
 //! AF_XDP ([`xdp`]) and memory of our own ([`memory`]: replay, tests, benchmarks). The packet path
 //! cannot tell them apart: it sees [`RxRing`], [`TxRing`] and [`Frame`].
+//!
+//! What holds:
+//! - All `unsafe` of the packet path is here, each block with its reason, and none of it shows: whoever uses this crate
+//!   has no `unsafe` to write, but for a [`Region`] made from a mapping of his own.
+//! - The other side of a ring is not believed. A [`Frame`] that exists lies inside its buffer; a tail, buffer number,
+//!   length or offset that cannot be is a [`BadSlot`], whoever wrote it.
+//! - Buffers are moved by number and never lost: a ring, a handoff ring and [`Spare`] have as many at the end as they had
+//!   at the beginning.
+//! - This crate never looks into a packet behind the Ethernet header and its tag, counts no verdict, and waits only in
+//!   [`wait`]. It knows nothing of the crates above it.
 
 pub mod abi;
 mod cpu;
@@ -32,7 +42,7 @@ pub use handoff::{HANDOFF_SLOTS, HandoffRx, HandoffTx, MIN_HANDOFF_SLOTS, handof
 pub use link::{LinkId, LinkInfo, Offsets};
 pub use name::{LinkKind, LinkName, NameError, Rings};
 pub use open::{Link, LinkOptions, Wanted, open};
-pub use platform::{Adapter, carriers};
+pub use platform::{Adapter, LinkState, promiscuous_command, states, up_command};
 pub use provider::{Provider, wait};
 pub use queue::{BadRing, BadSlot, NotSent, Queue, RxRing, Traffic, TxRing};
 pub use region::{Region, RegionId, Zeroed};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::frame::Headroom;
-use super::name::{LinkKind, LinkName};
+use super::name::LinkName;
 use super::platform::{Adapter, BUFFER_SIZE_HINT};
 use super::region::RegionId;
 use super::vlan::Vlan;
@@ -14,7 +14,7 @@ use super::vlan::Vlan;
 pub struct LinkId(pub u8);
 
 impl LinkId {
-    /// As an index.
+    /// The place of what belongs to the link in a list by links.
     #[inline(always)]
     pub fn index(self) -> usize {
         self.0 as usize
@@ -24,7 +24,7 @@ impl LinkId {
 /// What is known of an open link. `Display` is one line for a status page or a log.
 #[derive(Debug)]
 pub struct LinkInfo {
-    /// Its name.
+    /// The name that it was opened by.
     pub name: LinkName,
     /// The memory its buffers are in: frames move between links of one region by swapping.
     pub region: RegionId,
@@ -73,7 +73,7 @@ pub enum Offsets {
         /// The frame that has to fit.
         longest: u32,
     },
-    /// The kernel refused.
+    /// The kernel did not accept the offsets, and this is what it said.
     Refused(io::Error),
 }
 
@@ -120,7 +120,7 @@ impl LinkInfo {
             Offsets::Refused(_) => lines.push(format!("{name}: {}", self.offsets)),
             Offsets::InUse | Offsets::NotAsked | Offsets::Peers => {}
         }
-        let is_interface = matches!(self.name.kind(), LinkKind::Interface | LinkKind::Xdp);
+        let is_interface = self.name.is_interface();
         if is_interface && self.rx_rings > self.tx_rings {
             lines.push(format!(
                 "{name}: {} receive rings but {} transmit rings: what arrives on the others is not seen, make them equal",

@@ -57,7 +57,7 @@ pub enum MemoryError {
         /// What the system said.
         source: io::Error,
     },
-    /// Impossible numbers.
+    /// Slots or buffer sizes are none that a ring can have.
     #[error("memory rings: {0}")]
     Shape(#[from] BadRing),
 }

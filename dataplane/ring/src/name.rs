@@ -35,7 +35,7 @@ pub enum Rings {
     /// Every pair of receive and transmit rings.
     #[default]
     All,
-    /// One pair.
+    /// The ring pair with this number, counted from 0.
     One(u16),
     /// The rings towards the host's own stack.
     Host,
@@ -54,7 +54,7 @@ pub enum NameError {
     /// Something else in front.
     #[error("link name \"{name}\": unknown kind of link \"{scheme}:\" (known: {FORMS})")]
     UnknownScheme {
-        /// As written.
+        /// The name as it was written.
         name: String,
         /// The part before the colon.
         scheme: String,
@@ -62,7 +62,7 @@ pub enum NameError {
     /// A part is empty, too long, or has letters that no interface has.
     #[error("link name \"{name}\": {what} (known: {FORMS})")]
     Malformed {
-        /// As written.
+        /// The name as it was written.
         name: String,
         /// What is wrong with it.
         what: &'static str,
@@ -83,6 +83,11 @@ impl LinkName {
     /// What it is attached to.
     pub fn kind(&self) -> LinkKind {
         self.kind
+    }
+
+    /// Whether it is an interface's: it has a card, or something in the place of one.
+    pub fn is_interface(&self) -> bool {
+        matches!(self.kind, LinkKind::Interface | LinkKind::Xdp)
     }
 
     /// Which of its rings.

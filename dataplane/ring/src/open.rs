@@ -11,16 +11,16 @@ use super::{kernel, xdp};
 /// How to open links.
 #[derive(Clone, Debug, Default)]
 pub struct LinkOptions {
-    /// Those of netmap.
+    /// How links of netmap are opened.
     pub netmap: kernel::OpenOptions,
-    /// Those of AF_XDP.
+    /// How links of AF_XDP are opened.
     pub xdp: xdp::OpenOptions,
 }
 
 /// A link that is to be opened.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    /// Its name.
+    /// The name that says which interface and how it is reached.
     pub name: LinkName,
     /// The host's rings are wanted too. Not every kind of link has them.
     pub host: bool,
@@ -37,7 +37,7 @@ impl Wanted {
     }
 }
 
-/// An open link.
+/// A link that is open, whoever provides it.
 pub struct Link {
     /// Its queues, in the card's order.
     pub queues: Vec<Queue>,

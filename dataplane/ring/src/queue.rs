@@ -28,7 +28,7 @@ pub struct Queue {
     pub rx: RxRing,
     /// Frames that go out.
     pub tx: TxRing,
-    /// Who moves them.
+    /// Who moves frames between both rings and the world.
     pub provider: Box<dyn Provider>,
     /// Buffers of the same memory beside those of the rings, for handoff rings to other workers; none unless asked for.
     pub spare: Spare,
@@ -58,7 +58,7 @@ struct Raw {
     last_head: usize,
     /// All ones below `offset_bits` where the link knows offsets, else 0.
     offset_mask: u64,
-    /// [`Headroom::max_start`].
+    /// The largest place in a buffer that a frame begins at, [`Headroom::max_start`].
     max_start: u16,
     headroom: Headroom,
     region_id: RegionId,

@@ -95,13 +95,13 @@ impl Region {
         self.base
     }
 
-    /// Length in bytes.
+    /// The length of the mapping, bytes.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// The region's name.
+    /// Which region it is; buffers can only be swapped within one.
     pub fn id(&self) -> RegionId {
         self.id
     }

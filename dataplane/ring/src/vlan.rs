@@ -33,7 +33,7 @@ impl Vlan {
         }
     }
 
-    /// Its number.
+    /// The VLAN's number, 1 to 4094 (IEEE 802.1Q 9.6).
     pub const fn id(self) -> u16 {
         self.0.get()
     }
@@ -62,7 +62,7 @@ impl fmt::Display for Vlan {
 /// What a frame says of its VLAN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tagged {
-    /// Nothing.
+    /// There is no tag behind the addresses.
     No,
     /// This number, and perhaps a priority: 0 is a priority alone, of whatever VLAN the wire is.
     Id(u16),

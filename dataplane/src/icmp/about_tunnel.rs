@@ -34,7 +34,7 @@ impl Kind {
 /// An error about a packet that we sent through the tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TunnelError<'a> {
-    /// What it says.
+    /// What the router on the way complains about.
     pub kind: Kind,
     /// As much of the inner IPv4 packet as is quoted: at least its header without options.
     pub inner: &'a [u8],

@@ -11,9 +11,9 @@ use crate::verdict::Reason;
 /// What an error says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// ICMP type.
+    /// The ICMP type of the message.
     pub kind: u8,
-    /// ICMP code.
+    /// The ICMP code of the message.
     pub code: u8,
     /// The MTU of the next hop with 3/4 (RFC 1191 4), 0 otherwise.
     pub mtu: u16,
@@ -22,11 +22,11 @@ pub struct Message {
 impl Message {
     /// TTL exceeded in transit.
     pub const TIME_EXCEEDED: Self = Self { kind: Icmp::TIME_EXCEEDED, code: 0, mtu: 0 };
-    /// Net unreachable.
+    /// Network unreachable: there is no route.
     pub const NET_UNREACHABLE: Self = Self { kind: Icmp::UNREACHABLE, code: 0, mtu: 0 };
-    /// Host unreachable.
+    /// Host unreachable: there is a route, and yet the packet cannot be delivered.
     pub const HOST_UNREACHABLE: Self = Self { kind: Icmp::UNREACHABLE, code: 1, mtu: 0 };
-    /// Port unreachable.
+    /// Port unreachable: nobody is at that port.
     pub const PORT_UNREACHABLE: Self = Self { kind: Icmp::UNREACHABLE, code: 3, mtu: 0 };
 
     /// Fragmentation needed and DF set; the largest packet that passes.
@@ -64,7 +64,7 @@ const TOS: u8 = 0xc0;
 /// `offending` is the packet as its sender would know it (before translation), from its IPv4
 /// header on; it may be cut short or go on behind its end. `from` is our address on the link it
 /// came by (RFC 1812 4.3.2.4), `id` the IPv4 identification of the answer. Rate limiting is the
-/// caller's ([`super::Limiter`]), and so is not asking about what came as a link-layer broadcast
+/// caller's ([`hikyaku_net::Limiter`]), and so is not asking about what came as a link-layer broadcast
 /// or to a subnet's broadcast address.
 pub fn compose(message: Message, from: Addr4, id: u16, offending: &[u8]) -> Option<Composed<'_>> {
     let (ip, _) = Ipv4::ref_from_prefix(offending).ok()?;

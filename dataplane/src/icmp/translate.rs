@@ -13,9 +13,9 @@ use crate::verdict::Reason;
 pub struct Quoted {
     /// [`protocol::TCP`], [`protocol::UDP`], [`protocol::ICMP`] or one that is translated by address.
     pub protocol: u8,
-    /// Its source.
+    /// The source of the quoted packet.
     pub src: Addr4,
-    /// Its destination.
+    /// The destination of the quoted packet.
     pub dst: Addr4,
     /// Its source port; the identifier, where it is an ICMP query; 0 of what is translated by address.
     pub src_port: Port,

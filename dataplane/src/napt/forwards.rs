@@ -14,7 +14,7 @@ pub struct Forward {
     pub protocol: u8,
     /// First and last port outside.
     pub outside: (u16, u16),
-    /// The host.
+    /// The inside host that the packets go to.
     pub inside: Ipv4Addr,
     /// What the first outside port is there; the others follow in order.
     pub inside_port: u16,
@@ -58,7 +58,7 @@ pub enum ForwardRefused {
     OutsideSet {
         /// The first one that is not.
         port: u16,
-        /// Those that are.
+        /// The ports of the line.
         set: PortSet,
     },
     /// Who would get it?

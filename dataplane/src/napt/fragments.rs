@@ -23,7 +23,7 @@ pub struct Learned {
     pub addrs: u64,
     /// Change of the header checksum.
     pub delta: Delta,
-    /// The flow.
+    /// The hash of the flow, which its flow label is made of.
     pub hash: Hash,
     /// The port at the far end; of an ICMP query its identifier outside.
     pub far_port: Port,
@@ -54,7 +54,7 @@ pub struct Waiting {
     since: Time,
     /// Where it came in.
     pub link: LinkId,
-    /// The IPv4 packet.
+    /// The IPv4 packet, header first.
     pub bytes: Vec<u8>,
 }
 
@@ -155,7 +155,7 @@ impl<T: Copy> Fragments<T> {
         self.spare.push(waiting.bytes);
     }
 
-    /// How many wait.
+    /// How many fragments wait for the first one of their packet.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }

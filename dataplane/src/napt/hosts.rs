@@ -60,7 +60,7 @@ impl Hosts {
         true
     }
 
-    /// One less.
+    /// A session of the host at `addr` ended: it has one less.
     pub fn remove(&mut self, addr: Addr4) {
         let set = self.set(addr);
         let host = self.sets[set].iter_mut().find(|host| host.sessions > 0 && host.addr == addr);

@@ -75,7 +75,7 @@ impl Bucket {
     }
 }
 
-/// All buckets.
+/// The index itself: the buckets of all four kinds of key.
 #[derive(Debug)]
 pub(super) struct Index {
     buckets: Slab<Bucket>,

@@ -40,18 +40,18 @@ pub struct Key {
     pub addrs: u64,
     /// Source and destination port, memory order.
     pub ports: u32,
-    /// [`hikyaku_net::protocol`].
+    /// The IP protocol, one of [`hikyaku_net::protocol`].
     pub protocol: u8,
-    /// Which entry.
+    /// Which of a session's four entries the key finds.
     pub kind: Kind,
 }
 
 /// An address and a port (for ICMP echo: the identifier).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Endpoint {
-    /// The address.
+    /// The IPv4 address of this end.
     pub addr: Addr4,
-    /// The port.
+    /// The port of this end, or the ICMP identifier.
     pub port: Port,
 }
 
@@ -107,7 +107,7 @@ impl Key {
 pub struct Hash(u64);
 
 impl Hash {
-    /// Nobody's.
+    /// The hash of packets that belong to no flow.
     pub const NONE: Self = Self(0);
 
     /// The middle of a product of a number with a random one.
@@ -122,7 +122,7 @@ impl Hash {
         (self.0 as u32 & mask) as usize
     }
 
-    /// Second bucket.
+    /// The second of the two buckets that a key may be in.
     #[inline(always)]
     pub fn secondary(self, mask: u32) -> usize {
         ((self.0 >> 24) as u32 & mask) as usize

@@ -12,9 +12,9 @@ pub type SessionId = u32;
 /// Which way a packet goes through the NAPT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// LAN to Internet.
+    /// From the LAN to the Internet.
     Outbound,
-    /// Internet to LAN.
+    /// From the Internet to the LAN.
     Inbound,
 }
 
@@ -42,9 +42,9 @@ pub enum Claim {
 #[cfg_attr(loom, derive(Default))]
 #[repr(C, align(64))]
 pub struct Session {
-    /// inside, peer
+    /// Inside and peer's address, as they stand in a packet from the LAN.
     out_addrs: AtomicU64,
-    /// peer, outside
+    /// Peer's and outside address, as they stand in a packet from the tunnel.
     in_addrs: AtomicU64,
     out_ports: AtomicU32,
     in_ports: AtomicU32,
@@ -56,7 +56,7 @@ pub struct Session {
     state: AtomicU8,
     /// Slot of the timing wheel it hangs in.
     pub(super) wheel_slot: AtomicU8,
-    /// [`Claim`].
+    /// What the session claims of the table, a [`Claim`].
     claim: AtomicU8,
     /// Second of the last packet.
     last: AtomicU32,
@@ -88,16 +88,16 @@ pub(super) mod state {
     pub const SEEN_IN: u8 = 2;
     /// The handshake is complete. All but TCP are born with it: nothing to track.
     pub const ESTABLISHED: u8 = 4;
-    /// FIN went out.
+    /// In a TCP state: the inside host has sent a FIN.
     pub const FIN_OUT: u8 = 8;
-    /// FIN came in.
+    /// In a TCP state: the peer has sent a FIN.
     pub const FIN_IN: u8 = 16;
     /// A reset went out.
     pub const RESET_OUT: u8 = 32;
     /// A reset came in.
     pub const RESET_IN: u8 = 64;
 
-    /// It was reset.
+    /// Whether a state says that the connection was reset.
     pub fn is_reset(state: u8) -> bool {
         state & (RESET_OUT | RESET_IN) != 0
     }
@@ -306,7 +306,7 @@ impl Session {
         Endpoint { addr, port }
     }
 
-    /// The far end.
+    /// The endpoint at the other end of the session, in the Internet.
     pub fn peer(&self) -> Endpoint {
         let (_, addr) = split_addrs(self.out_addrs.load(Relaxed));
         let (_, port) = split_ports(self.out_ports.load(Relaxed));

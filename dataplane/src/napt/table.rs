@@ -147,7 +147,7 @@ impl Napt {
         direction == Direction::Outbound || self.inbound_refresh
     }
 
-    /// See [`Config::answer_unsolicited`].
+    /// Whether SYNs that nobody let in are answered, see [`Config::answer_unsolicited`].
     pub fn answers_unsolicited(&self) -> bool {
         self.answer_unsolicited
     }
@@ -158,13 +158,13 @@ impl Napt {
         self.hasher.hash(key)
     }
 
-    /// First phase of a lookup: asks the cache for the bucket of a key of this kind.
+    /// First stage of a lookup: asks the cache for the bucket of a key of this kind.
     #[inline(always)]
     pub fn prefetch(&self, hash: Hash, kind: Kind) {
         self.index.prefetch(hash, kind);
     }
 
-    /// Second phase: finds the likely session and asks the cache for it.
+    /// Second stage: finds the likely session and asks the cache for it.
     #[inline(always)]
     pub fn candidate(&self, hash: Hash, kind: Kind) -> SessionId {
         let id = self.index.candidate(hash, kind);
@@ -172,7 +172,7 @@ impl Napt {
         id
     }
 
-    /// Second phase for a flow that seems to have no session: asks the cache for what opening one
+    /// Second stage for a flow that seems to have no session: asks the cache for what opening one
     /// will look at, as if it will get the outside port that it has inside.
     #[cold]
     #[inline(never)]
@@ -189,7 +189,7 @@ impl Napt {
         others.iter().for_each(|key| self.prefetch(self.hash(key), key.kind));
     }
 
-    /// Third phase: the session of `key`, if it is the second phase's answer.
+    /// Third stage: the session of `key`, if it is the second stage's answer.
     #[inline(always)]
     pub fn likely(&self, candidate: SessionId, key: &Key) -> Option<&Session> {
         Some(&self.sessions[candidate as usize]).filter(|session| session.is(key))

@@ -20,11 +20,11 @@ use crate::snapshot::Link;
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Debug)]
 #[repr(C)]
 pub struct Plain {
-    /// Ethernet.
+    /// The frame's Ethernet header.
     pub ethernet: Ethernet,
-    /// IPv4.
+    /// The IPv4 header, without options.
     pub ip: Ipv4,
-    /// Options, transport, payload.
+    /// What follows the IPv4 header: options, transport, payload.
     pub rest: [u8; HEAD - 34],
 }
 
@@ -35,9 +35,9 @@ pub struct Plain {
 pub struct Tunnelled {
     /// Ethernet on the WAN link.
     pub ethernet: Ethernet,
-    /// Outer header.
+    /// The outer IPv6 header.
     pub outer: Ipv6,
-    /// Inner header.
+    /// The inner IPv4 header, without options.
     pub inner: Ipv4,
     /// Inner options, transport, payload.
     pub rest: [u8; HEAD - 74],
@@ -80,7 +80,7 @@ impl Pattern {
         Self { want: words(want), mask: words(mask) }
     }
 
-    /// IPv4 without options.
+    /// Matches IPv4 packets without options.
     pub fn ipv4(link: &Link) -> Self {
         Self::frame(link, ethertype::IPV4, [0x45, 0xff], [0, 0])
     }

@@ -10,7 +10,7 @@ use hikyaku_ring::{Frame, HEAD, LinkId};
 use super::classify::{Pattern, Tunnelled};
 use super::emit::{ETHERNET, MIN_FRAME};
 use super::translate::is_sound;
-use super::{Burst, Core, Meta, Rings, Translation, Way, classify, first_word, rewrite};
+use super::{Burst, Core, Meta, Rings, Stages, Translation, classify, first_word, rewrite};
 use crate::napt::{Direction, Key, Kind, Napt, Session};
 use crate::snapshot::{Route, Side, Softwire, UsualHosts};
 use crate::tunnel::OUTER_LEN;
@@ -56,7 +56,7 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
     }
 }
 
-impl<'a, N: Translation<'a>> Way for Inbound<'a, N> {
+impl<'a, N: Translation<'a>> Stages for Inbound<'a, N> {
     const HEADROOM: usize = 0;
     const FORWARDED: Verdict = Verdict::Inbound;
     const LOOKS_UP: bool = N::NAPT;

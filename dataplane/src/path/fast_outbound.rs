@@ -10,7 +10,7 @@ use hikyaku_ring::{Frame, HEAD};
 use super::classify::{Pattern, Plain, Tunnelled};
 use super::emit::ETHERNET;
 use super::translate::is_sound;
-use super::{Burst, Core, Meta, Rings, Translation, Way, classify, first_word, ports_of, rewrite};
+use super::{Burst, Core, Meta, Rings, Stages, Translation, classify, first_word, ports_of, rewrite};
 use crate::counters::Event;
 use crate::napt::{Direction, Endpoint, Key, Kind, Napt, Session, split_addrs, split_ports};
 use crate::snapshot::{Link, OuterHeaders, Route, Softwire, SoftwireId};
@@ -28,11 +28,11 @@ pub(super) struct Outbound<'a, N> {
     /// The outside address, memory order: packets to it come back (hairpin). 0 without NAPT.
     outside: u32,
     /// `None`: nothing is ordinary, because there is no tunnel to send into.
-    wire: Option<Wire<'a>>,
+    encap: Option<Encap<'a>>,
 }
 
-/// The softwire that ordinary frames take.
-struct Wire<'a> {
+/// The softwire that ordinary frames take, and the headers that it puts in front of them.
+struct Encap<'a> {
     route: Route,
     softwire: &'a Softwire,
     headers: OuterHeaders,
@@ -45,14 +45,14 @@ struct Wire<'a> {
 impl<'a, N: Translation<'a>> Outbound<'a, N> {
     pub fn new(burst: Burst<'a>, napt: N) -> Self {
         let link = &burst.snapshot.links[burst.link.index()];
-        let wire = burst.snapshot.main_softwire(burst.link).and_then(|id| Wire::new(burst, id));
+        let encap = burst.snapshot.main_softwire(burst.link).and_then(|id| Encap::new(burst, id));
         let outside = napt.napt().map_or(0, |napt| Addr4::from(napt.outside()).word());
         let sources = link.sources4.first().copied().unwrap_or(Prefix4::NONE);
-        Self { burst, link, sources, pattern: Pattern::ipv4(link), napt, outside, wire }
+        Self { burst, link, sources, pattern: Pattern::ipv4(link), napt, outside, encap }
     }
 }
 
-impl<'a> Wire<'a> {
+impl<'a> Encap<'a> {
     fn new(burst: Burst<'a>, id: SoftwireId) -> Option<Self> {
         let softwire = &burst.snapshot.softwires[id.0 as usize];
         let wan = burst.snapshot.link(softwire.link)?;
@@ -68,7 +68,7 @@ impl<'a> Wire<'a> {
     }
 }
 
-impl<'a, N: Translation<'a>> Way for Outbound<'a, N> {
+impl<'a, N: Translation<'a>> Stages for Outbound<'a, N> {
     const HEADROOM: usize = OUTER_LEN;
     const FORWARDED: Verdict = Verdict::Outbound;
     const LOOKS_UP: bool = N::NAPT;
@@ -110,7 +110,7 @@ impl<'a, N: Translation<'a>> Way for Outbound<'a, N> {
 
     #[inline(always)]
     fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Result<(), Option<Verdict>> {
-        let (true, Some(wire)) = (meta.ordinary, &self.wire) else {
+        let (true, Some(encap)) = (meta.ordinary, &self.encap) else {
             return Err(self.slow_path(core, rings, meta.frame));
         };
         let view: &mut Tunnelled = zerocopy::transmute_mut!(rings.rx.window(meta.frame, OUTER_LEN));
@@ -129,24 +129,24 @@ impl<'a, N: Translation<'a>> Way for Outbound<'a, N> {
                     },
                 };
                 session.note(Direction::Outbound, self.burst.now.seconds(), true);
-                core.tcp(view, Some((napt, session, Direction::Outbound)), wire.softwire.mss);
+                core.tcp(view, Some((napt, session, Direction::Outbound)), encap.softwire.mss);
                 rewrite(view, &session.rewrite(Direction::Outbound));
             }
             None => {
                 hash = core.flows.of(&meta.key);
-                core.tcp(view, None, wire.softwire.mss);
+                core.tcp(view, None, encap.softwire.mss);
                 view.inner.decrement_ttl();
             }
         }
         // The outer header (RFC 2473 5): the template, and what differs from packet to packet.
         let len = view.inner.total_len;
-        view.ethernet = wire.headers.ethernet;
-        view.outer = wire.headers.ipv6;
+        view.ethernet = encap.headers.ethernet;
+        view.outer = encap.headers.ipv6;
         view.outer.payload_len = len;
         view.outer.version_class_flow =
-            Ipv6::version_class_flow(view.inner.tos & wire.class[0] | wire.class[1], hash.flow_label());
+            Ipv6::version_class_flow(view.inner.tos & encap.class[0] | encap.class[1], hash.flow_label());
         let frame = meta.frame.push(OUTER_LEN).with_len(ETHERNET + OUTER_LEN + len.get() as usize);
-        Ok(core.send(rings, wire.softwire.link, frame).map_err(Verdict::from)?)
+        Ok(core.send(rings, encap.softwire.link, frame).map_err(Verdict::from)?)
     }
 }
 
@@ -154,14 +154,14 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
     /// A packet for the tunnel that needs nothing special.
     #[inline(always)]
     fn is_ordinary(&self, head: &[u8; HEAD], view: &Plain, frame: Frame) -> bool {
-        let Some(wire) = &self.wire else { return false };
+        let Some(encap) = &self.encap else { return false };
         let ip = &view.ip;
         let header: &[u8; 20] = head[14..34].try_into().expect("twenty bytes");
         let total = ip.len();
         self.pattern.fits(head)
             && (total >= classify::least::<N>(ip.protocol))
             && (total + 14 <= frame.len())
-            && (total <= wire.whole)
+            && (total <= encap.whole)
             && (ip.ttl > 1)
             && header_is_right(header)
             && !ip.is_fragment()
@@ -170,7 +170,7 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
             && (ip.dst.word() != self.outside)
             && (N::NAPT && self.sources.contains(ip.src) || self.source(ip).is_ok())
             && (self.burst.snapshot.routes.is_default(ip.dst)
-                || self.burst.snapshot.routes.lookup(ip.dst) == wire.route)
+                || self.burst.snapshot.routes.lookup(ip.dst) == encap.route)
     }
 
     /// The session of an ordinary packet that is not the likely one; opened if there is none.

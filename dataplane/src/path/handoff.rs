@@ -128,7 +128,7 @@ fn shares(n: usize, me: usize, keep: u8) -> [u8; 256] {
 /// Whose a packet is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Owner {
-    /// This worker's.
+    /// It is of the worker that looks.
     #[default]
     Me,
     /// That of the worker with this number.

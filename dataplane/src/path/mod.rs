@@ -1,8 +1,8 @@
 //! The packet path: from a receive slot to a transmit slot, or to a verdict.
 //!
-//! A frame goes through three phases. *Classify*: look at the headers, say whether it is ordinary,
+//! A frame goes through three stages. *Classify*: look at the headers, say whether it is ordinary,
 //! hash its flow, ask the cache for the bucket. *Probe*: find the likely session, ask the cache for
-//! it. *Finish*: rewrite and send, or the slow path. The phases roll: while one frame is classified,
+//! it. *Finish*: rewrite and send, or the slow path. The stages form a pipeline: while one frame is classified,
 //! the eighth before it is probed and the sixteenth finished, so that what was asked for arrives
 //! while there is other work (docs/performance.md). Frames are finished in the order in which they
 //! came, ordinary or not.
@@ -46,13 +46,13 @@ pub(crate) use handoff::Handoff;
 /// Most frames handled in one go.
 pub const MAX_BATCH: usize = 256;
 
-/// While a frame is classified, the headers of the frame this many places behind are on their way.
+/// While a frame is classified, the headers of the frame this many places behind are on their stages.
 const FRAMES_AHEAD: u32 = 8;
 
 /// A frame is probed so many frames after it is classified, and finished so many after that.
 const AHEAD: usize = 8;
 
-/// What classify found out, for the phases after it.
+/// What classify found out, for the stages after it.
 #[derive(Clone, Copy, Debug)]
 struct Meta {
     frame: Frame,
@@ -73,8 +73,8 @@ impl Meta {
     };
 }
 
-/// One direction's three phases. Made per burst from the snapshot; holds no state.
-trait Way {
+/// One direction's three stages. Made per burst from the snapshot; holds no state.
+trait Stages {
     /// Bytes that are pushed in front of a frame.
     const HEADROOM: usize;
     /// What became of most frames.
@@ -85,23 +85,23 @@ trait Way {
     /// The burst it was made for.
     fn burst(&self) -> Burst<'_>;
 
-    /// First phase. `head` is at the Ethernet header.
+    /// First stage. `head` is at the Ethernet header.
     fn classify(&self, head: &[u8; HEAD], frame: Frame) -> Meta;
 
-    /// Second phase.
+    /// Second stage: finds the likely session, and asks the cache for it.
     fn probe(&self, meta: &mut Meta);
 
-    /// Third phase. `Ok`: the frame was forwarded, [`Self::FORWARDED`]. `Err`: it ended otherwise,
+    /// Third stage. `Ok`: the frame was forwarded, [`Self::FORWARDED`]. `Err`: it ended otherwise,
     /// or is held and gets its verdict later.
     fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Result<(), Option<Verdict>>;
 }
 
-/// A softwire's NAPT, or that it has none: as a type, so that neither way asks a packet which it is.
+/// A softwire's NAPT, or that it has none: as a type, so that neither direction asks a packet which it is.
 trait Translation<'a>: Copy {
-    /// There is one.
+    /// Whether there is a NAPT.
     const NAPT: bool;
 
-    /// The NAPT.
+    /// The softwire's NAPT, if it has one.
     fn napt(self) -> Option<&'a Napt>;
 }
 
@@ -130,7 +130,7 @@ impl<'a> Translation<'a> for NoNapt {
 /// The rings that a burst may use.
 struct Rings<'a> {
     rx: &'a mut RxRing,
-    /// By [`LinkId`].
+    /// Transmit rings by [`LinkId`]; none where a worker has no queue of the link.
     tx: &'a mut [Option<TxRing>],
 }
 
@@ -184,7 +184,7 @@ pub struct Burst<'a> {
     pub snapshot: &'a Snapshot,
     /// Where the frames came in.
     pub link: LinkId,
-    /// When.
+    /// The moment that counts for all of its frames.
     pub now: Time,
     /// Most frames to take, up to [`MAX_BATCH`].
     pub max: usize,
@@ -271,18 +271,18 @@ impl Path {
     }
 
     /// Handed off to the workers of their flows or not.
-    fn inbound<W: Way>(&mut self, n: usize, rings: Rings, burst: Burst, way: &W, taken_as: Event) {
+    fn inbound<S: Stages>(&mut self, n: usize, rings: Rings, burst: Burst, stages: &S, taken_as: Event) {
         match self.core.handoff_of(burst).is_some() {
-            true => self.run_with_handoff(n, rings, way),
-            false => self.run(n, rings, way, taken_as),
+            true => self.run_with_handoff(n, rings, stages),
+            false => self.run(n, rings, stages, taken_as),
         }
     }
 
     /// All frames of a burst, in order.
     #[inline(never)]
-    fn run<W: Way>(&mut self, n: usize, mut rings: Rings, way: &W, taken_as: Event) {
+    fn run<S: Stages>(&mut self, n: usize, mut rings: Rings, stages: &S, taken_as: Event) {
         let Self { batch, core, .. } = self;
-        let mut line = Line { way, batch, taken: 0, forwarded: 0 };
+        let mut pipeline = Pipeline { stages, batch, taken: 0, forwarded: 0 };
         let mut bytes = 0;
         rings.rx.prefetch_first(FRAMES_AHEAD.min(n as u32));
         for left in (0..n).rev() {
@@ -290,12 +290,12 @@ impl Path {
             if left >= FRAMES_AHEAD as usize {
                 rings.rx.prefetch(FRAMES_AHEAD);
             }
-            if let Some(frame) = core.take(&mut rings, way, &mut bytes) {
-                line.put(core, &mut rings, frame);
+            if let Some(frame) = core.take(&mut rings, stages, &mut bytes) {
+                pipeline.push(core, &mut rings, frame);
             }
         }
-        line.empty(core, &mut rings);
-        core.counters.end(W::FORWARDED, line.forwarded);
+        pipeline.flush(core, &mut rings);
+        core.counters.end(S::FORWARDED, pipeline.forwarded);
         rings.rx.release();
         core.counters.note(taken_as, n as u64);
         if taken_as == Event::Received {
@@ -305,13 +305,13 @@ impl Path {
 
     /// The same, but before anything else each frame goes to the worker of its flow.
     #[inline(never)]
-    fn run_with_handoff<W: Way>(&mut self, n: usize, mut rings: Rings, way: &W) {
+    fn run_with_handoff<S: Stages>(&mut self, n: usize, mut rings: Rings, stages: &S) {
         let Self { batch, taken, ours, core } = self;
-        let mut line = Line { way, batch, taken: 0, forwarded: 0 };
+        let mut pipeline = Pipeline { stages, batch, taken: 0, forwarded: 0 };
         let mut bytes = 0;
         rings.rx.prefetch_first(FRAMES_AHEAD.min(n as u32));
         for _ in 0..n {
-            if let Some(frame) = core.take(&mut rings, way, &mut bytes) {
+            if let Some(frame) = core.take(&mut rings, stages, &mut bytes) {
                 taken.push(frame);
             }
         }
@@ -322,28 +322,28 @@ impl Path {
                 if let Some(&soon) = ours.frames().get(i + FRAMES_AHEAD as usize) {
                     rings.rx.prefetch_frame(soon);
                 }
-                line.put(core, &mut rings, frame);
+                pipeline.push(core, &mut rings, frame);
             }
-            line.empty(core, &mut rings);
+            pipeline.flush(core, &mut rings);
             ours.clear();
             frames = &frames[plain..];
             // It may be of any flow: all that came before it has gone before it.
             if let Some((&odd, rest)) = frames.split_first() {
-                line.put_odd(core, &mut rings, odd);
+                pipeline.push_slow(core, &mut rings, odd);
                 frames = rest;
             }
         }
         taken.clear();
-        core.counters.end(W::FORWARDED, line.forwarded);
+        core.counters.end(S::FORWARDED, pipeline.forwarded);
         rings.rx.release();
         core.counters.note(Event::Received, n as u64);
         core.counters.note(Event::ReceivedBytes, bytes);
     }
 }
 
-/// Frames on their way through the three phases.
-struct Line<'a, W> {
-    way: &'a W,
+/// Frames between the three stages.
+struct Pipeline<'a, S> {
+    stages: &'a S,
     batch: &'a mut [Meta; MAX_BATCH],
     /// How many of the batch are classified.
     taken: usize,
@@ -351,47 +351,47 @@ struct Line<'a, W> {
     forwarded: u64,
 }
 
-impl<W: Way> Line<'_, W> {
-    /// Takes a frame in: at most [`MAX_BATCH`] of them until it is [emptied](Self::empty).
+impl<S: Stages> Pipeline<'_, S> {
+    /// Takes a frame in: at most [`MAX_BATCH`] of them until it is [flushed](Self::flush).
     #[inline(always)]
-    fn put(&mut self, core: &mut Core, rings: &mut Rings, frame: Frame) {
-        let meta = self.way.classify(rings.rx.head(frame), frame);
-        if !W::LOOKS_UP {
-            self.forwarded += finish(self.way, core, rings, &meta);
+    fn push(&mut self, core: &mut Core, rings: &mut Rings, frame: Frame) {
+        let meta = self.stages.classify(rings.rx.head(frame), frame);
+        if !S::LOOKS_UP {
+            self.forwarded += finish(self.stages, core, rings, &meta);
             return;
         }
-        let Self { way, batch, taken, forwarded } = self;
+        let Self { stages, batch, taken, forwarded } = self;
         batch[*taken & (MAX_BATCH - 1)] = meta;
         *taken += 1;
         if *taken > AHEAD {
-            way.probe(&mut batch[(*taken - 1 - AHEAD) & (MAX_BATCH - 1)]);
+            stages.probe(&mut batch[(*taken - 1 - AHEAD) & (MAX_BATCH - 1)]);
         }
         if *taken > 2 * AHEAD {
-            *forwarded += finish(*way, core, rings, &batch[(*taken - 1 - 2 * AHEAD) & (MAX_BATCH - 1)]);
+            *forwarded += finish(*stages, core, rings, &batch[(*taken - 1 - 2 * AHEAD) & (MAX_BATCH - 1)]);
         }
     }
 
     /// Finishes what is in it: the last frames are not probed yet, those before them are.
     #[inline(always)]
-    fn empty(&mut self, core: &mut Core, rings: &mut Rings) {
-        let Self { way, batch, taken, forwarded } = self;
+    fn flush(&mut self, core: &mut Core, rings: &mut Rings) {
+        let Self { stages, batch, taken, forwarded } = self;
         let batch = &mut batch[..std::mem::take(taken)];
         let n = batch.len();
-        batch.iter_mut().skip(n.saturating_sub(AHEAD)).for_each(|meta| way.probe(meta));
+        batch.iter_mut().skip(n.saturating_sub(AHEAD)).for_each(|meta| stages.probe(meta));
         *forwarded +=
-            batch.iter().skip(n.saturating_sub(2 * AHEAD)).map(|meta| finish(*way, core, rings, meta)).sum::<u64>();
+            batch.iter().skip(n.saturating_sub(2 * AHEAD)).map(|meta| finish(*stages, core, rings, meta)).sum::<u64>();
     }
 
     /// A frame that needs the slow path, when there is none in it.
-    fn put_odd(&mut self, core: &mut Core, rings: &mut Rings, frame: Frame) {
-        self.forwarded += finish(self.way, core, rings, &Meta { frame, ..Meta::NONE });
+    fn push_slow(&mut self, core: &mut Core, rings: &mut Rings, frame: Frame) {
+        self.forwarded += finish(self.stages, core, rings, &Meta { frame, ..Meta::NONE });
     }
 }
 
 /// Finishes a frame; 1 if it was forwarded, else it is counted here.
 #[inline(always)]
-fn finish<W: Way>(way: &W, core: &mut Core, rings: &mut Rings, meta: &Meta) -> u64 {
-    match way.finish(core, rings, meta) {
+fn finish<S: Stages>(stages: &S, core: &mut Core, rings: &mut Rings, meta: &Meta) -> u64 {
+    match stages.finish(core, rings, meta) {
         Ok(()) => return 1,
         Err(Some(verdict)) => core.counters.end(verdict, 1),
         Err(None) => {}
@@ -424,20 +424,20 @@ impl Core {
     /// The next frame, with room for what is pushed in front of it. `None` if there is none in its slot, which is
     /// counted.
     #[inline(always)]
-    fn take<W: Way>(&mut self, rings: &mut Rings, way: &W, bytes: &mut u64) -> Option<Frame> {
+    fn take<S: Stages>(&mut self, rings: &mut Rings, stages: &S, bytes: &mut u64) -> Option<Frame> {
         let frame = match rings.rx.take() {
             Ok(frame) => frame,
             Err(bad) => {
-                self.refuse(way.burst(), rings, bad);
+                self.refuse(stages.burst(), rings, bad);
                 return None;
             }
         };
         *bytes += frame.len() as u64;
-        if frame.headroom() >= W::HEADROOM {
+        if frame.headroom() >= S::HEADROOM {
             return Some(frame);
         }
         // The link knows no offsets: the frame must be moved once, now or later.
-        let moved = rings.rx.shift(frame, W::HEADROOM);
+        let moved = rings.rx.shift(frame, S::HEADROOM);
         match moved {
             Some(_) => self.counters.note(Event::Shifted, 1),
             None => self.drop(rings, frame, Reason::Jumbo),

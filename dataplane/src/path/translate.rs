@@ -29,7 +29,7 @@ pub(super) struct Translated {
 /// Why a packet was not translated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Not {
-    /// It cannot be.
+    /// It cannot be translated, for this reason.
     Possible(Reason),
     /// Its first fragment is not here yet.
     Yet,

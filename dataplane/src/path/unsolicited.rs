@@ -26,7 +26,7 @@ pub const MAX_HELD: usize = 128;
 /// What an error can quote of a packet (RFC 1812 4.3.2.3).
 const QUOTE: usize = 576 - 28;
 
-/// One SYN.
+/// A SYN that is remembered until it is answered or answered itself.
 #[derive(Debug)]
 struct Held {
     /// The connection, as seen from outside.

@@ -9,7 +9,7 @@ use hikyaku_net::{Addr4, Mac};
 pub struct Neighbours {
     slots: Box<[(Addr4, Option<Mac>)]>,
     default: Option<Mac>,
-    /// Odd and random.
+    /// What places are multiplied by: odd, and random for each table.
     factor: u32,
 }
 

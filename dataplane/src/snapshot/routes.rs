@@ -11,15 +11,15 @@ use super::SoftwireId;
 /// Where a packet goes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// Into a tunnel.
+    /// Into a tunnel, to its border router.
     Softwire(SoftwireId),
     /// Into a tunnel, straight to another CE of its mesh (RFC 7597 5).
     Mesh(SoftwireId),
     /// To a host on a link.
     Link(LinkId),
-    /// To us.
+    /// To the router itself.
     Local,
-    /// Nowhere.
+    /// To nobody: such packets are dropped.
     Unreachable,
 }
 
@@ -36,7 +36,7 @@ pub struct Routes {
     by_octet: Box<[Option<Route>; 256]>,
     /// Whether the first octet alone shows that the default route is taken.
     default_by_octet: Box<[bool; 256]>,
-    /// Longest first.
+    /// All routes, the longest prefix first.
     prefixes: Vec<(Prefix4, Route)>,
     /// Those of each octet that alone does not decide, longest first.
     within: Box<[Candidates; 256]>,
@@ -46,14 +46,14 @@ pub struct Routes {
 /// Hosts with one route: those of a prefix with no other in it, but for the router's own address.
 #[derive(Clone, Copy, Debug)]
 pub struct UsualHosts {
-    /// Where they are.
+    /// The link that they are on.
     pub link: LinkId,
     pub(super) prefix: Prefix4,
     pub(super) except: Addr4,
 }
 
 impl UsualHosts {
-    /// None.
+    /// No host is one of them.
     pub const NONE: Self = Self { link: LinkId(0), prefix: Prefix4::NONE, except: Addr4([0; 4]) };
 
     /// Whether `host` is one of them.

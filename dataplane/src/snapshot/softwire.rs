@@ -34,11 +34,11 @@ pub struct Softwire {
     pub local: Addr6,
     /// The far end: AFTR or BR.
     pub remote: Addr6,
-    /// The WAN link.
+    /// The WAN link that its packets leave and come by.
     pub link: LinkId,
     /// The next hop's Ethernet address, once it is known.
     pub next_hop: Option<Mac>,
-    /// What fits.
+    /// How large a packet may be and what becomes of larger ones.
     pub mtu: MtuMode,
     /// DSCP and ECN of the outer header.
     pub class: ClassMode,
@@ -47,7 +47,7 @@ pub struct Softwire {
     /// `None`: addresses pass as they are (DS-Lite: the AFTR translates).
     pub napt: Option<Arc<Napt>>,
     /// MAP-E in mesh mode: other CEs, that packets are exchanged with without the border router. Only
-    /// with `napt`; its prefixes must be in the routes ([`Mesh::routes`]). `None`: hub and spoke.
+    /// with `napt`; its prefixes must be in the routes ([`Mesh::prefixes`]). `None`: hub and spoke.
     pub mesh: Option<Arc<Mesh>>,
     /// Whom inbound packets go to.
     pub deliver: Deliver,
@@ -58,7 +58,7 @@ pub struct Softwire {
 /// What kind of far end a packet of the tunnel has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FarEnd {
-    /// AFTR or BR.
+    /// The far end of most packets: an AFTR (RFC 6333) or a MAP border relay (RFC 7597).
     BorderRouter,
     /// Another CE of the mesh.
     Peer,

@@ -7,13 +7,13 @@ use crate::verdict::Reason;
 
 /// The ECN bits of a ToS byte or traffic class.
 pub const ECN: u8 = 0b11;
-/// Not ECN capable.
+/// The packet's transport does not know ECN (RFC 3168 5).
 pub const NOT_ECT: u8 = 0b00;
-/// ECN capable, 1.
+/// The transport knows ECN, codepoint ECT(1).
 pub const ECT1: u8 = 0b01;
-/// ECN capable, 0.
+/// The transport knows ECN, codepoint ECT(0).
 pub const ECT0: u8 = 0b10;
-/// Congestion experienced.
+/// A router on the way has experienced congestion (CE).
 pub const CE: u8 = 0b11;
 
 /// Where the outer DSCP comes from (RFC 2983).

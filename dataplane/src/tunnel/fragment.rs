@@ -81,7 +81,7 @@ impl FragmentIds {
         Self { key, next: worker, workers: workers.max(1) }
     }
 
-    /// The next one.
+    /// The next identification, one that was not given out for long.
     pub fn next_id(&mut self) -> u32 {
         let n = self.next;
         self.next = n.wrapping_add(self.workers);

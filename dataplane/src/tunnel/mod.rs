@@ -23,13 +23,13 @@ pub const IPV6_MIN_MTU: u16 = 1280;
 pub struct Outer {
     /// This end of the tunnel.
     pub src: Addr6,
-    /// The far end.
+    /// The far end of the tunnel.
     pub dst: Addr6,
     /// Traffic class, see [`ecn::ClassMode`].
     pub class: u8,
     /// Flow label, the low 20 bits.
     pub flow: u32,
-    /// Hop limit.
+    /// How many hops the packet may take.
     pub hop_limit: u8,
 }
 

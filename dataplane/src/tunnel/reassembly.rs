@@ -32,7 +32,7 @@ pub const MAX_PIECES: usize = 64;
 /// How much is held, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Datagrams at once.
+    /// How many datagrams may wait for pieces at once.
     pub datagrams: u16,
     /// The largest datagram, bytes from behind the fragment header on. 4096 is more than twice
     /// what a host with an MTU of 1500 sends; 65535 is possible and costs `datagrams` times that.
@@ -55,7 +55,7 @@ pub enum Push<'a> {
     Held,
     /// It was the last that was missing.
     Whole(Whole<'a>),
-    /// It is dropped.
+    /// The fragment is dropped for this reason.
     Bad(Reason),
 }
 
@@ -66,9 +66,9 @@ pub struct Whole<'a> {
     pub packet: &'a [u8],
     /// The outer traffic class: DSCP of the first fragment, ECN of all (RFC 3168 5.3).
     pub class: u8,
-    /// Outer source.
+    /// The source of the outer header.
     pub src: Addr6,
-    /// Outer destination.
+    /// The destination of the outer header.
     pub dst: Addr6,
     /// In how many frames it came. All but the one just pushed were held until now.
     pub fragments: u32,
@@ -93,7 +93,7 @@ struct Slot {
     /// Neighbours in the list of datagrams in order of arrival; `newer` also links free slots.
     older: u16,
     newer: u16,
-    /// Frames held.
+    /// How many frames the datagram holds.
     held: u32,
     /// Nothing is held any more; kept to recognise further pieces.
     given_up: bool,
@@ -370,9 +370,9 @@ impl Reassembler {
 
 /// How much a bad fragment spoils.
 enum Bad {
-    /// Only itself.
+    /// The fragment itself is dropped, its datagram may still become whole.
     Piece(Reason),
-    /// Its datagram.
+    /// The datagram is given up with all its pieces.
     Datagram(Reason),
 }
 

@@ -14,9 +14,9 @@ pub struct HandoffRings {
     pub(super) link: LinkId,
     /// Rings to others, by worker; none to itself.
     pub(super) to: Vec<Option<HandoffTx>>,
-    /// Rings from others.
+    /// The rings that others hand off into.
     pub(super) from: Vec<HandoffRx>,
-    /// By worker.
+    /// What wakes each worker that sleeps, by its number.
     pub(super) doorbells: Arc<[Doorbell]>,
 }
 
@@ -92,7 +92,7 @@ impl Doorbell {
         while self.rx.recv(&mut [0; 8]).is_ok() {}
     }
 
-    /// For `poll(2)`.
+    /// A descriptor that has input once it was rung, for `poll(2)`.
     pub fn descriptor(&self) -> RawFd {
         self.rx.as_raw_fd()
     }

@@ -48,6 +48,11 @@ impl Listener {
         self.groups = groups;
     }
 
+    /// The groups, but that of all nodes, which is never reported (RFC 3810 6).
+    pub fn groups(&self) -> &[Ipv6Addr] {
+        &self.groups
+    }
+
     /// A query came.
     pub fn asked(&mut self, now: Time, query: Query) {
         if query.group.is_some_and(|group| !self.groups.contains(&group)) {

@@ -185,6 +185,12 @@ impl Neighbours {
         self.listener.set(now, groups);
     }
 
+    /// The multicast groups that we listen to, in order; none without an IPv6 address.
+    pub fn groups(&self) -> Vec<Ipv6Addr> {
+        let all_nodes = (!self.listener.groups().is_empty()).then_some(ALL_NODES);
+        all_nodes.into_iter().chain(self.listener.groups().iter().copied()).collect()
+    }
+
     /// Announces our addresses once more: the link was down.
     pub fn announce(&mut self, now: Time) {
         self.addresses.announce(now);

@@ -275,7 +275,10 @@ impl World {
 
     /// What `hikyaku show status` is told.
     pub fn status(&self) -> report::Status {
-        self.router.status(self.now, Surroundings { handles: &[], cores: &[], bursts: &mut [], warnings: &[] })
+        self.router.status(
+            self.now,
+            Surroundings { handles: &[], cores: &[], bursts: &mut [], heard: [None; 2], warnings: &[] },
+        )
     }
 
     /// Names of the states so far, without their particulars.

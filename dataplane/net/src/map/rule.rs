@@ -55,16 +55,16 @@ pub struct Ce {
 /// Why numbers are no rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadRule {
-    /// See the text.
+    /// The text is not four fields of their kinds.
     #[error(
         "'{0}' is no MAP rule: want IPV6,IPV4,EA_LENGTH,PSID_OFFSET such as 2001:db8::/40,192.0.2.0/24,16,6; \
          {1}"
     )]
     Syntax(String, String),
-    /// RFC 7598 4.1.
+    /// The EA length is above 48 bits (RFC 7598 4.1).
     #[error("EA length {0}: it is 48 bits at most; check the rule")]
     EaLen(u8),
-    /// See the text.
+    /// Prefix and EA bits together are longer than 128 bits.
     #[error("the rule's prefix {ipv6} and {ea_len} EA bits are longer than an IPv6 address; check the rule")]
     TooLong {
         /// The rule's IPv6 prefix.
@@ -72,7 +72,7 @@ pub enum BadRule {
         /// EA bits behind it.
         ea_len: u8,
     },
-    /// RFC 7598 4.5.
+    /// The PSID offset is above 15 (RFC 7598 4.5).
     #[error("PSID offset {0}: it is 0 to 15; check the rule")]
     Offset(u8),
     /// RFC 7597 5.1: a + k > 16.
@@ -81,30 +81,30 @@ pub enum BadRule {
          the length of the IPv4 prefix"
     )]
     PortBits {
-        /// a.
+        /// The PSID offset, RFC 7597's *a*, bits.
         offset: u8,
-        /// k.
+        /// The PSID length, RFC 7597's *k*, bits.
         psid_len: u8,
     },
-    /// See the text.
+    /// A PSID length is given that the EA bits contradict.
     #[error("PSID length {given}: it must equal EA length - (32 - length of {ipv4}) = {implied}; leave it out")]
     PsidLen {
-        /// As given.
+        /// The length as given, bits.
         given: u8,
         /// As EA bits and IPv4 prefix make it.
         implied: u8,
-        /// The rule's.
+        /// The IPv4 prefix of the rule.
         ipv4: Prefix4,
     },
-    /// See the text.
+    /// A PSID is given that needs more bits than it has.
     #[error("PSID {0} has more than its length of {1} bits; check both")]
     PsidValue(u16, u8),
     /// RFC 7597 5.2: a PSID of its own makes sense for one address.
     #[error("a PSID is given, and {ipv4} with {ea_len} EA bits is not one address: give ADDRESS/32 and 0 EA bits")]
     PsidOfMany {
-        /// The rule's.
+        /// The IPv4 prefix of the rule.
         ipv4: Prefix4,
-        /// The rule's.
+        /// The EA length of the rule, bits.
         ea_len: u8,
     },
 }
@@ -112,34 +112,34 @@ pub enum BadRule {
 /// Why a prefix of the line does not fit a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// See the text.
+    /// The line's prefix does not begin with that of the rule.
     #[error("{end_user} is outside the rule {rule}: this service has no rule for the line's prefix")]
     Outside {
-        /// The line's.
+        /// The prefix of the line.
         end_user: Prefix6,
-        /// The rule's.
+        /// The IPv6 prefix of the rule.
         rule: Prefix6,
     },
-    /// See the text.
+    /// The line's prefix ends before all EA bits are there.
     #[error(
         "{end_user} is shorter than rule and EA bits: this rule needs a /{needed}, the line has a /{}",
         end_user.len()
     )]
     TooShort {
-        /// The line's.
+        /// The prefix of the line.
         end_user: Prefix6,
         /// Rule and EA bits.
         needed: u8,
     },
-    /// See the text.
+    /// A PSID is given, and the EA bits hold another.
     #[error("the PSID is {given}, as given, but {found} in the line's prefix; leave it out")]
     OtherPsid {
-        /// Beside the rule.
+        /// The PSID that came beside the rule.
         given: u16,
         /// In the EA bits.
         found: u16,
     },
-    /// See the text.
+    /// The IPv4 address that comes out cannot be a host's (RFC 1812 5.3.7).
     #[error("rule and line's prefix give {0}, which is no address of a host; check the rule")]
     NoHost(Ipv4Addr),
 }
@@ -202,7 +202,7 @@ impl Rule {
         self.ipv4
     }
 
-    /// EA bits.
+    /// How many EA bits (embedded address, RFC 7597 5) the rule has, 0 to 48.
     pub fn ea_len(&self) -> u8 {
         self.ea_len
     }
@@ -326,7 +326,7 @@ impl fmt::Display for Rule {
 impl FromStr for Rule {
     type Err = BadRule;
 
-    /// `IPV6,IPV4,EA_LENGTH,PSID_OFFSET`.
+    /// Reads `IPV6,IPV4,EA_LENGTH,PSID_OFFSET`, as the command line and the configuration write a rule.
     fn from_str(text: &str) -> Result<Self, BadRule> {
         let syntax = |why: String| BadRule::Syntax(text.to_owned(), why);
         let fields: Vec<&str> = text.split(',').map(str::trim).collect();

@@ -13,7 +13,7 @@ use crate::{Addr4, protocol};
 pub struct Ipv4 {
     /// Version (4) and header length in 32-bit words.
     pub version_ihl: u8,
-    /// DSCP and ECN.
+    /// DSCP (RFC 2474) and, in the two lowest bits, ECN (RFC 3168).
     pub tos: u8,
     /// Header and payload, bytes.
     pub total_len: U16,
@@ -21,22 +21,22 @@ pub struct Ipv4 {
     pub id: U16,
     /// [`Ipv4::DF`], [`Ipv4::MF`] and the offset in units of eight bytes.
     pub fragment: U16,
-    /// Hops left.
+    /// How many hops the packet may still take.
     pub ttl: u8,
-    /// One of [`protocol`].
+    /// What the payload is, one of [`protocol`].
     pub protocol: u8,
     /// Over the header with its options.
     pub checksum: Checksum,
-    /// Source.
+    /// The address of the sender.
     pub src: Addr4,
-    /// Destination.
+    /// The address of the receiver.
     pub dst: Addr4,
 }
 
 impl Ipv4 {
-    /// Don't fragment.
+    /// In [`Self::fragment`]: routers must not fragment the packet.
     pub const DF: u16 = 0x4000;
-    /// More fragments.
+    /// In [`Self::fragment`]: this is not the last fragment.
     pub const MF: u16 = 0x2000;
 
     /// Source and destination as one word, memory order: one load.
@@ -59,7 +59,7 @@ impl Ipv4 {
         (self.version_ihl & 0x0f) as usize * 4
     }
 
-    /// Total length, bytes.
+    /// The length of header and payload as the header states it, bytes; [`check`] holds it against the frame.
     #[inline(always)]
     #[allow(clippy::len_without_is_empty, reason = "it has at least a header")]
     pub fn len(&self) -> usize {
@@ -78,7 +78,7 @@ impl Ipv4 {
         (self.fragment.get() & 0x1fff) as usize * 8
     }
 
-    /// More fragments follow.
+    /// Whether other fragments of the packet follow behind this one.
     #[inline(always)]
     pub fn more_fragments(&self) -> bool {
         self.fragment.get() & Self::MF != 0

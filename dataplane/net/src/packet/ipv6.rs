@@ -6,7 +6,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use super::Malformed;
 use crate::{Addr6, protocol};
 
-/// An IPv6 header.
+/// The fixed header of an IPv6 packet (RFC 8200 3).
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Ipv6 {
@@ -14,13 +14,13 @@ pub struct Ipv6 {
     pub version_class_flow: U32,
     /// Bytes behind this header.
     pub payload_len: U16,
-    /// One of [`protocol`].
+    /// What follows this header, one of [`protocol`].
     pub next_header: u8,
-    /// Hops left.
+    /// How many hops the packet may still take.
     pub hop_limit: u8,
-    /// Source.
+    /// The address of the sender.
     pub src: Addr6,
-    /// Destination.
+    /// The address of the receiver.
     pub dst: Addr6,
 }
 
@@ -31,7 +31,7 @@ impl Ipv6 {
         U32::new(6 << 28 | u32::from(class) << 20 | flow & 0xf_ffff)
     }
 
-    /// DSCP and ECN.
+    /// The traffic class: DSCP (RFC 2474) and, in the two lowest bits, ECN (RFC 3168).
     #[inline(always)]
     pub fn traffic_class(&self) -> u8 {
         (self.version_class_flow.get() >> 20) as u8
@@ -44,7 +44,7 @@ impl Ipv6 {
 pub struct FragmentHeader {
     /// What the reassembled packet's next header is.
     pub next_header: u8,
-    /// Zero.
+    /// Zero when sent, ignored when received.
     pub reserved: u8,
     /// Offset in units of eight bytes, two reserved bits, more-fragments bit.
     pub offset_more: U16,
@@ -58,7 +58,7 @@ impl FragmentHeader {
         (self.offset_more.get() & 0xfff8) as usize
     }
 
-    /// More fragments follow.
+    /// Whether other fragments of the packet follow behind this one.
     pub fn more(&self) -> bool {
         self.offset_more.get() & 1 != 0
     }

@@ -19,37 +19,37 @@ pub use ipv6::Ipv6;
 
 /// What an Ethernet frame carries.
 pub mod ethertype {
-    /// IPv4.
+    /// The frame carries an IPv4 packet.
     pub const IPV4: u16 = 0x0800;
-    /// ARP.
+    /// The frame carries an ARP message (RFC 826).
     pub const ARP: u16 = 0x0806;
-    /// An 802.1Q tag.
+    /// Four bytes of an 802.1Q tag come before the frame's own type.
     pub const VLAN: u16 = 0x8100;
-    /// IPv6.
+    /// The frame carries an IPv6 packet.
     pub const IPV6: u16 = 0x86dd;
     /// An 802.1ad tag, with another one behind it.
     pub const PROVIDER_VLAN: u16 = 0x88a8;
 }
 
-/// An Ethernet header.
+/// The header of an Ethernet II frame, without tag.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Ethernet {
-    /// To whom.
+    /// The station the frame is for.
     pub dst: Mac,
-    /// From whom.
+    /// The station the frame is from.
     pub src: Mac,
-    /// One of [`ethertype`].
+    /// What the frame carries, one of [`ethertype`].
     pub ethertype: U16,
 }
 
-/// A UDP header.
+/// The header of a UDP datagram (RFC 768).
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Udp {
-    /// Source port.
+    /// The port of the sender.
     pub src: Port,
-    /// Destination port.
+    /// The port of the receiver.
     pub dst: Port,
     /// Header and payload, bytes.
     pub len: U16,
@@ -61,34 +61,34 @@ pub struct Udp {
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Tcp {
-    /// Source port.
+    /// The port of the sender.
     pub src: Port,
-    /// Destination port.
+    /// The port of the receiver.
     pub dst: Port,
-    /// Sequence number.
+    /// The number of the segment's first byte.
     pub seq: U32,
-    /// Acknowledgement number.
+    /// The number of the next byte that the sender expects.
     pub ack: U32,
     /// Header length in 32-bit words, in the upper half.
     pub offset: u8,
     /// One of [`Tcp::FIN`], [`Tcp::SYN`], …
     pub flags: u8,
-    /// Receive window.
+    /// How many bytes the sender takes, before window scaling.
     pub window: U16,
     /// Over pseudo header, header and payload.
     pub checksum: Checksum,
-    /// Urgent pointer.
+    /// Where urgent data ends, counted from the sequence number.
     pub urgent: U16,
 }
 
 impl Tcp {
     /// No more data from the sender.
     pub const FIN: u8 = 0x01;
-    /// Synchronise sequence numbers.
+    /// Opens a connection: synchronises sequence numbers.
     pub const SYN: u8 = 0x02;
-    /// Abort.
+    /// Aborts the connection.
     pub const RST: u8 = 0x04;
-    /// Push.
+    /// Asks the receiver to hand the data to the application at once.
     pub const PSH: u8 = 0x08;
     /// The acknowledgement number counts.
     pub const ACK: u8 = 0x10;
@@ -98,9 +98,9 @@ impl Tcp {
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Icmp {
-    /// Type.
+    /// What the message is; IPv4 and IPv6 number these differently.
     pub kind: u8,
-    /// Code.
+    /// What kind of such a message it is.
     pub code: u8,
     /// Over the message (and a pseudo header in IPv6).
     pub checksum: Checksum,
@@ -111,19 +111,19 @@ pub struct Icmp {
 }
 
 impl Icmp {
-    /// Echo reply (IPv4).
+    /// Type of an ICMPv4 echo reply (RFC 792).
     pub const ECHO_REPLY: u8 = 0;
-    /// Destination unreachable (IPv4).
+    /// Type of an ICMPv4 destination unreachable message (RFC 792).
     pub const UNREACHABLE: u8 = 3;
-    /// Echo request (IPv4).
+    /// Type of an ICMPv4 echo request (RFC 792).
     pub const ECHO_REQUEST: u8 = 8;
-    /// Time exceeded (IPv4).
+    /// Type of an ICMPv4 time exceeded message (RFC 792).
     pub const TIME_EXCEEDED: u8 = 11;
-    /// Parameter problem (IPv4).
+    /// Type of an ICMPv4 parameter problem message (RFC 792).
     pub const PARAMETER_PROBLEM: u8 = 12;
-    /// Timestamp request (IPv4).
+    /// Type of an ICMPv4 timestamp request (RFC 792).
     pub const TIMESTAMP: u8 = 13;
-    /// Timestamp reply (IPv4).
+    /// Type of an ICMPv4 timestamp reply (RFC 792).
     pub const TIMESTAMP_REPLY: u8 = 14;
 
     /// An IPv4 error message, which quotes the packet it is about (RFC 1122 3.2.2).

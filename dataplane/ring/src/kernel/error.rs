@@ -13,10 +13,10 @@ pub enum OpenError {
     /// A link of another provider.
     #[error("link {link}: not a link of netmap's")]
     NotNetmap {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
     },
-    /// No `/dev/netmap`.
+    /// The kernel has no netmap, or it is not loaded: there is no `/dev/netmap`.
     #[error("/dev/netmap: not found: is the netmap module loaded? ({})", platform::LOAD_HINT)]
     NoDevice,
     /// Not allowed to open `/dev/netmap`.
@@ -28,7 +28,7 @@ pub enum OpenError {
     /// The interface does not exist.
     #[error("link {link}: no such interface (have: {})", if have.is_empty() { "none".into() } else { have.join(", ") })]
     NoInterface {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
         /// The interfaces there are.
         have: Vec<String>,
@@ -36,13 +36,13 @@ pub enum OpenError {
     /// An interface that is to be opened again is down.
     #[error("link {link}: the interface is there, but down")]
     Down {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
     },
     /// The link has fewer queues.
     #[error("link {link}: no such queue (have: 0 to {})", have.saturating_sub(1))]
     NoQueue {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
         /// How many queues it has.
         have: u16,
@@ -50,13 +50,13 @@ pub enum OpenError {
     /// VALE ports and pipes have no host rings.
     #[error("link {link}: only an interface has host rings")]
     NoHostRings {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
     },
     /// Somebody has these rings.
     #[error("link {link}: its {rings} in use by another link or program (fstat or lsof /dev/netmap tells which)")]
     Busy {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
         /// Which rings, with the verb.
         rings: String,
@@ -64,15 +64,15 @@ pub enum OpenError {
     /// Rings or buffers do not fit netmap's memory.
     #[error("link {link}: netmap's memory has no room for its rings and buffers: enlarge {}", platform::MEMORY_HINT)]
     NoMemory {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
     },
     /// The kernel said no.
     #[error("link {link}: netmap refused it: {source}{hint}")]
     Refused {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
-        /// Its answer.
+        /// The error that the kernel answered with.
         source: io::Error,
         /// What that often means.
         hint: String,
@@ -80,11 +80,11 @@ pub enum OpenError {
     /// The region could not be mapped.
     #[error("link {link}: cannot map the {bytes} bytes of netmap's memory region {region}: {source}")]
     Map {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
-        /// The region's number.
+        /// The number of the memory region.
         region: u16,
-        /// Its size.
+        /// How large the region is, bytes.
         bytes: u64,
         /// What the system said.
         source: io::Error,
@@ -92,17 +92,17 @@ pub enum OpenError {
     /// The shared memory is not as it should be.
     #[error("link {link}: netmap's memory is not laid out as API {} says: {what}", abi::API)]
     Layout {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
-        /// What is wrong.
+        /// What is wrong, in words.
         what: String,
     },
     /// A ring is not as it should be.
     #[error("link {link}: {source}")]
     Ring {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
-        /// What is wrong.
+        /// What is wrong with the rings.
         source: BadRing,
     },
 }

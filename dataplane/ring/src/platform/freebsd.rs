@@ -13,6 +13,20 @@ pub const MEMORY_HINT: &str = "sysctl dev.netmap.ring_num, ring_size and buf_num
 /// Where netmap's buffers are enlarged.
 pub const BUFFER_SIZE_HINT: &str = "sysctl dev.netmap.buf_size";
 
+/// Whether netmap's OFFSETS option means something for host rings. FreeBSD accepts it there and copies to and from the
+/// buffer's start all the same (`m_copydata` in sys/dev/netmap/netmap.c); netmap's own repository mended that in 2023.
+pub const HOST_RINGS_KNOW_OFFSETS: bool = false;
+
+/// Sets an interface up.
+pub fn up_command(interface: &str) -> String {
+    format!("ifconfig {interface} up")
+}
+
+/// Has a card pass on every frame.
+pub fn promiscuous_command(interface: &str) -> String {
+    format!("ifconfig {interface} promisc")
+}
+
 pub(super) const LINK_FAMILY: i32 = libc::AF_LINK;
 
 pub(super) fn mac(entry: &libc::ifaddrs) -> Option<[u8; 6]> {

@@ -17,6 +17,19 @@ pub const MEMORY_HINT: &str = "/sys/module/netmap/parameters/{ring_num,ring_size
 /// Where netmap's buffers are enlarged.
 pub const BUFFER_SIZE_HINT: &str = "/sys/module/netmap/parameters/buf_size";
 
+/// Whether netmap's OFFSETS option means something for host rings.
+pub const HOST_RINGS_KNOW_OFFSETS: bool = true;
+
+/// Sets an interface up.
+pub fn up_command(interface: &str) -> String {
+    format!("ip link set dev {interface} up")
+}
+
+/// Has a card pass on every frame.
+pub fn promiscuous_command(interface: &str) -> String {
+    format!("ip link set dev {interface} promisc on")
+}
+
 pub(super) const LINK_FAMILY: i32 = libc::AF_PACKET;
 
 pub(super) fn mac(entry: &libc::ifaddrs) -> Option<[u8; 6]> {

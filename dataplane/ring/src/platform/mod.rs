@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::ptr;
 
-use super::name::{LinkKind, LinkName};
+use super::name::LinkName;
 
 #[cfg(target_os = "freebsd")]
 #[path = "freebsd.rs"]
@@ -14,9 +14,10 @@ mod system;
 #[path = "linux.rs"]
 mod system;
 
-pub(super) use system::{BUFFER_SIZE_HINT, LOAD_HINT, MEMORY_HINT};
+pub(super) use system::{BUFFER_SIZE_HINT, HOST_RINGS_KNOW_OFFSETS, LOAD_HINT, MEMORY_HINT};
 #[cfg(target_os = "linux")]
 pub(super) use system::{driver, is_up, queues};
+pub use system::{promiscuous_command, up_command};
 
 /// Who moves frames between the card and netmap's rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub(super) struct Interface {
     pub mac: Option<[u8; 6]>,
     pub mtu: Option<u32>,
     pub adapter: Adapter,
+    /// Its owner has set it up.
+    pub up: bool,
     /// It is up and somebody is at the other end.
     pub carrier: bool,
 }
@@ -69,14 +72,32 @@ pub(super) fn index(name: &str) -> io::Result<Option<u32>> {
     }
 }
 
-/// Whether these links have a carrier. Those that are no interfaces, VALE ports and pipes, always do;
-/// an interface that is gone does not.
-pub fn carriers<const N: usize>(links: [&LinkName; N]) -> io::Result<[bool; N]> {
+/// What a link's interface is ready for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// Frames pass, as far as the system knows. Links that are no interfaces, VALE ports and pipes, are always so.
+    Carrier,
+    /// Nobody is at the other end.
+    NoCarrier,
+    /// Nobody has set it up.
+    Down,
+    /// There is none of that name.
+    Gone,
+}
+
+/// How these links are.
+///
+/// # Errors
+/// The system does not list its interfaces.
+pub fn states<const N: usize>(links: [&LinkName; N]) -> io::Result<[LinkState; N]> {
     let interfaces = interfaces()?;
-    Ok(links.map(|link| match link.kind() {
-        LinkKind::Vale | LinkKind::Pipe => true,
-        _ => interfaces.iter().any(|interface| interface.name == link.port() && interface.carrier),
-    }))
+    let state = |link: &LinkName| match interfaces.iter().find(|interface| interface.name == link.port()) {
+        None => LinkState::Gone,
+        Some(interface) if !interface.up => LinkState::Down,
+        Some(interface) if !interface.carrier => LinkState::NoCarrier,
+        Some(_) => LinkState::Carrier,
+    };
+    Ok(links.map(|link| if link.is_interface() { state(link) } else { LinkState::Carrier }))
 }
 
 /// The interfaces that a link could be opened on: all but loopback.
@@ -87,6 +108,7 @@ pub(super) fn interfaces() -> io::Result<Vec<Interface>> {
             mac: system::mac(entry),
             mtu: system::mtu(name, entry),
             adapter: system::adapter(name),
+            up: entry.ifa_flags & libc::IFF_UP as libc::c_uint != 0,
             carrier: system::carrier(name, entry),
         })
     })?;

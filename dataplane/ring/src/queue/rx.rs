@@ -196,7 +196,7 @@ impl RxRing {
         frame
     }
 
-    /// Undoes [`Self::as_it_came`].
+    /// Takes the tag out again that [`Self::as_it_came`] has put back.
     pub fn without_tag_again(&mut self, frame: Frame) {
         if self.vlan.is_some() {
             self.tag_to_front(frame);
@@ -274,7 +274,7 @@ impl RxRing {
         unsafe { &mut *self.raw.bufs.add(at).as_ptr().cast() }
     }
 
-    /// The frame's bytes.
+    /// The bytes of a frame, from its Ethernet header on.
     #[inline(always)]
     pub fn bytes(&mut self, frame: Frame) -> &mut [u8] {
         assert!(frame.start() + frame.len() <= self.raw.buf_size as usize);

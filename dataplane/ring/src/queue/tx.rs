@@ -27,7 +27,7 @@ pub struct TxRing {
 /// What went through a transmit ring.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Frames.
+    /// How many frames were put into the ring.
     pub frames: u64,
     /// Their bytes, tags included.
     pub bytes: u64,

@@ -26,17 +26,17 @@ impl Umem {
 pub enum Watch {}
 
 impl Watch {
-    /// Cannot be asked.
+    /// Whether the interface is gone; there is no such link on this system that could be asked.
     pub fn gone(&self) -> bool {
         match *self {}
     }
 
-    /// Cannot be asked.
+    /// What was lost; there is no such link on this system that could be asked.
     pub fn losses(&self) -> Losses {
         match *self {}
     }
 
-    /// Cannot be asked.
+    /// Opens the link anew; there is no such link on this system.
     pub fn reopen(&mut self) -> Result<LinkInfo, OpenError> {
         match *self {}
     }

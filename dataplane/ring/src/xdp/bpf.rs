@@ -51,7 +51,7 @@ impl Program {
     }
 }
 
-/// `enum bpf_cmd`.
+/// The commands of bpf(2) that are used, `enum bpf_cmd`.
 mod command {
     pub const MAP_CREATE: libc::c_int = 0;
     pub const MAP_UPDATE_ELEM: libc::c_int = 2;

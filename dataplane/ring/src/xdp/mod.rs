@@ -94,7 +94,7 @@ impl Default for OpenOptions {
     }
 }
 
-/// An open link.
+/// A link that AF_XDP has opened.
 pub struct XdpLink {
     /// Its queues, in the card's order.
     pub queues: Vec<Queue>,
@@ -124,19 +124,19 @@ pub enum OpenError {
     /// A link of another provider.
     #[error("link {link}: not a link of AF_XDP's")]
     NotXdp {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
     },
     /// Another system than Linux.
     #[error("link {link}: AF_XDP is Linux's alone: on this system open netmap:{}", link.port())]
     NotLinux {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
     },
     /// The interface does not exist.
     #[error("link {link}: no such interface (have: {})", if have.is_empty() { "none".into() } else { have.join(", ") })]
     NoInterface {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
         /// The interfaces there are.
         have: Vec<String>,
@@ -144,7 +144,7 @@ pub enum OpenError {
     /// The link has fewer queues.
     #[error("link {link}: no such queue (have: 0 to {})", have.saturating_sub(1))]
     NoQueue {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
         /// How many queues it has.
         have: u16,
@@ -152,7 +152,7 @@ pub enum OpenError {
     /// The interface is not set up.
     #[error("link {link}: the interface is down (ip link set dev {} up)", link.port())]
     Down {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
     },
     /// Full frames do not fit a buffer.
@@ -161,21 +161,21 @@ pub enum OpenError {
         link.port(), frame_room(*buf_size)
     )]
     Mtu {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
-        /// The interface's MTU.
+        /// The MTU of the interface, bytes.
         mtu: u32,
         /// Bytes of a buffer.
         buf_size: u32,
     },
-    /// Not allowed.
+    /// The user may not do that.
     #[error(
         "link {link}: not permitted to {doing}: run as root, or with CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_IPC_LOCK"
     )]
     Permission {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
-        /// What was refused.
+        /// What it was refused to do.
         doing: &'static str,
     },
     /// Somebody's program is at the interface.
@@ -185,33 +185,33 @@ pub enum OpenError {
         link.port(), link.port()
     )]
     OtherProgram {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
     },
     /// Somebody's socket is at the queue.
     #[error("link {link}: its queue {queue} is in use by another AF_XDP socket (ss --xdp shows it)")]
     Busy {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
-        /// The queue.
+        /// The number of the queue.
         queue: u16,
     },
     /// The kernel lacks something.
     #[error("link {link}: this kernel cannot {doing}: Linux 5.11 or later with CONFIG_XDP_SOCKETS is needed")]
     Kernel {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
-        /// What it cannot.
+        /// What kernel or driver cannot do.
         doing: &'static str,
     },
     /// The kernel said no.
     #[error("link {link}: the kernel refused to {doing}: {source}{hint}")]
     Refused {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
-        /// What was asked.
+        /// What the kernel was asked to do.
         doing: &'static str,
-        /// Its answer.
+        /// The error that the kernel answered with.
         source: io::Error,
         /// What that often means.
         hint: &'static str,
@@ -219,7 +219,7 @@ pub enum OpenError {
     /// The interfaces could not be listed.
     #[error("cannot list this machine's interfaces: {0}")]
     Interfaces(io::Error),
-    /// Impossible numbers.
+    /// Slots or buffer sizes are none that AF_XDP takes.
     #[error(
         "AF_XDP: {slots} slots of {buf_size} bytes: slots are a power of two from 64 to 32768, buffers 2048 or 4096"
     )]
@@ -240,16 +240,16 @@ pub enum OpenError {
     /// The memory has no place for more queues.
     #[error("link {link}: the memory of AF_XDP links has no room for another queue: it was made for fewer")]
     NoRoom {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
     },
-    /// Made wrongly.
+    /// The rings do not fit the memory they were made in.
     #[error(transparent)]
     Ring(#[from] BadRing),
     /// A worker has not yet noticed that the interface is gone.
     #[error("link {link}: its old queues are still in use")]
     StillOpen {
-        /// The link.
+        /// The name of the link.
         link: LinkName,
     },
 }

@@ -136,14 +136,14 @@ impl Drop for XdpQueue {
 #[derive(Default)]
 pub(super) struct Seat {
     state: AtomicU8,
-    /// See [`Exchange`].
+    /// Descriptors that the kernel gave back and that were nobody's, counted by [`Exchange`].
     strays: Arc<AtomicU64>,
     sockets: Mutex<Sockets>,
 }
 
 #[derive(Default)]
 struct Sockets {
-    /// The queue's.
+    /// The socket that the queue has now, gone when the link was closed.
     now: Weak<OwnedFd>,
     /// The one that waits for the queue.
     next: Option<Socket>,

@@ -14,7 +14,7 @@ struct Ring<T> {
     consumer: NonNull<AtomicU32>,
     flags: NonNull<AtomicU32>,
     entries: NonNull<T>,
-    /// Entries, less one.
+    /// The number of entries, a power of two, less one.
     mask: u32,
     /// Keeps the ring mapped.
     _mapping: Arc<Region>,

@@ -70,7 +70,7 @@ impl Slots {
         self.at
     }
 
-    /// Number of slots.
+    /// How many slots the ring has.
     pub fn len(&self) -> u32 {
         self.len
     }

@@ -129,7 +129,7 @@ impl Socket {
         Arc::downgrade(&self.fd)
     }
 
-    /// For `poll(2)`.
+    /// The socket's descriptor, for `poll(2)`.
     pub fn descriptor(&self) -> RawFd {
         self.fd.as_raw_fd()
     }

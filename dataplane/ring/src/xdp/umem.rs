@@ -41,7 +41,7 @@ struct Inner {
     programs: Mutex<Vec<Weak<Program>>>,
 }
 
-/// A bound socket.
+/// A socket that is bound to the memory and shares it with others.
 #[derive(Debug)]
 struct Sharer {
     ifindex: u32,

@@ -14,7 +14,7 @@ pub enum Filtering {
     /// Only those of the address and port that were sent to.
     #[default]
     AddressAndPortDependent,
-    /// Anybody's.
+    /// Packets of any peer are let in to a mapping (RFC 4787 5, REQ-8).
     EndpointIndependent,
 }
 
@@ -31,7 +31,7 @@ pub struct Config {
     pub filtering: Filtering,
     /// How long sessions may be idle.
     pub timeouts: Timeouts,
-    /// Static mappings.
+    /// Outside ports that always lead to the same inside host.
     pub forwards: Vec<Forward>,
     /// Most sessions of one inside address (RFC 6888 REQ-4, REQ-5); `None`: as many as there are. They are
     /// counted, and not ports, because a session is what takes a place in the table, a port, and on a
@@ -56,9 +56,9 @@ pub struct Config {
 }
 
 impl Config {
-    /// Smallest table.
+    /// How many sessions the smallest table has room for.
     pub const MIN_SESSIONS: u32 = 1 << 10;
-    /// Largest table.
+    /// How many sessions the largest table has room for.
     pub const MAX_SESSIONS: u32 = 1 << 23;
 
     /// Defaults for one worker behind `outside`.
@@ -87,7 +87,7 @@ pub enum Refused {
     /// The number of sessions.
     #[error("session table of {0}: must be a power of two from 1024 to 8388608")]
     Size(u32),
-    /// Static mappings.
+    /// The static mappings cannot be.
     #[error("static mappings: {0}")]
     Forwards(#[from] ForwardRefused),
     /// The system gave no memory.
@@ -98,13 +98,13 @@ pub enum Refused {
 /// How full the table is and what it has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Sessions now.
+    /// How many sessions there are now.
     pub live: u32,
     /// The most there can be.
     pub capacity: u32,
-    /// Ever created.
+    /// How many sessions were opened since the table was made.
     pub created: u64,
-    /// Ever expired.
+    /// How many sessions ended because nothing was heard of them for too long.
     pub expired: u64,
 }
 

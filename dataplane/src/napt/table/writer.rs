@@ -98,12 +98,12 @@ pub(super) struct Exhausted {
 const MOST_TO_THE_END: u32 = 256;
 
 impl Exhausted {
-    /// Whether it was so in this second, with as many sessions `ended` as now.
+    /// Whether no port was found towards this peer in this second, with as many sessions `ended` as now.
     pub(super) fn knows(&self, peer: Hash, ended: u64, now: u32) -> bool {
         self.peers[peer.flow_label() as usize % self.peers.len()] == (peer, ended as u32, now)
     }
 
-    /// It is so.
+    /// Notes that no port was found towards this peer: that stands until a session or the second has ended.
     pub(super) fn note(&mut self, peer: Hash, ended: u64, now: u32) {
         self.peers[peer.flow_label() as usize % self.peers.len()] = (peer, ended as u32, now);
     }

@@ -1,0 +1,156 @@
+//! The cards behind the links: what they are asked to pass on.
+
+use std::net::Ipv6Addr;
+
+use hikyaku_net::Mac;
+use hikyaku_platform::{Heard, ReceiveFilter};
+use hikyaku_ring::{LinkName, LinkState, promiscuous_command, up_command};
+
+/// The card of a link, kept in step with our addresses there. Links without a card, VALE ports and pipes, have nothing
+/// that could keep frames from us.
+#[derive(Debug)]
+pub struct Card {
+    link: LinkName,
+    /// Or why there is none.
+    filter: Option<Result<ReceiveFilter, String>>,
+    /// Our station, if it is not the card's own.
+    station: Option<[u8; 6]>,
+    /// Why the card may be deaf.
+    trouble: Option<String>,
+    state: LinkState,
+}
+
+impl Card {
+    /// Of a link as it was opened: `own` is the interface's address, `ours` the one that we speak with. To be called
+    /// while the process has its rights.
+    pub fn open(link: &LinkName, own: Option<[u8; 6]>, ours: Mac) -> Self {
+        let open = || ReceiveFilter::open(link.port()).map_err(|error| error.to_string());
+        let filter = link.is_interface().then(open);
+        let mut card = Self { link: link.clone(), filter, station: None, trouble: None, state: LinkState::Carrier };
+        card.reopened(own, ours);
+        card
+    }
+
+    /// The link is another one of its name.
+    pub fn reopened(&mut self, own: Option<[u8; 6]>, ours: Mac) {
+        self.station = Some(ours.0).filter(|_| own.is_some_and(|own| own != ours.0));
+        if let Some(Ok(filter)) = &mut self.filter {
+            filter.renew();
+        }
+    }
+
+    /// Has the card pass on what is sent to these groups, and to us. Sorted; costs nothing while they are the same.
+    pub fn listen(&mut self, groups: &[Ipv6Addr]) {
+        let trouble = match &mut self.filter {
+            None => None,
+            Some(Err(why)) => Some(why.clone()).filter(|_| !groups.is_empty() || self.station.is_some()),
+            Some(Ok(filter)) => {
+                let before = filter.heard();
+                let result = filter.set(groups, self.station);
+                if filter.heard() != before {
+                    tracing::info!("{}: promiscuous mode, as the card cannot be asked for all that is ours", self.link);
+                }
+                result.err().map(|error| error.to_string())
+            }
+        };
+        if self.trouble != trouble {
+            // An interface that is away is said by others, and comes back.
+            if let Some(why) = trouble.as_deref().filter(|_| self.state != LinkState::Gone) {
+                tracing::warn!("{}", self.deaf(why));
+            }
+            self.trouble = trouble;
+        }
+    }
+
+    /// How the interface is now. What the operator is to do about it is logged once.
+    pub fn set_state(&mut self, state: LinkState) {
+        if std::mem::replace(&mut self.state, state) != state && state == LinkState::Down {
+            tracing::warn!("{}", self.down());
+        }
+    }
+
+    /// What the card passes on, in a word; `None` if that is not known, or there is no card.
+    pub fn heard(&self) -> Option<&'static str> {
+        let filter = self.filter.as_ref()?.as_ref().ok().filter(|_| self.trouble.is_none())?;
+        Some(match filter.heard() {
+            Heard::Groups => "groups",
+            Heard::All => "promiscuous",
+        })
+    }
+
+    /// What is not as it should be, for people.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        let down = (self.state == LinkState::Down).then(|| self.down());
+        down.into_iter().chain(self.trouble.as_deref().map(|why| self.deaf(why)))
+    }
+
+    fn deaf(&self, why: &str) -> String {
+        let command = promiscuous_command(self.link.port());
+        format!(
+            "{}: the card may keep from us what is sent to our multicast groups: {why} (by hand: {command})",
+            self.link
+        )
+    }
+
+    fn down(&self) -> String {
+        format!("{}: the interface is not up: {}", self.link, up_command(self.link.port()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: Mac = Mac([2, 0, 0, 0, 0, 1]);
+    const GROUP: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00, 1);
+
+    /// Of a link whose filter cannot be had.
+    fn refused() -> Card {
+        let link = "netmap:ix0".parse().unwrap();
+        Card {
+            link,
+            filter: Some(Err("not permitted".into())),
+            station: None,
+            trouble: None,
+            state: LinkState::Carrier,
+        }
+    }
+
+    #[test]
+    fn an_interface_that_is_not_up_is_said_with_the_command() {
+        let mut card = refused();
+        for (state, warnings) in [(LinkState::Down, 1), (LinkState::NoCarrier, 0), (LinkState::Gone, 0)] {
+            card.set_state(state);
+            assert_eq!(card.warnings().count(), warnings, "{state:?}");
+        }
+        card.set_state(LinkState::Down);
+        let warning = card.warnings().next().unwrap();
+        assert_eq!(warning, format!("netmap:ix0: the interface is not up: {}", up_command("ix0")));
+    }
+
+    #[test]
+    fn a_card_that_cannot_be_asked_matters_once_something_is_to_be_heard() {
+        let mut card = refused();
+        card.listen(&[]);
+        assert_eq!((card.warnings().count(), card.heard()), (0, None));
+        card.listen(&[GROUP]);
+        let warning = card.warnings().next().unwrap();
+        assert!(warning.contains("not permitted") && warning.contains(&promiscuous_command("ix0")), "{warning}");
+        card.listen(&[]);
+        assert_eq!(card.warnings().count(), 0);
+        // Another address than the card's own is to be heard, too.
+        card.reopened(Some([2, 0, 0, 0, 0, 9]), OURS);
+        card.listen(&[]);
+        assert_eq!(card.warnings().count(), 1);
+        card.reopened(Some(OURS.0), OURS);
+        card.listen(&[]);
+        assert_eq!(card.warnings().count(), 0);
+    }
+
+    #[test]
+    fn a_link_without_a_card_hears_everything() {
+        let mut card = Card::open(&"vale0:a".parse().unwrap(), None, OURS);
+        card.listen(&[GROUP]);
+        assert_eq!((card.warnings().count(), card.heard()), (0, None));
+    }
+}
