@@ -17,6 +17,7 @@
 pub mod counters;
 pub mod cpu;
 pub mod icmp;
+pub mod memory_router;
 pub mod napt;
 pub mod path;
 pub mod shared;

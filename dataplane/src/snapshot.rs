@@ -57,6 +57,22 @@ pub struct Link {
 }
 
 impl Link {
+    /// A link without addresses, neighbours and sources: what a caller knows of it replaces these.
+    pub fn new(name: &str, side: Side, mac: Mac, mtu: u16) -> Self {
+        Self {
+            name: name.into(),
+            side,
+            peer: None,
+            mac,
+            any_station: false,
+            mtu,
+            addresses4: Vec::new(),
+            addresses6: Vec::new(),
+            sources4: Vec::new(),
+            neighbours: Neighbours::default(),
+        }
+    }
+
     /// The address that ICMP errors to this link come from.
     pub fn icmp_source(&self) -> Addr4 {
         self.addresses4.first().map_or(B4_ADDRESS, |&a| a.into())

@@ -190,6 +190,11 @@ impl Worker {
         self
     }
 
+    /// The numbers of the buffers in the handoff rings to this worker: tests see to it that none is lost.
+    pub fn handoff_buffers(&self) -> impl Iterator<Item = u32> + '_ {
+        self.handoff.iter().flat_map(|(_, ring)| ring.buffers())
+    }
+
     /// What it shows of itself.
     pub fn handle(&self) -> Handle {
         self.handle.clone()

@@ -75,6 +75,23 @@ pub struct OuterHeaders {
 }
 
 impl Softwire {
+    /// A DS-Lite tunnel over `link`, about which nothing was learned yet: what else a caller wants replaces this.
+    pub fn new(local: impl Into<Addr6>, remote: impl Into<Addr6>, link: LinkId, next_hop: Option<Mac>) -> Self {
+        Self {
+            local: local.into(),
+            remote: remote.into(),
+            link,
+            next_hop,
+            mtu: MtuMode::default(),
+            class: ClassMode::default(),
+            mss: None,
+            napt: None,
+            mesh: None,
+            deliver: Deliver::Routed,
+            state: Arc::default(),
+        }
+    }
+
     /// The headers of every packet of this tunnel, but for payload length, class and flow label.
     pub fn headers(&self, our_mac: Mac, next_hop: Mac) -> OuterHeaders {
         OuterHeaders {

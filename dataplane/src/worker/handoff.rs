@@ -48,11 +48,6 @@ impl HandoffRings {
         }
         Ok(all)
     }
-
-    /// The numbers of the buffers that wait in the rings to this worker: tests look.
-    pub fn buffers(&self) -> impl Iterator<Item = u32> + '_ {
-        self.from.iter().flat_map(HandoffRx::buffers)
-    }
 }
 
 /// Wakes a worker that sleeps in `poll(2)`.

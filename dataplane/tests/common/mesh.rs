@@ -36,7 +36,7 @@ pub fn first_port(ce: Ce) -> u16 {
     (0..=u16::MAX).find(|&port| ce.ports.contains(port)).unwrap()
 }
 
-/// A CE of this mesh, its handoff open or shut.
+/// A CE of this mesh, with the fast path or without.
 pub fn router(iid: InterfaceId, rules: &[Rule], fast: bool, filtering: Filtering) -> Router {
     let (us, mesh) = (us(iid), Mesh::new(rules.iter().copied(), iid));
     let config = napt::Config {

@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hikyaku_dataplane::counters::{Event, Totals};
+
+pub use hikyaku_dataplane::memory_router::{LAN, WAN};
+use hikyaku_dataplane::memory_router::{MemoryRouter, Parts};
 use hikyaku_dataplane::napt::{self, Filtering, Forward, Napt};
 use hikyaku_dataplane::shared::{Message, Shared};
 use hikyaku_dataplane::snapshot::{Deliver, Link, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId};
@@ -32,9 +35,6 @@ pub const CE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x12, 0x3400, 0, 0, 0, 0xf
 pub const BR: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1);
 pub const OUTSIDE: [u8; 4] = [192, 0, 2, 1];
 pub const SERVER: [u8; 4] = [203, 0, 113, 80];
-
-pub const LAN: LinkId = LinkId(0);
-pub const WAN: LinkId = LinkId(1);
 
 /// Longer than any session lives.
 const SESSIONS_ARE_OVER: Duration = Duration::from_secs(3 * 3600);
@@ -116,19 +116,26 @@ impl Setup {
         [Self::ipip(), Self::dslite()]
     }
 
+    /// What it is made from, but for rings and snapshot.
+    pub fn parts(&self) -> Parts {
+        let napt = self.napt.then(|| napt::Config {
+            sessions: self.sessions,
+            filtering: self.filtering,
+            ports: self.ports,
+            forwards: self.forwards.clone(),
+            per_host: self.per_host,
+            answer_unsolicited: self.answer_unsolicited,
+            huge_pages: false,
+            seed: Some([1, 2, 3, 4]),
+            ..napt::Config::new(OUTSIDE.into())
+        });
+        let reassembly = Limits { timeout: self.reassembly_timeout, ..Limits::default() };
+        let worker = Config { fast: self.fast, batch: self.batch, reassembly, ..Default::default() };
+        Parts { worker, napt, vlans: self.vlans.map(|vlan| vlan.map(|id| Vlan::new(id).expect("a VLAN"))) }
+    }
+
     pub fn snapshot(&self, napt: Option<Arc<Napt>>) -> Snapshot {
-        let link = |name: &str, side, mac, mtu| Link {
-            name: name.into(),
-            side,
-            peer: None,
-            mac: Mac(mac),
-            any_station: self.replay,
-            mtu,
-            addresses4: Vec::new(),
-            addresses6: Vec::new(),
-            sources4: Vec::new(),
-            neighbours: Neighbours::default(),
-        };
+        let link = |name, side, mac, mtu| Link { any_station: self.replay, ..Link::new(name, side, Mac(mac), mtu) };
         let lan: Prefix4 = "192.168.1.0/24".parse().unwrap();
         let router = Prefix4::new(ROUTER.into(), 32).unwrap();
         let hosts = [(CLIENT, CLIENT_MAC), (OTHER_CLIENT, OTHER_CLIENT_MAC)];
@@ -144,17 +151,12 @@ impl Setup {
                 link("wan", Side::Wan, WAN_MAC, self.wan_mtu),
             ],
             softwires: vec![Softwire {
-                local: CE.into(),
-                remote: BR.into(),
-                link: WAN,
-                next_hop: self.next_hop.then_some(Mac(GATEWAY_MAC)),
                 mtu: self.mtu,
                 class: self.class,
                 mss: self.mss,
                 napt,
-                mesh: None,
                 deliver: if self.replay { Deliver::Link(LAN) } else { Deliver::Routed },
-                state: Default::default(),
+                ..Softwire::new(CE, BR, WAN, self.next_hop.then_some(Mac(GATEWAY_MAC)))
             }],
             routes: Routes::new([
                 (router, Route::Local),
@@ -266,42 +268,25 @@ impl Router {
             ..Default::default()
         };
         let two_regions = setup.two_regions || setup.wan_buf_size.is_some();
-        let mut queues = if two_regions {
-            let sizes = [setup.buf_size, setup.wan_buf_size.unwrap_or(setup.buf_size)];
-            let [a, b] = sizes.map(|buf_size| links(1, 1, MemoryConfig { buf_size, ..memory }).expect("a small link"));
-            a.into_iter().chain(b).collect()
-        } else {
-            links(2, 1, memory).expect("two small links")
+        let parts = setup.parts();
+        let snapshot = |napt| {
+            let mut snapshot = setup.snapshot(napt);
+            change(&mut snapshot);
+            snapshot
         };
-        let (mut wan, wan_wire) = queues.pop().unwrap().pop().unwrap();
-        let (mut lan, lan_wire) = queues.pop().unwrap().pop().unwrap();
-        for (queue, vlan) in [&mut lan, &mut wan].into_iter().zip(setup.vlans) {
-            queue.set_vlan(vlan.map(|id| Vlan::new(id).expect("a VLAN")));
-        }
-        let napt = setup.napt.then(|| {
-            let config = napt::Config {
-                sessions: setup.sessions,
-                filtering: setup.filtering,
-                ports: setup.ports,
-                forwards: setup.forwards.clone(),
-                per_host: setup.per_host,
-                answer_unsolicited: setup.answer_unsolicited,
-                huge_pages: false,
-                seed: Some([1, 2, 3, 4]),
-                ..napt::Config::new(OUTSIDE.into())
-            };
-            Arc::new(Napt::new(&config).expect("a small table"))
-        });
-        let mut snapshot = setup.snapshot(napt.clone());
-        change(&mut snapshot);
-        let shared = Shared::new(snapshot);
-        let reassembly = Limits { timeout: setup.reassembly_timeout, ..Limits::default() };
-        let config = Config { fast: setup.fast, batch: setup.batch, reassembly, ..Default::default() };
-        let worker = Worker::new(0, [(LAN, lan), (WAN, wan)], &shared, config);
+        let made = if two_regions {
+            let sizes = [setup.buf_size, setup.wan_buf_size.unwrap_or(setup.buf_size)];
+            let links = sizes.map(|buf_size| links(1, 1, MemoryConfig { buf_size, ..memory }).expect("a small link"));
+            MemoryRouter::on(links.map(|mut links| links.remove(0)), parts, snapshot)
+        } else {
+            MemoryRouter::new(1, memory, parts, snapshot)
+        };
+        let MemoryRouter { mut workers, mut wires, shared, napt } = made.expect("a small router");
+        let worker = workers.remove(0);
         let mut router = Self {
             handle: worker.handle(),
             worker,
-            wires: [lan_wire, wan_wire],
+            wires: wires.remove(0),
             shared,
             napt,
             now: Time(1_000_000_000),

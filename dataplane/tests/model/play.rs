@@ -20,7 +20,7 @@ pub type Trace = Vec<(usize, u64, Vec<u8>)>;
 /// Frames that left into the tunnel lately, for errors to quote.
 const LEFT: usize = 16;
 
-/// Frames in one go: more than the handoff look ahead.
+/// Frames in one go: more than the fast path looks ahead.
 const BURST: usize = 24;
 
 struct Play<'a> {

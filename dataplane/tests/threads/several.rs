@@ -1,16 +1,13 @@
 //! A router of several workers on memory rings. All that comes through the tunnel comes in by the first one's queue.
 
-use std::sync::Arc;
-
 use hikyaku_dataplane::counters::Totals;
-use hikyaku_dataplane::napt::{self, Napt};
-use hikyaku_dataplane::shared::Shared;
-use hikyaku_dataplane::worker::{Config, Handle, HandoffRings, Worker};
+use hikyaku_dataplane::memory_router::{MemoryRouter, Parts};
+use hikyaku_dataplane::worker::{Config, Handle, Worker};
 use hikyaku_net::Time;
-use hikyaku_ring::memory::{MemoryConfig, Wire, links};
-use hikyaku_ring::{LinkId, Vlan};
+use hikyaku_ring::LinkId;
+use hikyaku_ring::memory::{MemoryConfig, Wire};
 
-use crate::common::{LAN, OUTSIDE, Setup, WAN};
+use crate::common::Setup;
 
 pub struct Several {
     pub workers: Vec<Worker>,
@@ -39,35 +36,11 @@ impl Several {
             handoff_slots: slots,
             ..Default::default()
         };
-        let mut queues = links(2, n, memory).unwrap();
-        let [wan, lan] = [queues.pop().unwrap(), queues.pop().unwrap()];
-        let napt = setup.napt.then(|| {
-            let config = napt::Config {
-                sessions: setup.sessions,
-                readers: n,
-                huge_pages: false,
-                seed: Some([1, 2, 3, 4]),
-                ..napt::Config::new(OUTSIDE.into())
-            };
-            Arc::new(Napt::new(&config).unwrap())
-        });
-        let shared = Shared::new(setup.snapshot(napt));
-        let (mut lan, lan_wires): (Vec<_>, Vec<_>) = lan.into_iter().unzip();
-        let (mut wan, wan_wires): (Vec<_>, Vec<_>) = wan.into_iter().unzip();
-        for (queues, vlan) in [&mut lan, &mut wan].into_iter().zip(setup.vlans) {
-            queues.iter_mut().for_each(|queue| queue.set_vlan(vlan.and_then(Vlan::new)));
-        }
-        let handoff = HandoffRings::between(WAN, &mut wan.iter_mut().collect::<Vec<_>>()).unwrap();
-        let in_rings = handoff.iter().flat_map(HandoffRings::buffers).collect();
-        let queues = lan.drain(..).zip(wan.drain(..)).zip(handoff);
-        let workers: Vec<_> = queues
-            .enumerate()
-            .map(|(id, ((lan, wan), handoff))| {
-                Worker::new(id, [(LAN, lan), (WAN, wan)], &shared, config).with_handoff(handoff)
-            })
-            .collect();
+        let parts = Parts { worker: config, ..setup.parts() };
+        let router = MemoryRouter::new(n, memory, parts, |napt| setup.snapshot(napt)).unwrap();
+        let MemoryRouter { workers, wires, .. } = router;
+        let in_rings = workers.iter().flat_map(Worker::handoff_buffers).collect();
         let handles = workers.iter().map(Worker::handle).collect();
-        let wires = lan_wires.into_iter().zip(wan_wires).map(|(lan, wan)| [lan, wan]).collect();
         let mut several = Self { workers, wires, handles, now: Time(1_000_000_000), buffers: Vec::new(), in_rings };
         several.buffers = several.in_rings();
         several.buffers.append(&mut several.in_rings.clone());

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use etherparse::PacketBuilder;
 use hikyaku_dataplane::shared::{Message, Shared};
-use hikyaku_dataplane::snapshot::{Deliver, Link, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId};
+use hikyaku_dataplane::snapshot::{Link, Route, Routes, Side, Snapshot, Softwire, SoftwireId};
 use hikyaku_dataplane::verdict::Verdict;
 use hikyaku_dataplane::worker::{BurstReport, Config, Idle, Worker};
 use hikyaku_net::{Mac, Prefix4};
@@ -17,31 +17,10 @@ const LAN: LinkId = LinkId(0);
 const WAN: LinkId = LinkId(1);
 
 fn snapshot(hop: u8) -> Snapshot {
-    let link = |name: &str, side| Link {
-        name: name.into(),
-        side,
-        peer: None,
-        mac: Mac([2, 0, 0, 0, 0, 1]),
-        any_station: false,
-        mtu: 1500,
-        addresses4: Vec::new(),
-        addresses6: Vec::new(),
-        sources4: vec![Prefix4::ALL],
-        neighbours: Neighbours::default(),
-    };
-    let softwire = Softwire {
-        local: "2001:db8::2".parse::<std::net::Ipv6Addr>().unwrap().into(),
-        remote: "2001:db8:a::1".parse::<std::net::Ipv6Addr>().unwrap().into(),
-        link: WAN,
-        next_hop: Some(Mac([2, 0, 0, 0, 0, hop])),
-        mtu: Default::default(),
-        class: Default::default(),
-        mss: None,
-        napt: None,
-        mesh: None,
-        deliver: Deliver::Routed,
-        state: Default::default(),
-    };
+    let link =
+        |name, side| Link { sources4: vec![Prefix4::ALL], ..Link::new(name, side, Mac([2, 0, 0, 0, 0, 1]), 1500) };
+    let [local, remote]: [std::net::Ipv6Addr; 2] = ["2001:db8::2", "2001:db8:a::1"].map(|end| end.parse().unwrap());
+    let softwire = Softwire::new(local, remote, WAN, Some(Mac([2, 0, 0, 0, 0, hop])));
     Snapshot {
         links: vec![link("lan", Side::Lan), link("wan", Side::Wan)],
         softwires: vec![softwire],
