@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::key::{Row, Syntax};
+use crate::key::{Change, Row, Syntax};
 
 impl Row {
     /// What its value looks like, in the reference.
@@ -27,10 +27,11 @@ impl Row {
 
 /// The table of a section, under its head, as it stands in docs/configuration.md.
 pub fn reference<'a>(head: &str, rows: impl IntoIterator<Item = &'a Row>) -> String {
-    let mut text = format!("### `{head}`\n\n| key | value | default | |\n| --- | --- | --- | --- |\n");
+    let mut text = format!("### `{head}`\n\n| key | value | default | change | |\n| --- | --- | --- | --- | --- |\n");
     for row in rows {
         let help = row.help.replace('|', "\\|").replace('<', "&lt;");
-        let _ = writeln!(text, "| `{}` | {} | {} | {help} |", row.name, row.form(), row.without());
+        let change = if row.change == Change::Restart { "restart" } else { "live" };
+        let _ = writeln!(text, "| `{}` | {} | {} | {change} | {help} |", row.name, row.form(), row.without());
     }
     text + "\n"
 }
