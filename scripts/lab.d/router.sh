@@ -11,6 +11,9 @@ router_conf() {
 [wan]
 link = "xdp:wan"
 
+[wan.dhcpv6]
+release-at-exit = true
+
 [lan]
 link = "xdp:lan"
 ipv4 = "$GATEWAY/24"

@@ -75,6 +75,8 @@ pub struct Dhcpv6 {
     pub rapid_commit: bool,
     /// Whether the server may tell us to ask again (RFC 8415 18.2.11).
     pub reconfigure: bool,
+    /// Whether leases are given back when the program is told to stop (RFC 8415 18.2.7).
+    pub release_at_exit: bool,
 }
 
 impl Keys for Dhcpv6 {
@@ -91,11 +93,15 @@ impl Keys for Dhcpv6 {
             "Offer to be done in two messages (RFC 8415 18.2.1)"),
         key("reconfigure", Bool, Restart, field!(reconfigure, boolean),
             "Let the server tell us to ask again (RFC 8415 18.2.11)").default("true"),
+        key("release-at-exit", Bool, Live, field!(release_at_exit, boolean),
+            "Give leases back when told to stop (RFC 8415 18.2.7); without it a restart has the same prefix again \
+             (RFC 9096 3.1, WPD-9)"),
     ];
 
     fn blank() -> Self {
         let mode = Dhcpv6Mode::Auto;
-        Self { mode, pd_hint: None, request_na: false, rapid_commit: false, reconfigure: false }
+        let (request_na, rapid_commit, reconfigure, release_at_exit) = (false, false, false, false);
+        Self { mode, pd_hint: None, request_na, rapid_commit, reconfigure, release_at_exit }
     }
 }
 

@@ -163,7 +163,9 @@ impl ControlThread {
             }
             thread::sleep(BREATH.saturating_sub(began.elapsed()));
         }
-        self.say_goodbye(&mut router);
+        if self.config.wan.dhcpv6.release_at_exit {
+            self.release_leases(&mut router);
+        }
         End::Stopped
     }
 
@@ -253,7 +255,8 @@ impl ControlThread {
         relinked
     }
 
-    fn say_goodbye(&mut self, router: &mut Router) {
+    /// Gives the leases back, and waits for the server's answer, but not for ever.
+    fn release_leases(&mut self, router: &mut Router) {
         router.release(self.now());
         let end = Instant::now() + GOODBYE;
         while !router.is_released() && Instant::now() < end {

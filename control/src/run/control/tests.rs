@@ -307,9 +307,20 @@ fn an_idle_thread_sleeps() {
     assert!((turned as u128) < sleeps * 2 + 40, "{turned} turns in the time of {sleeps} sleeps");
 }
 
-/// RFC 8415 18.2.7: told to stop, it gives back what is leased, and ends although nobody answers.
+/// RFC 9096 WPD-9: who is told to stop keeps its leases, for the next start. RFC 8415 18.2.7: with `release-at-exit`, also
+/// where that was set while it ran, they are given back, and it ends although nobody answers.
 #[test]
-fn leases_are_given_back_at_the_end() {
+fn leases_are_given_back_at_the_end_if_wanted() {
+    assert!(!releases_at_the_end(|_| ()));
+    assert!(releases_at_the_end(|lab| {
+        *lab.file.lock().unwrap() = format!("{CONFIG}[wan.dhcpv6]\nrelease-at-exit = true\n");
+        lab.reload.store(true, Ordering::Relaxed);
+        lab.until(|lab| !lab.reload.load(Ordering::Relaxed));
+    }));
+}
+
+/// Whether a router with a lease sends a Release when it is told to stop, after this was done to it.
+fn releases_at_the_end(before: impl FnOnce(&mut Lab)) -> bool {
     let forever = |what| dhcpv6::SavedLease { what, preferred_until: None, valid_until: None };
     let lease = dhcpv6::Lease {
         saved: wall(),
@@ -323,6 +334,7 @@ fn leases_are_given_back_at_the_end() {
     };
     let mut lab = Lab::with_state(|state| state.save("dhcpv6", &lease), |_| ());
     lab.come_up();
+    before(&mut lab);
     lab.stop.store(true, Ordering::Relaxed);
     let mut released = false;
     lab.until(|lab| {
@@ -331,7 +343,7 @@ fn leases_are_given_back_at_the_end() {
         lab.wan.collect(|frame| released |= is_release(frame));
         lab.control.as_ref().unwrap().is_finished()
     });
-    assert!(released);
+    released
 }
 
 /// The interface is removed while traffic flows, and another of its name has another address. What comes meanwhile is
