@@ -96,9 +96,7 @@ fn addresses(facts: &Facts, choice: &Choice) -> Vec<Ipv6Addr> {
     let leased = facts.dhcpv6.addresses.iter().map(|leased| leased.what);
     let mut addresses: Vec<Ipv6Addr> = facts.link_local.into_iter().chain(advertised).chain(leased).collect();
     addresses.extend(choice.uplink.own);
-    if !facts.leaving {
-        addresses.extend(ends(facts, choice.plan.as_ref(), choice.end));
-    }
+    addresses.extend(ends(facts, choice.plan.as_ref(), choice.end));
     addresses.sort_unstable();
     addresses.dedup();
     addresses

@@ -159,13 +159,11 @@ impl Machines {
         if self.leaving {
             return links.min();
         }
-        let provisioning = self.provisioning.as_ref().and_then(Provisioning::next);
-        let notice = self.notice.as_ref().and_then(Notice::next);
         let service = [
             self.probe.poll_timeout(),
             self.unresolved.poll_timeout(),
-            provisioning,
-            notice,
+            self.provisioning.as_ref().and_then(|provisioning| provisioning.machine.poll_timeout()),
+            self.notice.as_ref().and_then(|notice| notice.machine.poll_timeout()),
             self.tunnel.next(),
             self.far.next(),
         ];

@@ -41,7 +41,6 @@ use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::shared::{Message, Shared};
 use hikyaku_dataplane::snapshot::Snapshot;
 use hikyaku_net::Time;
-use hikyaku_protocols::hb46pp;
 use hikyaku_protocols::service::{Outcome, Probe, Step, Unresolved};
 use hikyaku_protocols::sockets::{Stack, Wake};
 
@@ -60,6 +59,7 @@ use machines::Machines;
 use notice::Notice;
 use provisioning::Provisioning;
 use publish::Basis;
+use requests::Requests;
 use tunnel::Tunnel;
 use wan::Wan;
 use wire::Frames;
@@ -133,9 +133,11 @@ impl Router {
             .into_iter()
             .all(|(id, mac)| before.link(id).is_some_and(|link| link.mac == mac));
         let hold = same_stations && !before.softwires.is_empty();
+        let connector = wan.sockets.connector();
+        let requests = || Requests::new(connector.clone(), &wake);
         let machines = Machines {
-            notice: new_notice(&config, &wan, &wake).map_err(std::io::Error::other)?,
-            provisioning: new_provisioning(now, wall, &config, &state_dir, &wan, &wake),
+            notice: Notice::new(&config.service, requests()).map_err(std::io::Error::other)?,
+            provisioning: Provisioning::new(&config.service, now, wall, state_dir.load("provisioning"), requests()),
             lan,
             wan,
             probe: Probe::default(),
@@ -173,15 +175,17 @@ impl Router {
         let Machines { lan, wan, tunnel, notice, provisioning, .. } = &mut self.machines;
         let saved = lan.dhcpv4.is_none().then(|| self.state_dir.load("dhcpv4")).flatten();
         lan.reload(now, wall, &config.lan, saved);
+        let requests = || Requests::new(wan.sockets.connector(), &self.wake);
         if config.service.notification != was.service.notification {
-            match new_notice(&config, wan, &self.wake) {
+            match Notice::new(&config.service, requests()) {
                 Ok(new) => *notice = new,
                 // The configuration was checked as a whole before.
                 Err(error) => tracing::error!("{error}; told as before"),
             }
         }
         if config.service.provisioning != was.service.provisioning {
-            *provisioning = new_provisioning(now, wall, &config, &self.state_dir, wan, &self.wake);
+            let saved = self.state_dir.load("provisioning");
+            *provisioning = Provisioning::new(&config.service, now, wall, saved, requests());
         }
         tunnel.reload(&config.service);
         self.published = None;
@@ -329,28 +333,4 @@ fn tell(before: &[Step], after: &[Step]) {
             Outcome::Silent | Outcome::Nothing | Outcome::Chosen => tracing::info!("service: {step}"),
         }
     }
-}
-
-fn new_notice(
-    config: &Config,
-    wan: &Wan,
-    wake: &Wake,
-) -> Result<Option<Notice>, hikyaku_protocols::notification::ConfigError> {
-    let notification = config.service.notification.clone();
-    notification.map(|notification| Notice::new(notification, wan.sockets.connector(), wake.clone())).transpose()
-}
-
-fn new_provisioning(
-    now: Time,
-    wall: u64,
-    config: &Config,
-    state_dir: &StateDir,
-    wan: &Wan,
-    wake: &Wake,
-) -> Option<Provisioning> {
-    let mut machine = hb46pp::Client::new(config.service.provisioning.clone()?);
-    if let Some(saved) = state_dir.load("provisioning") {
-        machine.resume(now, wall, &saved);
-    }
-    Some(Provisioning::new(machine, wan.sockets.connector(), wake.clone()))
 }

@@ -1,26 +1,24 @@
 //! Telling the border router's operator where we are: the machine and its requests.
 
+use hikyaku_config::Service;
 use hikyaku_net::Time;
 use hikyaku_protocols::Machine;
 use hikyaku_protocols::notification::{self, Notifier, Place};
-use hikyaku_protocols::sockets::{Connector, Wake};
 
 use super::requests::Requests;
 use super::resolver::Resolver;
 
 /// Address notification.
 pub(super) struct Notice {
-    machine: Notifier,
+    pub machine: Notifier,
     requests: Requests,
 }
 
 impl Notice {
-    pub fn new(
-        config: notification::Config,
-        connector: Connector,
-        wake: Wake,
-    ) -> Result<Self, notification::ConfigError> {
-        Ok(Self { machine: Notifier::new(config)?, requests: Requests::new(connector, wake) })
+    /// `None`: nobody is to be told.
+    pub fn new(config: &Service, requests: Requests) -> Result<Option<Self>, notification::ConfigError> {
+        let Some(config) = config.notification.clone() else { return Ok(None) };
+        Ok(Some(Self { machine: Notifier::new(config)?, requests }))
     }
 
     /// We are here now, if anywhere.
@@ -45,13 +43,5 @@ impl Notice {
             }
         }
         self.requests.ask(now, resolver);
-    }
-
-    pub fn status(&self, now: Time) -> notification::Status {
-        self.machine.status(now)
-    }
-
-    pub fn next(&self) -> Option<Time> {
-        self.machine.poll_timeout()
     }
 }

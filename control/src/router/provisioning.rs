@@ -2,12 +2,12 @@
 
 use std::net::Ipv6Addr;
 
+use hikyaku_config::Service;
 use hikyaku_net::Time;
 use hikyaku_protocols::Machine;
 use hikyaku_protocols::dns::{Failure, QueryId, Records};
-use hikyaku_protocols::hb46pp::{self, Client, Offer, Place, State, Technology};
+use hikyaku_protocols::hb46pp::{self, Client, Offer, Place, Saved, State, Technology};
 use hikyaku_protocols::service::{Candidate, Said};
-use hikyaku_protocols::sockets::{Connector, Wake};
 
 use super::facts::{PROVISIONING_ASKED, Provisioned};
 use super::requests::Requests;
@@ -25,8 +25,13 @@ pub(super) struct Provisioning {
 }
 
 impl Provisioning {
-    pub fn new(machine: Client, connector: Connector, wake: Wake) -> Self {
-        Self { machine, requests: Requests::new(connector, wake), asked: None, prefix: None, changed: false }
+    /// With what was `saved`, as of `wall`. `None`: the server is not to be asked.
+    pub fn new(config: &Service, now: Time, wall: u64, saved: Option<Saved>, requests: Requests) -> Option<Self> {
+        let mut machine = Client::new(config.provisioning.clone()?);
+        if let Some(saved) = saved {
+            machine.resume(now, wall, &saved);
+        }
+        Some(Self { machine, requests, asked: None, prefix: None, changed: false })
     }
 
     /// Where to ask from, if the server is to be asked.
@@ -80,11 +85,6 @@ impl Provisioning {
             (state, None) => Said::Nothing(why(state)),
         };
         Provisioned { prefix: self.prefix, said }
-    }
-
-    /// When to come back.
-    pub fn next(&self) -> Option<Time> {
-        self.machine.poll_timeout()
     }
 }
 

@@ -70,7 +70,7 @@ impl Router {
             line: state.clone(),
             wan: report::Wan { heard: wan_heard, ..self.wan_status(&facts) },
             service: self.service_status(&facts, state),
-            notification: self.machines.notice.as_ref().map(|notice| notification(&notice.status(now))),
+            notification: self.machines.notice.as_ref().map(|notice| notification(&notice.machine.status(now))),
             provisioning: self.machines.provisioning.as_ref().map(|provisioning| {
                 let status = provisioning.machine.status(now);
                 report::Provisioning { text: status.to_string(), state: name_of(&status.state) }

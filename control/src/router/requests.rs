@@ -16,9 +16,10 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    pub fn new(connector: Connector, wake: Wake) -> Self {
+    /// None yet.
+    pub fn new(connector: Connector, wake: &Wake) -> Self {
         let (names, questions) = Names::new(wake.clone());
-        Self { client: Client::new(connector, names, wake), questions, running: None }
+        Self { client: Client::new(connector, names, wake.clone()), questions, running: None }
     }
 
     /// Runs it. Nobody hears any more how an earlier one goes.
