@@ -1,6 +1,34 @@
-//! Protocol machines without I/O: what the router speaks beside the packets that it carries.
+//! Protocol machines without I/O: what the router itself speaks on the line and on the LAN.
 //!
-//! None reads a clock, a file or the configuration, and none knows the command line (docs/control.md).
+//! | on the line and the LAN | towards the line's servers | without packets of their own |
+//! | --- | --- | --- |
+//! | [`neighbour`]: ARP, NDP, MLD | [`dns`]: a stub resolver | [`aftr`]: which far end, and whether it answers |
+//! | [`slaac`]: routers and prefixes | [`http`]: requests, over [`sockets`] | [`service`]: what the line has, what to carry |
+//! | [`dhcpv6`]: a client | [`hb46pp`]: provisioning | [`softwire_options`]: RFC 7598, read |
+//! | [`dhcpv4`]: a server | [`notification`]: where we are | [`map_domain`]: rules of MAP-E |
+//! | [`echo`]: answers to ping | [`sockets`]: UDP and TCP by smoltcp | [`host`]: addresses and names, as text |
+//!
+//! # The contract
+//!
+//! - **No I/O, no clock, no thread.** A machine is a value. The caller hands it bytes and the time, carries out what it
+//!   gives back, and tells it what it cannot see: that a link came up, that an address is ready. So a test plays any
+//!   history to it. (One exception, and no machine: [`http::Client`] runs each request on a thread of its own.)
+//! - **One set of verbs.** `handle_input(now, …)` for what comes in, [`Machine::handle_timeout`],
+//!   [`Machine::poll_output`] and [`Machine::poll_timeout`]; [`Machine::drive`] is the loop that most callers want.
+//! - **Order of calls.** `now` never goes back. After any call that takes `&mut self`, outputs are taken until there are
+//!   none, and carried out in that order; then `poll_timeout` says when to call `handle_timeout`. Being early does
+//!   nothing; being late is as if the line had been slow.
+//! - **Bounded.** Whatever strangers send, tables, queues, messages and answers a second have an upper limit, which is a
+//!   constant or in the `Config`. What finds no room is counted.
+//! - **Silent on garbage.** Bytes that a protocol does not allow change nothing, are answered by nothing and are counted
+//!   in `counts`. No input makes a machine panic; whatever reads bytes has a fuzz target (`control/fuzz`).
+//! - **Unpredictable where it matters.** Transaction ids, ports, nonces and jitter come from `rand`'s cryptographic
+//!   generator, or from one with a seed in tests.
+//! - **Restarts.** What must survive one (leases, tokens) is a value that the caller stores, with times in seconds of
+//!   Unix, which are the only ones that a restart leaves as they are.
+//!
+//! This crate knows no configuration file, no command line and no other machine's state: its caller carries facts from
+//! one to another (docs/control.md).
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,13 @@
 //! A MAP-E domain: rules and border routers, whoever said them.
+//!
+//! ```
+//! use hikyaku_protocols::map_domain::Domain;
+//!
+//! let domain = Domain::new(vec!["2001:db8::/32,192.0.2.0/24,16,4".parse().unwrap()], Vec::new(), None)?;
+//! assert!(domain.rule_of("2001:db8:12:3400::/56".parse().unwrap()).is_some());
+//! assert!(domain.rule_of("2001:dead::/56".parse().unwrap()).is_none());
+//! # Ok::<(), hikyaku_protocols::map_domain::BadDomain>(())
+//! ```
 
 use std::net::Ipv6Addr;
 
@@ -6,7 +15,7 @@ use hikyaku_net::Prefix6;
 use hikyaku_net::map::{self, InterfaceId, Rule};
 use thiserror::Error;
 
-/// Most rules of a domain.
+/// Mapping rules that a domain may have at most.
 pub const MAX_RULES: usize = 256;
 
 /// What a CE is told of the MAP-E service that it is in (RFC 7597 4): by DHCPv6, by a provisioning server,
@@ -21,13 +30,13 @@ pub struct Domain {
     pub iid: Option<InterfaceId>,
 }
 
-/// Why rules are no domain.
+/// Why a list of mapping rules is refused as a domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum BadDomain {
-    /// None.
+    /// The list of mapping rules is empty: no address can be made from it.
     #[error("there is no mapping rule")]
     NoRule,
-    /// Over [`MAX_RULES`].
+    /// More mapping rules than [`MAX_RULES`]; how many there are.
     #[error("there are {0} mapping rules; at most {MAX_RULES} are taken")]
     TooManyRules(usize),
 }

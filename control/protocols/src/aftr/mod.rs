@@ -10,6 +10,18 @@
 //!   tried, if there is still no answer then.
 //! - When a name's new answer does not contain the one in use, the operator moved it: so do we, but, while the
 //!   old one answers, at most once in ten minutes (answers may rotate).
+//!
+//! ```
+//! use hikyaku_net::Time;
+//! use hikyaku_protocols::Machine;
+//! use hikyaku_protocols::aftr::{Output, Patience, Selector, Source};
+//!
+//! let mut selector = Selector::new(Patience::default());
+//! selector.set(Time(0), Source::UserAddresses, Some("2001:db8::a".parse().unwrap()));
+//! let Some(Output::Moved { from: None, to, .. }) = selector.drive(Time(0)) else { panic!("nothing is chosen") };
+//! assert_eq!((to, selector.current()), (Some("2001:db8::a".parse().unwrap()), to));
+//! // About once a second: `selector.traffic(now, sent, received)`. Silence makes it leave for another.
+//! ```
 
 mod sources;
 #[cfg(test)]
@@ -42,15 +54,15 @@ const DWELL: Duration = Duration::from_secs(600);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the fields are what their names say
 pub enum State {
-    /// No source says anything.
+    /// No source names a border router.
     Unconfigured,
     /// There is a name and nobody to ask.
     AwaitingResolvers { name: String },
-    /// The name was asked for.
+    /// The name was asked for, and has not been answered yet.
     Resolving { name: String },
     /// It did not resolve; it is asked for again and again.
     Unresolved { name: String, failure: Failure },
-    /// This one.
+    /// This address is used, as this source says; `name`: what it was resolved from.
     Using { address: Ipv6Addr, source: Source, name: Option<String> },
     /// Still this one, but it does not answer, nor did the others.
     Failing { address: Ipv6Addr, candidates: usize },
@@ -81,7 +93,7 @@ impl fmt::Display for State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the fields are what their names say
 pub enum Why {
-    /// There was none before.
+    /// None was used before.
     First,
     /// There was none before, and a better source's name does not resolve.
     Unresolved { name: String, failure: Failure },
@@ -89,11 +101,11 @@ pub enum Why {
     Source,
     /// The name's new answer does not contain the old one.
     Answer,
-    /// The old one did not answer.
+    /// The old one did not answer so many packets for so long.
     Silent { packets: u64, time: Duration },
     /// ICMPv6 errors say that the old one cannot be reached.
     Unreachable,
-    /// Nothing is known any more.
+    /// No source names one any more.
     Nothing,
 }
 
@@ -118,16 +130,16 @@ impl fmt::Display for Why {
 pub enum Output {
     /// Ask for the AAAA records of the name; answer with [`Selector::handle_answer`].
     Resolve(String),
-    /// [`Selector::current`] changed.
+    /// [`Selector::current`] is another address now, or none.
     Moved {
-        /// Before.
+        /// The address that was used before.
         from: Option<Ipv6Addr>,
-        /// Now.
+        /// The address to use from now on.
         to: Option<Ipv6Addr>,
-        /// For the log.
+        /// Why it changed, for the log.
         why: Why,
     },
-    /// [`Selector::state`] changed.
+    /// [`Selector::state`] is another one now.
     State(State),
 }
 
@@ -138,7 +150,7 @@ struct Candidate {
     held_until: Option<Time>,
 }
 
-/// The machine.
+/// Selects the AFTR or border router of a line, and leaves it for another when it does not answer.
 #[derive(Debug)]
 pub struct Selector {
     patience: Patience,
@@ -169,7 +181,7 @@ enum Choice {
 }
 
 impl Selector {
-    /// Knows of no border router yet.
+    /// A selector that knows of no border router yet. `patience`: when one counts as silent.
     pub fn new(patience: Patience) -> Self {
         Self {
             patience,
@@ -252,7 +264,7 @@ impl Selector {
         self.settle(now, false);
     }
 
-    /// The border router to use.
+    /// The border router to send packets to; `None` while none is known.
     pub fn current(&self) -> Option<Ipv6Addr> {
         self.current
     }
@@ -267,7 +279,7 @@ impl Selector {
         self.watch.heard
     }
 
-    /// For the log and `show status`.
+    /// What is used, or how far the search has come.
     pub fn state(&self) -> &State {
         &self.told
     }

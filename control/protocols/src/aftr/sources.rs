@@ -45,7 +45,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// The best first.
+    /// Every source, the one that counts most first.
     pub const ALL: [Self; 6] = [
         Self::UserAddresses,
         Self::UserName,
@@ -55,7 +55,7 @@ impl Source {
         Self::ProfileAddresses,
     ];
 
-    /// The user says it.
+    /// Whether the user says it: then nobody else is listened to.
     pub fn is_the_users(self) -> bool {
         matches!(self, Self::UserAddresses | Self::UserName)
     }
@@ -72,12 +72,12 @@ impl fmt::Display for Source {
     }
 }
 
-/// What a source says.
+/// Where a source says that the far end is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// To be resolved at the line's own resolvers.
     Name(String),
-    /// The first one first.
+    /// At these addresses, of which the first is preferred.
     Addresses(Vec<Ipv6Addr>),
 }
 
@@ -90,12 +90,12 @@ impl FromStr for Endpoint {
     }
 }
 
-/// What a name resolved to.
+/// The addresses that a name resolved to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// In the order of the answer.
+    /// The addresses in the order of the answer.
     pub addresses: Vec<Ipv6Addr>,
-    /// For how long that is true.
+    /// For how long they are good.
     pub ttl: Duration,
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hikyaku_net::Time;
 
-/// What counts as not answering.
+/// When a border router counts as silent.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     /// So long nothing came back ...
@@ -45,7 +45,7 @@ pub(super) struct Watch {
     unreachable: Option<(Time, u32)>,
 }
 
-/// What counters said.
+/// What the counters of packets say about the border router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sign {
     Answers,

@@ -5,23 +5,23 @@ use std::net::Ipv4Addr;
 use hikyaku_net::Mac;
 use serde::{Deserialize, Serialize};
 
-/// A row of `show`.
+/// An address that is in use, for `hikyaku show leases`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LeaseView {
-    /// Which address.
+    /// The address that is in use.
     pub address: Ipv4Addr,
-    /// Whose; absent for a conflict.
+    /// The station that has it; absent for a conflict.
     #[serde(serialize_with = "text::optional")]
     pub mac: Option<Mac>,
     /// As the station calls itself.
     pub hostname: Option<String>,
-    /// What it is.
+    /// What it is in use for.
     pub standing: Standing,
-    /// Seconds until that ends.
+    /// Seconds until this use of it ends.
     pub left: u64,
 }
 
-/// What an address is.
+/// What an address is in use for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standing {
@@ -29,7 +29,7 @@ pub enum Standing {
     Probing,
     /// Offered, not taken yet.
     Offered,
-    /// A station's.
+    /// Leased to a station.
     Leased,
     /// Set aside: somebody has it.
     Conflict,
@@ -38,27 +38,27 @@ pub enum Standing {
 /// What a restart must not lose; times in seconds of Unix.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseFile {
-    /// When it was written.
+    /// When it was written, in seconds of Unix.
     pub saved: u64,
     /// Leases, and who had an address before: it gets the same again.
     pub leases: Vec<SavedLease>,
 }
 
-/// One of a [`LeaseFile`].
+/// A lease in a [`LeaseFile`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedLease {
-    /// Which address.
+    /// The address that is leased.
     pub address: Ipv4Addr,
-    /// Whose.
+    /// The Ethernet address of the station that has it.
     #[serde(with = "text")]
     pub mac: Mac,
-    /// Option 61, hex.
+    /// The client identifier (option 61), in hex, if the client sent one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
     /// As the station calls itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
-    /// When it ends, or ended.
+    /// When it ends, or ended, in seconds of Unix.
     pub until: u64,
 }
 

@@ -2,6 +2,30 @@
 //!
 //! One subnet, one server, no relays. What is not done: BOOTP clients without a message type, lease times that
 //! clients ask for (they get ours), FORCERENEW (RFC 3203: clients take it only with authentication).
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use hikyaku_net::{Mac, Time};
+//! use hikyaku_protocols::Machine;
+//! use hikyaku_protocols::dhcpv4::{Config, Server};
+//!
+//! let mut server = Server::new(Config {
+//!     mac: Mac([2, 0, 0, 0, 0, 1]),
+//!     address: [192, 168, 1, 1].into(),
+//!     prefix_len: 24,
+//!     pool: [192, 168, 1, 100].into()..=[192, 168, 1, 199].into(),
+//!     reservations: Vec::new(),
+//!     lease_time: Duration::from_secs(3600),
+//!     dns: vec![[192, 0, 2, 53].into()],
+//!     domain: None,
+//!     mtu: Some(1460),
+//! })?;
+//! // Frames of the LAN go in. After a DISCOVER `drive` gives Output::Probe, and half a second later the OFFER.
+//! server.handle_input(Time(0), b"something else");
+//! assert_eq!((server.counts.not_for_us, server.drive(Time(0))), (1, None));
+//! # Ok::<(), hikyaku_protocols::dhcpv4::ConfigError>(())
+//! ```
 
 mod leases;
 mod limit;
@@ -25,14 +49,14 @@ pub use leases::{LeaseFile, LeaseView, SavedLease, Standing};
 pub use server::Server;
 pub use wire::fuzz;
 
-/// How the server is to behave.
+/// What the server gives out, and what it tells clients.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Our Ethernet address on the LAN.
     pub mac: Mac,
     /// Ours there: server identifier, and the clients' router.
     pub address: Ipv4Addr,
-    /// Of the subnet, bits.
+    /// Length of the subnet's prefix in bits, 8 to 30.
     pub prefix_len: u8,
     /// Addresses to give out. Ours and reserved ones may lie in it: they are left out.
     pub pool: RangeInclusive<Ipv4Addr>,
@@ -40,7 +64,7 @@ pub struct Config {
     pub reservations: Vec<Reservation>,
     /// For which addresses are leased: a minute to a year, whole seconds.
     pub lease_time: Duration,
-    /// Resolvers to tell; none is us.
+    /// Resolvers to tell (option 6), at most 8. This router is none itself.
     pub dns: Vec<Ipv4Addr>,
     /// Domain name to tell (option 15).
     pub domain: Option<String>,
@@ -51,16 +75,16 @@ pub struct Config {
 /// An address kept for a station.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reservation {
-    /// Who.
+    /// The station's Ethernet address.
     pub mac: Mac,
-    /// What.
+    /// The address that it gets, and nobody else.
     pub address: Ipv4Addr,
 }
 
 /// Largest pool. More is no LAN.
 const LARGEST_POOL: u32 = 65_536;
 
-/// Why a [`Config`] cannot be.
+/// Why a [`Config`] contradicts itself or the RFCs.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConfigError {
     /// Of one subnet with room for a client.
@@ -69,36 +93,36 @@ pub enum ConfigError {
     /// Network or broadcast address, or none that a host has.
     #[error("{address} is no host's address in {subnet}: choose one that is")]
     NotInSubnet {
-        /// Which.
+        /// The address that was configured.
         address: Ipv4Addr,
-        /// Of ours.
+        /// Our subnet, as 192.168.1.0/24.
         subnet: String,
     },
-    /// First after last.
+    /// The pool's first address lies behind its last.
     #[error("the DHCP pool {0}-{1} is empty: write the lower address first")]
     EmptyPool(Ipv4Addr, Ipv4Addr),
-    /// Over [`LARGEST_POOL`].
+    /// The pool has so many addresses, more than 65,536.
     #[error("the DHCP pool has {0} addresses, more than {LARGEST_POOL}: make it smaller")]
     LargePool(u32),
     /// Two reservations, or a reservation and we.
     #[error("{0} is reserved, and taken already: reserve each address once, and not the router's")]
     ReservedTwice(Ipv4Addr),
-    /// One station, two reservations.
+    /// A station has more than one reservation.
     #[error("{0} has more than one reservation: keep one")]
     StationTwice(Mac),
-    /// A group address.
+    /// A reservation is for a group's Ethernet address, or for zero.
     #[error("{0} is no station's address")]
     NoStation(Mac),
-    /// Out of range.
+    /// The lease time is below a minute or above a year.
     #[error("a lease time of {} s: use 60 s to 31536000 s", .0.as_secs())]
     LeaseTime(Duration),
     /// It must fit an option beside the others.
     #[error("{0} resolvers: tell at most 8")]
     Resolvers(usize),
-    /// RFC 1035 2.3.4, and printable.
+    /// The domain name has no character, over 253, or one that is not printable (RFC 1035 2.3.4).
     #[error("{0:?} is no domain name")]
     Domain(String),
-    /// RFC 2132 5.1.
+    /// The MTU is below 576 or above 9216 bytes (RFC 2132 5.1 has 68 as the least).
     #[error("an MTU of {0}: use 576 to 9216")]
     Mtu(u16),
 }
@@ -172,41 +196,41 @@ impl Config {
     }
 }
 
-/// What [`Server::poll`] gives.
+/// What the server wants done, or has found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// A whole Ethernet frame.
+    /// Send this Ethernet frame.
     Send(Vec<u8>),
     /// Ask by ARP whether somebody has this address. If so, say [`Server::in_use`]; silence for half a second is no.
     Probe(Ipv4Addr),
     /// The leases changed: write [`Server::file`]. At most once a second.
     Save,
-    /// Something happened.
+    /// Something happened that is worth a line in the log.
     Event(Event),
 }
 
-/// What happened.
+/// What the server has found out, for the log and for whoever pins neighbours to leases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// An address is a station's now.
+    /// An address is leased to a station now.
     Leased {
-        /// Which.
+        /// The address that is leased.
         address: Ipv4Addr,
-        /// Whose.
+        /// The station that has it.
         mac: Mac,
         /// As it calls itself, printable.
         hostname: Option<String>,
     },
     /// It no longer is: released, declined, or its time is over.
     Ended {
-        /// Which.
+        /// The address that is free again.
         address: Ipv4Addr,
-        /// Whose.
+        /// The station that had it.
         mac: Mac,
     },
     /// Somebody has an address that was not leased to him. It is set aside for ten minutes.
     Conflict {
-        /// Which.
+        /// The address that is set aside.
         address: Ipv4Addr,
         /// Who; `None` if only the client that declined it knows.
         by: Option<Mac>,
@@ -232,7 +256,7 @@ impl fmt::Display for Event {
     }
 }
 
-/// What was heard and done.
+/// Messages heard and sent, and what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Frames that are no DHCP message to a server: other protocols, other ports, fragments, other stations.
@@ -245,26 +269,26 @@ pub struct Counts {
     pub limited: u64,
     /// Requests to another server.
     pub foreign: u64,
-    /// DISCOVERs.
+    /// DISCOVER messages that were heard.
     pub discovers: u64,
-    /// OFFERs sent.
+    /// OFFER messages that were sent.
     pub offers: u64,
-    /// REQUESTs, of any kind.
+    /// REQUEST messages that were heard, of any kind (RFC 2131 4.3.2).
     pub requests: u64,
-    /// ACKs sent.
+    /// ACK messages that were sent, to REQUEST and to INFORM.
     pub acks: u64,
-    /// NAKs sent.
+    /// NAK messages that were sent.
     pub naks: u64,
     /// REQUESTs about leases that we know nothing of: RFC 2131 4.3.2 wants silence.
     pub unknown: u64,
-    /// DECLINEs.
+    /// DECLINE messages that were heard.
     pub declines: u64,
-    /// RELEASEs.
+    /// RELEASE messages that were heard.
     pub releases: u64,
-    /// INFORMs.
+    /// INFORM messages that were heard.
     pub informs: u64,
     /// Addresses set aside because somebody has them.
     pub conflicts: u64,
-    /// DISCOVERs that found nothing free.
+    /// DISCOVER messages that found no free address.
     pub full: u64,
 }

@@ -47,7 +47,7 @@ pub struct Server {
     save_at: Time,
     /// It was said that nothing is left.
     told_full: bool,
-    /// What was heard and done.
+    /// Messages heard and sent, and what became of them.
     pub counts: Counts,
 }
 

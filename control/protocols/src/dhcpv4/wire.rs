@@ -25,11 +25,11 @@ const SHORTEST: usize = dhcproto::v4::MIN_PACKET_SIZE;
 /// The largest DHCP message that every client takes: 576 less IP and UDP headers (RFC 2131 2).
 const LARGEST: usize = 576 - 28;
 
-/// A client's message.
+/// A client's message, checked (RFC 2131 2).
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub kind: MessageType,
-    /// `chaddr`.
+    /// The client's Ethernet address (`chaddr`).
     pub mac: Mac,
     pub xid: u32,
     pub flags: Flags,
@@ -37,15 +37,15 @@ pub(super) struct Request {
     pub ciaddr: Option<Ipv4Addr>,
     /// Where the packet went to: our address, or everybody's.
     pub to: Ipv4Addr,
-    /// Option 61.
+    /// The client identifier (option 61).
     pub client_id: Option<Vec<u8>>,
-    /// Option 50.
+    /// The address that it asks for (option 50).
     pub requested: Option<Ipv4Addr>,
-    /// Option 54.
+    /// The server that it speaks to (option 54).
     pub server: Option<Ipv4Addr>,
     /// Option 55; `None` is no wish.
     pub wanted: Option<Vec<OptionCode>>,
-    /// Option 12, printable.
+    /// The host's name for itself (option 12), printable.
     pub hostname: Option<String>,
     /// Largest DHCP message that the client takes, bytes.
     pub largest: usize,
@@ -207,7 +207,7 @@ impl Sifted {
     }
 }
 
-/// What we answer.
+/// A message of ours to a client.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Reply {
     /// An address to take, for so long.
@@ -216,7 +216,7 @@ pub(super) enum Reply {
     Ack(Ipv4Addr, Duration),
     /// To an INFORM: parameters without a lease.
     Parameters(Ipv4Addr),
-    /// Not this address.
+    /// The client may not have the address that it asked for; why (option 56).
     Nak(&'static str),
 }
 

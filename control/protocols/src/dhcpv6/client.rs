@@ -47,12 +47,12 @@ pub struct Client {
     told: Option<Failure>,
     out: VecDeque<Output>,
     rng: StdRng,
-    /// What was sent and heard.
+    /// Messages sent and heard.
     pub counts: Counts,
 }
 
 impl Client {
-    /// Off, without leases.
+    /// A client that is off and has no leases: it is silent until [`Self::set_mode`].
     pub fn new(config: Config) -> Self {
         Self::with_rng(config, rand::make_rng())
     }
@@ -159,17 +159,17 @@ impl Client {
         self.phase = Phase::Declining(self.exchange(now, Schedule::GIVE_BACK, None), declined);
     }
 
-    /// What it is doing.
+    /// What it is doing at the moment.
     pub fn state(&self) -> State {
         self.phase.state()
     }
 
-    /// What it is for now.
+    /// What it was told to ask for.
     pub fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// Ours.
+    /// Our DHCP Unique Identifier (RFC 8415 11), made of the Ethernet address.
     pub fn duid(&self) -> &Duid {
         &self.duid
     }
@@ -179,17 +179,17 @@ impl Client {
         self.held.as_ref().map_or(&[], |held| &held.prefixes)
     }
 
-    /// Addresses.
+    /// Addresses that are leased to us (IA_NA), with their lifetimes.
     pub fn addresses(&self) -> &[Leased<Ipv6Addr>] {
         self.held.as_ref().map_or(&[], |held| &held.addresses)
     }
 
-    /// Resolvers, border router, time servers.
+    /// What the server said besides leases: resolvers, AFTR, softwires, time servers.
     pub fn information(&self) -> &Information {
         &self.information
     }
 
-    /// Everything there is to know.
+    /// All that is known at `now`, with times left in seconds, for `hikyaku show`.
     pub fn facts(&self, now: Time) -> Facts {
         fn facts<T: Copy>(now: Time, leases: &[Leased<T>]) -> Vec<Fact<T>> {
             let left = |at: Option<Time>| at.map(|at| at.since(now).as_secs());

@@ -31,7 +31,7 @@ impl Duid {
         Self(bytes)
     }
 
-    /// As it came in an option.
+    /// From the bytes of an option (RFC 8415 21.2, 21.3).
     pub fn new(bytes: &[u8]) -> Result<Self, DuidError> {
         match bytes.len() {
             3..=130 => Ok(Self(bytes.to_vec())),
@@ -39,7 +39,7 @@ impl Duid {
         }
     }
 
-    /// As it goes into an option.
+    /// The bytes, as they go into an option.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }

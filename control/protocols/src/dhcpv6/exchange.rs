@@ -56,10 +56,10 @@ impl Schedule {
     pub(super) const CONFIRM: Self =
         Self { first: SECOND, longest: Some(Duration::from_secs(4)), times: None, delay: SECOND, collects: false };
 
-    /// CNF_MAX_RD.
+    /// CNF_MAX_RD (RFC 8415 7.6): a Confirm that nobody answered for so long is given up.
     pub(super) const CONFIRM_LASTS: Duration = Duration::from_secs(10);
 
-    /// Release and Decline.
+    /// Release and Decline (RFC 8415 18.2.7, 18.2.8).
     pub(super) const GIVE_BACK: Self =
         Self { first: SECOND, longest: None, times: Some(4), delay: Duration::ZERO, collects: false };
 }
@@ -67,9 +67,9 @@ impl Schedule {
 /// What an [`Exchange`] wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// Nothing before [`Exchange::due`].
+    /// There is nothing to do before [`Exchange::due`].
     Wait,
-    /// The message, now.
+    /// The message is to be sent now, for the first time or again.
     Send,
     /// Nobody answered as often and as long as it was tried.
     GiveUp,

@@ -31,9 +31,9 @@ pub struct Information {
 /// One of OPTION_S46_CONT_MAPE (94), _MAPT (95) or _LW (96).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct S46Container {
-    /// Option code.
+    /// The container's option code: 94, 95 or 96 (RFC 7598 5).
     pub code: u16,
-    /// The encapsulated options.
+    /// The options in the container, not looked at.
     pub bytes: Vec<u8>,
 }
 

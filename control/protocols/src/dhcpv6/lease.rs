@@ -13,7 +13,7 @@ use super::duid::Duid;
 use super::information::Information;
 use super::wire::{Association, Incoming};
 
-/// A delegated prefix.
+/// A prefix that a server delegates: not of multicast, link-local or unspecified addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Prefix(Prefix6);
@@ -36,7 +36,7 @@ impl Prefix {
         sane.then_some(Self(prefix))
     }
 
-    /// As any prefix.
+    /// The same as the prefix of any network.
     pub fn prefix(self) -> Prefix6 {
         self.0
     }
@@ -88,7 +88,7 @@ impl TryFrom<String> for Prefix {
 /// A prefix or an address that is ours for a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leased<T> {
-    /// The prefix or address.
+    /// The prefix or address that is leased.
     pub what: T,
     /// From then on nothing new uses it; `None` is never.
     pub preferred_until: Option<Time>,
@@ -188,7 +188,7 @@ impl Held {
         self.prefixes.iter().map(|leased| leased.what).collect()
     }
 
-    /// The addresses alone.
+    /// The leased addresses without their lifetimes.
     pub(super) fn assigned(&self) -> Vec<Ipv6Addr> {
         self.addresses.iter().map(|leased| leased.what).collect()
     }
@@ -229,23 +229,23 @@ fn set<T: PartialEq>(leases: &mut Vec<Leased<T>>, now: Time, what: T, preferred:
 /// What a restart must not lose: written to a file by the caller, times in seconds of Unix.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// When it was saved.
+    /// When it was saved, in seconds of Unix.
     pub saved: u64,
     /// Ours. A lease of another DUID is another machine's.
     pub client: Duid,
-    /// Who gave it.
+    /// The server that gave the leases: a Renew goes to it.
     pub server: Duid,
-    /// Delegated prefixes.
+    /// Delegated prefixes, with the times at which they end.
     pub prefixes: Vec<SavedLease<Prefix>>,
-    /// Addresses.
+    /// Leased addresses, with the times at which they end.
     pub addresses: Vec<SavedLease<Ipv6Addr>>,
-    /// When to renew; absent is never.
+    /// When to renew (T1), in seconds of Unix; absent is never.
     #[serde(default)]
     pub t1: Option<u64>,
     /// When to ask any server; absent is never.
     #[serde(default)]
     pub t2: Option<u64>,
-    /// What else the server said.
+    /// What the server said besides leases.
     #[serde(default)]
     pub information: Information,
 }
@@ -253,7 +253,7 @@ pub struct Lease {
 /// One prefix or address of a [`Lease`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedLease<T> {
-    /// The prefix or address.
+    /// The prefix or address that is leased.
     pub what: T,
     /// End of the preferred lifetime; absent is never.
     #[serde(default)]

@@ -2,6 +2,20 @@
 //!
 //! One binding, one exchange at a time. What is not done: unicast to servers (RFC 8415 18.2 lets a client
 //! do without it, and many lines have no route for it), temporary addresses, authentication other than that of Reconfigure.
+//!
+//! ```
+//! use hikyaku_net::{Mac, Time};
+//! use hikyaku_protocols::Machine;
+//! use hikyaku_protocols::dhcpv6::{Client, Config, Mode, Output, SERVERS};
+//!
+//! let mut client = Client::new(Config::new(Mac([2, 0, 0, 0, 0, 1])));
+//! client.set_mode(Time(0), Mode::Stateful);
+//! let now = client.poll_timeout().unwrap(); // within a second (RFC 8415 18.2.1)
+//! let Some(Output::Send { to, payload }) = client.drive(now) else { panic!("nothing to send") };
+//! assert_eq!((to, payload[0]), (SERVERS, 1), "a Solicit");
+//! // What comes back goes to `client.handle_input(now, source, &payload)`; leases make it Output::Event(Event::Bound).
+//! assert!(client.prefixes().is_empty());
+//! ```
 
 mod client;
 mod duid;
@@ -28,10 +42,10 @@ pub use information::{Information, S46Container};
 pub use lease::{Lease, Leased, Prefix, PrefixError, SavedLease};
 pub use wire::{MAX_DATAGRAM, Malformed};
 
-/// The port that the client hears.
+/// The UDP port that clients listen on (RFC 8415 7.2).
 pub const CLIENT_PORT: u16 = dhcproto::v6::CLIENT_PORT;
 
-/// The port that servers and relays hear.
+/// The UDP port that servers and relays listen on (RFC 8415 7.2).
 pub const SERVER_PORT: u16 = dhcproto::v6::SERVER_PORT;
 
 /// All_DHCP_Relay_Agents_and_Servers (RFC 8415 7.1): where every message goes.
@@ -41,7 +55,7 @@ pub const SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// Nothing.
+    /// Nothing is asked: neither flag is set.
     #[default]
     Off,
     /// The O flag: resolvers and the like.
@@ -50,7 +64,7 @@ pub enum Mode {
     Stateful,
 }
 
-/// What leases a binding needs.
+/// Which leases are asked for, and without which there is no binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
     /// A prefix; an address is not asked for.
@@ -61,7 +75,7 @@ pub enum Want {
     Address,
 }
 
-/// How the client is to behave.
+/// Who the client is and what it asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
     /// Of the interface, permanently: the DUID is made of it.
@@ -91,13 +105,13 @@ impl Config {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// Nothing.
+    /// Silent, because nothing is to be asked.
     Off,
     /// Looking for servers: Solicit.
     Soliciting,
     /// Asking one for what it offered: Request.
     Requesting,
-    /// Having leases, T1 not reached.
+    /// Holding leases, before T1.
     Bound,
     /// Past T1: Renew, to the server that gave the leases.
     Renewing,
@@ -133,48 +147,48 @@ impl fmt::Display for State {
     }
 }
 
-/// What [`Client::poll`] gives.
+/// What the client wants sent, or has found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// A UDP payload from our link-local address and [`CLIENT_PORT`] to [`SERVER_PORT`].
     Send {
-        /// Always [`SERVERS`].
+        /// The multicast group of servers and relays, [`SERVERS`], always.
         to: Ipv6Addr,
-        /// The message.
+        /// The DHCPv6 message as a datagram's payload.
         payload: Vec<u8>,
     },
     /// Something changed: the getters say what is so now.
     Event(Event),
 }
 
-/// What happened.
+/// What the client has found out, for whoever uses its leases and for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// First leases.
+    /// The first leases since there were none.
     Bound {
-        /// Who gave them.
+        /// The server that gave them.
         server: Duid,
-        /// The prefixes.
+        /// The delegated prefixes.
         prefixes: Vec<Prefix>,
-        /// The addresses.
+        /// The leased addresses.
         addresses: Vec<Ipv6Addr>,
     },
     /// Leases of before a restart, in use while a server is asked about them.
     Resumed {
-        /// The prefixes.
+        /// The delegated prefixes.
         prefixes: Vec<Prefix>,
-        /// The addresses.
+        /// The leased addresses.
         addresses: Vec<Ipv6Addr>,
     },
     /// The same leases, with new lifetimes.
     Renewed,
-    /// Other leases than before.
+    /// Other leases than before, of which some may be the same.
     Changed {
-        /// The prefixes before.
+        /// The prefixes that were delegated before.
         old: Vec<Prefix>,
-        /// The prefixes now.
+        /// The prefixes that are delegated now.
         new: Vec<Prefix>,
-        /// The addresses now.
+        /// The addresses that are leased now.
         addresses: Vec<Ipv6Addr>,
     },
     /// No leases any more: they ended, or the server took them back.
@@ -184,9 +198,9 @@ pub enum Event {
         /// The addresses that are gone.
         addresses: Vec<Ipv6Addr>,
     },
-    /// [`Information`] is not what it was.
+    /// What the server says besides leases is not what it was: [`Client::information`].
     Informed,
-    /// [`State::Releasing`] is over.
+    /// [`State::Releasing`] is over: the server confirmed, or did not answer.
     Released,
     /// Something that a person may want to know of. Said once, not each time it happens again.
     Failed(Failure),
@@ -233,9 +247,9 @@ pub enum Failure {
     /// An Advertise or Reply without what we need.
     #[error("DHCPv6 server {server} gives nothing: {status}{}{words}", if words.is_empty() { "" } else { ": " })]
     Refused {
-        /// Who.
+        /// The server that refused.
         server: Duid,
-        /// Its status code.
+        /// The status code that it gave.
         status: StatusName,
         /// Its words, printable, cut after 100 characters.
         words: String,
@@ -243,7 +257,7 @@ pub enum Failure {
     /// The Request was sent as often as it may.
     #[error("DHCPv6 server {0} offered a lease and did not answer the request for it")]
     RequestUnanswered(Duid),
-    /// T2 was reached.
+    /// T2 was reached without an answer to the Renew (RFC 8415 18.2.5); the server that was asked.
     #[error("DHCPv6 server {0} does not renew the lease; now any server is asked")]
     RenewUnanswered(Duid),
 }
@@ -262,12 +276,12 @@ impl fmt::Display for StatusName {
     }
 }
 
-/// What was sent and heard.
+/// Messages sent and heard, and what became of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Messages sent.
+    /// Messages sent, repetitions included.
     pub sent: u64,
-    /// Answers that were taken.
+    /// Answers that were ours and were acted upon.
     pub taken: u64,
     /// Refused as a whole: [`Malformed`].
     pub malformed: u64,
@@ -279,7 +293,7 @@ pub struct Counts {
     pub unexpected: u64,
     /// Reconfigure messages that were not asked for or not signed.
     pub reconfigure_refused: u64,
-    /// Answers that said no.
+    /// Answers that refused what was asked for.
     pub refused: u64,
 }
 
@@ -290,26 +304,26 @@ pub struct Facts {
     pub state: State,
     /// What it was told to do.
     pub mode: Mode,
-    /// Ours.
+    /// Our DHCP Unique Identifier (RFC 8415 11).
     pub client: Duid,
     /// Who gave the leases, or the information.
     pub server: Option<Duid>,
-    /// Delegated prefixes.
+    /// The delegated prefixes.
     pub prefixes: Vec<Fact<Prefix>>,
-    /// Addresses.
+    /// The leased addresses.
     pub addresses: Vec<Fact<Ipv6Addr>>,
-    /// When to renew.
+    /// When the server that gave the leases is asked to renew them (T1).
     pub t1: Option<u64>,
-    /// When to ask any server.
+    /// When any server is asked to extend them (T2).
     pub t2: Option<u64>,
     /// When the last lease ends.
     pub expires: Option<u64>,
     /// When information is asked for again.
     pub refresh: Option<u64>,
-    /// Everything but leases.
+    /// What the server said besides leases.
     #[serde(flatten)]
     pub information: Information,
-    /// What was sent and heard.
+    /// Messages sent and heard, and what became of these.
     pub counts: Counts,
 }
 

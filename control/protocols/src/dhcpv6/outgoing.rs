@@ -76,7 +76,7 @@ const WANTED: [OptionCode; 10] = [
 ];
 
 impl Outgoing<'_> {
-    /// The UDP payload.
+    /// The message as the payload of a UDP datagram.
     pub(super) fn bytes(&self) -> Vec<u8> {
         use MessageType::{Confirm, Decline, InformationRequest, Release, Solicit};
         let mut message = Message::new_with_id(self.kind, self.xid);

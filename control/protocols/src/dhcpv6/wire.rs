@@ -18,7 +18,7 @@ pub const MAX_DATAGRAM: usize = 4096;
 /// Why a datagram was refused as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Malformed {
-    /// Over [`MAX_DATAGRAM`].
+    /// The datagram is longer than [`MAX_DATAGRAM`].
     #[error("datagram over 4096 bytes")]
     TooLong,
     /// The last option, or the header, ends behind the datagram.
@@ -193,7 +193,7 @@ impl Incoming {
         status(self.message.opts())
     }
 
-    /// RFC 8415 21.8.
+    /// The Preference option, 0 where it is not there (RFC 8415 21.8).
     pub(super) fn preference(&self) -> u8 {
         match self.get(OptionCode::Preference) {
             Some(&DhcpOption::Preference(preference)) => preference,
@@ -201,7 +201,7 @@ impl Incoming {
         }
     }
 
-    /// RFC 8415 21.14.
+    /// Whether the Rapid Commit option is there (RFC 8415 21.14).
     pub(super) fn rapid_commit(&self) -> bool {
         self.get(OptionCode::RapidCommit).is_some()
     }

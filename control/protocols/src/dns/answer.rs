@@ -10,14 +10,14 @@ use hickory_proto::rr;
 /// Aliases that are followed from one name to the next.
 pub const MAX_CHAIN: usize = 8;
 
-/// What is asked about a name.
+/// The type of the records that are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RecordType {
-    /// IPv4 addresses.
+    /// A records: IPv4 addresses (RFC 1035 3.4.1).
     A,
-    /// IPv6 addresses.
+    /// AAAA records: IPv6 addresses (RFC 3596 2.1).
     Aaaa,
-    /// Texts.
+    /// TXT records: strings (RFC 1035 3.3.14).
     Txt,
 }
 
@@ -51,18 +51,18 @@ impl Text {
 /// The records' data in the order of the answer, each once: never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Data {
-    /// IPv4 addresses.
+    /// What A records say: IPv4 addresses.
     A(Vec<Ipv4Addr>),
-    /// IPv6 addresses.
+    /// What AAAA records say: IPv6 addresses.
     Aaaa(Vec<Ipv6Addr>),
-    /// Texts.
+    /// What TXT records say, one [`Text`] each.
     Txt(Vec<Text>),
 }
 
-/// An answer.
+/// The records of a name that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Records {
-    /// What was asked for.
+    /// The data of the records that were asked for.
     pub data: Data,
     /// The name that has the records, if the one asked for is an alias (CNAME).
     pub alias_of: Option<String>,
@@ -99,15 +99,15 @@ impl Records {
 /// Why an answer is of no use although it is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    /// See the text.
+    /// Records of the type that was asked for are there, and cannot be read.
     #[error("the records cannot be read")]
     Malformed,
-    /// Perhaps in a circle.
+    /// More aliases follow each other than are followed; perhaps in a circle.
     #[error("more than {MAX_CHAIN} aliases one after the other")]
     Chain,
 }
 
-/// Why there is no answer.
+/// Why a question has no records for an answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// NXDOMAIN: a resolver says that there is no such name.
@@ -137,7 +137,7 @@ pub enum Failure {
     /// The line gave no resolver (yet).
     #[error("the line has given no resolver")]
     NoResolvers,
-    /// What was asked is no name.
+    /// The text that was asked for is no domain name.
     #[error("'{0}' is no domain name")]
     BadName(String),
     /// Too many questions are open; try later.

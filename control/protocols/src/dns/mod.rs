@@ -5,6 +5,24 @@
 //! a message that has them all right, from the server that was asked, is heard (RFC 5452 9).
 //!
 //! [`Question::reply`] takes any bytes and is what to fuzz.
+//!
+//! ```
+//! use hikyaku_net::Time;
+//! use hikyaku_protocols::Machine;
+//! use hikyaku_protocols::dns::{Output, PORT, RecordType, StubResolver};
+//!
+//! let now = Time(0);
+//! let mut resolver = StubResolver::new();
+//! resolver.set_servers(now, &["2001:db8::53".parse().unwrap()]);
+//! let asked = resolver.ask(now, "gw.example.net", RecordType::Aaaa);
+//! let Some(Output::Send { server, source_port, payload }) = resolver.drive(now) else { panic!("nothing to send") };
+//! // The payload goes to port 53 of `server`. What comes back is heard only if it answers the question:
+//! resolver.handle_input(now, (server, PORT), source_port, &payload);
+//! assert_eq!(resolver.counts.foreign, 1);
+//! // Without an answer it is asked again, and `Output::Answer` for `asked` comes in the end.
+//! assert!(resolver.poll_timeout().is_some_and(|again| again > now));
+//! # let _ = asked;
+//! ```
 
 mod answer;
 mod cache;
@@ -30,15 +48,15 @@ use query::{Query, Step, Stream};
 
 /// Resolvers that are used at most, the first ones given.
 pub const MAX_SERVERS: usize = 8;
-/// Questions that are open at most.
+/// Questions that may be open at once; one more is [`Failure::Busy`].
 pub const MAX_QUERIES: usize = 32;
 /// Askers of the same question, at most.
 const MAX_ASKERS: usize = 32;
 
-/// Where resolvers listen.
+/// The port that resolvers listen on, UDP and TCP (RFC 1035 4.2).
 pub const PORT: u16 = 53;
 
-/// A question of [`StubResolver::ask`].
+/// A question that [`StubResolver::ask`] was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct QueryId(u64);
 
@@ -51,50 +69,50 @@ pub struct StreamId(u64);
 pub enum Output {
     /// A UDP payload to port 53 of `server`, from a port that nothing else uses now.
     Send {
-        /// Whom.
+        /// The resolver that is asked.
         server: IpAddr,
         /// Ours; open while it is in [`StubResolver::open_ports`].
         source_port: u16,
-        /// The query.
+        /// The query, as the payload of a datagram.
         payload: Vec<u8>,
     },
     /// Connect to port 53 of `server` by TCP, send `payload` (its length in front, RFC 1035 4.2.2), and hand
     /// what comes back to [`StubResolver::handle_stream`]. If that fails call [`StubResolver::handle_stream_failed`].
     Stream {
-        /// The connection's name here.
+        /// The connection, for [`StubResolver::handle_stream`] and [`Output::Close`].
         stream: StreamId,
-        /// Whom.
+        /// The resolver that is asked.
         server: IpAddr,
-        /// The query with its length.
+        /// The query with its length in front (RFC 1035 4.2.2).
         payload: Vec<u8>,
     },
     /// The connection is not needed any more.
     Close(StreamId),
-    /// A question's end.
+    /// A question that was asked has ended: with records, or with a reason why there are none.
     Answer {
-        /// Which.
+        /// The question, as [`StubResolver::ask`] called it.
         query: QueryId,
-        /// Never empty if it is `Ok`.
+        /// The records, never empty, or why there are none.
         result: Result<Records, Failure>,
     },
 }
 
-/// How often what happened.
+/// Questions, messages and what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Questions of others in this program.
+    /// Questions that [`StubResolver::ask`] was given.
     pub asked: u64,
     /// Of these, answered without asking anybody.
     pub from_cache: u64,
-    /// Messages sent by UDP.
+    /// Queries sent by UDP.
     pub sent: u64,
-    /// Connections asked for.
+    /// TCP connections that were asked for, because an answer did not fit a datagram.
     pub streams: u64,
     /// Messages that answer a question of ours.
     pub replies: u64,
     /// Messages that do not, from whomever ([`Foreign`]): forged, late, or not DNS.
     pub foreign: u64,
-    /// Tries that nobody answered in time.
+    /// Queries that nobody answered in time.
     pub unanswered: u64,
 }
 
@@ -108,7 +126,7 @@ struct Server {
     keeps_case: bool,
 }
 
-/// The machine.
+/// A stub resolver (RFC 1034 5.3.1) with a cache.
 #[derive(Debug, Default)]
 pub struct StubResolver {
     servers: Vec<Server>,
@@ -116,7 +134,7 @@ pub struct StubResolver {
     cache: Cache,
     last_id: u64,
     outputs: VecDeque<Output>,
-    /// How often what happened.
+    /// Questions, messages and what became of them.
     pub counts: Counts,
 }
 

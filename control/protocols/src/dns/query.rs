@@ -43,7 +43,7 @@ pub(super) struct Stream {
 #[derive(Debug)]
 pub(super) struct Query {
     pub askers: Vec<QueryId>,
-    /// In small letters.
+    /// The name that was asked for, in small letters.
     pub asked: Name,
     pub record_type: RecordType,
     /// `asked`, or where its aliases have led so far.

@@ -21,30 +21,30 @@ const MAX_NEGATIVE: u32 = 3 * 3600;
 /// A question as it goes out: the name's letters as they were mixed.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// RFC 5452 9.
+    /// The message id, which a reply must repeat (RFC 5452 9.1).
     pub id: u16,
-    /// What about.
+    /// The name that is asked about, in the letters that a reply must repeat.
     pub name: Name,
-    /// What of it.
+    /// The type of the records that are asked for.
     pub record_type: RecordType,
 }
 
 /// Why a message is not the answer to our question: it may come from anybody, and ends nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Foreign {
-    /// See the text.
+    /// The bytes are no DNS message.
     #[error("not a DNS message")]
     Garbage,
-    /// See the text.
+    /// The message is longer than [`MAX_MESSAGE`].
     #[error("longer than {MAX_MESSAGE} bytes")]
     TooLong,
-    /// See the text.
+    /// The message is a query, or a response to something else than a query.
     #[error("not a response to a query")]
     NotResponse,
-    /// See the text.
+    /// The message has another id than the question.
     #[error("another id")]
     Id,
-    /// See the text.
+    /// The message repeats another question, none, or several.
     #[error("another question, or not exactly one")]
     Question,
     /// The same name in other letters: a resolver that does not keep them, or a guess.
@@ -57,25 +57,25 @@ pub enum Foreign {
 pub enum Reply {
     /// Records, the name that has them, and the shortest TTL on the way to them.
     Found {
-        /// Never empty.
+        /// The records' data; never empty.
         data: Data,
         /// The name asked for, or the last of its aliases.
         owner: Name,
-        /// Aliases on the way.
+        /// Aliases (CNAME) on the way there.
         aliases: usize,
-        /// As it stands in the records.
+        /// The shortest TTL on the way, as it stands in the records.
         ttl: Duration,
     },
     /// An alias, without the records of the name that it leads to.
     Elsewhere {
         /// The name to ask for.
         target: Name,
-        /// Aliases on the way.
+        /// Aliases (CNAME) on the way there.
         aliases: usize,
-        /// As it stands in the records.
+        /// The shortest TTL on the way, as it stands in the records.
         ttl: Duration,
     },
-    /// NXDOMAIN.
+    /// NXDOMAIN: there is no such name (RFC 2308 2.1).
     NoSuchName {
         /// RFC 2308 5; `None` without an SOA record.
         ttl: Option<Duration>,
@@ -89,12 +89,12 @@ pub enum Reply {
     ServerFailed(ResponseCode),
     /// TC: the answer does not fit a datagram.
     Truncated,
-    /// It makes no sense.
+    /// It is an answer to the question, and cannot be used.
     Unusable(Unusable),
 }
 
 impl Question {
-    /// The query's bytes.
+    /// The query as the payload of a datagram; `edns`: with an OPT record (RFC 6891).
     pub(super) fn compose(&self, edns: bool) -> Vec<u8> {
         let mut message = Message::new(self.id, MessageType::Query, OpCode::Query);
         message.metadata.recursion_desired = true;

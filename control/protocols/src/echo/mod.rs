@@ -1,5 +1,23 @@
 //! What our own addresses answer by themselves: echo (RFC 792, RFC 4443 4.2), and, over IPv4, that nobody listens
 //! where nobody does (RFC 1122 4.1.3.1, RFC 9293 3.10.7.1).
+//!
+//! No [`Machine`](crate::Machine): it has no timers, and a frame has at most one answer, at once.
+//!
+//! ```
+//! use etherparse::PacketBuilder;
+//! use hikyaku_net::{Mac, Time};
+//! use hikyaku_protocols::echo::Echo;
+//!
+//! let (host, us) = ([2, 0, 0, 0, 0, 9], [2, 0, 0, 0, 0, 1]);
+//! let mut ping = Vec::new();
+//! let ip = PacketBuilder::ethernet2(host, us).ipv4([192, 168, 1, 9], [192, 168, 1, 1], 64);
+//! ip.icmpv4_echo_request(1, 1).write(&mut ping, b"hello")?;
+//!
+//! let mut echo = Echo::new(Mac(us));
+//! let answer = echo.echo(Time(0), &ping, &[[192, 168, 1, 1].into()]).expect("an answer");
+//! assert_eq!(answer[..6], host);
+//! # Ok::<(), etherparse::err::packet::BuildWriteError>(())
+//! ```
 
 #[cfg(test)]
 mod tests;
@@ -30,10 +48,10 @@ const TTL: u8 = 64;
 /// All nodes of the link.
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
-/// How much of what happened.
+/// What was answered and what was not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Echo requests answered.
+    /// Echo requests that were answered.
     pub echoed: u64,
     /// Datagrams and segments that were told that nobody listens.
     pub refused: u64,
@@ -48,7 +66,7 @@ pub struct Counts {
 pub struct Echo {
     mac: Mac,
     limits: AnswerLimits,
-    /// How much of what happened.
+    /// What was answered and what was not.
     pub counts: Counts,
 }
 

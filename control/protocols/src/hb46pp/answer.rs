@@ -38,30 +38,30 @@ const LONGEST_TOKEN: usize = 256;
 /// Why an answer cannot be used at all. Shows no more of it than one wrong value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadAnswer {
-    /// See the text.
+    /// The answer is not JSON.
     #[error("the answer is not JSON (line {line}, column {column}): {what}")]
     Syntax {
-        /// From 1.
+        /// The line of the answer, from 1.
         line: usize,
-        /// From 1.
+        /// The byte in that line, from 1.
         column: usize,
-        /// In one word.
+        /// What kind of error it is, in a word.
         what: &'static str,
     },
-    /// See the text.
+    /// The answer is JSON, but not one object, or has a key twice.
     #[error("the answer is JSON, but no object with every key once")]
     Shape,
-    /// See the text.
+    /// A key has a value that it cannot have.
     #[error("the answer's {key} is {value}; it must be {want}")]
     Value {
-        /// Which.
+        /// The key's name in the specification.
         key: &'static str,
-        /// What was there.
+        /// The value that stands there instead.
         value: String,
-        /// What should be.
+        /// What may stand there.
         want: &'static str,
     },
-    /// See the text.
+    /// The answer has neither `order` nor any technology, so it says nothing.
     #[error("the answer has neither an order nor any technology")]
     Nothing,
     /// None of what was offered makes sense.

@@ -35,10 +35,10 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 /// Whoever was to answer a question has forgotten it.
 const LOST: Duration = Duration::from_secs(120);
 
-/// What the machine is made from.
+/// Who we are to a provisioning server, and whom it is believed from.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
-    /// What servers are told of us.
+    /// What servers are told of this router.
     pub identity: Identity,
     /// User name and password, if the provider gave some.
     pub credentials: Option<Credentials>,
@@ -51,11 +51,11 @@ pub struct Config {
 pub struct Place {
     /// The line's prefix, of which the upper 64 bits count: an answer is for it and no other.
     pub prefix: Ipv6Addr,
-    /// Our address to ask from.
+    /// Our address that requests are made from.
     pub from: Ipv6Addr,
 }
 
-/// What the machine wants.
+/// What the client wants done, or has found out.
 #[derive(Clone, Debug)]
 pub enum Output {
     /// To be asked of the line's own resolvers, and the answer given to [`Client::handle_answer`]. It takes the
@@ -63,7 +63,7 @@ pub enum Output {
     Query(&'static str, RecordType),
     /// To be run, and its result given to [`Client::handle_response`]. It takes the place of an earlier one.
     Request(Box<Request>),
-    /// To be logged.
+    /// Something happened that is worth a line in the log.
     Event(Event),
     /// [`Client::offer`] offers something else than before.
     Changed,
@@ -77,7 +77,7 @@ enum Phase {
     Resting,
     /// The TXT record was asked for.
     Resolving { until: Time },
-    /// A request runs.
+    /// The server is asked, until then at most.
     Requesting { server: Server, until: Time },
 }
 
@@ -91,7 +91,7 @@ enum Outcome {
     Failed(String),
 }
 
-/// The machine (docs/control.md).
+/// The client of the line's provisioning server: finds it, asks it, keeps its answer.
 #[derive(Debug)]
 pub struct Client {
     config: Config,
@@ -111,7 +111,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Knows nothing yet.
+    /// A client that knows nothing yet and asks nobody until [`Self::start`].
     pub fn new(config: Config) -> Self {
         Self::with_rng(config, rand::make_rng())
     }
@@ -356,7 +356,7 @@ impl Client {
         }
     }
 
-    /// For `show status`.
+    /// How it stands at `now`, for `hikyaku show status`.
     pub fn status(&self, now: Time) -> Status {
         let offer = self.offer();
         Status {

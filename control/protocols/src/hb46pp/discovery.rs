@@ -9,7 +9,7 @@ pub const NAME: &str = "4over6.info";
 /// The version of the protocol that this is.
 const VERSION: &str = "v6mig-1";
 
-/// A provisioning server.
+/// A provisioning server, as the line's TXT record names it (specification 3.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// Where it listens. May have a query of its own.
@@ -24,13 +24,13 @@ pub enum BadRecord {
     /// Other things are said about the name, and this is not.
     #[error("no TXT record of {NAME} starts with v={VERSION}")]
     Version,
-    /// Something that is not text.
+    /// The record has bytes that are not text.
     #[error("the TXT record of {NAME} is not text")]
     NotText,
     /// Neither `t=a` nor `t=b`, or not once.
     #[error("the TXT record of {NAME} must say once t=a (any certificate) or t=b (a valid one)")]
     Verification,
-    /// No `url=`, or several.
+    /// The record has no `url=`, or several.
     #[error("the TXT record of {NAME} must say url= once")]
     NoUrl,
     /// What stands there is no URL that can be asked.
@@ -39,7 +39,7 @@ pub enum BadRecord {
     /// Behind a `#` nothing could be asked.
     #[error("the TXT record of {NAME}: url: it has a '#' in it")]
     Fragment,
-    /// There is no certificate to check.
+    /// The record wants a certificate checked (`t=b`), and the URL is http.
     #[error("the TXT record of {NAME} says t=b, a valid certificate, for a URL that is not https")]
     NothingToVerify,
 }

@@ -30,10 +30,10 @@ pub struct Product(String);
 /// What is wrong with a [`VendorId`] or a [`Product`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadIdentity {
-    /// See the text.
+    /// The text is no vendor id.
     #[error("a vendor id is six hex digits, perhaps with - and up to 24 of 0-9 A-Z a-z _ behind them: acde48-hikyaku")]
     Vendor,
-    /// See the text.
+    /// The text is no product's name.
     #[error("a product's name is 1 to 32 of 0-9 A-Z a-z - _")]
     Product,
 }
@@ -89,13 +89,13 @@ fn is_word(text: &str, longest: usize, more: &[u8]) -> bool {
 /// Something that a CPE can do, in the specification's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capability {
-    /// DS-Lite (RFC 6333).
+    /// Dual-Stack Lite, this end as the B4 (RFC 6333).
     Dslite,
     /// A tunnel for an IPv4 prefix of one's own (RFC 2473).
     Ipip,
     /// Lightweight 4over6 (RFC 7596).
     Lw4o6,
-    /// MAP-E (RFC 7597).
+    /// Mapping of address and port with encapsulation (RFC 7597, draft 03).
     MapE,
     /// MAP-E by way of the border router.
     HubSpoke,
@@ -119,12 +119,12 @@ impl Capability {
     }
 }
 
-/// What every request says.
+/// What every request says of this router (specification 3.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Who made this router.
+    /// Who made this router (`vendorid`).
     pub vendor: VendorId,
-    /// What it is.
+    /// What it is called (`product`).
     pub product: Product,
     /// What it can do: the server leaves out what is not here.
     pub capabilities: Vec<Capability>,
@@ -139,9 +139,9 @@ impl Default for Identity {
 /// User name and password, where a provider gave them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
-    /// The user name.
+    /// The user name that the provider gave.
     pub user: Secret,
-    /// The password.
+    /// The password that the provider gave.
     pub pass: Secret,
     /// The server that may see them; it has to prove by its certificate that it is it. `None`: whatever
     /// server the line names, as the specification allows.

@@ -2,6 +2,20 @@
 //! (HTTP), what it offers (JSON). Specification: "IPv6マイグレーション技術の国内標準プロビジョニング方式" 1.1,
 //! <https://github.com/v6pc/v6mig-prov/blob/1.1/spec.md>; its sections are what comments here cite.
 //! For users: docs/hb46pp.md. Nothing here was tried on a live line.
+//!
+//! ```
+//! use hikyaku_net::Time;
+//! use hikyaku_protocols::Machine;
+//! use hikyaku_protocols::hb46pp::{Client, Config, Output, Place};
+//!
+//! let mut client = Client::new(Config::default());
+//! let place = Place { prefix: "2001:db8:1::".parse().unwrap(), from: "2001:db8:1::1".parse().unwrap() };
+//! client.start(Time(0), place);
+//! let Some(Output::Query(name, record_type)) = client.drive(Time(0)) else { panic!("nothing to ask") };
+//! assert_eq!((name, record_type.to_string()), ("4over6.info", "TXT".into()));
+//! // The answer goes to `client.handle_answer`; then comes Output::Request, whose response goes to `handle_response`.
+//! assert!(client.offer().is_none());
+//! ```
 
 mod answer;
 mod client;

@@ -12,14 +12,14 @@ use crate::http::Secret;
 use crate::map_domain::Domain;
 use crate::softwire_options;
 
-/// An answer of a provisioning server.
+/// The answer of a provisioning server (specification 3.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
     /// Who runs the service (`enabler_name`): the VNE, or an ISP.
     pub enabler: Option<String>,
-    /// The service's name.
+    /// The service's name (`service_name`).
     pub service: Option<String>,
-    /// The ISP's name for it.
+    /// The ISP's name for the service (`isp_name`).
     pub isp: Option<String>,
     /// How long the answer is good for, as it was said; a week at most.
     pub ttl: Option<Duration>,
@@ -41,7 +41,7 @@ pub enum Technology {
     MapE(Domain),
     /// DS-Lite, with this AFTR.
     Dslite(Endpoint),
-    /// Lightweight 4over6.
+    /// Lightweight 4over6, with all that it needs.
     Lw4o6(Lw4o6),
     /// A tunnel for a fixed IPv4 address or prefix. Where the answer has several they are one behind the other.
     Ipip(Ipip),
@@ -52,11 +52,11 @@ pub enum Technology {
 /// Lightweight 4over6 (RFC 7596). As [`softwire_options::Lw4o6`], whose far end may still be a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lw4o6 {
-    /// The lwAFTR.
+    /// The far end of the tunnel, the lwAFTR.
     pub lwaftr: Endpoint,
-    /// Our address.
+    /// The IPv4 address that packets leave with.
     pub ipv4: Ipv4Addr,
-    /// Our ports of it.
+    /// Those of its ports that are ours.
     pub ports: PortSet,
     /// Which of our prefixes our end is in.
     pub bind_prefix: Prefix6,
@@ -72,9 +72,9 @@ impl Lw4o6 {
 /// An IPv4-in-IPv6 tunnel (RFC 2473).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ipip {
-    /// Our end.
+    /// Our end of the tunnel.
     pub local: Ipv6Addr,
-    /// The other end.
+    /// The far end of the tunnel.
     pub remote: Ipv6Addr,
     /// Our IPv4 address as it was written, in front of the slash: perhaps the first of [`Self::prefix`].
     pub address: Ipv4Addr,
@@ -85,25 +85,25 @@ pub struct Ipip {
 /// What a server says of user name and password (specification 3.4, `auth`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Auth {
-    /// With them there might be more.
+    /// The server wants them, and might offer more with them.
     Required,
-    /// They are wrong.
+    /// User name or password are wrong.
     Bad,
-    /// They are right.
+    /// User name and password are right.
     Ok,
 }
 
 /// A technology that cannot be used as it is described.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// As the answer calls it.
+    /// The technology's name in the answer.
     pub technology: &'static str,
-    /// What is wrong, and where.
+    /// What is wrong with its description, and where.
     pub why: String,
 }
 
 impl Technology {
-    /// As the specification calls it.
+    /// Its name in the specification.
     pub fn name(&self) -> &str {
         match self {
             Self::MapE(_) => "map_e",

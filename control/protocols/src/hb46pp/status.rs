@@ -7,13 +7,13 @@ use serde::Serialize;
 
 use super::Auth;
 
-/// In one word.
+/// How provisioning stands, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// There is no address to ask from, or no resolver to ask.
     Idle,
-    /// No answer yet.
+    /// The server was asked, or is about to be, and has not answered yet.
     Asking,
     /// The server's answer is in use.
     Offered,
@@ -41,12 +41,12 @@ impl fmt::Display for State {
     }
 }
 
-/// How it stands.
+/// How provisioning stands at one moment, for `hikyaku show status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Status {
-    /// In one word.
+    /// The state in one word.
     pub state: State,
-    /// Whose answer is in use.
+    /// The server whose answer is in use.
     pub server: Option<String>,
     /// Whose service, and what there is, in their order.
     pub offer: Option<String>,
@@ -86,41 +86,41 @@ impl fmt::Display for Status {
 /// What happened. Shows no secrets, and nothing of a URL behind its host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The server answered.
+    /// The server answered, and its answer is in use.
     Offered {
         /// The answer in one line.
         what: String,
-        /// The server.
+        /// The server that answered.
         host: String,
         /// It offers what it offered before.
         again: bool,
-        /// When it is asked again.
+        /// How long until it is asked again.
         next: Duration,
     },
     /// A technology cannot be used as the server describes it.
     Refused {
-        /// Which, and why.
+        /// The technology, and what is wrong with it.
         what: String,
     },
     /// What the server says of user name and password.
     Auth(Auth),
     /// User name and password are for another server, or this one need not prove who it is.
     Withheld {
-        /// The server.
+        /// The server that is not told user name and password.
         host: String,
     },
     /// The line has no such service.
     Absent {
         /// What the resolver said.
         why: String,
-        /// When it is asked again.
+        /// How long until it is asked again.
         retry: Duration,
     },
-    /// It did not work.
+    /// The server could not be found or asked, or its answer cannot be used.
     Failed {
-        /// What happened.
+        /// What went wrong, and where.
         why: String,
-        /// When it is tried again.
+        /// How long until it is tried again.
         retry: Duration,
         /// An earlier answer stays, or is, in use.
         kept: bool,

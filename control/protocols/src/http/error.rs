@@ -8,29 +8,29 @@ use rustls::{CertificateError, Error as TlsError};
 use super::{Request, Url, UrlError};
 use crate::sockets::StreamError;
 
-/// Why there is no answer.
+/// Why a request has no response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
     /// The name has no address that we know.
     #[error("{host}: no address: {why}")]
     Name {
-        /// The name.
+        /// The name that was looked up.
         host: String,
-        /// What the resolver said.
+        /// Why it has no address.
         why: String,
     },
     /// The connection was not made, or broke.
     #[error("{host}: {why}")]
     Connection {
-        /// The server.
+        /// The server that was to be reached.
         host: String,
-        /// What happened.
+        /// What happened to the connection.
         why: String,
     },
-    /// The time was up.
+    /// The request was not done when its time was up.
     #[error("{host}: no complete answer within {timeout:?}")]
     TimedOut {
-        /// The server.
+        /// The server that was asked.
         host: String,
         /// The request's whole time.
         timeout: Duration,
@@ -38,38 +38,38 @@ pub enum HttpError {
     /// The server is not who it should be, or TLS failed.
     #[error("{host}: TLS: {why}")]
     Tls {
-        /// The server.
+        /// The server that was asked.
         host: String,
-        /// What is wrong.
+        /// What is wrong with its certificate, or with what it speaks.
         why: String,
     },
-    /// The body is too long.
+    /// The response's body is longer than the request takes.
     #[error("{host}: the answer is longer than {limit} bytes")]
     TooLong {
-        /// The server.
+        /// The server that was asked.
         host: String,
-        /// The limit.
+        /// The most bytes that the request takes.
         limit: usize,
     },
-    /// What came is not HTTP.
+    /// What the server sent is not HTTP.
     #[error("{host}: not a proper HTTP answer")]
     Protocol {
-        /// The server.
+        /// The server that was asked.
         host: String,
     },
-    /// A redirect without a place.
+    /// A redirect without a Location; the server that sent it.
     #[error("{0}: a redirect that does not say where to")]
     NoLocation(String),
-    /// A redirect to an impossible place.
+    /// A redirect to a URL that cannot be asked for.
     #[error("redirected to {0}")]
     Location(UrlError),
-    /// A redirect from https to http.
+    /// A redirect from https to http; from which server to which.
     #[error("{0} redirects to {1}, which is not encrypted; refused")]
     Downgrade(String, String),
-    /// Too many redirects.
+    /// Redirected more often than this, which is the limit.
     #[error("more than {0} redirects")]
     Redirects(usize),
-    /// Not a file of certificates.
+    /// The text has no PEM certificate in it.
     #[error("no certificate was found; give a PEM file with -----BEGIN CERTIFICATE-----")]
     Roots,
     /// As many requests as there may be.

@@ -40,7 +40,7 @@ use transport::{Dialer, Lookup};
 /// The longest body that can be asked for, in bytes.
 pub const MAX_BODY: usize = 1 << 20;
 
-/// Requests at once.
+/// Requests that may run at once; one more is [`HttpError::Busy`].
 pub const MAX_REQUESTS: usize = 8;
 
 /// Redirects followed, at most.
@@ -49,18 +49,18 @@ const MAX_REDIRECTS: usize = 5;
 /// The longest head of an answer, in bytes.
 const MAX_HEAD: usize = 16 << 10;
 
-/// A GET.
+/// A GET request (RFC 9110 9.3.1), with everything that its run depends on.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// What to get.
+    /// The URL to get.
     pub url: Url,
     /// User name and password for HTTP Basic (RFC 7617).
     pub basic_auth: Option<(Secret, Secret)>,
-    /// Our address to ask from.
+    /// Our address that the connection is made from.
     pub from: Ipv6Addr,
     /// Whom to believe that a server is who it says.
     pub trust: Trust,
-    /// What to do with a redirect.
+    /// What becomes of a redirect.
     pub redirects: Redirects,
     /// The query for a redirect's place that has none of its own. What is only for the first server, such as
     /// a password, is not to be in it.
@@ -90,16 +90,16 @@ impl Request {
 /// Who may vouch for a TLS server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Trust {
-    /// The roots that Mozilla ships.
+    /// The authorities that Mozilla trusts.
     #[default]
     Mozilla,
-    /// These roots and no others.
+    /// These authorities and no others.
     Roots(Roots),
     /// Nobody has to. Only where a specification says so.
     Unverified,
 }
 
-/// Certificates of authorities.
+/// Certificates of authorities, of which one has to vouch for a server.
 #[derive(Clone, Debug)]
 pub struct Roots(Arc<Vec<Certificate<'static>>>);
 
@@ -124,10 +124,10 @@ impl Roots {
     }
 }
 
-/// What to do with a redirect.
+/// What becomes of a redirect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Redirects {
-    /// Deliver it as the answer.
+    /// It is the response.
     #[default]
     Deliver,
     /// Follow status 307, five times at most, and not from https to http, unless with [`Trust::Unverified`]:
@@ -135,12 +135,12 @@ pub enum Redirects {
     Temporary,
 }
 
-/// An answer, whatever its status.
+/// A response, whatever its status.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Response {
     /// The status, 200 to 599.
     pub status: u16,
-    /// The whole body.
+    /// The whole body, as it came.
     pub body: Vec<u8>,
 }
 
@@ -151,13 +151,13 @@ impl fmt::Debug for Response {
     }
 }
 
-/// Runs requests.
+/// Runs requests, each on a thread of its own that ends with it.
 #[derive(Clone)]
 pub struct Client {
     connector: Connector,
     names: Names,
     wake: Wake,
-    /// Requests that run.
+    /// How many requests run at the moment.
     running: Arc<AtomicUsize>,
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 pub struct Secret(String);
 
 impl Secret {
-    /// Hides `text`.
+    /// Hides `text` from everything that shows values: logs, `Debug`, JSON.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -21,7 +21,7 @@ impl Secret {
         &self.0
     }
 
-    /// Whether there is none.
+    /// Whether the text is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

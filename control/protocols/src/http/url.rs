@@ -17,19 +17,19 @@ pub struct Url(Uri);
 /// What is wrong with a URL. Says nothing of its path and query.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// Not one.
+    /// The text is no absolute URL.
     #[error("not a URL: use http://host/path or https://host/path, without spaces")]
     Syntax,
-    /// Too long.
+    /// The URL has so many bytes, more than are allowed.
     #[error("a URL of {0} bytes; at most {LONGEST} are allowed")]
     Long(usize),
-    /// `ftp` and so on.
+    /// The scheme is neither http nor https.
     #[error("a URL that does not start with http:// or https://")]
     Scheme,
-    /// `user:password@host`.
+    /// A user name, perhaps with a password, stands in front of the host.
     #[error("a URL with a user name or password before the host; put credentials into the credentials file")]
     UserInfo,
-    /// Nothing is asked over IPv4.
+    /// The host is an IPv4 address, and nothing is asked over IPv4.
     #[error("{0} is an IPv4 address; only IPv6 is used here: give a name, or an IPv6 address in brackets")]
     Ipv4(Ipv4Addr),
     /// A relative reference of a kind that is not followed.
@@ -108,7 +108,7 @@ impl Url {
         &self.0
     }
 
-    /// All of it, credentials too.
+    /// All of it, with path and query, where credentials may be.
     pub fn expose(&self) -> String {
         self.0.to_string()
     }

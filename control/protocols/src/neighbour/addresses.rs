@@ -41,7 +41,7 @@ const RETRY: Duration = Duration::from_secs(60);
 pub enum Progress {
     /// Nobody has objected yet (RFC 4862 2: tentative). Not used.
     Tentative,
-    /// Used, answered for, defended.
+    /// Nobody else has it: it may be used, and is answered for and defended.
     Ready,
     /// Another station has it. Not used; asked for again every minute or so.
     Duplicate,

@@ -12,13 +12,13 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Asked for; no address yet.
+    /// Asked for, and its Ethernet address is not known yet.
     Incomplete,
-    /// Answered not long ago.
+    /// Answered within the reachable time.
     Reachable,
     /// Heard of, did not answer yet. Will be asked in 5 seconds.
     Delay,
-    /// Being asked.
+    /// Being asked itself, up to three times, whether it is still there.
     Probe,
     /// Kept, and does not answer. Its last address is used on (RFC 7048 3), and all stations are asked.
     Unreachable,
@@ -48,14 +48,14 @@ pub(super) struct Entry {
     pub number: u64,
 }
 
-/// One neighbour, for people.
+/// One neighbour, for `hikyaku show neighbours`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Neighbour {
-    /// Its IP address.
+    /// Its IPv4 or IPv6 address.
     pub address: IpAddr,
-    /// Its Ethernet address, if known.
+    /// Its Ethernet address as text, if that is known.
     pub mac: Option<String>,
-    /// How much is known.
+    /// How much is known of it.
     pub state: State,
     /// It said that it is a router (RFC 4861 4.4).
     pub router: bool,
@@ -63,7 +63,7 @@ pub struct Neighbour {
     pub age: u64,
 }
 
-/// All entries.
+/// All neighbours of a link, with what is kept beside them in order.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
     by_address: HashMap<IpAddr, Entry>,

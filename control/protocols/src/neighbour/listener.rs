@@ -53,7 +53,7 @@ impl Listener {
         &self.groups
     }
 
-    /// A query came.
+    /// A query came in: it is answered in its time.
     pub fn asked(&mut self, now: Time, query: Query) {
         if query.group.is_some_and(|group| !self.groups.contains(&group)) {
             return;

@@ -10,6 +10,21 @@
 //!   ([`Output::Moved`]). So a replaced card is in use after three seconds, and nobody takes an address
 //!   unnoticed from a host that is there.
 //! - Whatever strangers send, memory is bounded ([`Config::capacity`]) and so are our answers and questions.
+//!
+//! ```
+//! use hikyaku_net::{Mac, Time};
+//! use hikyaku_protocols::Machine;
+//! use hikyaku_protocols::neighbour::{Config, Neighbours, Output};
+//!
+//! let mut lan = Neighbours::new(Config { dad_transmits: 0, ..Config::new(Mac([2, 0, 0, 0, 0, 1]), true) });
+//! let now = Time(0);
+//! lan.set_addresses(now, vec![[192, 168, 1, 1].into()]);
+//! while lan.drive(now).is_some() {} // the address is announced
+//! lan.want(now, [192, 168, 1, 9].into(), None);
+//! let Some(Output::Send(request)) = lan.drive(now) else { panic!("nothing to send") };
+//! assert_eq!(request[..14], *b"\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\x01\x08\x06", "ARP, to everybody");
+//! // What comes in goes to `lan.handle_input(now, &frame)`; an answer makes it Output::Resolved.
+//! ```
 
 mod addresses;
 mod arp;
@@ -38,7 +53,7 @@ use cache::{Cache, Evidence};
 use arp::Arp;
 use frame::{ALL_NODES, ALL_ROUTERS, ETHERNET, address_frame, group, group_mac, is_host, is_station, solicited_node};
 use listener::Listener;
-use message::{Heard, Unheard};
+use message::{Message, Refusal};
 use ndp::{Advertisement, Flags, Solicitation};
 use outbox::Outbox;
 
@@ -46,10 +61,10 @@ pub use addresses::Progress;
 pub use entries::{Neighbour, State};
 pub use outbox::Counts;
 
-/// What a link is.
+/// What a link is, and how its neighbours are asked.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Our Ethernet address.
+    /// Our Ethernet address on this link.
     pub mac: Mac,
     /// We are a router there (RFC 4861 4.4, the R flag): on a LAN. Not on the line.
     pub router: bool,
@@ -97,21 +112,21 @@ pub enum Output {
     Lost(IpAddr),
     /// A neighbour has another Ethernet address now.
     Moved {
-        /// Whose.
+        /// The neighbour's IP address.
         addr: IpAddr,
-        /// Until now.
+        /// The Ethernet address that it had until now.
         from: Mac,
-        /// From now on.
+        /// The Ethernet address that it has from now on.
         to: Mac,
     },
     /// A station wanted a neighbour's address, and was refused: the holder is there, or is pinned. Told of every ten
     /// seconds at most.
     Claimed {
-        /// Whose.
+        /// The IP address that was wanted.
         addr: IpAddr,
-        /// Who has it.
+        /// The station that has it, and keeps it.
         holder: Mac,
-        /// Who does not get it.
+        /// The station that does not get it.
         by: Mac,
     },
     /// A neighbour that was a router says that it is none any more (RFC 4861 7.2.5).
@@ -120,26 +135,26 @@ pub enum Output {
     Ready(IpAddr),
     /// An address of ours is another station's: it must not be used. It is asked for again every minute or so.
     Duplicate {
-        /// Ours.
+        /// The address of ours.
         addr: IpAddr,
-        /// Who has it.
+        /// The station that has it.
         mac: Mac,
     },
     /// A station uses an address of ours that is in use. It was contradicted. Told of every ten seconds at most.
     Conflict {
-        /// Ours.
+        /// The address of ours.
         addr: IpAddr,
-        /// Who uses it.
+        /// The station that uses it, too.
         mac: Mac,
     },
 }
 
-/// An address of ours, for people.
+/// An address of ours, for `hikyaku show`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Ours {
-    /// The address.
+    /// The address that we have, or want to have.
     pub address: IpAddr,
-    /// How far it has come.
+    /// How far duplicate address detection has come with it.
     pub progress: Progress,
 }
 
@@ -208,22 +223,22 @@ impl Neighbours {
     pub fn handle_input(&mut self, now: Time, frame: &[u8]) -> bool {
         let counts = &mut self.out.counts;
         match message::read(frame) {
-            Err(Unheard::Other) => return false,
-            Err(Unheard::Arp) => counts.malformed_arp += 1,
-            Err(Unheard::Ndp) => counts.malformed_ndp += 1,
-            Ok(Heard::Arp(arp)) => {
+            Err(Refusal::Other) => return false,
+            Err(Refusal::Arp) => counts.malformed_arp += 1,
+            Err(Refusal::Ndp) => counts.malformed_ndp += 1,
+            Ok(Message::Arp(arp)) => {
                 counts.arp += 1;
                 self.handle_arp(now, arp);
             }
-            Ok(Heard::Solicitation(solicitation)) => {
+            Ok(Message::Solicitation(solicitation)) => {
                 counts.solicitations += 1;
                 self.handle_solicitation(now, solicitation);
             }
-            Ok(Heard::Advertisement(advertisement)) => {
+            Ok(Message::Advertisement(advertisement)) => {
                 counts.advertisements += 1;
                 self.handle_advertisement(now, advertisement);
             }
-            Ok(Heard::Query(query)) => {
+            Ok(Message::Query(query)) => {
                 counts.queries += 1;
                 self.listener.asked(now, query);
             }
@@ -275,7 +290,7 @@ impl Neighbours {
         }
     }
 
-    /// The lease ended.
+    /// The lease or reservation of `addr` ended: it is a neighbour like any other again, and asked in five seconds.
     pub fn unpin(&mut self, now: Time, addr: IpAddr) {
         self.cache.unpin(now, addr);
     }
@@ -311,7 +326,7 @@ impl Neighbours {
         self.cache.neighbours(now)
     }
 
-    /// How much of what happened.
+    /// What was heard, sent and refused so far.
     pub fn counts(&self) -> &Counts {
         &self.out.counts
     }

@@ -24,7 +24,7 @@ pub(super) const HOP_LIMIT: u8 = 255;
 /// A valid neighbour solicitation (RFC 4861 4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Solicitation<'a> {
-    /// The Ethernet source.
+    /// The Ethernet address that the frame came from.
     pub from: Mac,
     /// `None` where it is the unspecified one: duplicate address detection.
     pub source: Option<Ipv6Addr>,
@@ -37,7 +37,7 @@ pub(super) struct Solicitation<'a> {
 /// A valid neighbour advertisement (RFC 4861 4.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Advertisement {
-    /// The Ethernet source.
+    /// The Ethernet address that the frame came from.
     pub from: Mac,
     pub target: Ipv6Addr,
     /// The target link-layer address option.
@@ -47,7 +47,7 @@ pub(super) struct Advertisement {
     pub overrides: bool,
 }
 
-/// RFC 4861 7.1.1.
+/// A solicitation, if it is valid (RFC 4861 7.1.1).
 pub(super) fn read_solicitation<'a>(
     ethernet: &Ethernet,
     packet: &Icmpv6Packet<&'a [u8]>,
@@ -65,7 +65,7 @@ pub(super) fn read_solicitation<'a>(
     Some(Solicitation { from: ethernet.src, source, target, mac: options.source, nonce: options.nonce })
 }
 
-/// RFC 4861 7.1.2.
+/// An advertisement, if it is valid (RFC 4861 7.1.2).
 pub(super) fn read_advertisement(
     ethernet: &Ethernet,
     packet: &Icmpv6Packet<&[u8]>,

@@ -10,14 +10,14 @@ use super::Output;
 /// Frames and events that wait for [`crate::Machine::poll_output`], at most: more than come of any one call.
 const OUTBOX: usize = 4096;
 
-/// How much of what happened.
+/// What was heard, sent and refused on a link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// ARP packets heard.
+    /// ARP packets that were heard.
     pub arp: u64,
-    /// Neighbour solicitations heard.
+    /// Neighbour solicitations that were heard.
     pub solicitations: u64,
-    /// Neighbour advertisements heard.
+    /// Neighbour advertisements that were heard.
     pub advertisements: u64,
     /// Multicast listener queries heard.
     pub queries: u64,
@@ -33,7 +33,7 @@ pub struct Counts {
     pub answered: u64,
     /// Questions that were not, because of too many.
     pub answers_limited: u64,
-    /// Questions of ours.
+    /// Questions of ours that were sent: ARP requests and neighbour solicitations.
     pub solicited: u64,
     /// Questions of ours put off, because of too many.
     pub solicits_limited: u64,

@@ -11,16 +11,16 @@ use crate::http::{Redirects, Request, Response, Secret, Url};
 /// How a service wants to be told. `url` is any other: a URL in which placeholders are filled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Dialect {
-    /// transix, fixed address (Internet Multifeed).
+    /// transix with a fixed address (Internet Multifeed): a GET with user and password.
     #[serde(rename = "transix-fixed")]
     Transix,
-    /// v6plus, fixed address (JPIX).
+    /// v6plus with a fixed address (JPIX): a GET with user and password.
     #[serde(rename = "v6plus-fixed")]
     V6plus,
-    /// OCN virtual connect, fixed address (NTT Communications).
+    /// OCN virtual connect with a fixed address (NTT Communications): a dyndns2 update with HTTP Basic.
     #[serde(rename = "ocn-fixed")]
     Ocn,
-    /// Xpass, fixed address (ARTERIA).
+    /// Xpass with a fixed address (ARTERIA): a dyndns2 update with HTTP Basic.
     #[serde(rename = "xpass-fixed")]
     Xpass,
     /// A URL with `<ipv4>`, `<ipv6>`, `<user>` and `<pass>` in it.

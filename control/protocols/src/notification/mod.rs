@@ -5,6 +5,31 @@
 //! services' ways are from their documents and from field reports; none was tried on a live line.
 //!
 //! A machine (docs/control.md) that asks for HTTP requests and is told how they went.
+//!
+//! ```
+//! use hikyaku_net::Time;
+//! use hikyaku_protocols::Machine;
+//! use hikyaku_protocols::http::{Secret, Trust};
+//! use hikyaku_protocols::notification::{Config, Dialect, Notifier, Output, Place, REPEAT};
+//!
+//! let mut notifier = Notifier::new(Config {
+//!     dialect: Dialect::V6plus,
+//!     url: None,
+//!     user: Secret::new("someone"),
+//!     pass: Secret::new("s3cret"),
+//!     name: Secret::default(),
+//!     basic_auth: None,
+//!     from: None,
+//!     trust: Trust::Mozilla,
+//!     repeat: REPEAT,
+//! })?;
+//! let ce = "2001:db8:1::1".parse().unwrap();
+//! notifier.start(Time(0), Place { ce, wan: ce, ipv4: None });
+//! let Some(Output::Request(request)) = notifier.drive(Time(0)) else { panic!("nothing to ask") };
+//! assert_eq!(request.from, ce, "the service takes the address that it sees");
+//! // The response goes to `notifier.handle_response(now, result)`.
+//! # Ok::<(), hikyaku_protocols::notification::ConfigError>(())
+//! ```
 
 mod dialect;
 mod status;
@@ -44,17 +69,17 @@ const RETRIES: u32 = 3;
 /// The rarest retries, and those after a refusal.
 const RETRY_MAX: Duration = Duration::from_secs(3600);
 
-/// What to tell to whom.
+/// Which service is told, with which credentials, from which address.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// The service.
+    /// The service that is told, and so the form of the request.
     pub dialect: Dialect,
     /// Its URL without the query, if not the one known; the template for [`Dialect::Url`]. May hold
     /// credentials, and is not shown.
     pub url: Option<Secret>,
-    /// The user name.
+    /// The user name that the provider gave; empty if none.
     pub user: Secret,
-    /// The password.
+    /// The password that the provider gave; empty if none.
     pub pass: Secret,
     /// OCN's token, Xpass's FQDN; others have none.
     pub name: Secret,
@@ -63,7 +88,7 @@ pub struct Config {
     pub basic_auth: Option<(Secret, Secret)>,
     /// Which of our addresses to ask from, if not the one that the service expects.
     pub from: Option<Source>,
-    /// Who vouches for an https server.
+    /// Which authorities may vouch for an https server.
     pub trust: Trust,
     /// How often it is said again though nothing changed; [`REPEAT`] unless there is a reason.
     pub repeat: Duration,
@@ -72,27 +97,27 @@ pub struct Config {
 /// What is wrong with a configuration. Shows no credentials.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// A credential is missing.
+    /// The service needs a credential that is empty; which.
     #[error("{0} needs a {1}; put it into the credentials file")]
     Missing(Dialect, &'static str),
     /// A service whose URL is not public.
     #[error("{0} needs a url; it is on the contract sheet")]
     NoUrl(Dialect),
-    /// The URL is none.
+    /// The URL that was given cannot be used.
     #[error("url: {0}")]
     Url(#[from] UrlError),
-    /// In a template.
+    /// A template has something in angle brackets that is no placeholder.
     #[error("url: in < and >, behind the host, can stand ipv4, ipv6, user and pass")]
     Placeholder,
-    /// In a template.
+    /// A template wants an IPv4 address, and the line has no fixed one.
     #[error("url: <ipv4> is not known on this line; set the fixed IPv4 address")]
     NoIpv4,
 }
 
-/// Where we are.
+/// Where we are on the line: what the service is to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The tunnel's end here.
+    /// Our end of the tunnel.
     pub ce: Ipv6Addr,
     /// The address of the WAN interface.
     pub wan: Ipv6Addr,
@@ -100,28 +125,28 @@ pub struct Place {
     pub ipv4: Option<Ipv4Addr>,
 }
 
-/// What the machine wants.
+/// What the notifier wants done, or has found out.
 #[derive(Clone, Debug)]
 pub enum Output {
     /// To be run, and its result given to [`Notifier::handle_response`]. There is one at a time.
     Request(Box<Request>),
-    /// To be logged.
+    /// Something happened that is worth a line in the log.
     Event(Event),
 }
 
-/// What happened. Shows no credentials.
+/// What came of telling the service, for the log. Shows no credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The service knows this place now; `again` if it did before.
     Accepted {
-        /// The place.
+        /// Our end of the tunnel, which the service knows now.
         ce: Ipv6Addr,
         /// Whether it was told before.
         again: bool,
     },
     /// It did not work; this may pass.
     Failed {
-        /// What happened.
+        /// What the server said, or why it could not be asked.
         why: String,
         /// When it is tried again.
         retry: Duration,
@@ -175,7 +200,7 @@ pub struct Notifier {
     place: Option<Place>,
     phase: Phase,
     outcome: Outcome,
-    /// In a row.
+    /// Attempts that failed, one after the other, since the last that did not.
     failures: u32,
     last_success: Option<Time>,
     last_error: Option<String>,
@@ -229,7 +254,7 @@ impl Notifier {
         self.last_error = None;
     }
 
-    /// How the request went.
+    /// The answer to [`Output::Request`], or why there is none. Nothing happens where none is waited for.
     pub fn handle_response(&mut self, now: Time, result: Result<Response, HttpError>) {
         let Phase::Asking { stale } = self.phase else { return };
         let Some(place) = self.place else {
@@ -299,7 +324,7 @@ impl Notifier {
         }
     }
 
-    /// For `show status`.
+    /// How it stands at `now`, for `hikyaku show status`.
     pub fn status(&self, now: Time) -> Status {
         let state = match (self.phase, self.outcome) {
             (Phase::Idle, _) => State::Idle,

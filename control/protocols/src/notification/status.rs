@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::Dialect;
 
-/// How it stands.
+/// How the notification stands at one moment, for `hikyaku show status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Status {
-    /// The service.
+    /// The service that is told.
     pub service: Dialect,
-    /// In one word.
+    /// The state in one word.
     pub state: State,
     /// Seconds since the service last accepted, this place or another.
     pub last_success: Option<u64>,
@@ -22,15 +22,15 @@ pub struct Status {
     pub next_attempt: Option<u64>,
 }
 
-/// In one word.
+/// The state of the notification in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// There is no address yet to tell of.
     Idle,
-    /// No answer yet.
+    /// The service was asked, or is about to be, and has not answered yet.
     Asking,
-    /// The service knows where we are.
+    /// The service accepted what it was told last.
     Accepted,
     /// It could not be asked, or is in trouble.
     Failing,

@@ -24,7 +24,7 @@ use crate::slaac::Token;
 /// What the user wants of the line.
 #[derive(Clone, Debug)]
 pub struct Wish {
-    /// The service.
+    /// The service by its name, or a technology, or [`Name::Auto`].
     pub name: Name,
     /// The far end of the tunnel.
     pub far: Option<Endpoint>,
@@ -36,14 +36,14 @@ pub struct Wish {
     pub end: Option<WishedEnd>,
     /// Rules of a MAP domain.
     pub rules: Option<Domain>,
-    /// The form of MAP-E's interface id.
+    /// The form of MAP-E's interface id; `None`: the service's own.
     pub iid: Option<InterfaceId>,
 }
 
 /// Our end of the tunnel, as the user says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WishedEnd {
-    /// So.
+    /// As it is written: an address, or the lower half of one.
     Local(Local),
     /// As MAP-E's draft 03 makes it from the IPv4 address.
     FromIpv4,
@@ -83,17 +83,17 @@ impl fmt::Display for Origin {
 /// Something that may not be known yet.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Said<T> {
-    /// Not yet; why.
+    /// It has not answered yet; why.
     Waiting(String),
     /// Nobody answers; why. That may change at any time, and says nothing about what there is.
     Silent(String),
-    /// It says nothing; why.
+    /// It says that it has nothing to say; why.
     Nothing(String),
-    /// This.
+    /// It has answered this.
     Said(T),
 }
 
-/// What is known of the line.
+/// What the sources say at one moment, from which a choice follows.
 #[derive(Clone, Debug)]
 pub struct Known {
     /// Prefixes that a rule may be for, the first is preferred.
@@ -139,13 +139,13 @@ impl Known {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It is this.
+    /// What it has is used.
     Chosen,
     /// No answer yet; nothing after it is looked at.
     Waiting,
     /// Nobody answers; what comes after it is looked at.
     Silent,
-    /// It has nothing.
+    /// It says that it has nothing.
     Nothing,
     /// It has something that cannot be used here.
     Unusable,
@@ -154,11 +154,11 @@ pub enum Outcome {
 /// One origin that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// Where.
+    /// The origin that was looked at.
     pub origin: Origin,
-    /// With which result.
+    /// What came of it.
     pub outcome: Outcome,
-    /// In words.
+    /// The same in words, with the reason.
     pub why: String,
 }
 
@@ -168,10 +168,10 @@ impl fmt::Display for Step {
     }
 }
 
-/// What follows from what is known.
+/// A choice, and the way to it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Decision {
-    /// What is to be done.
+    /// What is to be carried out; `None`: nothing is chosen.
     pub plan: Option<Plan>,
     /// What was looked at, and why it is so.
     pub steps: Vec<Step>,
@@ -182,7 +182,7 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// Something has not answered yet.
+    /// Whether an origin is waited for.
     pub fn is_waiting(&self) -> bool {
         self.steps.last().is_some_and(|step| step.outcome == Outcome::Waiting)
     }

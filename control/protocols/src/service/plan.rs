@@ -16,7 +16,7 @@ use crate::softwire_options;
 pub struct Plan {
     /// How IPv4 is carried.
     pub technology: Technology,
-    /// Our end of the tunnel.
+    /// Our end of the tunnel, and what it is made of.
     pub local: Local,
     /// Where the far end is known from.
     pub far: Vec<(Source, Endpoint)>,
@@ -34,21 +34,21 @@ impl Plan {
     }
 }
 
-/// Our end of the tunnel.
+/// Our end of the tunnel, and what it is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Local {
     /// The WAN's own address.
     Own,
     /// The prefix of the line, and this lower half.
     Token(Token),
-    /// This address.
+    /// This whole address, whatever the line's prefix is.
     Address(Ipv6Addr),
 }
 
-/// What this end translates to.
+/// The address and ports that this end translates to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outside {
-    /// The address.
+    /// The IPv4 address that packets leave with.
     pub ipv4: Ipv4Addr,
     /// Those of its ports that are ours.
     pub ports: PortSet,
@@ -59,7 +59,7 @@ pub struct Outside {
 pub struct Meshed {
     /// All of them; some are for forwarding.
     pub rules: Vec<Rule>,
-    /// The form of their addresses.
+    /// The form of the interface id in their addresses.
     pub iid: InterfaceId,
 }
 
@@ -68,39 +68,39 @@ pub struct Meshed {
 pub enum Candidate {
     /// DS-Lite through this AFTR.
     Dslite(Endpoint),
-    /// A whole IPv4 address.
+    /// IPv4 in IPv6 with a whole IPv4 address.
     Ipip {
         /// The address; of a block the first.
         ipv4: Ipv4Addr,
         /// Our end of the tunnel, if the source says it.
         local: Option<Ipv6Addr>,
-        /// The border router.
+        /// The border router at the far end.
         far: Ipv6Addr,
     },
     /// MAP-E, if the line's prefix is in one of the rules.
     MapE(Domain),
-    /// An address shared by ports.
+    /// Lightweight 4over6: an IPv4 address shared by ports.
     Lw4o6 {
-        /// The address.
+        /// The IPv4 address that is shared.
         ipv4: Ipv4Addr,
         /// Those of its ports that are ours.
         ports: PortSet,
         /// Which of our prefixes our end is in; of no bits any (RFC 7598 4.4).
         bind: Prefix6,
-        /// The lwAFTR.
+        /// The far end, the lwAFTR.
         far: Endpoint,
     },
-    /// Something else.
+    /// Something that this program cannot do.
     Unsupported {
-        /// What it is called.
+        /// Its name, for people.
         name: String,
-        /// What is the matter with it.
+        /// Why it cannot be used.
         why: String,
     },
 }
 
 impl Candidate {
-    /// What it is called.
+    /// Its name, for people.
     pub fn name(&self) -> String {
         match self {
             Self::Dslite(_) => Technology::Dslite.to_string(),
@@ -218,7 +218,7 @@ impl Frame<'_> {
 pub(super) enum Unfit {
     /// What it is made from is not known yet.
     NoPrefix,
-    /// In words.
+    /// Another reason, in words.
     Because(String),
 }
 

@@ -52,7 +52,7 @@ impl Probe {
         *self = Self { active: self.active, ..Self::default() };
     }
 
-    /// An answer.
+    /// The answer to an AAAA question about `name`; one that was not asked changes nothing.
     pub fn handle_answer(&mut self, name: &str, result: &Result<Records, Failure>) {
         let Some(at) = Name::RECOGNISED.iter().position(|service| service.profile().aftr == Some(name)) else { return };
         let question = &mut self.questions[at];

@@ -50,24 +50,24 @@ impl fmt::Display for Technology {
     }
 }
 
-/// What a user calls a service.
+/// A service of the market, by the name that users know it by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name {
     /// Whatever the line turns out to have.
     Auto,
     /// transix, DS-Lite (Internet Multifeed).
     Transix,
-    /// transix, fixed address.
+    /// transix with a fixed IPv4 address.
     TransixFixed,
-    /// Xpass, DS-Lite (ARTERIA).
+    /// Xpass by DS-Lite (ARTERIA).
     Xpass,
-    /// Xpass, fixed address.
+    /// Xpass with a fixed IPv4 address.
     XpassFixed,
     /// v6 Connect, DS-Lite (Asahi Net).
     V6connect,
-    /// v6plus, MAP-E (JPIX).
+    /// v6plus by MAP-E (JPIX).
     V6plus,
-    /// v6plus, fixed address.
+    /// v6plus with a fixed IPv4 address.
     V6plusFixed,
     /// BIGLOBE IPv6 option, MAP-E.
     Biglobe,
@@ -77,13 +77,13 @@ pub enum Name {
     OcnFixed,
     /// OCX Hikari, fixed address (v6IX).
     Ocx,
-    /// Any DS-Lite.
+    /// Any service by DS-Lite.
     Dslite,
-    /// Any fixed address.
+    /// Any service with a fixed IPv4 address.
     Ipip,
-    /// Any MAP-E.
+    /// Any service by MAP-E.
     MapE,
-    /// Any lw4o6.
+    /// Any service by lw4o6.
     Lw4o6,
 }
 

@@ -62,7 +62,7 @@ impl Unresolved {
         *self = Self::default();
     }
 
-    /// An answer.
+    /// The answer to an AAAA question about `name`: one that resolves is no longer given up.
     pub fn handle_answer(&mut self, name: &str, result: &Result<Records, Failure>) {
         if result.is_ok() {
             self.given_up.retain(|given_up| given_up.name != name);

@@ -36,25 +36,25 @@ const RETRANS_TIMER: std::ops::RangeInclusive<Duration> = Duration::from_millis(
 /// Why bytes are no router advertisement to act on (RFC 4861 6.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// See the text.
+    /// The bytes are not one whole IPv6 packet.
     #[error("not a whole IPv6 packet")]
     NotIpv6,
-    /// RFC 6980 2.
+    /// A fragment, which neighbour discovery must not be (RFC 6980 2).
     #[error("a fragment: neighbour discovery is never fragmented")]
     Fragment,
-    /// See the text.
+    /// The packet is no ICMPv6 router advertisement (RFC 4861 4.2).
     #[error("not an ICMPv6 router advertisement")]
     NotAdvertisement,
     /// It passed a router, or was made up far away.
     #[error("hop limit {0} instead of 255: it does not come from this link")]
     HopLimit(u8),
-    /// See the text.
+    /// The source is not a link-local address, as a router's must be; which it is.
     #[error("source {0} is not link-local")]
     Source(Ipv6Addr),
-    /// See the text.
+    /// The ICMPv6 checksum does not fit the packet.
     #[error("wrong ICMPv6 checksum")]
     Checksum,
-    /// See the text.
+    /// The ICMPv6 code is not 0; which it is.
     #[error("ICMPv6 code {0} instead of 0")]
     Code(u8),
     /// Less than the 16 bytes that are always there.
@@ -69,12 +69,12 @@ pub enum Refusal {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Preference {
-    /// Only if nothing else is there.
+    /// To be used only if there is no other.
     Low,
     /// What everybody says who does not know RFC 4191.
     #[default]
     Medium,
-    /// Before others.
+    /// To be used before routers of lower preference.
     High,
 }
 
@@ -95,7 +95,7 @@ impl Preference {
 pub struct PrefixOption {
     /// Bits behind the length are zero.
     pub prefix: Ipv6Addr,
-    /// Bits that count, 1 to 128.
+    /// How many of its bits count, 1 to 128.
     pub length: u8,
     /// L: addresses in it are on this link.
     pub on_link: bool,
@@ -112,7 +112,7 @@ pub struct PrefixOption {
 pub struct RouteOption {
     /// Bits behind the length are zero.
     pub prefix: Ipv6Addr,
-    /// Bits that count, 0 to 128.
+    /// How many of its bits count, 0 to 128.
     pub length: u8,
     /// Against other routers with a route to it.
     pub preference: Preference,
@@ -123,7 +123,7 @@ pub struct RouteOption {
 /// A router advertisement. Options that make no sense are left out and counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advertisement {
-    /// Who says it: link-local.
+    /// The router that says it, by its link-local address.
     pub router: Ipv6Addr,
     /// Hop limit for our packets, if it says one.
     pub hop_limit: Option<u8>,
@@ -131,7 +131,7 @@ pub struct Advertisement {
     pub managed: bool,
     /// O: other things (resolvers, the AFTR's name) come from DHCPv6.
     pub other: bool,
-    /// Against other default routers.
+    /// How much it wants to be used before other default routers.
     pub preference: Preference,
     /// For how long it is a default router, seconds; 0: it is none.
     pub lifetime: u16,
@@ -143,9 +143,9 @@ pub struct Advertisement {
     pub mac: Option<Mac>,
     /// Of the link; whether it makes sense here is the listener's judgement.
     pub mtu: Option<u32>,
-    /// At most [`MAX_PREFIXES`].
+    /// Prefix information options (RFC 4861 4.6.2), at most [`MAX_PREFIXES`].
     pub prefixes: Vec<PrefixOption>,
-    /// At most [`MAX_ROUTES`].
+    /// Route information options (RFC 4191 2.3), at most [`MAX_ROUTES`].
     pub routes: Vec<RouteOption>,
     /// At most [`MAX_RESOLVERS`]; each with its lifetime, zero takes it back.
     pub resolvers: Vec<(Ipv6Addr, Lifetime)>,

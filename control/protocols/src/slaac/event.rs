@@ -19,21 +19,21 @@ pub enum Event {
     RouterForgotten { address: Ipv6Addr },
     /// Another default router is used from now on, or none.
     RouterInUse { address: Option<Ipv6Addr> },
-    /// A prefix appeared.
+    /// A prefix was advertised for the first time.
     PrefixNew { prefix: Ipv6Addr, length: u8, preferred: Lifetime, valid: Lifetime },
     /// It is not for new connections any more.
     PrefixDeprecated { prefix: Ipv6Addr, length: u8, left: Lifetime },
     /// It is for new connections again.
     PrefixPreferred { prefix: Ipv6Addr, length: u8 },
-    /// It is over.
+    /// A prefix's valid lifetime is over, or a router said that it is.
     PrefixGone { prefix: Ipv6Addr, length: u8 },
     /// Somebody else has an address that we made.
     Duplicate { address: Ipv6Addr, another: bool },
-    /// The link's MTU.
+    /// The largest packet of the link, in bytes, is another one.
     Mtu { old: u16, new: u16 },
     /// A router advertises an MTU that cannot be.
     MtuRefused { router: Ipv6Addr, mtu: u32, most: u16 },
-    /// M and O.
+    /// The flags M and O of the router in use are others (RFC 4861 4.2).
     Flags { managed: bool, other: bool },
 }
 

@@ -8,17 +8,17 @@ use serde::{Serialize, Serializer};
 
 use super::{Lifetime, Preference};
 
-/// A default router.
+/// A default router of the line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Router {
-    /// Link-local.
+    /// Its link-local address.
     pub address: Ipv6Addr,
     /// As it says itself; neighbour discovery knows better.
     #[serde(serialize_with = "as_text")]
     pub mac: Option<Mac>,
-    /// RFC 4191.
+    /// How much it wants to be used (RFC 4191 2.1).
     pub preference: Preference,
-    /// What is left of it.
+    /// How long it lasts from now on.
     pub lifetime: Lifetime,
     /// It did not answer and is passed over for now.
     pub unreachable: bool,
@@ -27,21 +27,21 @@ pub struct Router {
 /// A prefix of the link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Prefix {
-    /// Bits behind the length are zero.
+    /// The prefix; bits behind the length are zero.
     pub prefix: Ipv6Addr,
-    /// Bits that count.
+    /// How many of its bits count, 0 to 128.
     pub length: u8,
-    /// Who advertised it last.
+    /// The router that advertised it last.
     pub router: Ipv6Addr,
-    /// Neighbours in it are reached directly.
+    /// Hosts in it are on the link, and reached directly (L, RFC 4861 4.6.2).
     pub on_link: bool,
-    /// Hosts make addresses in it.
+    /// Hosts make addresses in it (A, RFC 4861 4.6.2).
     pub autonomous: bool,
-    /// Not for new connections any more.
+    /// Its preferred lifetime is over: it is not for new connections any more (RFC 4862 5.5.4).
     pub deprecated: bool,
     /// What is left of its use for new connections; of `valid` if it is not autonomous.
     pub preferred: Lifetime,
-    /// What is left of it.
+    /// How long it lasts from now on.
     pub valid: Lifetime,
 }
 
@@ -49,37 +49,37 @@ pub struct Prefix {
 /// detection to say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Address {
-    /// In a /64.
+    /// The address: 64 bits of the prefix, and our interface id.
     pub address: Ipv6Addr,
-    /// Not for new connections any more.
+    /// Its preferred lifetime is over: it is not for new connections any more (RFC 4862 5.5.4).
     pub deprecated: bool,
     /// What is left of its use for new connections.
     pub preferred: Lifetime,
-    /// What is left of it.
+    /// How long it lasts from now on.
     pub valid: Lifetime,
 }
 
 /// A route through a router that need not be a default router (RFC 4191).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Route {
-    /// Where to.
+    /// Where it leads to: bits behind the length are zero.
     pub prefix: Ipv6Addr,
-    /// Bits that count.
+    /// How many of its bits count, 1 to 128.
     pub length: u8,
-    /// Through whom: link-local.
+    /// The router that packets go through, link-local.
     pub router: Ipv6Addr,
-    /// Against other routes to it.
+    /// How much the router wants to be used before others with a route to it.
     pub preference: Preference,
-    /// What is left of it.
+    /// How long it lasts from now on.
     pub lifetime: Lifetime,
 }
 
 /// A recursive DNS server (RFC 8106).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Resolver {
-    /// Perhaps link-local.
+    /// Where it listens: a global or a link-local address.
     pub address: Ipv6Addr,
-    /// What is left of it.
+    /// How long it lasts from now on.
     pub lifetime: Lifetime,
 }
 
@@ -88,32 +88,32 @@ pub struct Resolver {
 pub struct SearchDomain {
     /// With the final dot, other bytes as `\ooo`, octal.
     pub domain: String,
-    /// What is left of it.
+    /// How long it lasts from now on.
     pub lifetime: Lifetime,
 }
 
-/// The line.
+/// All that the line's routers have said, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Facts {
     /// Default routers; the first one is used.
     pub routers: Vec<Router>,
     /// M of the router in use, or of the last advertisement if there is none: addresses from DHCPv6.
     pub managed: bool,
-    /// O, likewise: other things from DHCPv6.
+    /// O, likewise: everything but addresses from DHCPv6.
     pub other: bool,
     /// The best to take an address in first: preferred, still advertised, newest.
     pub prefixes: Vec<Prefix>,
     /// In the order of their prefixes.
     pub addresses: Vec<Address>,
-    /// More special than the default.
+    /// Routes that are longer than the default.
     pub routes: Vec<Route>,
     /// Largest packet on the link, bytes: the link's own, or less if a router says so.
     pub mtu: u16,
-    /// For our packets.
+    /// The hop limit that packets of ours have (RFC 4861 6.3.2, CurHopLimit).
     pub hop_limit: u8,
-    /// RFC 4861 6.3.2, BaseReachableTime.
+    /// How long a neighbour that answered counts as reachable (RFC 4861 6.3.2, BaseReachableTime).
     pub reachable_time: Duration,
-    /// RFC 4861 6.3.2, RetransTimer.
+    /// Time between two solicitations of a neighbour (RFC 4861 6.3.2, RetransTimer).
     pub retrans_timer: Duration,
     /// In the order in which they were first heard of.
     pub rdnss: Vec<Resolver>,

@@ -17,7 +17,7 @@ impl Token {
         (!is_reserved(id)).then_some(Self(id))
     }
 
-    /// The 64 bits.
+    /// The lower 64 bits of an address that has it.
     pub fn bits(self) -> u64 {
         self.0
     }
@@ -36,13 +36,13 @@ impl FromStr for Token {
 /// Why a text is no [`Token`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// See the text.
+    /// The text is not written as an IPv6 address.
     #[error("'{0}' is no interface id; write it as the lower half of an address, such as ::feed")]
     Syntax(String),
-    /// See the text.
+    /// Bits of the upper half are set, and those come from the line.
     #[error("'{0}' has bits in the upper half, which come from the line; leave them out, as in ::feed")]
     Prefix(String),
-    /// See the text.
+    /// The id is reserved (RFC 5453), so no host may have it.
     #[error("'{0}' is reserved (RFC 5453); choose another interface id")]
     Reserved(String),
 }
@@ -65,7 +65,7 @@ impl fmt::Debug for Token {
 /// another in each prefix, and it tells nothing about the card (RFC 7217, RFC 8064).
 #[derive(Clone)]
 pub enum InterfaceId {
-    /// Given.
+    /// As the user or the line's contract gives it.
     Token(Token),
     /// From the card's Ethernet address (RFC 4291 appendix A).
     Eui64(Mac),
@@ -73,7 +73,7 @@ pub enum InterfaceId {
     Stable {
         /// Kept by the caller, the same at every start.
         secret: [u8; 32],
-        /// The interface's name.
+        /// The name of the interface, so that two of one machine differ.
         interface: String,
     },
 }

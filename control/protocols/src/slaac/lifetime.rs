@@ -12,14 +12,14 @@ pub(super) const NEVER: Time = Time(u64::MAX);
 /// How long something stays true: as an option says, or what is left of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lifetime {
-    /// So many seconds.
+    /// It ends after so many seconds.
     Seconds(u32),
     /// All ones on the wire (RFC 4861 4.6.2, RFC 8106 5.1, RFC 4191 2.3).
     Forever,
 }
 
 impl Lifetime {
-    /// As it stands in an option.
+    /// From the seconds of an option, of which all ones are for ever (RFC 4861 4.6.2).
     pub fn from_wire(seconds: u32) -> Self {
         if seconds == u32::MAX { Self::Forever } else { Self::Seconds(seconds) }
     }

@@ -5,6 +5,21 @@
 //!
 //! [`Advertisement::parse`] takes any bytes and is what to fuzz; `Slaac::handle_input` on top of it holds state of
 //! bounded size.
+//!
+//! ```
+//! use hikyaku_net::{Mac, Time};
+//! use hikyaku_protocols::Machine;
+//! use hikyaku_protocols::slaac::{Config, InterfaceId, Output, Slaac};
+//!
+//! let mac = Mac([2, 0, 0, 0, 0, 1]);
+//! let mut line = Slaac::new(Config { mac, mtu: 1500, interface_id: InterfaceId::Eui64(mac) });
+//! line.link_up(Time(0), None);
+//! let now = line.poll_timeout().unwrap(); // within a second (RFC 4861 6.3.7)
+//! let Some(Output::Send(packet)) = line.drive(now) else { panic!("nothing to send") };
+//! assert_eq!(packet[40], 133, "a router solicitation");
+//! // What comes in goes to `line.handle_input(now, &packet)`; then `line.facts(now)` has routers and addresses.
+//! assert!(line.facts(now).routers.is_empty());
+//! ```
 
 mod advertisement;
 mod event;
@@ -50,32 +65,32 @@ const HOP_LIMIT: u8 = 64;
 /// How our end of the line is.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Our Ethernet address.
+    /// Our Ethernet address: it is in solicitations, and EUI-64 ids are made of it.
     pub mac: Mac,
     /// Largest IP packet of the link, bytes; routers may say less.
     pub mtu: u16,
-    /// How addresses are made.
+    /// How the lower 64 bits of addresses are made.
     pub interface_id: InterfaceId,
 }
 
 /// What the machine wants done, or has found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// An IPv6 packet.
+    /// Send this IPv6 packet to the line.
     Send(Vec<u8>),
     /// Something in [`Slaac::facts`] is other than before, besides the seconds that are left. Lifetimes
     /// that an advertisement renewed are no change.
     Changed,
-    /// For the log.
+    /// Something happened that is worth a line in the log.
     Event(Event),
 }
 
-/// How often what happened.
+/// Solicitations, advertisements, and what was wrong with these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Solicitations sent.
+    /// Router solicitations that were sent.
     pub solicitations: u64,
-    /// Advertisements taken.
+    /// Router advertisements that were taken.
     pub advertisements: u64,
     /// Packets that were none, or not to be believed ([`Refusal`]).
     pub refused: u64,
@@ -91,7 +106,7 @@ struct RouteKey {
     preference: Preference,
 }
 
-/// The machine.
+/// The host side of router discovery and address autoconfiguration on one link.
 #[derive(Debug)]
 pub struct Slaac {
     config: Config,
@@ -114,14 +129,14 @@ pub struct Slaac {
     settled: Time,
     mtu_refused: Option<(Ipv6Addr, u32)>,
     outputs: VecDeque<Output>,
-    /// How often what happened.
+    /// Solicitations, advertisements, and what was wrong with these.
     pub counts: Counts,
-    /// Why a packet was refused last.
+    /// Why the last packet that was refused was refused.
     pub last_refusal: Option<Refusal>,
 }
 
 impl Slaac {
-    /// Silent until [`Self::link_up`].
+    /// A host that knows no router, and is silent until [`Self::link_up`].
     pub fn new(config: Config) -> Self {
         let told = Facts {
             routers: Vec::new(),
@@ -245,7 +260,7 @@ impl Slaac {
         self.settle(now);
     }
 
-    /// `router` does answer.
+    /// Neighbour unreachability detection: `router` answers, or does so again.
     pub fn reachable(&mut self, now: Time, router: Ipv6Addr) {
         self.routers.reachable(router);
         self.settle(now);
@@ -267,7 +282,7 @@ impl Slaac {
         self.settle(now);
     }
 
-    /// All that is known.
+    /// All that routers have said and that still holds at `now`.
     pub fn facts(&self, now: Time) -> Facts {
         self.facts_with(now, |end| Lifetime::left(end, now))
     }

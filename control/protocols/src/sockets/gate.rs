@@ -14,9 +14,9 @@ use smoltcp::wire::{
 /// What became of the packets: each that was heard counts in `heard` and at most one of the drops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Packets handed to [`super::Stack::handle_input`].
+    /// IPv6 packets that were handed to [`super::Stack::handle_input`].
     pub heard: u64,
-    /// Packets sent.
+    /// IPv6 packets that were handed out to be sent.
     pub sent: u64,
     /// Dropped: a length, header or checksum is wrong.
     pub malformed: u64,

@@ -2,9 +2,29 @@
 //!
 //! A machine (docs/control.md): IPv6 packets in, IPv6 packets out, no I/O. Neighbours are resolved elsewhere.
 //! Nothing listens: what comes in is an answer to something we sent, or is counted and dropped without a
-//! word ([`gate`]). IPv6 fragments are neither sent nor reassembled.
+//! word ([`Counts`]). IPv6 fragments are neither sent nor reassembled.
 //!
 //! TCP is for other threads, which may block ([`Connector`], [`Stream`]); UDP is for the control thread.
+//!
+//! ```
+//! use std::net::Ipv6Addr;
+//! use std::sync::Arc;
+//!
+//! use hikyaku_net::Time;
+//! use hikyaku_protocols::Machine;
+//! use hikyaku_protocols::sockets::Stack;
+//!
+//! let ours: Ipv6Addr = "2001:db8::1".parse().unwrap();
+//! let mut stack = Stack::new(Arc::new(|| ())); // to be called when another thread has work for it
+//! stack.set_addresses(&[ours]);
+//! let socket = stack.udp_open(ours, 4242)?;
+//! stack.udp_send(socket, "[2001:db8::53]:53".parse().unwrap(), b"?")?;
+//! let packet = stack.drive(Time(0)).expect("a packet to send");
+//! assert_eq!((packet[6], packet.len()), (17, 49), "UDP, with 48 bytes of headers");
+//! // What comes in goes to `stack.handle_input(now, &packet)`; what it is for is read by `stack.udp_recv(socket)`.
+//! assert_eq!(stack.udp_recv(socket)?, None);
+//! # Ok::<(), hikyaku_protocols::sockets::UdpError>(())
+//! ```
 
 mod device;
 mod fuzz;
@@ -46,7 +66,7 @@ pub const DEFAULT_MTU: u16 = 1280;
 /// smoltcp may say "now" for a socket that has nothing to send; nobody shall spin over that.
 const BREATH: Duration = Duration::from_millis(1);
 
-/// Our host on the line.
+/// The router's own host on the line: its UDP sockets and TCP connections.
 pub struct Stack {
     /// What became of the packets.
     pub counts: Counts,
@@ -84,7 +104,7 @@ impl Stack {
         }
     }
 
-    /// For a thread that wants TCP.
+    /// A handle by which another thread opens TCP connections; cheap to clone.
     pub fn connector(&self) -> Connector {
         self.connector.clone()
     }

@@ -34,7 +34,7 @@ pub enum StreamError {
     /// A router on the way said that it could not deliver.
     #[error("unreachable: {0}")]
     Unreachable(String),
-    /// Nobody answered.
+    /// The connection was not made within this time: nobody answered.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
     /// The peer ended the connection with a reset.
@@ -43,13 +43,13 @@ pub enum StreamError {
     /// Our address is not ours (any more).
     #[error("{0} is not an address of this router on the line")]
     NoAddress(Ipv6Addr),
-    /// Nothing can be there.
+    /// The peer is no unicast address, or its port is 0.
     #[error("{0} is not an address and port that one can connect to")]
     NoSuchPeer(SocketAddrV6),
     /// There are as many connections as there may be.
     #[error("{0} connections are open, which is the limit")]
     Busy(usize),
-    /// The control thread is gone.
+    /// The stack that carries connections is gone.
     #[error("the router is stopping")]
     Stopped,
 }
@@ -108,7 +108,7 @@ pub struct Connector {
 /// An open connection. Dropping it aborts it (RST), unless [`Stream::finish`] was called before.
 pub struct Stream {
     from: Receiver<Vec<u8>>,
-    /// `None` after [`Stream::finish`].
+    /// Bytes to be sent; `None` after [`Stream::finish`].
     to: Option<Sender<Vec<u8>>>,
     /// A piece that was read in part, and how much of it.
     rest: (Vec<u8>, usize),

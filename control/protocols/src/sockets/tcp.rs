@@ -36,7 +36,7 @@ const LINGER: Duration = Duration::from_secs(10);
 /// Ports for our side: RFC 6335 6, dynamic.
 const PORTS: std::ops::RangeInclusive<u16> = 49152..=65535;
 
-/// All connections.
+/// All TCP connections of the stack, those that are closing included.
 pub(super) struct Streams {
     asks: Receiver<Ask>,
     wake: Wake,

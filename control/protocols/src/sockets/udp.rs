@@ -7,7 +7,7 @@ use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::udp::{PacketBuffer, PacketMetadata, Socket};
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
-/// Sockets at once.
+/// UDP sockets that may be open at once.
 pub const MAX_UDP: usize = 32;
 
 /// Datagrams that wait in a socket, each way.
@@ -26,7 +26,7 @@ pub struct UdpHandle(u64);
 /// Why a datagram cannot be sent or received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UdpError {
-    /// Not one of ours.
+    /// The address to open the socket at is not one of ours.
     #[error("{0} is not an address of this router on the line")]
     NoAddress(Ipv6Addr),
     /// Port zero, or one that is in use.
@@ -38,7 +38,7 @@ pub enum UdpError {
     /// The socket was closed, or its address is not ours any more.
     #[error("the socket is closed: its address is not ours any more")]
     Closed,
-    /// Nothing can be there.
+    /// The peer is no unicast address, or its port is 0.
     #[error("{0} is not an address and port that one can send to")]
     NoSuchPeer(SocketAddrV6),
     /// What was written before has not been sent yet, or it is longer than the MTU allows.
@@ -46,7 +46,7 @@ pub enum UdpError {
     Full(usize),
 }
 
-/// All UDP sockets.
+/// All UDP sockets of the stack.
 #[derive(Default)]
 pub(super) struct Datagrams {
     next: u64,

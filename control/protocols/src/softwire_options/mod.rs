@@ -1,6 +1,14 @@
 //! What a DHCPv6 server says of softwires (RFC 7598): MAP-E and lw4o6, decoded and judged.
 //!
 //! dhcproto hands the containers on as bytes; no crate was found that decodes them.
+//!
+//! ```
+//! use hikyaku_protocols::dhcpv6::S46Container;
+//! use hikyaku_protocols::softwire_options::{Refused, Softwire};
+//!
+//! let map_t = S46Container { code: 95, bytes: Vec::new() };
+//! assert_eq!(Softwire::read(&map_t), Err(Refused::MapT));
+//! ```
 
 mod refused;
 #[cfg(test)]
@@ -23,7 +31,7 @@ pub enum Softwire {
     /// OPTION_S46_CONT_MAPE. The form of the interface id is not said: RFC 7598 stands on RFC 7597, but
     /// lines in Japan use the form of draft 03 all the same, so the caller chooses.
     MapE(Domain),
-    /// OPTION_S46_CONT_LW.
+    /// OPTION_S46_CONT_LW (96): lightweight 4over6 (RFC 7596).
     Lw4o6(Lw4o6),
 }
 
@@ -32,9 +40,9 @@ pub enum Softwire {
 pub struct Lw4o6 {
     /// Far ends, the first is preferred; at least one.
     pub lwaftr: Vec<Ipv6Addr>,
-    /// The address.
+    /// The IPv4 address that packets leave with, shared with other lines unless all ports of it are ours.
     pub ipv4: Ipv4Addr,
-    /// Our ports of it.
+    /// Those of its ports that are ours (RFC 7597 5.1).
     pub ports: PortSet,
     /// Which of our prefixes our end is in; of 128 bits our end itself, of none any prefix (RFC 7598 4.4).
     pub bind_prefix: Prefix6,
@@ -57,7 +65,8 @@ impl Lw4o6 {
 }
 
 impl Softwire {
-    /// Decodes a container.
+    /// Decodes a container of DHCPv6 (RFC 7598 5). Any bytes may be in it; whatever is wrong makes all of it
+    /// [`Refused`].
     pub fn read(container: &S46Container) -> Result<Self, Refused> {
         match container.code {
             wire::CONT_MAPE => wire::map_e(&container.bytes).map(Self::MapE),
@@ -73,7 +82,7 @@ impl Softwire {
 pub enum Offer {
     /// DS-Lite, through the AFTR of this name (option 64).
     DsLite(String),
-    /// A softwire.
+    /// A softwire that can be set up as it is described.
     Softwire(Softwire),
     /// A container that is of no use, and why.
     Refused(Code, Refused),

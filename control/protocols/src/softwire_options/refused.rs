@@ -33,10 +33,10 @@ impl fmt::Display for Code {
 /// Why a container is refused as a whole, as RFC 7598 8 asks for where anything in it is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refused {
-    /// Recognised, and not done.
+    /// MAP-T (option 95) is recognised, and not supported.
     #[error("the provider offers MAP-T (DHCPv6 option 95), which hikyaku cannot do; ask for MAP-E, lw4o6 or DS-Lite")]
     MapT,
-    /// See the text.
+    /// An option code that is none of the containers of RFC 7598 5 (94, 95, 96).
     #[error("{0} is no softwire container")]
     NoContainer(Code),
     /// Its fields, or the options in it, end behind its end.
@@ -45,17 +45,17 @@ pub enum Refused {
     /// It has a length of its own.
     #[error("{code} has {len} octets, not {must}; tell the provider")]
     Length {
-        /// Which.
+        /// The option whose length is wrong.
         code: Code,
-        /// As it came.
+        /// Its length as the server wrote it, in octets.
         len: usize,
-        /// RFC 7598.
+        /// The length that RFC 7598 gives it, in octets.
         must: usize,
     },
     /// RFC 7598 6 has no place for it there.
     #[error("{0} does not belong into {1}; tell the provider")]
     Misplaced(Code, Code),
-    /// It may be there once.
+    /// The first option is in the second more than once, and may be there once (RFC 7598 6).
     #[error("{0} is there more than once in {1}; tell the provider")]
     Repeated(Code, Code),
     /// It must be there (RFC 7598 6).
@@ -67,43 +67,43 @@ pub enum Refused {
     /// A number beyond what it can be.
     #[error("{code} has {field} {value}, over {most}; tell the provider")]
     TooLarge {
-        /// Which.
+        /// The option that the number is in.
         code: Code,
-        /// As RFC 7598 calls it.
+        /// The field's name in RFC 7598.
         field: &'static str,
-        /// As it came.
+        /// The number as the server wrote it.
         value: u8,
-        /// The largest.
+        /// The largest that it may be.
         most: u8,
     },
     /// Offset and PSID are longer than a port.
     #[error("S46_PORTPARAMS (93) has offset {offset} and PSID-len {psid_len}, together over the 16 bits of a port")]
     PortBits {
-        /// a.
+        /// PSID offset, `a` of RFC 7597 5.1, in bits.
         offset: u8,
-        /// k.
+        /// Length of the PSID, `k` of RFC 7597 5.1, in bits.
         psid_len: u8,
     },
     /// RFC 7598 4.5. A PSID at the wrong side would be read as another, and nothing would come back.
     #[error("S46_PORTPARAMS (93) has PSID {psid:#06x}, which is not {psid_len} bits on the left; tell the provider")]
     NotLeftJustified {
-        /// The field as it came.
+        /// The PSID field as the server wrote it.
         psid: u16,
-        /// k.
+        /// Length of the PSID, `k` of RFC 7597 5.1, in bits.
         psid_len: u8,
     },
-    /// No tunnel ends there.
+    /// A far end that is no address of a single host: no tunnel can end there.
     #[error("{code} has {address}, which is no address of a host; tell the provider")]
     NoHost {
-        /// Which.
+        /// The option that the address is in.
         code: Code,
-        /// As it came.
+        /// The address as the server wrote it.
         address: IpAddr,
     },
-    /// Well formed, but no rule.
+    /// A mapping rule that is well formed and contradicts RFC 7597 5.
     #[error("S46_RULE (89): {0}")]
     Rule(#[from] BadRule),
-    /// No rules, or too many.
+    /// The container has no mapping rules, or too many.
     #[error("S46_CONT_MAPE (94): {0}; tell the provider")]
     Domain(#[from] BadDomain),
 }
