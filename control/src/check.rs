@@ -1,6 +1,6 @@
 //! `hikyaku check`: what a configuration file would do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hikyaku_config::{Config, Overlay};
@@ -17,13 +17,18 @@ Whether links exist and may be opened, and whether names resolve, only `hikyaku 
 #[command(after_help = CHECK_EXAMPLES, after_long_help = CHECK_EXAMPLES)]
 pub struct CheckArgs {
     /// Configuration file (TOML).
-    #[arg(value_name = "FILE")]
-    pub config: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "config")]
+    pub file: Option<PathBuf>,
+
+    /// Configuration file, said as to `hikyaku run`.
+    #[arg(long, short, value_name = "FILE", conflicts_with = "file", hide = true)]
+    pub config: Option<PathBuf>,
 }
 
 /// Says what a configuration would do, or everything that is wrong with it.
 pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
-    let config = Config::load(Some(&args.config), &Overlay::default())?;
-    println!("ok: {}\n{}", args.config.display(), config.summary());
+    let file = args.file.iter().chain(&args.config).next().map(PathBuf::as_path);
+    let config = Config::load(file, &Overlay::default())?;
+    println!("ok: {}\n{}", file.unwrap_or(Path::new("")).display(), config.summary());
     Ok(())
 }

@@ -224,6 +224,55 @@ fn values_that_cannot_be() {
     }
 }
 
+/// What is no TOML hides nothing else: only what is missing is not told, it may stand in such a line.
+#[test]
+fn beside_lines_that_are_no_toml() {
+    let broken = "[wan]\nlink = netmap:ix0\nmtu = 9\n[lan]\nipv4 = \"2001:db8::1/64\"\nmtu = 1400\nmtu = 1500\n[service]\nknid 'ipip'\nmss = 1";
+    assert_eq!(
+        problems(broken),
+        [
+            "f:2: link = netmap:ix0: text is written in quotes, link = \"netmap:ix0\"",
+            "f:3: mtu = '9': give a number from 1280 to 1500",
+            "f:5: ipv4 = '2001:db8::1/64': that is IPv6; give our IPv4 address and its network, such as 192.168.1.1/24",
+            "f:7: duplicate key 'mtu'",
+            "f:9: key with no value, expected `=`",
+            "f:10: mss = '1': give a number from 536 to 1460, `auto` or `off`",
+        ]
+    );
+    let file = File::new("bytes.toml", "");
+    std::fs::write(&file.0, b"[wan]\nlink = '\xff'\n").unwrap();
+    let run = hikyaku(&["check", file.name()]);
+    assert_eq!(run.status.code(), Some(2));
+    let name = file.name();
+    let says = format!("hikyaku: {name}: cannot be read: line 2 is no UTF-8 text: it has the byte 0xff\n");
+    assert_eq!(text(&run.stderr), says);
+}
+
+/// A file of which nothing is right costs no time and no screen, and steers no terminal.
+#[test]
+fn problems_are_bounded_and_plain() {
+    let keys: String = (0..60_000).map(|i| format!("a{i} = 1\n")).collect();
+    let told = problems(&format!("{DSLITE}{keys}"));
+    assert_eq!(told.len(), 101);
+    assert_eq!(told[100], "these are 100 problems, and there may be more; mend them and look again");
+    let told = problems(&format!("{DSLITE}\"\\u001b[31m\\nfake\" = 1\nmss = \"\\u0007\"\n"));
+    assert_eq!(told[0], "f:8: unknown key '\\u{1b}[31m\\nfake' in [service]");
+    assert_eq!(told[1], "f:9: mss = '\\u{7}': give a number from 536 to 1460, `auto` or `off`");
+}
+
+#[test]
+fn files_are_looked_for_beside_the_one_that_names_them() {
+    let rules =
+        "iid = 'draft03'\n[[rule]]\nipv6 = '2001:db8::/40'\nipv4 = '192.0.2.0/24'\nea-length = 16\npsid-offset = 4\n";
+    let rules = File::new("beside.rules", rules);
+    let beside = rules.0.file_name().unwrap().to_str().unwrap();
+    let file = DSLITE.replace("dslite", "v6plus") + &format!("map-rules = '{beside}'\n");
+    let file = File::new("beside.toml", &file);
+    let run = hikyaku(&["check", "--config", file.name()]);
+    assert_eq!((text(&run.stderr).as_str(), run.status.code()), ("", Some(0)));
+    assert!(text(&run.stdout).contains("1 rules"), "{}", text(&run.stdout));
+}
+
 #[test]
 fn settings_that_contradict_each_other() {
     for (base, change, says) in [

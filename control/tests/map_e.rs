@@ -198,7 +198,7 @@ fn what_is_asked_wrongly() {
         (with(&["--psid-len", "7"]), "it must equal EA length - (32 - length of 192.0.2.0/24) = 8"),
         (with(&["--psid-len", "0"]), "it must equal EA length - (32 - length of 192.0.2.0/24) = 8"),
         (with(&["--psid", "256"]), "PSID 256 has more than its length of 8 bits"),
-        (with(&["--psid-len", "17"]), "17 is not in 0..=16"),
+        (with(&["--psid-len", "17"]), "'17' for '--psid-len <N>': give a number from 0 to 16"),
         (
             whole(&["--psid", "1"]),
             "no EA bits of 2001:db8:12:3400::/56,192.0.2.18/32,0,6 are a PSID; give --psid-len too",

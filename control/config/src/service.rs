@@ -225,6 +225,9 @@ impl Written {
         match (row.name, kind.profile().technology) {
             ("br", Some(Dslite | Lw4o6)) => format!("the far end of {kind} is aftr"),
             ("aftr", Some(Ipip | MapE)) => format!("the far end of {kind} is br"),
+            (_, Some(Dslite)) if row.services == Services::NAPT => {
+                format!("{kind} has none; leave it out: the far end translates and has the sessions, not this router")
+            }
             (_, None) => "with kind = \"auto\" the line says it; name the service to give it".into(),
             _ => {
                 let has = |technology: &Technology| row.services.contains(services_of(*technology));

@@ -125,7 +125,8 @@ impl Keys for System {
 }
 
 fn absolute(path: &str) -> Result<PathBuf, &'static str> {
-    if Path::new(path).is_absolute() { Ok(path.into()) } else { Err("give an absolute path") }
+    let is_plain = !path.contains(char::is_control);
+    if Path::new(path).is_absolute() && is_plain { Ok(path.into()) } else { Err("give an absolute path") }
 }
 
 fn socket(path: &str) -> Result<PathBuf, &'static str> {

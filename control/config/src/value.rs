@@ -121,6 +121,9 @@ impl FromStr for Network4 {
 
     fn from_str(text: &str) -> Result<Self, String> {
         const FORM: &str = "an address with its network is written as 192.168.1.1/24";
+        if text.contains(':') {
+            return Err("that is IPv6; give our IPv4 address and its network, such as 192.168.1.1/24".into());
+        }
         let (address, len) = text.split_once('/').ok_or(FORM)?;
         let len = len.parse().ok().filter(|len| (8..=30).contains(len)).ok_or("the length is a number from 8 to 30")?;
         let network = Self { address: host4(address)?, len };
@@ -258,9 +261,16 @@ mod tests {
         assert_eq!((lan.first(), lan.last()), ([192, 168, 1, 0].into(), [192, 168, 1, 255].into()));
         assert_eq!(Pool::upper_half(lan).to_string(), "192.168.1.128-192.168.1.254");
         assert_eq!("192.168.1.0/24".parse::<Network4>().unwrap_err().split("; ").nth(1), Some("give 192.168.1.1/24"));
-        for bad in
-            ["192.168.1.1", "192.168.1.1/31", "192.168.1.1/7", "192.168.1.255/24", "127.0.0.1/8", "x/24", "1.2/8"]
-        {
+        for bad in [
+            "192.168.1.1",
+            "2001:db8::1/64",
+            "192.168.1.1/31",
+            "192.168.1.1/7",
+            "192.168.1.255/24",
+            "127.0.0.1/8",
+            "x/24",
+            "1.2/8",
+        ] {
             assert!(bad.parse::<Network4>().is_err(), "{bad}");
         }
         for bad in ["10.0.0.9-10.0.0.1", "10.0.0.1", "10.0.0.0-10.1.0.0", "10.0.0.1-", "224.0.0.1-224.0.0.2"] {

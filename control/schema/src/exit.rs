@@ -43,7 +43,9 @@ pub fn parse<P: Parser>() -> Result<P, ExitCode> {
 fn usage_line(error: &clap::Error, program: &clap::Command, subcommand: Option<&str>) -> String {
     let text = error.render().to_string();
     let lines = text.lines().map(str::trim).take_while(|l| !l.starts_with("Usage:"));
-    let useful: Vec<&str> = lines.filter(|l| !l.is_empty() && !l.starts_with("For more information")).collect();
+    // The tip that a word with dashes may be meant as a value never helps here.
+    let is_noise = |l: &&str| l.is_empty() || l.starts_with("For more information") || l.starts_with("tip: to pass");
+    let useful: Vec<&str> = lines.filter(|l| !is_noise(l)).collect();
     let line = useful.join(" ");
     let line = line.strip_prefix("error: ").unwrap_or(&line);
     let name = program.get_name();

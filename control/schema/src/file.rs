@@ -25,11 +25,15 @@ pub fn text_of(file: &File) -> io::Result<String> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("is no ordinary file"));
     }
-    let mut text = String::new();
-    if file.take(MAX_FILE + 1).read_to_string(&mut text)? as u64 > MAX_FILE {
+    let mut bytes = Vec::new();
+    if file.take(MAX_FILE + 1).read_to_end(&mut bytes)? as u64 > MAX_FILE {
         return Err(io::Error::other("is larger than 1 MiB"));
     }
-    Ok(text)
+    String::from_utf8(bytes).map_err(|error| {
+        let (bytes, at) = (error.as_bytes(), error.utf8_error().valid_up_to());
+        let line = 1 + bytes[..at].iter().filter(|&&b| b == b'\n').count();
+        io::Error::other(format!("line {line} is no UTF-8 text: it has the byte 0x{:02x}", bytes[at]))
+    })
 }
 
 /// [`open`] and [`text_of`].

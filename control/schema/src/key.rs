@@ -38,7 +38,7 @@ pub enum Syntax {
     OneOf(&'static str, fn() -> Vec<&'static str>),
     /// Names and values: `udp=120,tcp=86400`, or in the file also `{ udp = 120, tcp = 86400 }`.
     Pairs(&'static str),
-    /// The name of a file to read.
+    /// The name of a file to read; in a configuration file that of one beside it, unless it begins with `/`.
     File,
 }
 

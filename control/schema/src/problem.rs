@@ -42,8 +42,12 @@ pub struct Problem {
 }
 
 impl fmt::Display for Problem {
+    /// In one line, whatever the file has in names and values: what would steer a terminal is shown as its code.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.place, self.text)
+        for c in format!("{}{}", self.place, self.text).chars() {
+            if c.is_control() { write!(f, "{}", c.escape_default())? } else { write!(f, "{c}")? }
+        }
+        Ok(())
     }
 }
 
@@ -52,11 +56,26 @@ impl fmt::Display for Problem {
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
-    /// One more.
+    /// As many as anybody mends before looking again.
+    const MAX: usize = 100;
+    /// Bytes of the longest text.
+    const MAX_TEXT: usize = 2000;
+
+    /// One more, if there are not very many already.
     pub fn add(&mut self, place: Place, text: impl Into<String>) {
-        // A value may have lines of its own; a complaint about it has one.
-        let text = text.into().replace('\n', "\\n").replace('\r', "\\r");
-        self.0.push(Problem { place, text });
+        let mut text = text.into();
+        if text.len() > Self::MAX_TEXT {
+            text.truncate(text.floor_char_boundary(Self::MAX_TEXT));
+            text.push('…');
+        }
+        if !self.is_full() {
+            self.0.push(Problem { place, text });
+        }
+    }
+
+    /// Whether more would not be told.
+    pub fn is_full(&self) -> bool {
+        self.0.len() >= Self::MAX
     }
 
     /// The same in the order of the file, as they are mended.
@@ -65,6 +84,10 @@ impl Problems {
             Place::Line { line, .. } => line,
             Place::File(_) | Place::CommandLine | Place::Flag(_) => 0,
         });
+        if self.is_full() {
+            let text = format!("these are {} problems, and there may be more; mend them and look again", Self::MAX);
+            self.0.push(Problem { place: Place::CommandLine, text });
+        }
         self
     }
 }
@@ -80,8 +103,14 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
+/// Longer than any name that is mistyped: comparing takes time by the product of both lengths.
+const MAX_NAME: usize = 64;
+
 /// `, did you mean 'x'?` where one of the known names is near, else the empty text.
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    if name.len() > MAX_NAME {
+        return String::new();
+    }
     let near = known.into_iter().map(|known| (strsim::jaro_winkler(name, known), known));
     match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
         Some((likeness, known)) if likeness >= 0.8 => format!(", did you mean '{known}'?"),
@@ -100,5 +129,20 @@ mod tests {
         assert_eq!(did_you_mean("arft", known), ", did you mean 'aftr'?");
         assert_eq!(did_you_mean("colour", known), "");
         assert_eq!(did_you_mean("x", []), "");
+        assert_eq!(did_you_mean(&"kind".repeat(100), known), "");
+    }
+
+    #[test]
+    fn what_is_told_is_bounded_and_plain() {
+        let mut problems = Problems::default();
+        for _ in 0..1000 {
+            problems.add(Place::CommandLine, format!("\x1b[31m'{}'\n", "é".repeat(2000)));
+        }
+        let problems = problems.in_order();
+        assert_eq!(problems.0.len(), Problems::MAX + 1);
+        let first = problems.0[0].to_string();
+        assert!(first.starts_with("\\u{1b}[31m'é") && first.ends_with('…') && first.len() < 2100, "{first}");
+        assert!(!problems.to_string().contains('\x1b'));
+        assert_eq!(problems.to_string().lines().count(), Problems::MAX + 1);
     }
 }

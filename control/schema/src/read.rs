@@ -1,6 +1,7 @@
 //! Reading a section by its rows.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::key::{Key, Keys, Row, Syntax};
 use crate::problem::{Place, Problems, did_you_mean};
@@ -66,24 +67,23 @@ impl<'a> Reader<'a> {
         let (mut keys, mut sound) = (S::defaults(), true);
         for key in S::KEYS {
             self.rows.push(&key.row);
-            if let Err((place, text)) = self.key(key, &mut keys) {
-                self.problems.add(place, text);
-                sound = false;
-            }
+            sound &= self.key(key, &mut keys);
         }
         sound.then_some(keys)
     }
 
-    fn key<S>(&mut self, key: &Key<S>, keys: &mut S) -> Result<(), (Place, String)> {
+    /// Whether the key is as it has to be.
+    fn key<S>(&mut self, key: &Key<S>, keys: &mut S) -> bool {
         let row = &key.row;
         let Some(Setting { value, place }) = self.take(row) else {
-            return match row.required {
-                true => Err((self.places.section.clone(), self.lacks(row))),
-                false => Ok(()),
-            };
+            if row.required && self.section.whole {
+                self.problems.add(self.section.place.clone(), self.lacks(row));
+            }
+            return !row.required;
         };
         self.places.keys.insert(row.name, place.clone());
-        judge(key, &value, keys).map_err(|text| (place, text))
+        let judged = judge(key, &value, keys);
+        judged.map_err(|text| self.problems.add(place, text)).is_ok()
     }
 
     /// Takes out what the key was set to. Names and values are written like a table, too.
@@ -94,7 +94,14 @@ impl<'a> Reader<'a> {
             let pairs = table.settings.iter().map(|(name, setting)| format!("{name}={}", setting.value.text()));
             return Some(Setting { value: Value::One(pairs.collect::<Vec<_>>().join(",")), place: table.place });
         }
-        self.section.settings.remove(row.name)
+        let mut setting = self.section.settings.remove(row.name)?;
+        // A file is looked for beside the one that names it.
+        if let (Syntax::File, Value::One(path), Place::Line { file, .. }) = (row.syntax, &setting.value, &setting.place)
+            && let Some(folder) = Path::new(&**file).parent()
+        {
+            setting.value = Value::One(folder.join(path).to_string_lossy().into_owned());
+        }
+        Some(setting)
     }
 
     fn lacks(&self, row: &Row) -> String {
@@ -113,6 +120,9 @@ impl<'a> Reader<'a> {
             sections.map(|(name, list)| ("section", name, list.first().map_or(&section.place, |t| &t.place)));
         let mut sound = true;
         for (what, name, place) in keys.chain(sections) {
+            if problems.is_full() {
+                return None;
+            }
             let near = did_you_mean(name, known());
             problems.add(place.clone(), format!("unknown {what} '{name}' in {head}{near}"));
             sound = false;

@@ -1,6 +1,7 @@
 //! A configuration before it means anything: sections, keys and values, each with its place.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
@@ -28,27 +29,49 @@ pub struct Section {
     pub settings: BTreeMap<String, Setting>,
     /// Tables in it: `[name]` once, `[[name]]` any number of times.
     pub tables: BTreeMap<String, Vec<Section>>,
+    /// Whether the whole file could be read. Else what is missing may stand in a line that is no TOML.
+    pub whole: bool,
 }
 
 /// Deeper than any section is.
 const MAX_DEPTH: usize = 8;
 
+/// Lines of a file that are no TOML, at most: behind so many nothing is read.
+const MAX_SPOILED: usize = 8;
+
 impl Section {
     /// An empty one.
     pub fn new(name: &str, place: Place) -> Self {
-        Self { name: name.into(), place, settings: BTreeMap::new(), tables: BTreeMap::new() }
+        Self { name: name.into(), place, settings: BTreeMap::new(), tables: BTreeMap::new(), whole: true }
     }
 
-    /// Reads TOML. What cannot be read is a problem; the rest is read all the same.
+    /// Reads TOML. A line that is none is a problem; the rest is read all the same, but for what follows a head
+    /// (`[lan`) that cannot be read: nobody knows whose keys those are.
     pub fn parse(file: &str, text: &str, problems: &mut Problems) -> Self {
-        let file: Arc<str> = file.into();
-        let (table, errors) = DeTable::parse_recoverable(text);
-        let reader = Reader { file: file.clone(), text };
-        for error in errors {
-            let place = error.span().map_or(Place::File(file.clone()), |span| reader.place(span.start));
-            problems.add(place, error.message().replace('\n', " "));
+        let lines = Lines::new(file, text);
+        let mut text = text.to_string();
+        for spoiled in 0..MAX_SPOILED {
+            let (table, errors) = DeTable::parse_recoverable(&text);
+            let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
+            let Some(error) = errors.into_iter().min_by_key(start) else {
+                let reader = Reader { lines, whole: spoiled == 0 };
+                let place = Place::File(reader.lines.file.clone());
+                return reader.section("", place, table.get_ref(), 0, problems);
+            };
+            let Some(span) = error.span() else {
+                problems.add(Place::File(lines.file.clone()), error.message());
+                break;
+            };
+            let range = lines.range(span.start, text.len());
+            let line = &text[range.clone()];
+            problems.add(lines.place(span.start), complaint(error.message(), text.get(span).unwrap_or_default(), line));
+            match line.trim_start().chars().next() {
+                None => break,
+                Some('[') => text.truncate(range.start),
+                Some(_) => text.replace_range(range.clone(), &" ".repeat(range.len())),
+            }
         }
-        reader.section("", Place::File(file), table.get_ref(), 0, problems)
+        Self { whole: false, ..Self::new("", Place::File(lines.file)) }
     }
 
     /// Takes the one table of that name out. `[[name]]` with one entry is the same as `[name]`; the
@@ -56,7 +79,7 @@ impl Section {
     pub fn take(&mut self, name: &str, only: &str, problems: &mut Problems) -> Self {
         let mut tables = self.take_all(name).into_iter();
         let Some(first) = tables.next() else {
-            return Self::new(&self.child_name(name), self.place.clone());
+            return Self { whole: self.whole, ..Self::new(&self.child_name(name), self.place.clone()) };
         };
         for more in tables {
             problems.add(more.place, format!("a second [[{}]]: {only}", more.name));
@@ -88,19 +111,58 @@ impl Section {
     }
 }
 
-struct Reader<'a> {
-    file: Arc<str>,
-    text: &'a str,
+/// What is wrong with a line that is no TOML. `at` is the text that the parser stumbled over.
+fn complaint(message: &str, at: &str, line: &str) -> String {
+    let bare = line.split_once('=').map(|(key, value)| (key.trim(), value.trim()));
+    match bare {
+        _ if message == "duplicate key" => format!("duplicate key '{at}'"),
+        Some((key, value)) if value.starts_with(|c: char| c.is_ascii_alphabetic()) && !value.contains(['"', '\'']) => {
+            format!("{key} = {value}: text is written in quotes, {key} = \"{value}\"")
+        }
+        _ => message.to_string(),
+    }
 }
 
-impl Reader<'_> {
+/// Where the lines of a file begin.
+struct Lines {
+    file: Arc<str>,
+    starts: Vec<usize>,
+}
+
+impl Lines {
+    fn new(file: &str, text: &str) -> Self {
+        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1));
+        Self { file: file.into(), starts: starts.collect() }
+    }
+
+    /// The number of the line that a byte is in, from 1.
+    fn number(&self, byte: usize) -> usize {
+        self.starts.partition_point(|&start| start <= byte)
+    }
+
     fn place(&self, byte: usize) -> Place {
-        let before = &self.text.as_bytes()[..byte.min(self.text.len())];
-        Place::Line { file: self.file.clone(), line: 1 + before.iter().filter(|&&b| b == b'\n').count() }
+        Place::Line { file: self.file.clone(), line: self.number(byte) }
+    }
+
+    /// The line that a byte is in, without its end, in a text of `len` bytes.
+    fn range(&self, byte: usize, len: usize) -> Range<usize> {
+        let number = self.number(byte);
+        self.starts[number - 1].min(len)..self.starts.get(number).map_or(len, |next| next - 1).min(len)
+    }
+}
+
+struct Reader {
+    lines: Lines,
+    whole: bool,
+}
+
+impl Reader {
+    fn place(&self, byte: usize) -> Place {
+        self.lines.place(byte)
     }
 
     fn section(&self, name: &str, place: Place, table: &DeTable<'_>, depth: usize, problems: &mut Problems) -> Section {
-        let mut section = Section::new(name, place);
+        let mut section = Section { whole: self.whole, ..Section::new(name, place) };
         if depth > MAX_DEPTH {
             problems.add(section.place.clone(), "tables are nested too deeply");
             return section;
@@ -182,12 +244,28 @@ mod tests {
 
     #[test]
     fn what_is_no_toml_is_named_and_the_rest_is_read() {
-        let (root, problems) = parse("[wan]\nlink = netmap:ix0\nmtu = 1500\nmtu = 1400\n");
-        assert!(problems[0].starts_with("r.toml:2: "), "{problems:?}");
-        assert!(problems.iter().any(|p| p.starts_with("r.toml:4: duplicate key")), "{problems:?}");
+        let (root, problems) = parse("[wan]\nlink = netmap:ix0\nmtu = 1500\nmtu = 1400\n[lan]\nmtu 1400\nvlan = 7\n");
+        assert_eq!(
+            problems,
+            [
+                "r.toml:2: link = netmap:ix0: text is written in quotes, link = \"netmap:ix0\"",
+                "r.toml:4: duplicate key 'mtu'",
+                "r.toml:6: key with no value, expected `=`",
+            ]
+        );
+        let wan = &root.tables["wan"][0];
+        assert_eq!(wan.settings["mtu"].value, Value::One("1500".into()));
+        assert!(!wan.whole && !root.whole, "a link may be there");
+        assert_eq!(root.tables["lan"][0].settings["vlan"].place, Place::Line { file: "r.toml".into(), line: 7 });
+        // Whose keys would these be?
+        let (root, problems) = parse("[wan]\nmtu = 1500\n[lan\nmtu = 1400\n");
+        assert_eq!(problems, ["r.toml:3: unclosed table, expected `]`"]);
         assert_eq!(root.tables["wan"][0].settings["mtu"].value, Value::One("1500".into()));
         let (_, problems) = parse("x = [[1]]\ny = [1, {a = 1}]");
         assert_eq!(problems, ["r.toml:1: x: arrays in an array", "r.toml:2: y: tables and values in one array"]);
+        assert_eq!(parse(&"x\n".repeat(1000)).1.len(), MAX_SPOILED);
+        assert_eq!(parse("x = 'a\n").1.len(), 1);
+        assert!(!parse("x = [\n1,\n\n").1.is_empty());
     }
 
     #[test]

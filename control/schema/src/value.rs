@@ -49,9 +49,9 @@ impl Value {
 }
 
 /// Reads a number of a range; the error names the range.
-pub fn number<N>(range: RangeInclusive<N>) -> impl Fn(&str) -> Result<N, String>
+pub fn number<N>(range: RangeInclusive<N>) -> impl Fn(&str) -> Result<N, String> + Clone + Send + Sync + 'static
 where
-    N: FromStr + PartialOrd + fmt::Display,
+    N: FromStr + PartialOrd + fmt::Display + Clone + Send + Sync + 'static,
 {
     move |text| match text.parse() {
         Ok(number) if range.contains(&number) => Ok(number),

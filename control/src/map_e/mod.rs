@@ -11,6 +11,7 @@ use clap::Args;
 use hikyaku_net::Prefix6;
 use hikyaku_net::map::{InterfaceId, Rule};
 use hikyaku_protocols::host::host6;
+use hikyaku_schema::number;
 
 pub use answer::{Answer, Line, NoAnswer, PortOwner, Remote, answer};
 
@@ -57,11 +58,11 @@ pub struct MapEArgs {
     pub map_rules: Option<PathBuf>,
 
     /// A PSID that came apart from the rule (DHCPv6). Where EA bits hold one, the two are compared.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number(0..=u16::MAX))]
     pub psid: Option<u16>,
 
     /// Its length in bits, 0 to 16.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=16))]
+    #[arg(long, value_name = "N", value_parser = number(0u8..=16))]
     pub psid_len: Option<u8>,
 
     /// How the lower half of our address is made: `draft03` as lines in Japan have it, `rfc7597` elsewhere. IPv4
@@ -74,7 +75,7 @@ pub struct MapEArgs {
     pub br: Vec<Ipv6Addr>,
 
     /// Say whose this port is. May be repeated; without --prefix by the only --rule.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number(0..=u16::MAX))]
     pub port: Vec<u16>,
 
     /// Say which customer's tunnel end has this address and port, as a mesh would. May be repeated.

@@ -6,6 +6,7 @@ use clap::Args;
 use hikyaku_net::Prefix6;
 use hikyaku_net::map::{Ce, InterfaceId, Mesh, Psid, Rule};
 use hikyaku_protocols::map_domain::Domain;
+use hikyaku_schema::number;
 
 use crate::exit::Usage;
 
@@ -26,11 +27,11 @@ pub struct MapEArgs {
     pub iid: Option<InterfaceId>,
 
     /// A PSID that came apart from our rule.
-    #[arg(long, value_name = "N", requires = "psid_len", help_heading = "MAP-E")]
+    #[arg(long, value_name = "N", requires = "psid_len", value_parser = number(0..=u16::MAX), help_heading = "MAP-E")]
     pub psid: Option<u16>,
 
     /// Its length in bits.
-    #[arg(long, value_name = "N", requires = "psid", help_heading = "MAP-E")]
+    #[arg(long, value_name = "N", requires = "psid", value_parser = number(0u8..=16), help_heading = "MAP-E")]
     pub psid_len: Option<u8>,
 
     /// Packets for other customers of the rules go straight to them, not by way of the border router.

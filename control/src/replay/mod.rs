@@ -15,7 +15,7 @@ use hikyaku_config::{Behaviour, LINK_MTU, mtu_mode};
 use hikyaku_net::{Mac, PortSet};
 use hikyaku_protocols::service::Outside;
 use hikyaku_ring::Vlan;
-use hikyaku_schema::{Flags, Tuning};
+use hikyaku_schema::{Flags, Tuning, number};
 
 use crate::exit::Usage;
 use crate::memory_router::{MemoryRouter, Setup};
@@ -100,7 +100,7 @@ pub struct ReplayArgs {
 
     /// The tunnel's MTU as hosts see it. Up to 1460, larger packets with DF are refused and others
     /// leave in outer fragments; above, packets up to N are carried whatever DF says (RFC 6333).
-    #[arg(long, value_name = "N", default_value_t = 1460, value_parser = clap::value_parser!(u16).range(576..=1500))]
+    #[arg(long, value_name = "N", default_value_t = 1460, value_parser = number(576..=LINK_MTU))]
     pub tunnel_mtu: u16,
 
     /// Leave out frames from this Ethernet address: what the router of the capture itself sent,

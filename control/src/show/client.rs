@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use hikyaku_config::SOCKET;
+use hikyaku_schema::number;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -43,7 +44,7 @@ pub struct ShowArgs {
     pub socket: PathBuf,
 
     /// Of sessions: show so many at most.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number(0..=u64::MAX))]
     pub limit: Option<u64>,
 
     /// Of sessions: those with this address, inside, outside or as their peer.
@@ -51,7 +52,7 @@ pub struct ShowArgs {
     pub host: Option<Ipv4Addr>,
 
     /// Of sessions: those with this port, inside, outside or at their peer.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number(0..=u16::MAX))]
     pub port: Option<u16>,
 }
 
