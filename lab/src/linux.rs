@@ -5,6 +5,8 @@
 //! line they go through a raw socket: the kernel finds the route and the neighbour. Inner packets
 //! go through a TUN device, so that the kernel routes, translates and fragments them.
 
+pub mod play;
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv6Addr, SocketAddrV6};

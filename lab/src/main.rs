@@ -9,6 +9,8 @@ fn main() -> std::process::ExitCode {
     use clap::Parser;
     use hikyaku_lab::aftr::Aftr;
     use hikyaku_lab::ce::Ce;
+    use hikyaku_lab::line::{Line, Row, rows};
+    use hikyaku_lab::linux::play::play;
     use hikyaku_lab::linux::{Sockets, tell};
     use hikyaku_lab::shared::{Domain, InterfaceId, Rule};
 
@@ -54,6 +56,23 @@ fn main() -> std::process::ExitCode {
             #[arg(required = true)]
             rules: Vec<Rule>,
         },
+        /// A line with habits of its own
+        Line {
+            /// Which; no name prints all, with what each does
+            name: Option<String>,
+            /// Be its far end at this interface until killed
+            #[arg(long)]
+            play: Option<String>,
+            /// Print how the router is configured for it: keys of [service]
+            #[arg(long)]
+            config: bool,
+            /// Print how many seconds it takes to judge it, and in which one the router starts again, or 0
+            #[arg(long)]
+            seconds: bool,
+            /// Read the seconds whose pings were answered, and say whether that is as it should be
+            #[arg(long)]
+            judge: bool,
+        },
         /// Send one command to the far end: see the command help
         Tell {
             /// Its socket
@@ -63,7 +82,36 @@ fn main() -> std::process::ExitCode {
         },
     }
 
+    /// What `hikyaku-lab line` is asked for.
+    fn line(row: &Row, play_at: Option<&str>, config: bool, seconds: bool, judge: bool) -> std::io::Result<()> {
+        if let Some(interface) = play_at {
+            return play(&mut Line::new(row), interface);
+        }
+        if config {
+            print!("{}", row.config);
+        }
+        if seconds {
+            println!("{} {}", row.seconds(), row.restarted.unwrap_or(0));
+        }
+        if judge {
+            let answered = std::io::read_to_string(std::io::stdin())?;
+            let answered = answered.split_whitespace().filter_map(|second| second.parse().ok()).collect();
+            return row.judge(&answered).map_err(std::io::Error::other);
+        }
+        Ok(())
+    }
+
     let result = match Cli::parse() {
+        Cli::Line { name: None, .. } => {
+            rows().iter().for_each(|row| println!("{:<24} {}", row.name, row.about));
+            Ok(())
+        }
+        Cli::Line { name: Some(name), play, config, seconds, judge } => {
+            match rows().into_iter().find(|row| row.name == name) {
+                Some(row) => line(&row, play.as_deref(), config, seconds, judge),
+                None => Err(std::io::Error::other(format!("no line {name:?}; `line` without a name prints all"))),
+            }
+        }
         Cli::Aftr { address, border_router, tun, control } => Sockets::open(&tun, &control).and_then(|sockets| {
             println!("ready");
             sockets.serve(&mut Aftr::new(&address, &border_router))

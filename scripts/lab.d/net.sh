@@ -15,14 +15,18 @@ readonly INTERNET6=2001:db8:99::2 PROVISION6=2001:db8:99::3 PROVISION_NAME=prov.
 # Queues of the router's links, a worker for each. The ISP's end of the line has one: all comes in by the first.
 QUEUES=1
 
-build_net() {
-    # Nothing here asks the world for a name, or waits for it.
+# Names of the lab's own: of namespaces, and none of the world, which nobody here asks or waits for.
+private_names() {
     printf '127.0.0.1 localhost\n' >"$LAB/hosts"
     : >"$LAB/resolv.conf"
     mount --bind "$LAB/hosts" /etc/hosts
     mount --bind "$LAB/resolv.conf" /etc/resolv.conf
     mkdir -p /run/netns
     mount -t tmpfs tmpfs /run/netns
+}
+
+build_net() {
+    private_names
     local ns
     for ns in h1 h2 switch router onu isp aftr inet peer; do
         ip netns add "$ns"

@@ -3,7 +3,7 @@
 internet || fail "no Internet to begin with"
 # The Ethernet address of the solicited-node group of an IPv6 address, and the groups that the card was asked for, as Linux lists them.
 group() { python3 -c 'import ipaddress, sys; print("3333ff" + ipaddress.IPv6Address(sys.argv[1]).packed[-3:].hex())' "$1"; }
-joined() { on router awk '$2 == "wan" { print $NF }' /proc/net/dev_mcast; }
+joined() { on router sed -nE 's/^[0-9]+ +wan .* //p' /proc/net/dev_mcast; }
 near=$(near_end)
 joined | grep -qx "$(group "$near")" || fail "the group of $near, our end of the tunnel, is not joined"
 show status | grep -q 'WAN .*multicast groups joined' || fail "status does not say that groups are joined"
