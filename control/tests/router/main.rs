@@ -3,6 +3,7 @@
 mod changes;
 mod coming_up;
 mod leases;
+mod lines;
 mod provisioned;
 mod reloaded;
 mod services;

@@ -292,7 +292,8 @@ pub fn name_of(state: &State) -> String {
     serde_json::to_value(state).unwrap()["state"].as_str().unwrap().to_string()
 }
 
-fn start(
+/// A router of this configuration, and who is told when a thread of its wakes it.
+pub fn start(
     config: &Arc<Config>,
     state_dir: &std::path::Path,
     shared: &Arc<Shared>,
