@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod attack_control;
 mod attack_flood;
 mod attack_packets;
 mod documented;

@@ -8,7 +8,9 @@ use crate::common::*;
 use etherparse::TcpOptionElement;
 use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::napt::Filtering;
+use hikyaku_dataplane::snapshot::{Route, Routes, SoftwireId};
 use hikyaku_dataplane::verdict::{Reason, Verdict};
+use hikyaku_net::Prefix4;
 
 const C: End = (CLIENT, 40000);
 const D: End = (OTHER_CLIENT, 40000);
@@ -198,6 +200,22 @@ fn rfc4787_req9_hairpin_udp() {
         router.wan(from_wan(&udp(d2, c, b"x"))).dropped(Reason::Ipv4Source);
         // Nobody there.
         router.lan(from_lan(&udp(D, (OUTSIDE, 9), b"x"))).dropped(Reason::NaptNoSession);
+    }
+}
+
+/// REQ-9 where the softwire says which link its hosts are on, and there are no routes to them (`hikyaku replay`).
+#[test]
+#[ignore = "issue: replay cannot hairpin"]
+fn rfc4787_req9_hairpin_without_a_route_to_the_lan() {
+    for fast in [true, false] {
+        let setup = Setup { filtering: Filtering::EndpointIndependent, replay: true, fast, ..Setup::ipip() };
+        let mut router = Router::with(&setup, |snapshot| {
+            snapshot.routes = Routes::new([(Prefix4::ALL, Route::Softwire(SoftwireId(0)))]);
+        });
+        let c = outbound(&mut router, &udp(C, S, b"x")).src();
+        let out = router.lan(from_lan(&udp(D, c, b"hello")));
+        assert_eq!(out.verdict(), Verdict::Hairpin);
+        assert_eq!(plain(out.to_lan()).check_transport().dst(), C);
     }
 }
 

@@ -12,6 +12,8 @@ mod several;
 #[cfg(shuttle)]
 mod shuttle_order;
 #[cfg(not(any(loom, shuttle)))]
+mod worker_panics;
+#[cfg(not(any(loom, shuttle)))]
 mod worker_thread;
 #[cfg(not(any(loom, shuttle)))]
 mod workers;

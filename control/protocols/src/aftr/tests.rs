@@ -325,6 +325,22 @@ fn all_dead_stays_and_asks_anew() {
     assert_eq!(bench.current(), Some(br(6)));
 }
 
+/// The access network was down for a while, and then one of the two is back: it is used within ten seconds, however long it
+/// took.
+#[test]
+#[ignore = "issue: a working AFTR is not tried for up to half an hour"]
+fn all_dead_and_any_one_back() {
+    for outage in [60, 600, 1800, 3600, 7200, 20_000] {
+        for back in [1, 2] {
+            let mut bench = resolved(86_400, &[1, 2]);
+            bench.traffic(300, 50, &[1, 2]);
+            bench.traffic(outage, 50, &[]);
+            let used = bench.traffic(10, 50, &[back]);
+            assert_eq!(used.last(), Some(&br(back)), "after {outage} s");
+        }
+    }
+}
+
 #[test]
 fn alone_and_dead_and_back() {
     let mut bench = Bench::new();
