@@ -7,7 +7,7 @@
 //! ```
 //!
 //! To add a key: its row and its field, both in the file of its section; the place that uses it; a test; CHANGELOG.md;
-//! `UPDATE=1 cargo test --test config_file` writes it into docs/configuration.md.
+//! `UPDATE=1 cargo test -p hikyaku --test program config_file` writes it into docs/configuration.md.
 //!
 //! The crate imports no subcommand and starts no thread. It reads the files that the configuration names, users and
 //! groups by their names, and nothing else.

@@ -10,7 +10,7 @@ use hikyaku_dataplane::icmp::{Message, answer};
 use hikyaku_dataplane::verdict::Reason;
 
 /// Where the files of tests are, from the top of the project.
-const PLACES: [&str; 11] = [
+const PLACES: [&str; 12] = [
     "dataplane/tests/links",
     "dataplane/tests/model",
     "dataplane/tests/packets",
@@ -19,6 +19,7 @@ const PLACES: [&str; 11] = [
     "dataplane/net/src",
     "dataplane/ring/src",
     "control/tests",
+    "control/tests/program",
     "control/src",
     "control/protocols/src",
     "lab/tests",

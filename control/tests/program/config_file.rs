@@ -616,7 +616,7 @@ fn the_reference_is_what_the_program_reads() {
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(DOCS, format!("{before}{MARK}{wanted}")).unwrap();
     } else {
-        assert_eq!(written, wanted, "UPDATE=1 cargo test --test config_file writes it anew");
+        assert_eq!(written, wanted, "UPDATE=1 cargo test -p hikyaku --test program config_file writes it anew");
     }
 }
 

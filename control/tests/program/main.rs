@@ -1,0 +1,10 @@
+//! The program as its users have it: command line, configuration, control socket, replay and MAP-E arithmetic.
+
+mod cli;
+mod config_file;
+mod judges;
+mod map_e;
+mod map_e_vectors;
+mod replay_map_e;
+mod show_socket;
+mod vectors;
