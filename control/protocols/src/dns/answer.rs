@@ -7,8 +7,8 @@ use std::time::Duration;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr;
 
-/// Aliases that are followed from one name to the next.
-pub const MAX_CHAIN: usize = 8;
+/// Aliases that are followed from one name to the next: resolvers of the field follow 11, 12 and more.
+pub const MAX_CHAIN: usize = 16;
 
 /// The type of the records that are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

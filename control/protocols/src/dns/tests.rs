@@ -302,8 +302,8 @@ fn chain(length: usize) -> Vec<Record> {
 }
 
 #[test]
-fn aliases_are_followed_eight_times() {
-    for length in 0..12 {
+fn aliases_are_followed_sixteen_times() {
+    for length in 0..20 {
         let mut names = names(1);
         names.ask(at(0.0), AFTR, RecordType::Aaaa);
         let sent = one(&mut names, at(0.0));
