@@ -4,13 +4,15 @@ use std::hash::{BuildHasher, RandomState};
 
 use hikyaku_net::{Limiter, Mac, Time};
 
-/// Answers a second, and at once, to all stations together.
-const RATE: u32 = 1000;
-const BURST: u32 = 250;
+/// Answers a second, and at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate(pub u32, pub u32);
 
-/// Answers a second, and at once, to one station: far more than an honest one asks for.
-const STATION_RATE: u32 = 50;
-const STATION_BURST: u32 = 25;
+/// To all stations together.
+const ALL: Rate = Rate(1000, 250);
+
+/// To one station: far more than an honest one asks for.
+const STATION: Rate = Rate(50, 25);
 
 /// Stations share this many buckets, by a keyed hash: memory is fixed, and nobody can choose an
 /// address that shares another station's bucket.
@@ -26,15 +28,20 @@ pub(crate) struct AnswerLimits {
 
 impl Default for AnswerLimits {
     fn default() -> Self {
-        Self {
-            all: Limiter::new(RATE, BURST),
-            stations: vec![Limiter::new(STATION_RATE, STATION_BURST); BUCKETS].into(),
-            hasher: RandomState::new(),
-        }
+        Self::new(ALL, STATION)
     }
 }
 
 impl AnswerLimits {
+    /// Full at first: `all` is for all stations together, `station` for each of them.
+    pub fn new(all: Rate, station: Rate) -> Self {
+        Self {
+            all: Limiter::new(all.0, all.1),
+            stations: vec![Limiter::new(station.0, station.1); BUCKETS].into(),
+            hasher: RandomState::new(),
+        }
+    }
+
     /// Whether the station `to` may be answered now. One that asks too much uses up nobody else's answers.
     pub fn take(&mut self, now: Time, to: Mac) -> bool {
         let bucket = self.hasher.hash_one(to) as usize % BUCKETS;
@@ -51,7 +58,7 @@ mod tests {
         let mut limits = AnswerLimits::default();
         let now = Time(1);
         let (loud, quiet) = (Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2]));
-        assert_eq!((0..10_000).filter(|_| limits.take(now, loud)).count(), STATION_BURST as usize);
+        assert_eq!((0..10_000).filter(|_| limits.take(now, loud)).count(), STATION.1 as usize);
         // Unless they share a bucket: one chance in 256.
         let same = limits.hasher.hash_one(loud) % BUCKETS as u64 == limits.hasher.hash_one(quiet) % BUCKETS as u64;
         assert_eq!(limits.take(now, quiet), !same);
@@ -61,6 +68,6 @@ mod tests {
     fn many_stations_together_get_no_more_than_the_burst() {
         let mut limits = AnswerLimits::default();
         let station = |i: u32| Mac([2, 0, (i >> 24) as u8, (i >> 16) as u8, (i >> 8) as u8, i as u8]);
-        assert_eq!((0..100_000).filter(|&i| limits.take(Time(1), station(i))).count(), BURST as usize);
+        assert_eq!((0..100_000).filter(|&i| limits.take(Time(1), station(i))).count(), ALL.1 as usize);
     }
 }

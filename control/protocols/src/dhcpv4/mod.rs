@@ -28,7 +28,6 @@
 //! ```
 
 mod leases;
-mod limit;
 mod server;
 mod table;
 #[cfg(test)]

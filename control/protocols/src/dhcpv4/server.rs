@@ -8,11 +8,11 @@ use dhcproto::v4::MessageType;
 use hikyaku_net::{Mac, Time};
 
 use super::leases::{LeaseFile, LeaseView, SavedLease, Standing, hex, unhex};
-use super::limit::Limit;
 use super::table::{Client, Holder, Table, Use};
 use super::wire::{Refused, Reply, Request, printable};
 use super::{Config, ConfigError, Counts, Event, Output};
 use crate::Machine;
+use crate::answer_limits::{AnswerLimits, Rate};
 
 /// How long nobody may answer a probe.
 const PROBE: Duration = Duration::from_millis(500);
@@ -22,6 +22,12 @@ const OFFER: Duration = Duration::from_secs(10);
 
 /// How long an address that somebody has is set aside.
 const CONFLICT: Duration = Duration::from_secs(600);
+
+/// Messages of those that look for an address, and INFORM: of all stations, and of one. Anybody can send thousands of them.
+const SEEKERS: [Rate; 2] = [Rate(20, 40), Rate(2, 8)];
+
+/// Messages of those that have one: a flood of the others must not keep them from renewing.
+const HOLDERS: [Rate; 2] = [Rate(100, 200), Rate(5, 20)];
 
 /// Addresses that are probed or offered at the same time, at most: more clients wait, and leases are not touched.
 const MOST_OPEN: usize = 64;
@@ -38,10 +44,10 @@ pub struct Server {
     config: Config,
     table: Table,
     out: VecDeque<Output>,
-    /// Those that look for an address, and INFORM: anybody can send thousands of them.
-    seekers: Limit,
-    /// Those that have one: a flood of the others must not keep them from renewing.
-    holders: Limit,
+    /// How many messages of those without an address are heard.
+    seekers: AnswerLimits,
+    /// How many messages of those with an address are heard.
+    holders: AnswerLimits,
     /// Leases changed since they were last written.
     unsaved: bool,
     save_at: Time,
@@ -62,8 +68,8 @@ impl Server {
             table: Table::new(&config),
             config,
             out: VecDeque::new(),
-            seekers: Limit::new(20),
-            holders: Limit::new(100),
+            seekers: AnswerLimits::new(SEEKERS[0], SEEKERS[1]),
+            holders: AnswerLimits::new(HOLDERS[0], HOLDERS[1]),
             unsaved: false,
             save_at: Time(0),
             told_full: false,
@@ -89,7 +95,7 @@ impl Server {
             MessageType::Discover | MessageType::Inform => &mut self.seekers,
             _ => &mut self.holders,
         };
-        if !limit.take(now) {
+        if !limit.take(now, request.mac) {
             self.counts.limited += 1;
             return;
         }

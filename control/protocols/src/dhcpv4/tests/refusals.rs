@@ -181,7 +181,6 @@ proptest! {
 /// One station asks sixty times a second, in vain or to be answered: another gets its lease all the same. Limits are of a
 /// station first, and of all then.
 #[test]
-#[ignore = "issue: one station denies DHCPv4 to all"]
 fn one_station_does_not_deny_it_to_all() {
     let mut lan = Lan::new(config());
     let discover = message(station(1), MessageType::Discover);
