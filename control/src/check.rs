@@ -16,7 +16,7 @@ Whether links exist and may be opened, and whether names resolve, only `hikyaku 
 #[derive(Args, Clone, Debug)]
 #[command(after_help = CHECK_EXAMPLES, after_long_help = CHECK_EXAMPLES)]
 pub struct CheckArgs {
-    /// Configuration file (TOML).
+    /// Configuration file (TOML), as `hikyaku run` takes it with --config.
     #[arg(value_name = "FILE", required_unless_present = "config")]
     pub file: Option<PathBuf>,
 

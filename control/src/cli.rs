@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::check::CheckArgs;
+use crate::completions::CompletionsArgs;
 use crate::demo::DemoArgs;
 use crate::map_e::MapEArgs;
 use crate::replay::ReplayArgs;
@@ -21,12 +22,12 @@ use crate::show::ShowArgs;
                   hikyaku replay --help     play captures of your own through it"
 )]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand, with its arguments.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// What the program can do.
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Bring up the line and route
@@ -41,4 +42,6 @@ pub enum Command {
     Replay(Box<ReplayArgs>),
     /// Show the router at work on captures it brings along, and check every packet
     Demo(DemoArgs),
+    /// Print what completes this program's command line in a shell
+    Completions(CompletionsArgs),
 }

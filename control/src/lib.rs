@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod cli;
+pub mod completions;
 pub mod demo;
 pub mod exit;
 pub mod log;

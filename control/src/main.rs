@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use hikyaku::cli::{Cli, Command};
-use hikyaku::{check, demo, exit, map_e, replay, run, show};
+use hikyaku::{check, completions, demo, exit, map_e, replay, run, show};
 
 fn main() -> ExitCode {
     let cli: Cli = match exit::parse() {
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
         Command::MapE(args) => map_e::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Completions(args) => completions::run(*args, Cli::command()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

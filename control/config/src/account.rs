@@ -5,9 +5,9 @@ use nix::unistd::{Gid, Group as SystemGroup, User, getgrouplist};
 /// A user to become.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// Its name.
+    /// The name that the system knows it by.
     pub name: String,
-    /// Its number.
+    /// The number of the user.
     pub uid: u32,
     /// The number of its group.
     pub gid: u32,
@@ -18,9 +18,9 @@ pub struct Account {
 /// A group to give a file to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// Its name.
+    /// The name that the system knows it by.
     pub name: String,
-    /// Its number.
+    /// The number of the group.
     pub gid: u32,
 }
 

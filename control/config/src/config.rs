@@ -22,7 +22,7 @@ pub struct Config {
     pub service: Service,
     /// How workers use the machine.
     pub tuning: Tuning,
-    /// The control socket.
+    /// The socket that `hikyaku show` asks.
     pub control: Control,
     /// What is logged, and how.
     pub log: Log,

@@ -19,7 +19,7 @@ pub enum StaticMapping {
 }
 
 impl StaticMapping {
-    /// The host.
+    /// The host that it leads to.
     pub fn host(self) -> Ipv4Addr {
         match self {
             Self::Ports(forward) => forward.inside,
@@ -27,7 +27,7 @@ impl StaticMapping {
         }
     }
 
-    /// What it is on a line with these ports.
+    /// The mappings that it is on a line with these ports.
     pub fn on(self, ports: PortSet) -> Vec<Forward> {
         match self {
             Self::Ports(forward) => vec![forward],

@@ -55,7 +55,7 @@ impl Keys for Lan {
     }
 }
 
-/// The DHCPv4 server.
+/// What the DHCPv4 server tells the hosts of the LAN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dhcpv4 {
     /// Addresses for whoever asks.
@@ -112,7 +112,7 @@ pub struct Reservation {
     pub mac: Mac,
     /// Its address, of the network, in the pool or not.
     pub ip: Ipv4Addr,
-    /// Its name.
+    /// Its name, which nobody is told yet.
     pub name: Option<String>,
 }
 
@@ -121,7 +121,7 @@ impl Keys for Reservation {
     const KEYS: &'static [Key<Self>] = &[
         key("mac", One("MAC"), Live, field!(mac, station), "The host's Ethernet address").required(),
         key("ip", One("ADDR"), Live, field!(ip, host4), "Its address, of the network, in the pool or not").required(),
-        key("name", One("NAME"), Live, field!(name, host_name), "Its name"),
+        key("name", One("NAME"), Live, field!(name, host_name), "Its name, for whoever reads the file: nobody is told it yet"),
     ];
 
     fn blank() -> Self {
@@ -131,7 +131,7 @@ impl Keys for Reservation {
 
 /// Resolvers that fit every host's patience.
 const MAX_DNS: usize = 8;
-/// Reservations, at most.
+/// The most reservations that are taken.
 const MAX_RESERVATIONS: usize = 4096;
 
 impl Lan {

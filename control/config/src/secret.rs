@@ -17,7 +17,7 @@ fn secret(text: &str) -> Result<Secret, Infallible> {
 pub struct Credentials {
     /// The name of the account.
     pub user: Option<Secret>,
-    /// The account's password.
+    /// The password of the account.
     pub password: Option<Secret>,
     /// The token that the service issued.
     pub token: Option<Secret>,

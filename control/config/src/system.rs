@@ -78,7 +78,7 @@ pub enum Level {
     Info,
     /// What machines hear and say.
     Debug,
-    /// Everything there is.
+    /// Why a machine decided as it did.
     Trace,
 }
 

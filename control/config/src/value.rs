@@ -84,7 +84,7 @@ pub fn far_end(text: &str) -> Result<Endpoint, String> {
 /// An address of ours and the network around it: `192.168.1.1/24`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network4 {
-    /// Ours.
+    /// Our own address in it.
     pub address: Ipv4Addr,
     /// Bits that all addresses of the network share, 8 to 30.
     pub len: u8,
@@ -95,7 +95,7 @@ impl Network4 {
         u32::MAX << (32 - self.len)
     }
 
-    /// The network.
+    /// The network without our address: a prefix.
     pub fn prefix(self) -> Prefix4 {
         Prefix4::new(self.first(), self.len).expect("checked when it was read")
     }
@@ -146,9 +146,9 @@ impl fmt::Display for Network4 {
 /// Addresses for hosts: `192.168.1.100-192.168.1.199`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
-    /// The lowest.
+    /// The lowest address of the pool.
     pub first: Ipv4Addr,
-    /// The highest; not below.
+    /// The highest address of the pool, not below the first.
     pub last: Ipv4Addr,
 }
 
@@ -175,12 +175,12 @@ impl Pool {
         Self { first: low.into(), last: high.into() }
     }
 
-    /// How many.
+    /// How many addresses it has, up to [`Self::MAX`].
     pub fn size(self) -> u32 {
         u32::from(self.last) - u32::from(self.first) + 1
     }
 
-    /// Whether it is one of them.
+    /// Whether an address is of the pool.
     pub fn contains(self, address: Ipv4Addr) -> bool {
         (self.first..=self.last).contains(&address)
     }

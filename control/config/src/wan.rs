@@ -114,7 +114,7 @@ pub enum Dhcpv6Mode {
     Stateless,
     /// A prefix (IA_PD), and with it all that `stateless` gives.
     Stateful,
-    /// Nothing is asked.
+    /// Nothing is asked, and nothing of DHCPv6's is used.
     Off,
 }
 

@@ -36,7 +36,7 @@ pub fn text_of(file: &File) -> io::Result<String> {
     })
 }
 
-/// [`open`] and [`text_of`].
+/// The text of a file by its name: [`open`] and [`text_of`].
 pub fn read_text(path: &Path) -> io::Result<String> {
     text_of(&open(path)?)
 }

@@ -2,13 +2,13 @@
 
 use std::ops::Deref;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser, ValueParser};
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueHint};
 
-use crate::key::{Key, Keys, Row, Syntax};
-use crate::value::Value;
+use crate::key::{Keys, Row, Syntax};
+use crate::value::{Value, Wrong};
 
 impl Row {
     /// Its flag for the argument parser, which takes any text for its value. Its id is the flag's name.
@@ -23,6 +23,7 @@ impl Row {
             return Some(arg.action(ArgAction::SetTrue));
         }
         let arg = arg.value_name(self.syntax.placeholder()).value_parser(Suggested(self.words()));
+        let arg = if let Syntax::File = self.syntax { arg.value_hint(ValueHint::FilePath) } else { arg };
         let arg = arg.action(if let Syntax::Many(_) = self.syntax { ArgAction::Append } else { ArgAction::Set });
         Some(if self.default.is_empty() { arg } else { arg.default_value(self.default) })
     }
@@ -84,11 +85,7 @@ impl<S> Deref for Flags<S> {
 
 impl<S: Keys> Args for Flags<S> {
     fn augment_args(command: Command) -> Command {
-        let judged = |key: &'static Key<S>| {
-            let arg = key.row.arg()?.help_heading(S::HEADING);
-            Some(if key.row.is_switch() { arg } else { arg.value_parser(judge(key)) })
-        };
-        command.args(S::KEYS.iter().filter_map(judged))
+        command.args(S::KEYS.iter().filter_map(|key| key.row.arg()).map(|arg| arg.help_heading(S::HEADING)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -101,8 +98,13 @@ impl<S: Keys> FromArgMatches for Flags<S> {
         let mut keys = S::defaults();
         for key in S::KEYS {
             let Some(value) = key.row.given(matches) else { continue };
-            let set = (key.field.set)(&mut keys, &value);
-            set.map_err(|wrong| clap::Error::raw(ErrorKind::InvalidValue, wrong.why))?;
+            (key.field.set)(&mut keys, &value).map_err(|Wrong { value, why }| {
+                let (flag, form) = (key.row.flag.unwrap_or_default(), key.row.syntax.placeholder());
+                clap::Error::raw(
+                    ErrorKind::InvalidValue,
+                    format!("invalid value '{value}' for '{flag} <{form}>': {why}"),
+                )
+            })?;
         }
         Ok(Self(keys))
     }
@@ -111,17 +113,4 @@ impl<S: Keys> FromArgMatches for Flags<S> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
-}
-
-/// The value of a flag as text, if the key can have it.
-fn judge<S: Keys>(key: &'static Key<S>) -> ValueParser {
-    let words = key.row.words();
-    if !words.is_empty() {
-        return PossibleValuesParser::new(words).into();
-    }
-    let read = move |text: &str| match (key.field.set)(&mut S::blank(), &Value::One(text.into())) {
-        Ok(()) => Ok(text.to_string()),
-        Err(wrong) => Err(wrong.why),
-    };
-    read.into()
 }

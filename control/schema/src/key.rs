@@ -56,7 +56,7 @@ impl Syntax {
 /// Whether a running router takes up another value when its configuration is read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It does.
+    /// It does, at once.
     Live,
     /// It goes on with the old value, and says so: links, threads, tables and sockets are made at the start.
     Restart,
@@ -67,17 +67,17 @@ pub enum Change {
 pub struct Services(u8);
 
 impl Services {
-    /// DS-Lite (RFC 6333).
+    /// DS-Lite (RFC 6333): `dslite`.
     pub const DSLITE: Self = Self(1);
     /// IPv4 in IPv6 with a fixed address (RFC 2473).
     pub const IPIP: Self = Self(2);
-    /// MAP-E (RFC 7597).
+    /// MAP-E (RFC 7597): `map-e`.
     pub const MAP_E: Self = Self(4);
     /// Lightweight 4over6 (RFC 7596).
     pub const LW4O6: Self = Self(8);
     /// `auto`: it is not known before the line says it.
     pub const AUTO: Self = Self(16);
-    /// Every one.
+    /// All of them, and `auto`.
     pub const ALL: Self = Self(31);
     /// Those where this end translates, or may have to.
     pub const NAPT: Self = Self::IPIP.or(Self::MAP_E).or(Self::LW4O6).or(Self::AUTO);
@@ -105,9 +105,9 @@ pub struct Field<S> {
 /// A [`Row`], and where its value goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Key<S> {
-    /// What it is.
+    /// Everything about it but its field.
     pub row: Row,
-    /// Its field.
+    /// The field of `S` that its value goes into.
     pub field: Field<S>,
 }
 

@@ -10,7 +10,7 @@ pub enum Place {
     Line {
         /// The file, as it was named.
         file: Arc<str>,
-        /// Counted from 1.
+        /// The line's number, from 1.
         line: usize,
     },
     /// A file as a whole: what it lacks.
@@ -37,7 +37,7 @@ impl fmt::Display for Place {
 pub struct Problem {
     /// Where it was set.
     pub place: Place,
-    /// One line.
+    /// What is wrong, which value, what to do: one line, however it came in.
     pub text: String,
 }
 

@@ -30,9 +30,9 @@ impl Places {
 /// A section that was read.
 #[derive(Clone, Debug)]
 pub struct Read<S> {
-    /// What it says.
+    /// The struct with all values, defaults among them.
     pub keys: S,
-    /// Where it says it.
+    /// Where each of them was set.
     pub at: Places,
 }
 

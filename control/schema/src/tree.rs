@@ -12,9 +12,9 @@ use crate::value::Value;
 /// A value and where it was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// What.
+    /// What the key is set to.
     pub value: Value,
-    /// Where.
+    /// Where it was set to that.
     pub place: Place,
 }
 
@@ -23,9 +23,9 @@ pub struct Setting {
 pub struct Section {
     /// As in the file's heads: `lan.dhcpv4`; empty for the whole.
     pub name: String,
-    /// Where it begins.
+    /// The line of its head.
     pub place: Place,
-    /// Its keys.
+    /// The keys that are set in it, by their names.
     pub settings: BTreeMap<String, Setting>,
     /// Tables in it: `[name]` once, `[[name]]` any number of times.
     pub tables: BTreeMap<String, Vec<Section>>,
@@ -40,7 +40,7 @@ const MAX_DEPTH: usize = 8;
 const MAX_SPOILED: usize = 8;
 
 impl Section {
-    /// An empty one.
+    /// A section in which nothing is set.
     pub fn new(name: &str, place: Place) -> Self {
         Self { name: name.into(), place, settings: BTreeMap::new(), tables: BTreeMap::new(), whole: true }
     }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use crate::problem::did_you_mean;
+
 /// What stands behind a key, as text: one definition reads it, wherever it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
@@ -31,7 +33,7 @@ impl Value {
         }
     }
 
-    /// Reads one value.
+    /// Reads one value; an array counts as its text.
     pub fn one<T, E: ToString>(&self, parse: impl Fn(&str) -> Result<T, E>) -> Result<T, Wrong> {
         let text = self.text();
         parse(&text).map_err(|why| Wrong { value: text, why: why.to_string() })
@@ -76,6 +78,9 @@ pub fn words<T>(words: &Words<T>) -> Vec<&'static str> {
 pub fn one_of<T: Copy>(words: &'static Words<T>) -> impl Fn(&str) -> Result<T, String> {
     move |text| {
         let meaning = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
-        meaning.ok_or_else(|| format!("give one of: {}", self::words(words).join(", ")))
+        meaning.ok_or_else(|| {
+            let words = self::words(words);
+            format!("give one of: {}{}", words.join(", "), did_you_mean(text, words))
+        })
     }
 }

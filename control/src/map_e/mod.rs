@@ -61,7 +61,7 @@ pub struct MapEArgs {
     #[arg(long, value_name = "N", value_parser = number(0..=u16::MAX))]
     pub psid: Option<u16>,
 
-    /// Its length in bits, 0 to 16.
+    /// The length of the PSID in bits, 0 to 16.
     #[arg(long, value_name = "N", value_parser = number(0u8..=16))]
     pub psid_len: Option<u8>,
 
@@ -87,7 +87,7 @@ pub struct MapEArgs {
     pub json: bool,
 }
 
-/// `hikyaku map-e`.
+/// Works out what is asked and prints it.
 pub fn run(args: &MapEArgs) -> anyhow::Result<()> {
     let answer = answer(args)?;
     let mut out = std::io::stdout();

@@ -30,7 +30,7 @@ pub struct MapEArgs {
     #[arg(long, value_name = "N", requires = "psid_len", value_parser = number(0..=u16::MAX), help_heading = "MAP-E")]
     pub psid: Option<u16>,
 
-    /// Its length in bits.
+    /// The length of the PSID in bits, 0 to 16.
     #[arg(long, value_name = "N", requires = "psid", value_parser = number(0u8..=16), help_heading = "MAP-E")]
     pub psid_len: Option<u8>,
 

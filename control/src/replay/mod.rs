@@ -70,7 +70,7 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "ADDR")]
     pub ipv4: Option<Ipv4Addr>,
 
-    /// See [`MapEArgs`].
+    /// What the line is with `--mode map-e`.
     #[command(flatten)]
     pub map_e: MapEArgs,
 
@@ -78,7 +78,7 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "IN", required_unless_present = "wan")]
     pub lan: Option<PathBuf>,
 
-    /// What came from the line.
+    /// What came from the line, in the same formats as --lan.
     #[arg(long, value_name = "IN")]
     pub wan: Option<PathBuf>,
 
@@ -86,7 +86,7 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "N")]
     pub lan_vlan: Option<Vlan>,
 
-    /// The same of the line.
+    /// VLAN (802.1Q) of the line, 1 to 4094: frames come and leave with its tag. Without it they have none.
     #[arg(long, value_name = "N")]
     pub wan_vlan: Option<Vlan>,
 
@@ -94,7 +94,7 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "OUT")]
     pub wan_out: Option<PathBuf>,
 
-    /// Where to write what leaves towards the LAN.
+    /// Where to write what leaves towards the LAN (pcap, nanoseconds; in gzip if it ends in .gz).
     #[arg(long, value_name = "OUT")]
     pub lan_out: Option<PathBuf>,
 
@@ -126,7 +126,7 @@ pub struct ReplayArgs {
     pub tuning: Flags<Tuning>,
 }
 
-/// See [`ReplayArgs::mode`].
+/// What the line is, as `--mode` says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
     /// DS-Lite B4 (RFC 6333): addresses pass as they are, the far end translates.

@@ -111,7 +111,9 @@ fn bad_requests_get_one_line_and_exit_2() {
 
 #[test]
 fn help_teaches() {
-    for args in [&["--help"][..], &["replay", "--help"], &["demo", "--help"], &["replay", "-h"]] {
+    for args in
+        [&["--help"][..], &["replay", "--help"], &["demo", "--help"], &["replay", "-h"], &["completions", "--help"]]
+    {
         let run = hikyaku(args);
         assert!(run.status.success());
         assert!(text(&run.stdout).contains("hikyaku"), "{args:?}");
@@ -121,6 +123,19 @@ fn help_teaches() {
         ["Examples:", "hikyaku replay --mode ipip", "Exit code:", "--cores", "--headroom", "--huge-pages", "--idle"]
     {
         assert!(help.contains(what), "{what}");
+    }
+}
+
+/// Flags and the words that they take come from the rows of the schema.
+#[test]
+fn shells_complete_flags_and_their_words() {
+    for shell in ["bash", "zsh", "fish"] {
+        let run = hikyaku(["completions", shell]);
+        let script = text(&run.stdout);
+        assert!(run.status.success() && script.contains("hikyaku"), "{shell}");
+        for word in ["map-rules", "v6plus-fixed", "endpoint-independent", "huge-pages", "tunnel-mtu"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
     }
 }
 
