@@ -45,6 +45,7 @@ mod machine;
 pub mod map_domain;
 pub mod neighbour;
 pub mod notification;
+pub mod reception;
 pub mod service;
 pub mod slaac;
 pub mod sockets;

@@ -41,6 +41,7 @@ impl Machines {
             wan.neighbours.learn(now, router, mac, true);
         }
         wan.neighbours.keep(now, &desired.kept);
+        wan.reception.set_target(now, desired.source.zip(desired.routers.first().map(|&(router, _)| router)));
         wan.resolver.set_servers(now, &desired.resolvers);
     }
 

@@ -201,6 +201,11 @@ impl Router {
         [self.machines.lan.neighbours.groups(), self.machines.wan.neighbours.groups()]
     }
 
+    /// An address of ours on the WAN that nothing comes to, and the router that was asked for an answer to it.
+    pub fn silent(&self) -> Option<(Ipv6Addr, Ipv6Addr)> {
+        self.machines.wan.reception.silent()
+    }
+
     /// The carriers came or went.
     pub fn set_links(&mut self, now: Time, lan: bool, wan: bool) {
         let Machines { lan: lan_side, wan: wan_side, .. } = &mut self.machines;

@@ -9,6 +9,7 @@ use hikyaku_protocols::Machine;
 use hikyaku_protocols::dhcpv6;
 use hikyaku_protocols::echo::Echo;
 use hikyaku_protocols::neighbour::{self, Neighbours};
+use hikyaku_protocols::reception::Reception;
 use hikyaku_protocols::slaac::{self, InterfaceId, Slaac};
 use hikyaku_protocols::sockets::Stack;
 use hikyaku_ring::{LinkId, Vlan};
@@ -46,6 +47,7 @@ pub struct Wan {
     pub(super) neighbours: Neighbours,
     pub(super) slaac: Slaac,
     pub(super) dhcpv6: dhcpv6::Client,
+    pub(super) reception: Reception,
     pub(super) sockets: Stack,
     pub(super) resolver: Resolver,
     /// Our addresses that may be used.
@@ -85,6 +87,7 @@ impl Wan {
                 reconfigure: dhcpv6.reconfigure,
                 ..dhcpv6::Config::new(link.mac)
             }),
+            reception: Reception::default(),
             interface_id,
             sockets,
             resolver: Resolver::default(),
@@ -115,6 +118,7 @@ impl Wan {
 
     /// A frame came in.
     pub(super) fn hear(&mut self, now: Time, frame: &[u8], frames: &mut Frames) {
+        self.reception.handle_input(frame);
         if self.neighbours.handle_input(now, frame) {
             return;
         }
@@ -183,6 +187,9 @@ impl Wan {
         }
         while let Some(output) = self.dhcpv6.drive(now) {
             self.dhcpv6_says(now, output, frames);
+        }
+        while let Some(packet) = self.reception.drive(now) {
+            self.send(now, &packet, frames);
         }
         let (link_local, source) = (self.link_local(), self.source);
         let from = |server: Ipv6Addr| if server.is_unicast_link_local() { link_local } else { source };
@@ -264,6 +271,7 @@ impl Wan {
             self.neighbours.poll_timeout(),
             self.slaac.poll_timeout(),
             self.dhcpv6.poll_timeout(),
+            self.reception.poll_timeout(),
             self.resolver.next(),
             self.sockets.poll_timeout(),
         ];

@@ -17,6 +17,8 @@ pub struct Card {
     station: Option<[u8; 6]>,
     /// Why the card may be deaf.
     trouble: Option<String>,
+    /// An address that nothing came to, and the router that was asked for an answer to it.
+    silent: Option<(Ipv6Addr, Ipv6Addr)>,
     state: LinkState,
 }
 
@@ -26,7 +28,8 @@ impl Card {
     pub fn open(link: &LinkName, own: Option<[u8; 6]>, ours: Mac) -> Self {
         let open = || ReceiveFilter::open(link.port()).map_err(|error| error.to_string());
         let filter = link.is_interface().then(open);
-        let mut card = Self { link: link.clone(), filter, station: None, trouble: None, state: LinkState::Carrier };
+        let mut card =
+            Self { link: link.clone(), filter, station: None, trouble: None, silent: None, state: LinkState::Carrier };
         card.reopened(own, ours);
         card
     }
@@ -62,6 +65,15 @@ impl Card {
         }
     }
 
+    /// Whether there is an address of ours that nothing comes to. It is logged once.
+    pub fn set_silent(&mut self, silent: Option<(Ipv6Addr, Ipv6Addr)>) {
+        if std::mem::replace(&mut self.silent, silent) != silent
+            && let Some(warning) = self.unheard()
+        {
+            tracing::warn!("{warning}");
+        }
+    }
+
     /// How the interface is now. What the operator is to do about it is logged once.
     pub fn set_state(&mut self, state: LinkState) {
         if std::mem::replace(&mut self.state, state) != state && state == LinkState::Down {
@@ -81,7 +93,17 @@ impl Card {
     /// What is not as it should be, for people.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         let down = (self.state == LinkState::Down).then(|| self.down());
-        down.into_iter().chain(self.trouble.as_deref().map(|why| self.deaf(why)))
+        down.into_iter().chain(self.trouble.as_deref().map(|why| self.deaf(why))).chain(self.unheard())
+    }
+
+    fn unheard(&self) -> Option<String> {
+        let (address, router) = self.silent.filter(|_| self.link.is_interface())?;
+        let command = promiscuous_command(self.link.port());
+        Some(format!(
+            "{}: nothing that is sent to {address} was heard, neither a solicitation of {router} nor its answer to an \
+             echo: it may answer none, or the card keeps multicast from us: try {command}",
+            self.link
+        ))
     }
 
     fn deaf(&self, why: &str) -> String {
@@ -112,6 +134,7 @@ mod tests {
             filter: Some(Err("not permitted".into())),
             station: None,
             trouble: None,
+            silent: None,
             state: LinkState::Carrier,
         }
     }
@@ -145,6 +168,22 @@ mod tests {
         card.reopened(Some(OURS.0), OURS);
         card.listen(&[]);
         assert_eq!(card.warnings().count(), 0);
+    }
+
+    #[test]
+    fn an_address_that_nothing_comes_to_is_said() {
+        let silent = Some(("2001:db8::1".parse().unwrap(), "fe80::1".parse().unwrap()));
+        let mut card = refused();
+        card.set_silent(silent);
+        let warning = card.warnings().next().unwrap();
+        assert!(warning.contains("2001:db8::1") && warning.contains("fe80::1"), "{warning}");
+        assert!(warning.ends_with(&promiscuous_command("ix0")), "{warning}");
+        card.set_silent(None);
+        assert_eq!(card.warnings().count(), 0);
+        // VALE has no card.
+        let mut port = Card::open(&"vale0:a".parse().unwrap(), None, OURS);
+        port.set_silent(silent);
+        assert_eq!(port.warnings().count(), 0);
     }
 
     #[test]

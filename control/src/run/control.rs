@@ -181,6 +181,7 @@ impl ControlThread {
         for (card, groups) in self.cards.iter_mut().zip(router.groups()) {
             card.listen(&groups);
         }
+        self.cards[1].set_silent(router.silent());
         while let Ok(query) = self.queries.try_recv() {
             let of_links = self.cards.iter().flat_map(Card::warnings);
             let warnings: Vec<String> = self.reload.warnings.iter().cloned().chain(of_links).collect();

@@ -3,13 +3,13 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use hikyaku::router::State;
+use hikyaku::router::{State, WAN};
 use hikyaku_dataplane::snapshot::{Route, SoftwireId};
 use hikyaku_net::Mac;
 
-use crate::world::World;
-use crate::world::isp::{PREFIX, RESOLVER};
+use crate::world::isp::{PREFIX, RESOLVER, ROUTER};
 use crate::world::web::Web;
+use crate::world::{WAN_MAC, World, wire};
 
 pub const AFTR: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xaf, 0, 0, 0, 0, 1);
 pub const DSLITE: &str = "[service]\nkind = 'dslite'\n";
@@ -143,4 +143,24 @@ fn a_line_that_is_dead_for_a_day() {
     world.isp.dhcp.aftr = Some("aftr.example.net".into());
     world.isp.resolver.set_addresses("aftr.example.net", 300, &[AFTR]);
     world.carries_within(Duration::from_secs(400));
+}
+
+/// A card that keeps multicast from us: the router cannot find us (RFC 4861 7.2.2), and that is known by what it does not
+/// answer. With another card nothing is suspected.
+#[test]
+fn a_card_that_keeps_groups_from_us_is_found_out() {
+    for is_deaf in [true, false] {
+        let mut world = World::new("[service]\nkind = 'dslite'\naftr = '2001:db8:af::1'\n");
+        world.is_deaf = is_deaf;
+        world.pass(Duration::from_secs(30));
+        let silent = world.router.silent();
+        assert_eq!(silent.is_some(), is_deaf);
+        let Some((address, router)) = silent else { continue };
+        assert_eq!((address.segments()[..4] == PREFIX.segments()[..4], router), (true, ROUTER));
+        // Promiscuous mode cures it, and the warning goes with whatever comes.
+        world.is_deaf = false;
+        let ping = wire::icmp6((Mac([2, 0, 0, 0, 9, 1]), ROUTER), (WAN_MAC, address), 128, &[0; 4]);
+        world.hear(WAN, &ping);
+        assert_eq!(world.router.silent(), None);
+    }
 }

@@ -158,10 +158,17 @@ impl Isp {
             }
             What::Icmp6 { kind: 136, body, .. } => {
                 let target = Ipv6Addr::from(<[u8; 16]>::try_from(&body[4..20]).unwrap());
-                self.neighbours.insert(target, heard.from);
+                // RFC 4861 7.2.5: who was not looked for is not remembered.
+                if self.waiting.contains_key(&target) || self.neighbours.contains_key(&target) {
+                    self.neighbours.insert(target, heard.from);
+                }
                 for packet in self.waiting.remove(&target).unwrap_or_default() {
                     self.out.push_back(wire::frame6(ROUTER_MAC, heard.from, &packet));
                 }
+            }
+            What::Icmp6 { src, dst: ROUTER, kind: 128, body, .. } => {
+                let reply = wire::icmp6((ROUTER_MAC, ROUTER), (self.station, *src), 129, body);
+                self.forward(&reply[14..]);
             }
             What::Udp6 { src, dst, ports: (546, 547), payload } => {
                 assert_eq!(*dst, ALL_SERVERS);

@@ -77,6 +77,8 @@ pub struct World {
     pub snapshots: Vec<Arc<Snapshot>>,
     /// What far ends there are: nothing else may be sent to them. Others are not looked at.
     pub far_ends: HashMap<Ipv6Addr, Translates>,
+    /// The card of the WAN keeps solicited-node groups from the router.
+    pub is_deaf: bool,
     /// Frames that the router sent.
     pub sent: u64,
     /// Turns of the router.
@@ -112,6 +114,7 @@ impl World {
             snapshots: vec![shared.snapshot.load_full()],
             shared,
             far_ends: HashMap::new(),
+            is_deaf: false,
             sent: 0,
             turns: 0,
             woken,
@@ -218,7 +221,9 @@ impl World {
             }
             while let Some(frame) = self.isp.poll(self.now) {
                 quiet = false;
-                self.hear(WAN, &frame);
+                if !self.is_deaf || !frame.starts_with(&[0x33, 0x33, 0xff]) {
+                    self.hear(WAN, &frame);
+                }
             }
             while let Some(frame) = self.lan.poll(self.now) {
                 quiet = false;
