@@ -3,7 +3,7 @@
 //! | on the line and the LAN | towards the line's servers | without packets of their own |
 //! | --- | --- | --- |
 //! | [`neighbour`]: ARP, NDP, MLD | [`dns`]: a stub resolver | [`aftr`]: which far end, and whether it answers |
-//! | [`slaac`]: routers and prefixes | [`http`]: requests, over [`sockets`] | [`service`]: what the line has, what to carry |
+//! | [`slaac`]: routers and prefixes | [`http`]: requests, as nouns | [`service`]: what the line has, what to carry |
 //! | [`dhcpv6`]: a client | [`hb46pp`]: provisioning | [`softwire_options`]: RFC 7598, read |
 //! | [`dhcpv4`]: a server | [`notification`]: where we are | [`map_domain`]: rules of MAP-E |
 //! | [`echo`]: answers to ping | [`sockets`]: UDP and TCP by smoltcp | [`host`]: addresses and names, as text |
@@ -12,7 +12,7 @@
 //!
 //! - **No I/O, no clock, no thread.** A machine is a value. The caller hands it bytes and the time, carries out what it
 //!   gives back, and tells it what it cannot see: that a link came up, that an address is ready. So a test plays any
-//!   history to it. (One exception, and no machine: [`http::Client`] runs each request on a thread of its own.)
+//!   history to it. ([`sockets`] has handles for threads of others, which may block.)
 //! - **One set of verbs.** `handle_input(now, …)` for what comes in, [`Machine::handle_timeout`],
 //!   [`Machine::poll_output`] and [`Machine::poll_timeout`]; [`Machine::drive`] is the loop that most callers want.
 //! - **Order of calls.** `now` never goes back. After any call that takes `&mut self`, outputs are taken until there are

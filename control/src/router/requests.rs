@@ -1,9 +1,10 @@
 //! The HTTP requests of one machine: their threads, and the names that these ask for.
 
 use crossbeam_channel::{Receiver, TryRecvError};
+use hikyaku_http::{Client, Lookup, Question};
 use hikyaku_net::Time;
 use hikyaku_protocols::dns::RecordType;
-use hikyaku_protocols::http::{Client, HttpError, Names, Question, Request, Response};
+use hikyaku_protocols::http::{HttpError, Request, Response};
 use hikyaku_protocols::sockets::{Connector, Wake};
 
 use super::resolver::{Asker, Resolver};
@@ -18,8 +19,8 @@ pub(super) struct Requests {
 impl Requests {
     /// None yet.
     pub fn new(connector: Connector, wake: &Wake) -> Self {
-        let (names, questions) = Names::new(wake.clone());
-        Self { client: Client::new(connector, names, wake.clone()), questions, running: None }
+        let (lookup, questions) = Lookup::new(wake.clone());
+        Self { client: Client::new(connector, lookup, wake.clone()), questions, running: None }
     }
 
     /// Runs it. Nobody hears any more how an earlier one goes.

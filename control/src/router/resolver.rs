@@ -6,10 +6,10 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, TryRecvError};
+use hikyaku_http::Question;
 use hikyaku_net::Time;
 use hikyaku_protocols::Machine;
 use hikyaku_protocols::dns::{self, Output, QueryId, RecordType, StreamId, StubResolver};
-use hikyaku_protocols::http::Question;
 use hikyaku_protocols::sockets::{Connector, Stack, Stream, StreamError, UdpHandle};
 
 /// A resolver that does not take a connection by then is not the one to wait for.

@@ -1,12 +1,8 @@
 //! Why there is no answer. No text here holds a URL's path or query, or bytes of an answer.
 
-use std::error::Error as _;
 use std::time::Duration;
 
-use rustls::{CertificateError, Error as TlsError};
-
-use super::{Request, Url, UrlError};
-use crate::sockets::StreamError;
+use super::UrlError;
 
 /// Why a request has no response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,53 +74,4 @@ pub enum HttpError {
     /// The request's thread ended without a result.
     #[error("the request could not be run")]
     Broken,
-}
-
-impl HttpError {
-    /// What ureq says, in words that hold no secret.
-    pub(super) fn new(error: ureq::Error, url: &Url, request: &Request) -> Self {
-        let host = url.host().to_string();
-        match error {
-            ureq::Error::Other(inner) => match inner.downcast::<Self>() {
-                Ok(own) => *own,
-                Err(_) => Self::Protocol { host },
-            },
-            ureq::Error::Timeout(_) => Self::TimedOut { host, timeout: request.timeout },
-            ureq::Error::Rustls(e) => Self::Tls { host, why: tls(&e) },
-            ureq::Error::Tls(why) => Self::Tls { host, why: why.into() },
-            ureq::Error::BodyExceedsLimit(limit) => Self::TooLong { host, limit: limit as usize },
-            ureq::Error::LargeResponseHeader(_, limit) => Self::TooLong { host, limit },
-            ureq::Error::Io(e) => {
-                let inner = e.get_ref();
-                if let Some(e) = inner.and_then(|i| i.downcast_ref::<TlsError>()) {
-                    Self::Tls { host, why: tls(e) }
-                } else if let Some(e) = inner.and_then(|i| i.downcast_ref::<StreamError>()) {
-                    Self::Connection { host, why: e.to_string() }
-                } else if e.source().is_none() && inner.is_none() {
-                    // The system's or ureq's own words for a kind of error.
-                    Self::Connection { host, why: e.kind().to_string() }
-                } else {
-                    Self::Connection { host, why: "the connection ended early".into() }
-                }
-            }
-            _ => Self::Protocol { host },
-        }
-    }
-}
-
-/// What is wrong with a server's certificate, and what to do about it where somebody can.
-fn tls(error: &TlsError) -> String {
-    let hint = match error {
-        TlsError::InvalidCertificate(
-            CertificateError::Expired
-            | CertificateError::ExpiredContext { .. }
-            | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. },
-        ) => "; check this machine's clock",
-        TlsError::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            "; its authority is not among those that are trusted"
-        }
-        _ => "",
-    };
-    format!("{error}{hint}")
 }

@@ -1,53 +1,24 @@
-//! HTTP over our own TCP, one short-lived thread for each request.
-//!
-//! ureq speaks HTTP, rustls TLS; streams and names come from the control thread. IPv6 only. Proxies that the
-//! environment names are ignored: what is asked here is asked of servers of the line, from the line.
+//! HTTP requests as the machines ask for them, and what comes of them. Who runs them is another's business
+//! (`hikyaku-http`): here is neither a thread nor a clock.
 
 mod error;
-mod names;
 mod secret;
-#[cfg(test)]
-pub(crate) mod tests;
-mod transport;
 mod url;
 
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use crossbeam_channel::{Receiver, Sender, bounded};
-use ureq::config::Config;
-use ureq::http::header::{AUTHORIZATION, LOCATION};
-use ureq::http::{HeaderValue, StatusCode};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::unversioned::transport::{Connector as _, RustlsConnector};
-use ureq::{Agent, Body};
-
-use crate::sockets::{Connector, Wake};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 
 pub use error::HttpError;
-pub use names::{Names, Question};
 pub use secret::Secret;
 pub use url::{Url, UrlError};
 
-use transport::{Dialer, Lookup};
-
 /// The longest body that can be asked for, in bytes.
 pub const MAX_BODY: usize = 1 << 20;
-
-/// Requests that may run at once; one more is [`HttpError::Busy`].
-pub const MAX_REQUESTS: usize = 8;
-
-/// Redirects followed, at most.
-const MAX_REDIRECTS: usize = 5;
-
-/// The longest head of an answer, in bytes.
-const MAX_HEAD: usize = 16 << 10;
 
 /// A GET request (RFC 9110 9.3.1), with everything that its run depends on.
 #[derive(Clone, Debug)]
@@ -100,27 +71,22 @@ pub enum Trust {
 }
 
 /// Certificates of authorities, of which one has to vouch for a server.
-#[derive(Clone, Debug)]
-pub struct Roots(Arc<Vec<Certificate<'static>>>);
-
-impl PartialEq for Roots {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.iter().map(Certificate::der).eq(other.0.iter().map(Certificate::der))
-    }
-}
+#[derive(Clone, Debug, PartialEq)]
+pub struct Roots(Arc<Vec<CertificateDer<'static>>>);
 
 impl Roots {
     /// From a PEM file's contents, which must hold one certificate at least.
+    ///
+    /// # Errors
+    /// [`HttpError::Roots`] if there is none, or one that cannot be read.
     pub fn from_pem(pem: &[u8]) -> Result<Self, HttpError> {
-        let mut roots: Vec<Certificate<'static>> = Vec::new();
-        for item in parse_pem(pem) {
-            match item {
-                Ok(PemItem::Certificate(certificate)) => roots.push(certificate),
-                Ok(_) => {}
-                Err(_) => return Err(HttpError::Roots),
-            }
-        }
+        let roots = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| HttpError::Roots)?;
         if roots.is_empty() { Err(HttpError::Roots) } else { Ok(Self(Arc::new(roots))) }
+    }
+
+    /// The certificates in DER, as they stood in the file.
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.0
     }
 }
 
@@ -151,113 +117,27 @@ impl fmt::Debug for Response {
     }
 }
 
-/// Runs requests, each on a thread of its own that ends with it.
-#[derive(Clone)]
-pub struct Client {
-    connector: Connector,
-    names: Names,
-    wake: Wake,
-    /// How many requests run at the moment.
-    running: Arc<AtomicUsize>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Client {
-    /// `wake` is called when a result is there.
-    pub fn new(connector: Connector, names: Names, wake: Wake) -> Self {
-        Self { connector, names, wake, running: Arc::default() }
-    }
-
-    /// Starts a request on a thread of its own. Exactly one result will come, in `timeout` and a moment at
-    /// most. Whoever drops the receiver only stops listening.
-    pub fn start(&self, request: Request) -> Receiver<Result<Response, HttpError>> {
-        let (sender, receiver) = bounded(1);
-        let reply = Reply { sender, wake: self.wake.clone(), running: self.running.clone() };
-        if self.running.fetch_add(1, Ordering::Relaxed) >= MAX_REQUESTS {
-            let _ = reply.sender.try_send(Err(HttpError::Busy(MAX_REQUESTS)));
-            return receiver;
+    #[test]
+    fn pem_files_without_certificates_are_refused() {
+        for pem in [
+            "",
+            "nothing",
+            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+            "-----BEGIN CERTIFICATE-----\n!",
+        ] {
+            assert_eq!(Roots::from_pem(pem.as_bytes()).unwrap_err(), HttpError::Roots, "{pem}");
         }
-        let (connector, names) = (self.connector.clone(), self.names.clone());
-        let run = move || drop(reply.sender.try_send(run(&request, connector, names)));
-        // A thread that cannot be started drops its reply, which then says so.
-        let _ = thread::Builder::new().name("http".into()).spawn(run);
-        receiver
     }
-}
 
-/// Where the result goes. Dropped without one, as when its thread panics, it says that there is none.
-struct Reply {
-    sender: Sender<Result<Response, HttpError>>,
-    wake: Wake,
-    running: Arc<AtomicUsize>,
-}
-
-impl Drop for Reply {
-    fn drop(&mut self) {
-        self.running.fetch_sub(1, Ordering::Relaxed);
-        let _ = self.sender.try_send(Err(HttpError::Broken));
-        (self.wake)();
+    #[test]
+    fn secrets_are_shown_as_stars() {
+        let secret = Secret::new("s3cret");
+        assert_eq!(format!("{secret} {secret:?} {:?}", Some(&secret)), "*** *** Some(***)");
+        assert_eq!(serde_json::to_string(&secret).unwrap(), "\"***\"");
+        assert_eq!(serde_json::from_str::<Secret>("\"s3cret\"").unwrap().expose(), "s3cret");
     }
-}
-
-fn run(request: &Request, connector: Connector, names: Names) -> Result<Response, HttpError> {
-    let end = Instant::now() + request.timeout;
-    let mut url = request.url.clone();
-    for _ in 0..=MAX_REDIRECTS {
-        let left = end.saturating_duration_since(Instant::now());
-        let agent = agent(request, left, &connector, &names);
-        // Credentials are for who was meant to see them, not for where that one points.
-        let basic = request.basic_auth.as_ref().filter(|_| url.is_same_origin(&request.url));
-        let failed = |e| HttpError::new(e, &url, request);
-        let mut response = get(&agent, &url, basic).map_err(failed)?;
-        if response.status() == StatusCode::TEMPORARY_REDIRECT && request.redirects == Redirects::Temporary {
-            let location = response.headers().get(LOCATION).and_then(|l| l.to_str().ok());
-            let location = location.ok_or_else(|| HttpError::NoLocation(url.to_string()))?;
-            let next = url.join(location).map_err(HttpError::Location)?;
-            if url.is_https() && !next.is_https() && !matches!(request.trust, Trust::Unverified) {
-                return Err(HttpError::Downgrade(url.to_string(), next.to_string()));
-            }
-            url = match &request.redirect_query {
-                Some(query) => next.or_query(query.expose()).map_err(HttpError::Location)?,
-                None => next,
-            };
-            continue;
-        }
-        let limit = request.body_limit.min(MAX_BODY) as u64;
-        let body = response.body_mut().with_config().limit(limit).read_to_vec().map_err(failed)?;
-        return Ok(Response { status: response.status().as_u16(), body });
-    }
-    Err(HttpError::Redirects(MAX_REDIRECTS))
-}
-
-fn get(agent: &Agent, url: &Url, basic: Option<&(Secret, Secret)>) -> Result<ureq::http::Response<Body>, ureq::Error> {
-    let mut get = agent.get(url.uri());
-    if let Some((user, password)) = basic {
-        let pair = BASE64_STANDARD.encode(format!("{}:{}", user.expose(), password.expose()));
-        let mut value = HeaderValue::try_from(format!("Basic {pair}")).expect("base64 is visible ASCII");
-        value.set_sensitive(true);
-        get = get.header(AUTHORIZATION, value);
-    }
-    get.call()
-}
-
-fn agent(request: &Request, timeout: Duration, connector: &Connector, names: &Names) -> Agent {
-    let tls = TlsConfig::builder();
-    let tls = match &request.trust {
-        Trust::Mozilla => tls.root_certs(RootCerts::WebPki),
-        Trust::Roots(roots) => tls.root_certs(RootCerts::Specific(roots.0.clone())),
-        Trust::Unverified => tls.disable_verification(true),
-    };
-    let config = Config::builder()
-        .proxy(None)
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .max_response_header_size(MAX_HEAD)
-        .max_idle_connections(0)
-        .timeout_global(Some(timeout))
-        .user_agent(concat!("hikyaku/", env!("CARGO_PKG_VERSION")))
-        .tls_config(tls.build())
-        .build();
-    let dialer = Dialer { connector: connector.clone(), from: request.from };
-    Agent::with_parts(config, ().chain(dialer).chain(RustlsConnector::default()), Lookup(names.clone()))
 }

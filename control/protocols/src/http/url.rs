@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use ureq::http::Uri;
-use ureq::http::uri::{Authority, PathAndQuery, Scheme};
+use http::Uri;
+use http::uri::{Authority, PathAndQuery, Scheme};
 
 /// The longest URL that is asked for, in bytes.
 const LONGEST: usize = 4096;
@@ -44,12 +44,14 @@ impl FromStr for Url {
         if text.len() > LONGEST {
             return Err(UrlError::Long(text.len()));
         }
-        Self::check(text.parse().map_err(|_| UrlError::Syntax)?)
+        Self::try_from(text.parse::<Uri>().map_err(|_| UrlError::Syntax)?)
     }
 }
 
-impl Url {
-    fn check(uri: Uri) -> Result<Self, UrlError> {
+impl TryFrom<Uri> for Url {
+    type Error = UrlError;
+
+    fn try_from(uri: Uri) -> Result<Self, UrlError> {
         let authority = uri.authority().ok_or(UrlError::Syntax)?;
         if uri.scheme() != Some(&Scheme::HTTP) && uri.scheme() != Some(&Scheme::HTTPS) {
             return Err(UrlError::Scheme);
@@ -66,9 +68,14 @@ impl Url {
         }
         Ok(Self(uri))
     }
+}
 
+impl Url {
     /// Where a `Location` leads from here (RFC 9110 10.2.2).
-    pub(super) fn join(&self, location: &str) -> Result<Self, UrlError> {
+    ///
+    /// # Errors
+    /// If that is no URL, or relative and does not begin with a slash.
+    pub fn join(&self, location: &str) -> Result<Self, UrlError> {
         if location.len() > LONGEST {
             return Err(UrlError::Long(location.len()));
         }
@@ -78,14 +85,17 @@ impl Url {
         if location.starts_with('/') {
             let mut parts = self.0.clone().into_parts();
             parts.path_and_query = Some(location.parse::<PathAndQuery>().map_err(|_| UrlError::Syntax)?);
-            return Self::check(Uri::from_parts(parts).map_err(|_| UrlError::Syntax)?);
+            return Self::try_from(Uri::from_parts(parts).map_err(|_| UrlError::Syntax)?);
         }
         let uri: Uri = location.parse().map_err(|_| UrlError::Relative)?;
-        if uri.scheme().is_none() { Err(UrlError::Relative) } else { Self::check(uri) }
+        if uri.scheme().is_none() { Err(UrlError::Relative) } else { Self::try_from(uri) }
     }
 
-    /// With this query, unless it has one.
-    pub(super) fn or_query(self, query: &str) -> Result<Self, UrlError> {
+    /// The same URL with this query, unless it has one.
+    ///
+    /// # Errors
+    /// If the query is none, or too long.
+    pub fn or_query(self, query: &str) -> Result<Self, UrlError> {
         if self.0.query().is_some() { Ok(self) } else { format!("{}?{query}", self.0).parse() }
     }
 
@@ -99,12 +109,23 @@ impl Url {
         bare(self.0.host().unwrap_or_default())
     }
 
-    /// Whether both lead to the same server.
-    pub(super) fn is_same_origin(&self, other: &Self) -> bool {
-        self.0.scheme() == other.0.scheme() && self.host() == other.host() && port(&self.0) == port(&other.0)
+    /// The port that the server listens on: the URL's, or the scheme's.
+    pub fn port(&self) -> u16 {
+        self.0.port_u16().unwrap_or(if self.is_https() { 443 } else { 80 })
     }
 
-    pub(super) fn uri(&self) -> &Uri {
+    /// The host's address, if the URL has that and not a name.
+    pub fn address(&self) -> Option<Ipv6Addr> {
+        self.host().parse().ok()
+    }
+
+    /// Whether both lead to the same server: scheme, host and port are the same (RFC 9110 4.3.1).
+    pub fn is_same_origin(&self, other: &Self) -> bool {
+        self.0.scheme() == other.0.scheme() && self.host() == other.host() && self.port() == other.port()
+    }
+
+    /// The URL for whoever asks for it; as with [`Self::expose`], credentials may be in it.
+    pub fn uri(&self) -> &Uri {
         &self.0
     }
 
@@ -112,17 +133,6 @@ impl Url {
     pub fn expose(&self) -> String {
         self.0.to_string()
     }
-}
-
-/// Where an URL's server listens: its port, or the scheme's.
-pub(super) fn port(uri: &Uri) -> u16 {
-    let default = if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
-    uri.port_u16().unwrap_or(default)
-}
-
-/// The address that a host is, if it is one and not a name.
-pub(super) fn literal(uri: &Uri) -> Option<Ipv6Addr> {
-    bare(uri.host()?).parse().ok()
 }
 
 fn bare(host: &str) -> &str {
@@ -172,10 +182,10 @@ mod tests {
     #[test]
     fn hosts_and_ports() {
         let url: Url = "http://[2001:db8::1]/".parse().unwrap();
-        assert_eq!((url.host(), port(url.uri())), ("2001:db8::1", 80));
-        assert_eq!(literal(url.uri()), Some("2001:db8::1".parse().unwrap()));
+        assert_eq!((url.host(), url.port()), ("2001:db8::1", 80));
+        assert_eq!(url.address(), Some("2001:db8::1".parse().unwrap()));
         let url: Url = "https://a.example/".parse().unwrap();
-        assert_eq!((url.host(), port(url.uri()), literal(url.uri())), ("a.example", 443, None));
+        assert_eq!((url.host(), url.port(), url.address()), ("a.example", 443, None));
     }
 
     #[test]

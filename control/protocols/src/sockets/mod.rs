@@ -34,7 +34,7 @@ mod tcp;
 mod udp;
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::Duration;

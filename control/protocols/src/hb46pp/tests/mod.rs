@@ -1,3 +1,2 @@
 mod answers;
 mod client;
-mod wire;

@@ -1,7 +1,6 @@
 //! The stack against another host, on lines of all kinds, in virtual time.
 
 mod gate;
-pub(crate) mod host;
 mod tcp;
 mod udp;
 
@@ -16,14 +15,14 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use hikyaku_net::Time;
+use hikyaku_testkit::Host;
 
 use super::stream::Ask;
 use super::{Stack, Stream, StreamError};
 use crate::Machine;
-use host::Host;
 
-pub(crate) const OURS: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
-pub(crate) const THEIRS: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 2);
+const OURS: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+const THEIRS: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 2);
 
 pub(super) fn theirs(port: u16) -> SocketAddrV6 {
     SocketAddrV6::new(THEIRS, port, 0, 0)

@@ -1,7 +1,9 @@
 //! HTTP and TLS, from a stack to a server on another host, on threads as in the router.
 
+mod provisioning;
+
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::SocketAddrV6;
+use std::net::{Ipv6Addr, SocketAddrV6};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
@@ -13,18 +15,19 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use smoltcp::socket::tcp::{Socket, State};
 
 use hikyaku_net::{Clock, Time};
+use hikyaku_protocols::Machine;
+use hikyaku_protocols::http::UrlError;
+use hikyaku_protocols::sockets::Stack;
+use hikyaku_testkit::Host;
 
 use super::*;
-use crate::Machine;
-use crate::sockets::Stack;
-use crate::sockets::tests::THEIRS;
-use crate::sockets::tests::host::Host;
 
 /// Our address in the [`Lab`].
-pub(crate) const OURS: Ipv6Addr = crate::sockets::tests::OURS;
+const OURS: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+const THEIRS: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 2);
 
 /// A connection at the server, for a thread that may block.
-pub(crate) struct Connection {
+struct Connection {
     from: Receiver<Vec<u8>>,
     to: Sender<Vec<u8>>,
     rest: Vec<u8>,
@@ -64,7 +67,7 @@ struct Served {
 type Handler = Arc<dyn Fn(u16, Connection) + Send + Sync>;
 
 /// A server host and our stack, running until dropped.
-pub(crate) struct Lab {
+struct Lab {
     client: Client,
     stop: Option<Sender<()>>,
     control: Option<JoinHandle<()>>,
@@ -82,22 +85,22 @@ const PORTS: [u16; 4] = [80, 443, 8080, 8443];
 impl Lab {
     /// Connections to [`PORTS`] are handled by `handler`, each on a thread. Names under `example` are the
     /// server's.
-    pub(crate) fn new(handler: impl Fn(u16, Connection) + Send + Sync + 'static) -> Self {
+    fn new(handler: impl Fn(u16, Connection) + Send + Sync + 'static) -> Self {
         let (waker, woken) = bounded(1);
         let wake: Wake = Arc::new(move || {
             let _ = waker.try_send(());
         });
-        let (names, questions) = Names::new(wake.clone());
+        let (lookup, questions) = Lookup::new(wake.clone());
         let mut stack = Stack::new(wake.clone());
         stack.set_addresses(&[OURS]);
-        let client = Client::new(stack.connector(), names, wake);
+        let client = Client::new(stack.connector(), lookup, wake);
         let (stop, stopped) = bounded::<()>(0);
         let handler: Handler = Arc::new(handler);
         let control = thread::spawn(move || control(stack, &questions, &woken, &stopped, &handler));
         Self { client, stop: Some(stop), control: Some(control) }
     }
 
-    pub(crate) fn get(&self, request: Request) -> Result<Response, HttpError> {
+    fn get(&self, request: Request) -> Result<Response, HttpError> {
         let result = self.client.start(request).recv_timeout(Duration::from_secs(30)).expect("a result comes");
         let text = format!("{result:?} {}", result.as_ref().map_or_else(|e| e.to_string(), |_| String::new()));
         assert!(!text.contains("s3cret"), "{text}");
@@ -211,12 +214,12 @@ impl Served {
 }
 
 /// The head of the next request, line by line.
-pub(crate) fn head(from: &mut impl BufRead) -> Vec<String> {
+fn head(from: &mut impl BufRead) -> Vec<String> {
     let lines = from.lines().map_while(Result::ok);
     lines.take_while(|line| !line.is_empty()).collect()
 }
 
-pub(crate) fn answer(to: &mut impl Write, status: &str, headers: &str, body: &str) {
+fn answer(to: &mut impl Write, status: &str, headers: &str, body: &str) {
     let len = body.len();
     let _ = write!(to, "HTTP/1.1 {status}\r\nContent-Length: {len}\r\n{headers}\r\n{body}");
     let _ = to.flush();
@@ -279,7 +282,7 @@ fn addresses_in_urls_and_other_ports() {
 fn proxies_of_the_environment_are_ignored() {
     // The request's line would be in absolute form, and go to port 3128.
     let mut again = Command::new(std::env::current_exe().unwrap());
-    again.args(["--exact", "http::tests::a_get_and_its_bytes"]);
+    again.args(["--exact", "tests::a_get_and_its_bytes"]);
     for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
         again.env(name, "http://proxy.example:3128");
     }
@@ -386,7 +389,7 @@ fn a_server_that_is_silent_is_cut_off_and_requests_are_bounded() {
 }
 
 /// Answers 307 to a `Location` until its third request, then 200.
-pub(crate) fn redirecting(status: &'static str, location: &'static str) -> (Lab, Arc<Mutex<Vec<Vec<String>>>>) {
+fn redirecting(status: &'static str, location: &'static str) -> (Lab, Arc<Mutex<Vec<Vec<String>>>>) {
     let heads = Arc::<Mutex<Vec<Vec<String>>>>::default();
     let all = heads.clone();
     let lab = Lab::new(move |_, connection| {
@@ -456,7 +459,7 @@ fn basic_credentials_do_not_follow_to_another_server() {
 }
 
 /// An authority and a server certificate of its for `names`, valid from `years.0` to `years.1`.
-pub(crate) fn authority(names: &[&str], years: (i32, i32)) -> (Vec<u8>, Arc<rustls::ServerConfig>) {
+fn authority(names: &[&str], years: (i32, i32)) -> (Vec<u8>, Arc<rustls::ServerConfig>) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -477,7 +480,7 @@ pub(crate) fn authority(names: &[&str], years: (i32, i32)) -> (Vec<u8>, Arc<rust
 }
 
 /// A server that speaks TLS at 443 and 8443, and HTTP elsewhere; it answers `location` if there is one.
-pub(crate) fn tls_lab(config: Arc<rustls::ServerConfig>, location: &'static str) -> Lab {
+fn tls_lab(config: Arc<rustls::ServerConfig>, location: &'static str) -> Lab {
     Lab::new(move |port, connection| {
         let serve = |stream: &mut dyn ReadWrite| {
             let mut stream = BufReader::new(stream);
@@ -503,7 +506,7 @@ pub(crate) fn tls_lab(config: Arc<rustls::ServerConfig>, location: &'static str)
 trait ReadWrite: Read + Write {}
 impl<T: Read + Write> ReadWrite for T {}
 
-pub(crate) const VALID: (i32, i32) = (2020, 2090);
+const VALID: (i32, i32) = (2020, 2090);
 
 #[test]
 fn tls_with_roots_of_our_own() {

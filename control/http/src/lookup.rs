@@ -5,15 +5,14 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-
-use crate::sockets::Wake;
+use hikyaku_protocols::sockets::Wake;
 
 /// Questions that wait for the control thread, at most.
 const QUESTIONS: usize = 8;
 
-/// What a name's addresses are, as a request's thread asks it.
+/// Asks the control thread for the addresses of a name, from a request's thread.
 #[derive(Clone)]
-pub struct Names {
+pub struct Lookup {
     questions: Sender<Question>,
     wake: Wake,
 }
@@ -26,8 +25,8 @@ pub struct Question {
     reply: Sender<Result<Vec<Ipv6Addr>, String>>,
 }
 
-impl Names {
-    /// And where the questions arrive; `wake` is called for each.
+impl Lookup {
+    /// One, and where its questions arrive; `wake` is called for each.
     pub fn new(wake: Wake) -> (Self, Receiver<Question>) {
         let (questions, receiver) = bounded(QUESTIONS);
         (Self { questions, wake }, receiver)
@@ -55,8 +54,8 @@ impl Question {
     }
 }
 
-impl fmt::Debug for Names {
+impl fmt::Debug for Lookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Names")
+        f.write_str("Lookup")
     }
 }

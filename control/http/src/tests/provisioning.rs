@@ -1,16 +1,16 @@
-//! The machine's requests, carried out: real TLS, redirects, and bodies that are too long.
+//! The requests of [`hikyaku_protocols::hb46pp`], carried out: real TLS, redirects, and bodies that are too long.
 
 use std::io::{BufReader, Read, Write};
 use std::net::Ipv6Addr;
 use std::sync::{Arc, Mutex};
 
 use hikyaku_net::Time;
+use hikyaku_protocols::Machine;
+use hikyaku_protocols::dns::{Data, Records, Text};
+use hikyaku_protocols::hb46pp::{Client, Config, Credentials, MAX_TTL, Output, Place, State};
+use hikyaku_protocols::http::{Roots, Secret, Trust};
 
-use super::super::*;
-use crate::Machine;
-use crate::dns::{Data, Records, Text};
-use crate::http::tests::{Connection, Lab, OURS, VALID, answer, authority, head};
-use crate::http::{Roots, Secret, Trust};
+use super::{Connection, Lab, OURS, VALID, answer, authority, head};
 
 const ANSWER: &str = r#"{"enabler_name":"A VNE","order":["dslite"],"dslite":{"aftr":"gw.example"}}"#;
 

@@ -4,16 +4,17 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use hikyaku_protocols::http::{HttpError, Url};
+use hikyaku_protocols::sockets::{Connector, Stream, StreamError};
 use ureq::Error;
 use ureq::config::Config;
 use ureq::http::Uri;
-use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver as Resolves};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector as Connects, LazyBuffers, NextTimeout, Transport,
 };
 
-use super::{HttpError, Names, url};
-use crate::sockets::{Connector, Stream, StreamError};
+use super::Lookup;
 
 /// Addresses of one name that are tried, at most.
 const ADDRESSES: usize = 8;
@@ -26,9 +27,9 @@ pub(super) struct Dialer {
 }
 
 impl Connects for Dialer {
-    type Out = Line;
+    type Out = Connection;
 
-    fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Line>, Error> {
+    fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Connection>, Error> {
         let mut last = StreamError::Refused;
         let end = Instant::now() + remaining(details.timeout)?;
         let addresses = details.addrs.iter().filter_map(|a| match a {
@@ -44,7 +45,7 @@ impl Connects for Dialer {
                 Ok(stream) => {
                     let config = details.config;
                     let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
-                    return Ok(Some(Line { stream, buffers, failed: false }));
+                    return Ok(Some(Connection { stream, buffers, failed: false }));
                 }
                 // Nothing will be different with the next.
                 Err(e @ (StreamError::NoAddress(_) | StreamError::Busy(_) | StreamError::Stopped)) => {
@@ -59,13 +60,13 @@ impl Connects for Dialer {
 
 /// A stream with ureq's buffers.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct Connection {
     stream: Stream,
     buffers: LazyBuffers,
     failed: bool,
 }
 
-impl Line {
+impl Connection {
     /// What ureq is told; the request's time being up is its word for our wait being over.
     fn note<T>(&mut self, result: io::Result<T>, waited: Duration, timeout: NextTimeout) -> Result<T, Error> {
         result.map_err(|e| {
@@ -76,7 +77,7 @@ impl Line {
     }
 }
 
-impl Transport for Line {
+impl Transport for Connection {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
     }
@@ -101,7 +102,7 @@ impl Transport for Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for Connection {
     /// After an exchange the connection is closed in order; after a failure it is aborted.
     fn drop(&mut self) {
         if !self.failed {
@@ -118,21 +119,19 @@ fn remaining(timeout: NextTimeout) -> Result<Duration, Error> {
 
 /// Asks the control thread for addresses.
 #[derive(Debug)]
-pub(super) struct Lookup(pub(super) Names);
+pub(super) struct Resolver(pub(super) Lookup);
 
-impl Resolver for Lookup {
+impl Resolves for Resolver {
     fn resolve(&self, uri: &Uri, _: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
-        let host = uri.host().unwrap_or_default();
-        let addresses = match url::literal(uri) {
+        let url = Url::try_from(uri.clone()).map_err(|error| Error::BadUri(error.to_string()))?;
+        let unknown = |why| Error::Other(Box::new(HttpError::Name { host: url.host().into(), why }));
+        let addresses = match url.address() {
             Some(address) => vec![address],
-            None => self
-                .0
-                .resolve(host, remaining(timeout)?)
-                .map_err(|why| Error::Other(Box::new(HttpError::Name { host: host.into(), why })))?,
+            None => self.0.resolve(url.host(), remaining(timeout)?).map_err(unknown)?,
         };
         let mut result = self.empty();
         for address in addresses.into_iter().take(ADDRESSES) {
-            result.push(SocketAddr::new(IpAddr::V6(address), url::port(uri)));
+            result.push(SocketAddr::new(IpAddr::V6(address), url.port()));
         }
         Ok(result)
     }
