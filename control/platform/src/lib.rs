@@ -5,29 +5,11 @@
 //! - [`ReceiveFilter`]: what a card passes on while its own network stack is bypassed.
 //! - `tun` and `wire` (Linux): a TUN device and a packet socket, for the lab.
 
+mod interface;
 mod receive_filter;
-
-#[cfg(target_os = "freebsd")]
-#[path = "freebsd.rs"]
 mod system;
-#[cfg(target_os = "linux")]
-#[path = "linux.rs"]
-mod system;
-
-use std::ffi::CString;
-use std::io;
 
 pub use receive_filter::{Heard, ReceiveFilter};
 pub use system::forbid_inspection;
 #[cfg(target_os = "linux")]
 pub use system::{tun, wire};
-
-/// The interface's number.
-fn index(interface: &str) -> io::Result<u32> {
-    let name = CString::new(interface)?;
-    // SAFETY: a NUL-terminated name, which the call only reads.
-    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
-        0 => Err(io::Error::last_os_error()),
-        index => Ok(index),
-    }
-}

@@ -7,7 +7,8 @@
 use std::io;
 use std::net::Ipv6Addr;
 
-use crate::{index, system};
+use crate::interface::index;
+use crate::system;
 
 /// What a card passes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -82,7 +82,7 @@ pub fn wire(interface: &str) -> io::Result<OwnedFd> {
     let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
     address.sll_family = libc::AF_PACKET as u16;
     address.sll_protocol = every.to_be();
-    address.sll_ifindex = crate::index(interface)? as c_int;
+    address.sll_ifindex = crate::interface::index(interface)? as c_int;
     // SAFETY: a sockaddr_ll of that length, which the call only reads.
     let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size_of_val(&address) as u32) };
     if result == 0 { Ok(socket) } else { Err(io::Error::last_os_error()) }
