@@ -3,9 +3,8 @@
 use std::process::ExitCode;
 
 use hikyaku_capture::CaptureError;
+use hikyaku_dataplane::memory_router::SetupError;
 pub use hikyaku_schema::exit::{Usage, parse};
-
-use crate::memory_router::SetupError;
 
 /// The exit code of an error.
 pub fn code(error: &anyhow::Error) -> ExitCode {

@@ -1,5 +1,6 @@
 //! The `hikyaku` program: what is around the packet path (docs/control.md).
 
+pub mod capture_router;
 pub mod check;
 pub mod cli;
 pub mod completions;
@@ -7,7 +8,6 @@ pub mod demo;
 pub mod exit;
 pub mod log;
 pub mod map_e;
-pub mod memory_router;
 pub mod privileges;
 pub mod replay;
 pub mod router;

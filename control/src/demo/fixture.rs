@@ -2,7 +2,7 @@
 
 use hikyaku_dataplane::verdict::Reason;
 
-use crate::memory_router::Mode;
+use crate::capture_router::Mode;
 
 /// A capture made at a LAN client's link, both directions in one file.
 #[derive(Clone, Copy, Debug)]

@@ -14,7 +14,7 @@ use clap::Args;
 use hikyaku_schema::{Flags, Tuning};
 use serde::Serialize;
 
-use crate::memory_router::Mode;
+use crate::capture_router::Mode;
 use crate::table::{Table, grouped};
 use fixture::FIXTURES;
 use play::{Outcome, play};

@@ -16,7 +16,7 @@ use hikyaku_schema::Tuning;
 use super::border_router::{BorderRouter, Line};
 use super::client::{Client, Fate};
 use super::fixture::Fixture;
-use crate::memory_router::{LAN_MAC, Lan, MemoryRouter, Mode, NEXT_HOP, Setup, WAN_MAC};
+use crate::capture_router::{CaptureRouter, LAN_MAC, Lan, Mode, NEXT_HOP, Setup, WAN_MAC};
 
 /// The near end of the tunnel.
 pub(super) const CE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x12, 0x3400, 0, 0, 0, 0xfeed);
@@ -50,7 +50,7 @@ pub struct Outcome {
 
 /// A capture being played.
 struct Play {
-    router: MemoryRouter,
+    router: CaptureRouter,
     border: BorderRouter,
     client: Client,
     waiting: usize,
@@ -78,7 +78,7 @@ pub fn play(fixture: &Fixture, mode: Mode, tuning: &Tuning) -> anyhow::Result<Ou
     };
     let line = Line { near: CE, far: BR, near_mac: WAN_MAC.0, far_mac: NEXT_HOP.0, mtu: LINK_MTU.into(), outside };
     let mut play = Play {
-        router: MemoryRouter::new(&setup, tuning)?,
+        router: CaptureRouter::new(&setup, tuning)?,
         border: BorderRouter::new(line),
         client: Client::new(ROUTER, LAN_MAC.0, inner_mtu),
         waiting: 0,

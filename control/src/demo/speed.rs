@@ -10,7 +10,7 @@ use hikyaku_schema::Tuning;
 use serde::Serialize;
 
 use super::play::{BR, CE, OUTSIDE};
-use crate::memory_router::{MemoryRouter, Setup};
+use crate::capture_router::{CaptureRouter, Setup};
 
 /// IMIX of 256 flows, all of which fits the tunnel.
 const LOAD: &[u8] = include_bytes!("../../../pcap-fixtures/imix-1460.pcap.gz");
@@ -41,7 +41,7 @@ pub fn measure(tuning: &Tuning) -> anyhow::Result<Speed> {
         lan: None,
         vlans: [None, None],
     };
-    let mut router = MemoryRouter::new(&setup, tuning)?;
+    let mut router = CaptureRouter::new(&setup, tuning)?;
     let frames = Reader::new("imix 1460", LOAD)?.map(|p| p.map(|p| p.bytes)).collect::<Result<Vec<_>, _>>()?;
     let burst = usize::from(tuning.batch).min(tuning.ring_slots as usize / 2);
     let clock = quanta::Clock::new();

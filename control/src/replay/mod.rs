@@ -17,8 +17,8 @@ use hikyaku_protocols::service::Outside;
 use hikyaku_ring::Vlan;
 use hikyaku_schema::{Flags, Tuning, number};
 
+use crate::capture_router::{CaptureRouter, Setup};
 use crate::exit::Usage;
-use crate::memory_router::{MemoryRouter, Setup};
 
 pub use map_e::MapEArgs;
 pub use player::{Ends, Pace, Played, Player};
@@ -230,7 +230,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let ends = Ends { lan: open(&args.lan)?, wan: open(&args.wan)? };
     let create = |path: &Option<PathBuf>| path.as_ref().map(|p| Writer::create(p, Precision::Nano)).transpose();
     let outs = Ends { lan: create(&args.lan_out)?, wan: create(&args.wan_out)? };
-    let router = MemoryRouter::new(&setup, &args.tuning)?;
+    let router = CaptureRouter::new(&setup, &args.tuning)?;
     debug_assert!(args.tunnel_mtu <= LINK_MTU);
 
     let played = Player::new(router, args.time, &args.skip_source, &args.tuning).play(ends, outs)?;

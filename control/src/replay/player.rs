@@ -14,7 +14,7 @@ use hikyaku_ring::memory::Wire;
 use hikyaku_schema::Tuning;
 
 use super::stations::Stations;
-use crate::memory_router::MemoryRouter;
+use crate::capture_router::CaptureRouter;
 use crate::table::grouped;
 
 /// Frames of one side that are no further apart are one burst.
@@ -102,7 +102,7 @@ pub struct Played {
 
 /// A router with captures on both sides.
 pub struct Player {
-    router: MemoryRouter,
+    router: CaptureRouter,
     pace: Pace,
     burst: usize,
     flows: Ends<Flow>,
@@ -141,7 +141,7 @@ impl Source {
 
 impl Player {
     /// Plays through `router` what does not come from one of the stations `skip`.
-    pub fn new(router: MemoryRouter, pace: Pace, skip: &[Mac], tuning: &Tuning) -> Self {
+    pub fn new(router: CaptureRouter, pace: Pace, skip: &[Mac], tuning: &Tuning) -> Self {
         // A packet may leave in several fragments: the transmit rings keep room for them.
         let burst = usize::from(tuning.batch).min(tuning.ring_slots as usize / 4);
         Self {

@@ -6,9 +6,9 @@ use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use hikyaku::capture_router::{NEXT_HOP, WAN_MAC};
 use hikyaku::demo::border_router::{BorderRouter, Line};
 use hikyaku::demo::datagram::{Datagram, Pieces};
-use hikyaku::memory_router::{NEXT_HOP, WAN_MAC};
 use hikyaku_capture::Reader;
 
 fn vectors(kind: &str) -> Vec<(PathBuf, PathBuf)> {

@@ -1,4 +1,4 @@
-//! A whole router on memory rings, run by the calling thread: what `replay` and `demo` play captures through.
+//! The router that `replay` and `demo` play captures through: one worker on memory rings, run by the calling thread.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use hikyaku_config::{Behaviour, LINK_MTU};
 use hikyaku_dataplane::counters::Totals;
+use hikyaku_dataplane::memory_router::{LAN, MemoryRouter, Parts, SetupError, WAN};
 use hikyaku_dataplane::napt::{self, Napt};
 use hikyaku_dataplane::shared::Shared;
 use hikyaku_dataplane::snapshot::{Deliver, Link, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId};
@@ -15,14 +16,9 @@ use hikyaku_dataplane::worker::{self, Worker};
 use hikyaku_net::map::Mesh;
 use hikyaku_net::{Addr4, Mac, Prefix4, Time};
 use hikyaku_protocols::service::Outside;
-use hikyaku_ring::memory::{self, MemoryError, Wire};
-use hikyaku_ring::{LinkId, Vlan};
+use hikyaku_ring::Vlan;
+use hikyaku_ring::memory::Wire;
 use hikyaku_schema::{DEFAULT_TABLE, Tuning};
-
-/// The LAN link.
-const LAN: LinkId = LinkId(0);
-/// The WAN link.
-const WAN: LinkId = LinkId(1);
 
 /// The router's Ethernet address on the LAN.
 pub const LAN_MAC: Mac = Mac([2, 0, 0, 0, 1, 1]);
@@ -73,22 +69,8 @@ pub struct Lan {
     pub prefix: Prefix4,
 }
 
-/// Why there is no router.
-#[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// No rings.
-    #[error(transparent)]
-    Rings(#[from] MemoryError),
-    /// No session table.
-    #[error(transparent)]
-    Table(#[from] napt::Refused),
-    /// No handoff rings between workers.
-    #[error("no handoff rings between workers: {0}")]
-    Handoff(std::io::Error),
-}
-
-/// A router whose cables end in this program.
-pub struct MemoryRouter {
+/// A router whose cables end in this program, on a LAN whose hosts it learns from the capture.
+pub struct CaptureRouter {
     /// What hosts of the LAN are plugged into.
     pub lan: Wire,
     /// What the line is plugged into.
@@ -99,36 +81,28 @@ pub struct MemoryRouter {
     hosts: HashMap<Addr4, Mac>,
 }
 
-impl MemoryRouter {
+impl CaptureRouter {
     /// A router at its start: no sessions, all hosts at [`SOME_HOST`].
     pub fn new(setup: &Setup, tuning: &Tuning) -> Result<Self, SetupError> {
-        let mut links = memory::links(2, 1, tuning.memory())?.into_iter().flatten();
-        let mut link = |vlan| {
-            let (mut queue, wire) = links.next().expect("two links");
-            queue.set_vlan(vlan);
-            (queue, wire)
-        };
-        let [(lan_queue, lan), (wan_queue, wan)] = setup.vlans.map(&mut link);
-        let napt = match setup.outside {
-            None => None,
-            Some(outside) => Some(Arc::new(Napt::new(&napt::Config {
-                sessions: tuning.table_size(DEFAULT_TABLE),
-                filtering: setup.behaviour.filtering(),
-                timeouts: setup.behaviour.timeouts.0,
-                forwards: setup.behaviour.forward.iter().flat_map(|mapping| mapping.on(outside.ports)).collect(),
-                per_host: setup.behaviour.sessions_per_host,
-                port_parity: setup.behaviour.port_parity,
-                answer_unsolicited: setup.behaviour.answer_unsolicited,
-                huge_pages: tuning.huge_pages,
-                ports: outside.ports,
-                ..napt::Config::new(outside.ipv4)
-            })?)),
-        };
-        let shared = Shared::new(snapshot(setup, napt.clone()));
+        let napt = setup.outside.map(|outside| napt::Config {
+            sessions: tuning.table_size(DEFAULT_TABLE),
+            filtering: setup.behaviour.filtering(),
+            timeouts: setup.behaviour.timeouts.0,
+            forwards: setup.behaviour.forward.iter().flat_map(|mapping| mapping.on(outside.ports)).collect(),
+            per_host: setup.behaviour.sessions_per_host,
+            port_parity: setup.behaviour.port_parity,
+            answer_unsolicited: setup.behaviour.answer_unsolicited,
+            huge_pages: tuning.huge_pages,
+            ports: outside.ports,
+            ..napt::Config::new(outside.ipv4)
+        });
         // Whole seconds pass between two turns of a replay: let every turn catch up.
-        let config = worker::Config { ageing: 4096, ..tuning.worker() };
-        let worker = Worker::new(0, [(LAN, lan_queue), (WAN, wan_queue)], &shared, config);
-        Ok(Self { lan, wan, worker, shared, napt, hosts: HashMap::new() })
+        let worker = worker::Config { ageing: 4096, ..tuning.worker() };
+        let parts = Parts { worker, napt, vlans: setup.vlans };
+        let made = MemoryRouter::new(1, tuning.memory(), parts, |napt| snapshot(setup, napt))?;
+        let MemoryRouter { mut workers, mut wires, shared, napt } = made;
+        let [lan, wan] = wires.remove(0);
+        Ok(Self { lan, wan, worker: workers.remove(0), shared, napt, hosts: HashMap::new() })
     }
 
     /// Takes all waiting frames through the path. Returns how many there were.
@@ -178,17 +152,11 @@ impl MemoryRouter {
 }
 
 fn snapshot(setup: &Setup, napt: Option<Arc<Napt>>) -> Snapshot {
-    let link = |name: &str, side, mac| Link {
-        name: name.to_string(),
-        side,
-        peer: None,
-        mac,
+    let link = |name, side, mac| Link {
         any_station: setup.lan.is_none(),
-        mtu: LINK_MTU,
-        addresses4: Vec::new(),
-        addresses6: Vec::new(),
         sources4: vec![Prefix4::ALL],
         neighbours: Neighbours::new([], Some(SOME_HOST)),
+        ..Link::new(name, side, mac, LINK_MTU)
     };
     let (mut lan, wan) = (link("lan", Side::Lan, LAN_MAC), link("wan", Side::Wan, WAN_MAC));
     let mut routes = vec![(Prefix4::ALL, Route::Softwire(SoftwireId(0)))];
@@ -201,17 +169,13 @@ fn snapshot(setup: &Setup, napt: Option<Arc<Napt>>) -> Snapshot {
         routes.extend(Prefix4::new(router, 32).map(|own| (own, Route::Local)));
     }
     let softwire = Softwire {
-        local: setup.ce.into(),
-        remote: setup.br.into(),
-        link: WAN,
-        next_hop: Some(NEXT_HOP),
         mtu: setup.mtu,
         class: setup.behaviour.class(),
         mss: setup.behaviour.mss_limit(setup.mtu, LINK_MTU),
         napt,
         mesh: setup.mesh.clone().map(Arc::new),
         deliver: if setup.lan.is_some() { Deliver::Routed } else { Deliver::Link(LAN) },
-        state: Default::default(),
+        ..Softwire::new(setup.ce, setup.br, WAN, Some(NEXT_HOP))
     };
     Snapshot { links: vec![lan, wan], softwires: vec![softwire], routes: Routes::new(routes) }
 }
