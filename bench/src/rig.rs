@@ -7,22 +7,19 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use hikyaku_dataplane::counters::Totals;
+use hikyaku_dataplane::memory_router::{LAN, MemoryRouter, Parts, WAN};
 use hikyaku_dataplane::napt::{self, Direction, Key, Kind, Napt};
-use hikyaku_dataplane::shared::Shared;
-use hikyaku_dataplane::snapshot::{Deliver, Link, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId};
+use hikyaku_dataplane::snapshot::{Link, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId};
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
-use hikyaku_dataplane::worker::{self, HandoffRings, Worker};
+use hikyaku_dataplane::worker::{self, Worker};
 use hikyaku_net::packet::Tcp;
 use hikyaku_net::{Addr4, Port, Prefix4, Time};
-use hikyaku_ring::memory::{self, MemoryConfig, Wire};
-use hikyaku_ring::{HANDOFF_SLOTS, LinkId};
+use hikyaku_ring::HANDOFF_SLOTS;
+use hikyaku_ring::memory::{MemoryConfig, Wire};
 use hikyaku_schema::Usage;
 
 use crate::traffic::{self, Flow, GATEWAY, OURS};
 use crate::wanted::{self, Packet};
-
-const LAN: LinkId = LinkId(0);
-const WAN: LinkId = LinkId(1);
 
 /// Longer than any session lives.
 const SESSIONS_ARE_OVER: Duration = Duration::from_secs(3 * 3600);
@@ -116,10 +113,6 @@ pub struct Rig {
     pub(crate) now: Time,
 }
 
-fn refused(why: impl std::fmt::Display) -> Usage {
-    Usage(why.to_string())
-}
-
 impl Rig {
     /// A router that has seen nothing. An error: there is no memory for rings or table of that size.
     pub fn new(shape: Shape) -> Result<Self, Usage> {
@@ -128,43 +121,23 @@ impl Rig {
 
     /// The same with a table that somebody has had in hand.
     pub(crate) fn with(shape: Shape, table: impl FnOnce(&mut napt::Config)) -> Result<Self, Usage> {
-        let n = shape.workers;
         let memory = MemoryConfig { handoff_slots: HANDOFF_SLOTS, ..shape.memory };
-        let mut links = memory::links(2, n, memory).map_err(refused)?.into_iter();
-        let [lan, wan] = [links.next().expect("two links"), links.next().expect("two links")];
-        let napt = match shape.mode {
-            Mode::Dslite => None,
-            Mode::Ipip => {
-                let mut config = napt::Config {
-                    sessions: shape.table,
-                    readers: n,
-                    huge_pages: shape.memory.huge_pages,
-                    seed: Some([1, 2, 3, 4]),
-                    ..napt::Config::new(traffic::OUTSIDE)
-                };
-                table(&mut config);
-                Some(Arc::new(Napt::new(&config).map_err(refused)?))
-            }
-        };
-        let shared = Shared::new(snapshot(napt.clone()));
-        let (lan, lan_wires): (Vec<_>, Vec<_>) = lan.into_iter().unzip();
-        let (mut wan, wan_wires): (Vec<_>, Vec<_>) = wan.into_iter().unzip();
-        let handoff = match n {
-            1 => Vec::new(),
-            _ => HandoffRings::between(WAN, &mut wan.iter_mut().collect::<Vec<_>>()).map_err(refused)?,
-        };
-        let mut handoff = handoff.into_iter();
-        let queues = lan.into_iter().zip(wan).enumerate();
-        let workers = queues.map(|(id, (lan, wan))| {
-            let worker = Worker::new(id, [(LAN, lan), (WAN, wan)], &shared, shape.worker);
-            match handoff.next() {
-                Some(handoff) => worker.with_handoff(handoff),
-                None => worker,
-            }
+        let napt = (shape.mode == Mode::Ipip).then(|| {
+            let mut config = napt::Config {
+                sessions: shape.table,
+                huge_pages: shape.memory.huge_pages,
+                seed: Some([1, 2, 3, 4]),
+                ..napt::Config::new(traffic::OUTSIDE)
+            };
+            table(&mut config);
+            config
         });
+        let parts = Parts { worker: shape.worker, napt, vlans: [None; 2] };
+        let router = MemoryRouter::new(shape.workers, memory, parts, snapshot).map_err(|why| Usage(why.to_string()))?;
+        let MemoryRouter { workers, wires, napt, .. } = router;
         Ok(Self {
-            workers: workers.collect(),
-            wires: lan_wires.into_iter().zip(wan_wires).map(|(lan, wan)| [lan, wan]).collect(),
+            workers,
+            wires,
             outside: vec![Port::default(); if napt.is_some() { shape.flows as usize } else { 0 }],
             napt,
             shape,
@@ -446,18 +419,6 @@ impl Rig {
 }
 
 fn snapshot(napt: Option<Arc<Napt>>) -> Snapshot {
-    let link = |name: &str, side, n: usize| Link {
-        name: name.into(),
-        side,
-        peer: None,
-        mac: OURS[n],
-        any_station: false,
-        mtu: if n == 0 { 1500 } else { 1540 },
-        addresses4: Vec::new(),
-        addresses6: Vec::new(),
-        sources4: Vec::new(),
-        neighbours: Neighbours::default(),
-    };
     let prefix = |addr, len| Prefix4::new(addr, len).expect("a length");
     let (router, lan) = (prefix(traffic::ROUTER.into(), 32), prefix(traffic::ROUTER.into(), traffic::LAN_LEN));
     let hosts = (0..traffic::HOSTS).map(|n| (traffic::host(n), traffic::station(n)));
@@ -467,22 +428,15 @@ fn snapshot(napt: Option<Arc<Napt>>) -> Snapshot {
                 addresses4: vec![traffic::ROUTER.into()],
                 sources4: vec![lan],
                 neighbours: Neighbours::new(hosts, None),
-                ..link("lan", Side::Lan, 0)
+                ..Link::new("lan", Side::Lan, OURS[0], 1500)
             },
-            link("wan", Side::Wan, 1),
+            Link::new("wan", Side::Wan, OURS[1], 1540),
         ],
         softwires: vec![Softwire {
-            local: traffic::CE.into(),
-            remote: traffic::BR.into(),
-            link: WAN,
-            next_hop: Some(GATEWAY),
             mtu: MtuMode::Strict { mtu: 1500 },
-            class: Default::default(),
             mss: Some(1420),
             napt,
-            mesh: None,
-            deliver: Deliver::Routed,
-            state: Default::default(),
+            ..Softwire::new(traffic::CE, traffic::BR, WAN, Some(GATEWAY))
         }],
         routes: Routes::new([
             (router, Route::Local),
