@@ -10,7 +10,7 @@ use hikyaku_ring::{Frame, HEAD, LinkId};
 use super::classify::{Pattern, Tunnelled};
 use super::emit::{ETHERNET, MIN_FRAME};
 use super::translate::is_sound;
-use super::{Burst, Core, Meta, Rings, Stages, Translation, classify, first_word, rewrite};
+use super::{Burst, Core, FinishedBy, Meta, Rings, Stages, Translation, classify, first_word, rewrite};
 use crate::napt::{Direction, Key, Kind, Napt, Session};
 use crate::snapshot::{Route, Side, Softwire, UsualHosts};
 use crate::tunnel::OUTER_LEN;
@@ -80,7 +80,7 @@ impl<'a, N: Translation<'a>> Stages for Inbound<'a, N> {
             napt.prefetch(meta.hash, Kind::Inbound);
         }
         if self.is_ordinary(head, view, frame) {
-            meta.ordinary = true;
+            meta.finished_by = FinishedBy::FastPath;
         }
         meta
     }
@@ -94,7 +94,7 @@ impl<'a, N: Translation<'a>> Stages for Inbound<'a, N> {
 
     #[inline(always)]
     fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Result<(), Option<Verdict>> {
-        let (true, Some(softwire)) = (meta.ordinary, self.softwire) else {
+        let (FinishedBy::FastPath, Some(softwire)) = (meta.finished_by, self.softwire) else {
             return Err(self.slow_path(core, rings, meta.frame));
         };
         // The session, and what it makes of addresses and ports.

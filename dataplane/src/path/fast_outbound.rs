@@ -10,7 +10,7 @@ use hikyaku_ring::{Frame, HEAD};
 use super::classify::{Pattern, Plain, Tunnelled};
 use super::emit::ETHERNET;
 use super::translate::is_sound;
-use super::{Burst, Core, Meta, Rings, Stages, Translation, classify, first_word, ports_of, rewrite};
+use super::{Burst, Core, FinishedBy, Meta, Rings, Stages, Translation, classify, first_word, ports_of, rewrite};
 use crate::counters::Event;
 use crate::napt::{Direction, Endpoint, Key, Kind, Napt, Session, split_addrs, split_ports};
 use crate::snapshot::{Link, OuterHeaders, Route, Softwire, SoftwireId};
@@ -93,7 +93,7 @@ impl<'a, N: Translation<'a>> Stages for Outbound<'a, N> {
             napt.prefetch(meta.hash, Kind::Outbound);
         }
         if self.is_ordinary(head, view, frame) {
-            meta.ordinary = true;
+            meta.finished_by = FinishedBy::FastPath;
         }
         meta
     }
@@ -102,7 +102,7 @@ impl<'a, N: Translation<'a>> Stages for Outbound<'a, N> {
     fn probe(&self, meta: &mut Meta) {
         if let Some(napt) = self.napt.napt() {
             meta.candidate = napt.candidate(meta.hash, Kind::Outbound);
-            if meta.candidate == 0 && meta.ordinary {
+            if meta.candidate == 0 && meta.finished_by == FinishedBy::FastPath {
                 napt.prefetch_open(&meta.key, meta.hash);
             }
         }
@@ -110,7 +110,7 @@ impl<'a, N: Translation<'a>> Stages for Outbound<'a, N> {
 
     #[inline(always)]
     fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Result<(), Option<Verdict>> {
-        let (true, Some(encap)) = (meta.ordinary, &self.encap) else {
+        let (FinishedBy::FastPath, Some(encap)) = (meta.finished_by, &self.encap) else {
             return Err(self.slow_path(core, rings, meta.frame));
         };
         let view: &mut Tunnelled = zerocopy::transmute_mut!(rings.rx.window(meta.frame, OUTER_LEN));

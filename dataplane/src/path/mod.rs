@@ -56,8 +56,7 @@ const AHEAD: usize = 8;
 #[derive(Clone, Copy, Debug)]
 struct Meta {
     frame: Frame,
-    /// The fast path finishes it: nothing about it is special. Else the slow path does.
-    ordinary: bool,
+    finished_by: FinishedBy,
     candidate: SessionId,
     hash: Hash,
     key: Key,
@@ -66,11 +65,20 @@ struct Meta {
 impl Meta {
     const NONE: Self = Self {
         frame: Frame::EMPTY,
-        ordinary: false,
+        finished_by: FinishedBy::SlowPath,
         candidate: 0,
         hash: Hash::NONE,
         key: Key { addrs: 0, ports: 0, protocol: 0, kind: Kind::Outbound },
     };
+}
+
+/// Which path finishes a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FinishedBy {
+    /// It is ordinary.
+    FastPath,
+    /// Something about it is special, or wrong.
+    SlowPath,
 }
 
 /// One direction's three stages. Made per burst from the snapshot; holds no state.
