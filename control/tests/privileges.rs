@@ -96,7 +96,8 @@ mod system {
 mod system {
     use std::fs::File;
 
-    use hikyaku::privileges::{Account, Keep, check, give_up};
+    use hikyaku::privileges::{Keep, check, give_up};
+    use hikyaku_config::Account;
     use nix::unistd::Uid;
     use rustix::process::{TracingStatus, no_new_privs, trace_status};
 
