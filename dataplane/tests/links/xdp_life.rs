@@ -60,7 +60,7 @@ fn a_killed_program_leaves_nothing_behind() {
         veth("lan", "host", 1);
         veth("wan", "line", 1);
         let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "a_killed_program_leaves_nothing_behind", "--nocapture"]).env(CHILD, "yes");
+        child.args(["--exact", "xdp_life::a_killed_program_leaves_nothing_behind", "--nocapture"]).env(CHILD, "yes");
         let mut child = Killed(child.stdout(Stdio::piped()).spawn().unwrap());
         let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines().map_while(Result::ok);
         assert!(lines.any(|line| line.contains("both are open")), "the child did not get that far");

@@ -10,18 +10,23 @@ use hikyaku_dataplane::icmp::{Message, answer};
 use hikyaku_dataplane::verdict::Reason;
 
 /// Where the files of tests are, from the top of the project.
-const PLACES: [&str; 12] = [
+const PLACES: [&str; 17] = [
+    "control/capture/src",
+    "control/config/src",
+    "control/http/src",
+    "control/platform/tests",
+    "control/protocols/src",
+    "control/schema/src",
+    "control/src",
+    "control/tests",
+    "control/tests/program",
+    "dataplane/net/src",
+    "dataplane/ring/src",
+    "dataplane/src",
     "dataplane/tests/links",
     "dataplane/tests/model",
     "dataplane/tests/packets",
     "dataplane/tests/threads",
-    "dataplane/src",
-    "dataplane/net/src",
-    "dataplane/ring/src",
-    "control/tests",
-    "control/tests/program",
-    "control/src",
-    "control/protocols/src",
     "lab/tests",
 ];
 
