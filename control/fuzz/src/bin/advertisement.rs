@@ -9,7 +9,7 @@ use hikyaku_control_fuzz::{Steps, drain, later};
 use hikyaku_net::checksum::Sum;
 use hikyaku_net::{Mac, Time};
 use hikyaku_protocols::Machine;
-use hikyaku_protocols::slaac::{Advertisement, Config, InterfaceId, Lifetime, Slaac, Facts};
+use hikyaku_protocols::slaac::{Advertisement, Config, Facts, InterfaceId, Lifetime, Slaac};
 use hikyaku_protocols::slaac::{MAX_DOMAINS, MAX_PREFIXES, MAX_RESOLVERS, MAX_ROUTERS, MAX_ROUTES};
 use libfuzzer_sys::fuzz_target;
 

@@ -9,8 +9,8 @@ use hikyaku_control_fuzz::{Steps, drain, later};
 use hikyaku_net::Time;
 use hikyaku_protocols::Machine;
 use hikyaku_protocols::dns::{
-    Data, MAX_CHAIN, MAX_QUERIES, MAX_RECORDS, MAX_SERVERS, StubResolver, Output, PORT, Question, RecordType, Records, Reply,
-    StreamId,
+    Data, MAX_CHAIN, MAX_QUERIES, MAX_RECORDS, MAX_SERVERS, Output, PORT, Question, RecordType, Records, Reply,
+    StreamId, StubResolver,
 };
 use libfuzzer_sys::fuzz_target;
 

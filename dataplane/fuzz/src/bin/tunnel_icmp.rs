@@ -4,10 +4,10 @@
 
 use arbitrary::Arbitrary;
 use hikyaku_dataplane::icmp::{Message, Side, about_tunnel, compose, quoted};
-use hikyaku_net::checksum::{Checksum, Sum};
-use hikyaku_net::{Addr4, Addr6};
-use hikyaku_net::packet::ipv4;
 use hikyaku_dataplane::tunnel::{Composed, fragment, mss};
+use hikyaku_net::checksum::{Checksum, Sum};
+use hikyaku_net::packet::ipv4;
+use hikyaku_net::{Addr4, Addr6};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]

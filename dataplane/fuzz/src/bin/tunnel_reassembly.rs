@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use hikyaku_net::packet::ipv6;
-use hikyaku_net::Time;
 use hikyaku_dataplane::tunnel::reassembly::{Limits, MAX_PIECES, Push, Reassembler};
+use hikyaku_net::Time;
+use hikyaku_net::packet::ipv6;
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
