@@ -14,7 +14,7 @@ readonly GATEWAY=192.168.7.1 INTERNET=198.51.100.2
 readonly SHARED=192.0.2.18 PSID=52 LW_B4=2001:db8:1:0:0:c000:212:34
 # The host system's own addresses on the links of the router.
 readonly OWN4=192.168.7.2 OWN6=2001:db8:1::5
-readonly DIR=/run/line LOG=/run/line/router.log
+readonly DIR=/run/line LOG=/run/line/router.log GONE="the interface is gone; waiting for one of that name"
 # Bytes of what is transferred.
 readonly SIZE=3000000
 
@@ -252,9 +252,9 @@ fragments() { probe 1500 -M dont && probe 1461 -M dont; }
 # away NS INTERFACE NAME. The interface goes down and up again; the router says both, and goes on.
 away() {
     local before
-    before=$(grep -c "$3: down" $LOG)
+    before=$(grep -c "link down link=$3" $LOG)
     ip -n "$1" link set "$2" down
-    within 10 more_than "$before" "$3: down" || { echo "not noticed" && return 1; }
+    within 10 more_than "$before" "link down link=$3" || { echo "not noticed" && return 1; }
     no_internet || { echo "it is not down" && return 1; }
     ip -n "$1" link set "$2" up
     [ "$2" != l0 ] || ip -n host route replace default via $GATEWAY
@@ -265,9 +265,9 @@ more_than() { [ "$(grep -c "$2" $LOG)" -gt "$1" ]; }
 # A namespace called "" is the host system's.
 away_here() {
     local before
-    before=$(grep -c "netmap:$1: down" $LOG)
+    before=$(grep -c "link down link=netmap:$1" $LOG)
     ip link set "$1" down
-    within 10 more_than "$before" "netmap:$1: down" || { echo "not noticed" && return 1; }
+    within 10 more_than "$before" "link down link=netmap:$1" || { echo "not noticed" && return 1; }
     no_internet || { echo "it is not down" && return 1; }
     ip link set "$1" up
     within 30 internet
@@ -277,12 +277,12 @@ away_here() {
 # lets go of the old one (or the removal would never end), and goes on by itself.
 replaced() {
     local link=netmap:$1"1" gone back removal
-    gone=$(grep -c "$link: the interface is gone" $LOG)
-    back=$(grep -c "$link: the interface is back" $LOG)
+    gone=$(grep -c "$GONE link=$link" $LOG)
+    back=$(grep -c "the interface is back link=$link" $LOG)
     ip link del "$1"1 &
     removal=$!
     if [ "${2:-}" != at-once ]; then
-        within 15 more_than "$gone" "$link: the interface is gone" || { echo "not noticed" && return 1; }
+        within 15 more_than "$gone" "$GONE link=$link" || { echo "not noticed" && return 1; }
         no_internet || { echo "it is not gone" && return 1; }
         wait $removal || { echo "it cannot be removed" && return 1; }
     fi
@@ -290,9 +290,9 @@ replaced() {
     within 5 pair "$1" || return 1
     [ "$1" = w ] || { ip -n host addr add 192.168.7.50/24 dev l0 && ip -n host route replace default via $GATEWAY; }
     wait $removal
-    within 15 more_than "$back" "$link: the interface is back" || { echo "not open again" && return 1; }
-    [ "$(grep -c "$link: the interface is gone" $LOG)" = $((gone + 1)) ] || { echo "not said once" && return 1; }
-    grep -q "it is $(cat /sys/class/net/"$1"1/address) with MTU 1500: starting over" $LOG || { echo "the old address" && return 1; }
+    within 15 more_than "$back" "the interface is back link=$link" || { echo "not open again" && return 1; }
+    [ "$(grep -c "$GONE link=$link" $LOG)" = $((gone + 1)) ] || { echo "not said once" && return 1; }
+    grep -q "starting over link=$link station=$(cat /sys/class/net/"$1"1/address) mtu=1500 " $LOG || { echo "the old address" && return 1; }
     within 40 internet
 }
 

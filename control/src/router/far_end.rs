@@ -88,7 +88,7 @@ impl FarEnd {
             match output {
                 aftr::Output::Resolve(name) => return Some(name),
                 aftr::Output::Moved { to: Some(to), why, .. } => {
-                    tracing::info!("border router {to} is used: {why}");
+                    tracing::info!(machine = "aftr", address = %to, reason = %why, "border router in use");
                     // What was learned is of another path.
                     if self.path_to.replace(to) != Some(to) {
                         self.path = Arc::default();
@@ -96,8 +96,10 @@ impl FarEnd {
                         self.unreachable = 0;
                     }
                 }
-                aftr::Output::Moved { to: None, why, .. } => tracing::warn!("no border router: {why}"),
-                aftr::Output::State(state) => tracing::info!("{state}"),
+                aftr::Output::Moved { to: None, why, .. } => {
+                    tracing::warn!(machine = "aftr", reason = %why, "no border router");
+                }
+                aftr::Output::State(state) => tracing::info!(machine = "aftr", "{state}"),
             }
         }
         None

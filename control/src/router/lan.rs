@@ -13,6 +13,7 @@ use hikyaku_protocols::echo::Echo;
 use hikyaku_protocols::neighbour::{self, Neighbours, Progress};
 use hikyaku_ring::LinkId;
 
+use super::neighbour_log;
 use super::wan::LinkFacts;
 use super::wire::{ETHERNET, Frames};
 
@@ -77,7 +78,7 @@ impl Lan {
     pub(super) fn restore(&mut self, now: Time, wall: u64, saved: Option<&dhcpv4::LeaseFile>) {
         if let (Some(server), Some(file)) = (&mut self.dhcpv4, saved) {
             let restored = server.restore(now, wall, file);
-            tracing::info!("dhcpv4: {restored} leases of before hold");
+            tracing::info!(machine = "dhcpv4", link = %self.link.name, leases = restored, "leases of before hold");
         }
         self.pin_leases(now);
     }
@@ -166,7 +167,7 @@ impl Lan {
 
     fn neighbour_says(&mut self, now: Time, output: neighbour::Output, frames: &mut Frames) {
         use neighbour::Output;
-        let link = &self.link.name;
+        neighbour_log::log(&self.link.name, &output);
         match output {
             Output::Send(frame) => frames.send(self.id, frame),
             // A host that answers for an address that was about to be given away.
@@ -175,20 +176,7 @@ impl Lan {
                     server.in_use(now, address, mac);
                 }
             }
-            Output::Ready(address) => tracing::info!("{link}: {address} is ours"),
-            Output::Moved { addr, from, to } => tracing::info!("{link}: {addr} moved from {from} to {to}"),
-            Output::Claimed { addr, holder, by } => {
-                tracing::warn!("{link}: station {by} wanted {addr}, which is {holder}'s; it was refused");
-            }
-            Output::Conflict { addr, mac } => {
-                tracing::warn!("{link}: station {mac} uses our address {addr}; it was contradicted");
-            }
-            Output::Duplicate { addr, mac } => {
-                tracing::error!(
-                    "{link}: our address {addr} is not used: station {mac} has it; give one of them another"
-                );
-            }
-            Output::Resolved(_) | Output::Lost(_) | Output::NotRouter(_) => {}
+            _ => {}
         }
     }
 
@@ -207,7 +195,7 @@ impl Lan {
                 self.leases_changed = true;
                 self.pin_leases(now);
             }
-            dhcpv4::Output::Event(event) => tracing::info!("dhcpv4: {event}"),
+            dhcpv4::Output::Event(event) => tracing::info!(machine = "dhcpv4", link = %self.link.name, "{event}"),
         }
     }
 
@@ -244,5 +232,7 @@ fn dhcpv4_server(lan: &config::Lan, server: &config::Dhcpv4, mac: Mac) -> Option
     };
     // The configuration was checked as a whole before; what it let pass and the server does not take is
     // our mistake, and no reason to leave the line down.
-    dhcpv4::Server::new(config).map_err(|error| tracing::error!("the DHCPv4 server stays off: {error}")).ok()
+    dhcpv4::Server::new(config)
+        .map_err(|error| tracing::error!(machine = "dhcpv4", %error, "the DHCPv4 server stays off"))
+        .ok()
 }

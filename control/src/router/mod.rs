@@ -18,6 +18,7 @@ mod fixtures;
 mod known;
 mod lan;
 mod machines;
+mod neighbour_log;
 mod notice;
 mod provisioning;
 mod publish;
@@ -180,7 +181,7 @@ impl Router {
             match Notice::new(&config.service, requests()) {
                 Ok(new) => *notice = new,
                 // The configuration was checked as a whole before.
-                Err(error) => tracing::error!("{error}; told as before"),
+                Err(error) => tracing::error!(%error, "address notification goes on as before"),
             }
         }
         if config.service.provisioning != was.service.provisioning {
@@ -209,10 +210,10 @@ impl Router {
     /// The carriers came or went.
     pub fn set_links(&mut self, now: Time, lan: bool, wan: bool) {
         let Machines { lan: lan_side, wan: wan_side, .. } = &mut self.machines;
-        for (name, was, is) in [(&lan_side.link.name, lan_side.up, lan), (&wan_side.link.name, wan_side.up, wan)] {
+        for (link, was, is) in [(&lan_side.link.name, lan_side.up, lan), (&wan_side.link.name, wan_side.up, wan)] {
             match (was, is) {
-                (false, true) => tracing::info!("{name}: up"),
-                (true, false) => tracing::warn!("{name}: down"),
+                (false, true) => tracing::info!(%link, "link up"),
+                (true, false) => tracing::warn!(%link, "link down"),
                 _ => {}
             }
         }
@@ -332,10 +333,13 @@ impl Router {
 /// too.
 fn tell(before: &[Step], after: &[Step]) {
     for step in after.iter().filter(|step| !before.contains(step)) {
-        match step.outcome {
+        let Step { origin, outcome, why: reason } = step;
+        match outcome {
             Outcome::Waiting => {}
-            Outcome::Unusable => tracing::warn!("service: {step}"),
-            Outcome::Silent | Outcome::Nothing | Outcome::Chosen => tracing::info!("service: {step}"),
+            Outcome::Chosen => tracing::info!(%origin, %reason, "service chosen"),
+            Outcome::Unusable => tracing::warn!(%origin, %reason, "service cannot be carried"),
+            Outcome::Nothing => tracing::info!(%origin, %reason, "no service is named"),
+            Outcome::Silent => tracing::info!(%origin, %reason, "no answer about the service"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use hikyaku_config::Service;
 use hikyaku_net::Time;
 use hikyaku_protocols::Machine;
-use hikyaku_protocols::notification::{self, Notifier, Place};
+use hikyaku_protocols::notification::{ConfigError, Event, Notifier, Output, Place};
 
 use super::requests::Requests;
 use super::resolver::Resolver;
@@ -16,7 +16,7 @@ pub(super) struct Notice {
 
 impl Notice {
     /// `None`: nobody is to be told.
-    pub fn new(config: &Service, requests: Requests) -> Result<Option<Self>, notification::ConfigError> {
+    pub fn new(config: &Service, requests: Requests) -> Result<Option<Self>, ConfigError> {
         let Some(config) = config.notification.clone() else { return Ok(None) };
         Ok(Some(Self { machine: Notifier::new(config)?, requests }))
     }
@@ -36,10 +36,12 @@ impl Notice {
         }
         while let Some(output) = self.machine.drive(now) {
             match output {
-                notification::Output::Request(request) => self.requests.start(*request),
-                notification::Output::Event(event @ notification::Event::Accepted { .. }) => tracing::info!("{event}"),
-                notification::Output::Event(event @ notification::Event::Failed { .. }) => tracing::warn!("{event}"),
-                notification::Output::Event(event @ notification::Event::Refused { .. }) => tracing::error!("{event}"),
+                Output::Request(request) => self.requests.start(*request),
+                Output::Event(event) => match event {
+                    Event::Accepted { .. } => tracing::info!(machine = "notification", "{event}"),
+                    Event::Failed { .. } => tracing::warn!(machine = "notification", "{event}"),
+                    Event::Refused { .. } => tracing::error!(machine = "notification", "{event}"),
+                },
             }
         }
         self.requests.ask(now, resolver);

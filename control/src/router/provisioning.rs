@@ -56,8 +56,8 @@ impl Provisioning {
                     self.asked = Some(resolver.ask(now, name, kind, Asker::Provisioning));
                 }
                 hb46pp::Output::Request(request) => self.requests.start(*request),
-                hb46pp::Output::Event(event) if event.is_warning() => tracing::warn!("{event}"),
-                hb46pp::Output::Event(event) => tracing::info!("{event}"),
+                hb46pp::Output::Event(event) if event.is_warning() => tracing::warn!(machine = "hb46pp", "{event}"),
+                hb46pp::Output::Event(event) => tracing::info!(machine = "hb46pp", "{event}"),
                 hb46pp::Output::Save => self.changed = true,
                 // What it offers is read off it at every step.
                 hb46pp::Output::Changed => {}

@@ -27,12 +27,12 @@ impl StateDir {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
-                tracing::warn!("{}: {error}; going on without it", path.display());
+                tracing::warn!(path = %path.display(), %error, "not read; going on without it");
                 return None;
             }
         };
         serde_json::from_str(&text)
-            .map_err(|error| tracing::warn!("{}: {error}; going on without it", path.display()))
+            .map_err(|error| tracing::warn!(path = %path.display(), %error, "not read; going on without it"))
             .ok()
     }
 
@@ -40,7 +40,7 @@ impl StateDir {
     pub fn save<T: Serialize>(&self, name: &str, what: &T) {
         let path = self.path(name);
         if let Err(error) = self.try_save(&path, what) {
-            tracing::warn!("{}: {error}; a restart will not remember it", path.display());
+            tracing::warn!(path = %path.display(), %error, "not saved; a restart will not remember it");
         }
     }
 
@@ -59,7 +59,7 @@ impl StateDir {
         if let Err(error) = fs::remove_file(&path)
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!("{}: {error}", path.display());
+            tracing::warn!(path = %path.display(), %error, "not removed");
         }
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use hikyaku_config::{self as config, Config};
 use hikyaku_dataplane::napt::{self, Forward, Napt};
 use hikyaku_dataplane::snapshot::Softwire;
+use hikyaku_net::Time;
 use hikyaku_net::map::Mesh;
-use hikyaku_net::{PortSet, Time};
 use hikyaku_protocols::service::{Outside, Plan};
 use hikyaku_schema::{DEFAULT_TABLE, Tuning};
 
@@ -65,7 +65,7 @@ impl Tunnel {
         if let Some(napt) = self.napt()
             && let Err(refused) = napt.set_forwards(&forwards)
         {
-            tracing::error!("forward: {refused}; they stay what they were");
+            tracing::error!(reason = %refused, "static mappings stay what they were");
         }
     }
 
@@ -111,7 +111,7 @@ impl Tunnel {
                 Err(why) => {
                     let why = format!("no session table: {why}");
                     if self.trouble() != Some(&why) {
-                        tracing::error!("{why}");
+                        tracing::error!(reason = %why, "no tunnel");
                     }
                     self.carried = None;
                     self.failed = Some(Failed { wanted: carried, why, until: now + RETRY });
@@ -125,14 +125,12 @@ impl Tunnel {
         };
         if !before.is_some_and(is_same) {
             self.changes += 1;
+            let service = plan.technology;
             match plan.outside {
-                Some(outside) if outside.ports == PortSet::ALL => {
-                    tracing::info!("{}: {} from {local}", plan.technology, outside.ipv4);
-                }
                 Some(Outside { ipv4, ports }) => {
-                    tracing::info!("{}: {} ports of {ipv4} from {local}", plan.technology, ports.len());
+                    tracing::info!(%service, %local, %ipv4, ports = ports.len(), "tunnel set up");
                 }
-                None => tracing::info!("{}: from {local}", plan.technology),
+                None => tracing::info!(%service, %local, "tunnel set up"),
             }
         }
         if before.is_none_or(|old| old.plan.mesh != plan.mesh) {
@@ -163,7 +161,7 @@ impl Tunnel {
             unusable.push(format!("forward {mapping}: {why}"));
         }
         for unusable in unusable.iter().filter(|unusable| !self.unusable.contains(unusable)) {
-            tracing::error!("{unusable}");
+            tracing::error!(reason = %unusable, "a static mapping is not used");
         }
         self.unusable = unusable;
         taken

@@ -14,6 +14,7 @@ use hikyaku_protocols::slaac::{self, InterfaceId, Slaac};
 use hikyaku_protocols::sockets::Stack;
 use hikyaku_ring::{LinkId, Vlan};
 
+use super::neighbour_log;
 use super::resolver::Resolver;
 use super::wire::{self, Frames, Packet6};
 
@@ -180,7 +181,7 @@ impl Wan {
         while let Some(output) = self.slaac.drive(now) {
             match output {
                 slaac::Output::Send(packet) => self.send(now, &packet, frames),
-                slaac::Output::Event(event) => tracing::info!("line: {event}"),
+                slaac::Output::Event(event) => tracing::info!(machine = "slaac", link = %self.link.name, "{event}"),
                 // What it knows is read off it in every turn.
                 slaac::Output::Changed => {}
             }
@@ -206,31 +207,20 @@ impl Wan {
 
     fn neighbour_says(&mut self, now: Time, output: neighbour::Output, frames: &mut Frames) {
         use neighbour::Output;
-        let link = &self.link.name;
+        neighbour_log::log(&self.link.name, &output);
         match output {
             Output::Send(frame) => frames.send(self.id, frame),
             Output::Resolved(IpAddr::V6(address)) => self.slaac.reachable(now, address),
             Output::Lost(IpAddr::V6(address)) => self.slaac.unreachable(now, address),
             Output::NotRouter(IpAddr::V6(address)) => self.slaac.no_router(now, address),
-            Output::Ready(address) => tracing::info!("{link}: {address} is ours"),
-            Output::Moved { addr, from, to } => tracing::info!("{link}: {addr} moved from {from} to {to}"),
-            Output::Claimed { addr, holder, by } => {
-                tracing::warn!("{link}: station {by} wanted {addr}, which is {holder}'s; it was refused");
-            }
-            Output::Conflict { addr, mac } => {
-                tracing::warn!("{link}: station {mac} uses our address {addr}; it was contradicted");
-            }
-            Output::Duplicate { addr, mac } => {
-                tracing::error!("{link}: {addr} is not used: station {mac} has it");
-                if let IpAddr::V6(address) = addr {
-                    self.taken.insert(address, mac);
-                    if Some(address) == self.link_local() {
-                        self.duplicates += 1;
-                    }
-                    self.slaac.duplicate(now, address);
+            Output::Duplicate { addr: IpAddr::V6(address), mac } => {
+                self.taken.insert(address, mac);
+                if Some(address) == self.link_local() {
+                    self.duplicates += 1;
                 }
+                self.slaac.duplicate(now, address);
             }
-            Output::Resolved(_) | Output::Lost(_) | Output::NotRouter(_) => {}
+            _ => {}
         }
     }
 
@@ -243,9 +233,10 @@ impl Wan {
                 }
             }
             dhcpv6::Output::Event(event) => {
+                let link = &self.link.name;
                 match &event {
-                    dhcpv6::Event::Failed(failure) => tracing::warn!("dhcpv6: {failure}"),
-                    event => tracing::info!("dhcpv6: {event}"),
+                    dhcpv6::Event::Failed(_) => tracing::warn!(machine = "dhcpv6", %link, "{event}"),
+                    _ => tracing::info!(machine = "dhcpv6", %link, "{event}"),
                 }
                 self.lease_changed |= !matches!(event, dhcpv6::Event::Failed(_) | dhcpv6::Event::Informed);
                 self.released |= event == dhcpv6::Event::Released;

@@ -51,7 +51,7 @@ impl Card {
                 let before = filter.heard();
                 let result = filter.set(groups, self.station);
                 if filter.heard() != before {
-                    tracing::info!("{}: promiscuous mode, as the card cannot be asked for all that is ours", self.link);
+                    tracing::info!(link = %self.link, "promiscuous mode, as the card cannot be asked for all that is ours");
                 }
                 result.err().map(|error| error.to_string())
             }
@@ -59,7 +59,7 @@ impl Card {
         if self.trouble != trouble {
             // An interface that is away is said by others, and comes back.
             if let Some(why) = trouble.as_deref().filter(|_| self.state != LinkState::Gone) {
-                tracing::warn!("{}", self.deaf(why));
+                tracing::warn!(link = %self.link, "{}", self.deaf(why));
             }
             self.trouble = trouble;
         }
@@ -70,14 +70,14 @@ impl Card {
         if std::mem::replace(&mut self.silent, silent) != silent
             && let Some(warning) = self.unheard()
         {
-            tracing::warn!("{warning}");
+            tracing::warn!(link = %self.link, "{warning}");
         }
     }
 
     /// How the interface is now. What the operator is to do about it is logged once.
     pub fn set_state(&mut self, state: LinkState) {
         if std::mem::replace(&mut self.state, state) != state && state == LinkState::Down {
-            tracing::warn!("{}", self.down());
+            tracing::warn!(link = %self.link, "{}", self.down());
         }
     }
 

@@ -105,8 +105,10 @@ impl ControlThread {
             if started.elapsed() > STEADY {
                 pause = PAUSE[0];
             }
-            let seconds = pause.as_secs_f32();
-            tracing::error!("the control thread panicked; workers go on, it starts over in {seconds} s");
+            tracing::error!(
+                seconds = pause.as_secs_f32(),
+                "the control thread panicked; workers go on, it starts over"
+            );
             let again = Instant::now() + pause;
             while Instant::now() < again && !self.stop.load(Ordering::Relaxed) {
                 // What is punted meanwhile is nobody's: the queue must not be full of old frames afterwards.
@@ -210,8 +212,7 @@ impl ControlThread {
         let read = match (self.reload.read)() {
             Ok(read) => read,
             Err(problems) => {
-                problems.0.iter().for_each(|problem| tracing::error!("{problem}"));
-                tracing::error!("the configuration is refused; going on with the one before");
+                problems.0.iter().for_each(|problem| tracing::error!(%problem, "the configuration is refused"));
                 let refused = |problem| format!("refused when it was read again: {problem}");
                 self.reload.warnings = problems.0.iter().map(refused).collect();
                 return;
@@ -221,11 +222,11 @@ impl ControlThread {
         self.config = Arc::new(config);
         (self.reload.level)(self.config.log.level);
         self.reload.warnings.clear();
-        tracing::info!("the configuration was read again");
+        tracing::info!("configuration read again");
         if !kept.is_empty() {
-            let warning = format!("another after a restart only: {}", kept.join(", "));
-            tracing::warn!("{warning}");
-            self.reload.warnings.push(warning);
+            let keys = kept.join(", ");
+            tracing::warn!(%keys, "these keys take a restart");
+            self.reload.warnings.push(format!("another after a restart only: {keys}"));
         }
         router.reload(self.now(), wall(), self.config.clone());
     }
@@ -242,7 +243,7 @@ impl ControlThread {
                     self.cards[side].reopened(info.mac, facts.mac);
                     relinked |= relink(&mut self.facts[side], facts);
                 }
-                Err(error) => tracing::error!("{error}; going on with what it was"),
+                Err(error) => tracing::error!(%error, "going on with the link as it was"),
             }
         }
         match hikyaku_ring::states(names) {
@@ -251,7 +252,7 @@ impl ControlThread {
                 let [lan, wan] = states.map(|state| state == LinkState::Carrier);
                 router.set_links(self.now(), lan, wan);
             }
-            Err(error) => tracing::debug!("interfaces cannot be listed: {error}"),
+            Err(error) => tracing::debug!(%error, "interfaces cannot be listed"),
         }
         relinked
     }
@@ -275,19 +276,15 @@ impl ControlThread {
 
 /// Takes over what a link is now. Whether that is something else than before.
 fn relink(was: &mut LinkFacts, is: LinkFacts) -> bool {
-    let (old, new) = ((was.mac, was.mtu), (is.mac, is.mtu));
-    if old != new {
-        let name = &is.name;
+    let is_other = (was.mac, was.mtu) != (is.mac, is.mtu);
+    if is_other {
         tracing::warn!(
-            "{name}: it was {} with MTU {}, it is {} with MTU {}: starting over",
-            old.0,
-            old.1,
-            new.0,
-            new.1
+            link = %is.name, station = %is.mac, mtu = is.mtu, old_station = %was.mac, old_mtu = was.mtu,
+            "the link is another; starting over"
         );
     }
     *was = is;
-    old != new
+    is_other
 }
 
 /// What all workers counted.

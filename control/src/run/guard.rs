@@ -36,7 +36,7 @@ impl LinkGuard {
             if !watch.gone() {
                 return None;
             }
-            tracing::warn!("{}: the interface is gone; waiting for one of that name", self.name);
+            tracing::warn!(link = %self.name, "the interface is gone; waiting for one of that name");
             self.gone = true;
             self.obstacle.clear();
             if watch.replaces_queues() {
@@ -49,14 +49,14 @@ impl LinkGuard {
         }
         match self.reopen(workers) {
             Ok(info) => {
-                tracing::info!("{}: the interface is back: {info}", self.name);
+                tracing::info!(link = %self.name, opened = %info, "the interface is back");
                 self.gone = false;
                 Some(info)
             }
             Err(error) => {
                 let obstacle = error.to_string();
                 if self.obstacle != obstacle {
-                    tracing::info!("{}: not open again yet: {obstacle}", self.name);
+                    tracing::info!(link = %self.name, error = %obstacle, "not open again yet");
                     self.obstacle = obstacle;
                 }
                 None

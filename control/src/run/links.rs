@@ -76,14 +76,12 @@ impl Links {
         let [lan, mut wan] =
             <[hikyaku_ring::Link; 2]>::try_from(hikyaku_ring::open(&[lan, wan], &config.tuning.links())?)
                 .unwrap_or_else(|_| unreachable!("two links were asked for"));
-        for line in [&lan, &wan].into_iter().flat_map(|link| link.info.warnings()) {
-            tracing::warn!("{line}");
+        for info in [&lan.info, &wan.info] {
+            tracing::info!(link = %info.name, "{info}");
+            info.warnings().iter().for_each(|warning| tracing::warn!(link = %info.name, "{warning}"));
         }
-        if let Some(line) = lan.info.copy_warning(&wan.info) {
-            tracing::warn!("{line}");
-        }
-        for link in [&lan, &wan] {
-            tracing::info!("{}", link.info);
+        if let Some(warning) = lan.info.copy_warning(&wan.info) {
+            tracing::warn!(lan = %lan.info.name, wan = %wan.info.name, "{warning}");
         }
         let facts = [lan_facts(config, &lan.info)?, wan_facts(config, &wan.info)?];
         let cards =

@@ -99,7 +99,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     if names.iter().any(|name| name.kind() == LinkKind::Interface)
         && let Err(error) = kernel::check_device()
     {
-        tracing::warn!("{error}; until then, a link whose interface is removed stays away until a restart");
+        tracing::warn!(%error, "a link whose interface is removed stays away until a restart");
     }
 
     let shared = Shared::new(Snapshot::default());
@@ -123,12 +123,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     }
     let (server, queries) = listener.serve().context("the control socket's thread cannot be started")?;
     tracing::info!(
-        "hikyaku {}: {} over {}, {} worker{}",
-        env!("CARGO_PKG_VERSION"),
-        config.service.wish.name,
-        names[1],
-        handles.len(),
-        if handles.len() == 1 { "" } else { "s" }
+        version = env!("CARGO_PKG_VERSION"), service = %config.service.wish.name, wan = %names[1], lan = %names[0],
+        workers = handles.len(), "hikyaku started"
     );
     let args = args.clone();
     let reload = Reload {

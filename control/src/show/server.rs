@@ -208,7 +208,7 @@ fn accept(socket: &UnixListener, stopped: &UnixStream, queries: &Sender<Query>) 
         let mut wait = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
         match poll(&mut wait, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return tracing::error!("control socket: {error}; it is closed"),
+            Err(error) => return tracing::error!(%error, "the control socket is closed"),
         }
         if !wait[1].revents().is_empty() {
             return;
@@ -218,7 +218,7 @@ fn accept(socket: &UnixListener, stopped: &UnixStream, queries: &Sender<Query>) 
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => continue,
             Err(error) => {
                 // Out of descriptors, most likely: it will not be better at once.
-                tracing::warn!("control socket: a client was not taken in: {error}");
+                tracing::warn!(%error, "a client of the control socket was not taken in");
                 thread::sleep(Duration::from_millis(100));
                 continue;
             }
@@ -252,7 +252,7 @@ fn admit(stream: UnixStream, clients: &Arc<AtomicUsize>, queries: &Sender<Query>
         let _ = serve(&stream, &queries);
     });
     if let Err(error) = spawned {
-        tracing::warn!("control socket: no thread for a client: {error}");
+        tracing::warn!(%error, "no thread for a client of the control socket");
     }
 }
 
