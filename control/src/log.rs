@@ -1,10 +1,13 @@
-//! The log, on standard error.
+//! The log, on standard error. Its levels and the names of its fields are in CONTRIBUTING.md.
 
 use std::io::IsTerminal;
 
 use hikyaku_config::{Level, Log, LogFormat};
 use tracing::level_filters::LevelFilter;
+use tracing::{Subscriber, debug, warn};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
@@ -22,15 +25,25 @@ fn filter(level: Level) -> LevelFilter {
 /// call changes nothing.
 pub fn start(log: &Log) -> LevelDial {
     let (level, dial) = reload::Layer::new(filter(log.level));
-    let lines = fmt::layer().with_target(false).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
-    let lines = match log.format {
-        LogFormat::Text => lines.boxed(),
-        LogFormat::Bare => lines.without_time().boxed(),
-    };
+    let lines = lines(log.format, std::io::stderr().is_terminal(), std::io::stderr);
     if let Err(error) = tracing_subscriber::registry().with(level).with(lines).try_init() {
-        tracing::debug!("the log is already set up: {error}");
+        debug!(%error, "the log is already set up");
     }
     LevelDial(dial)
+}
+
+/// Writes lines: the sentence first, then the fields.
+fn lines<S, W>(format: LogFormat, colours: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let lines = fmt::layer().with_target(false).with_ansi(colours).with_writer(writer);
+    match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Bare => lines.without_time().boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    }
 }
 
 /// Sets the level of a log that was started.
@@ -41,7 +54,44 @@ impl LevelDial {
     /// The least that is said from now on.
     pub fn set(&self, level: Level) {
         if let Err(error) = self.0.reload(filter(level)) {
-            tracing::warn!("the log's level stays as it is: {error}");
+            warn!(%error, "the log's level stays as it is");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// A line of the log in this format.
+    fn line(format: LogFormat) -> String {
+        let (writer, reader) = UnixStream::pair().unwrap();
+        let log = tracing_subscriber::registry().with(lines(format, false, Arc::new(writer)));
+        let address = std::net::Ipv4Addr::LOCALHOST;
+        tracing::subscriber::with_default(log, || warn!(machine = "aftr", %address, mtu = 1500, "it is \"ours\""));
+        std::io::read_to_string(reader).unwrap()
+    }
+
+    #[test]
+    fn a_line_says_what_happened_and_then_its_fields() {
+        let bare = " WARN it is \"ours\" machine=\"aftr\" address=127.0.0.1 mtu=1500\n";
+        assert_eq!(line(LogFormat::Bare), bare);
+        let text = line(LogFormat::Text);
+        assert!(text.starts_with("20") && text.ends_with(&format!("Z {bare}")), "{text}");
+    }
+
+    #[test]
+    fn in_json_fields_stand_beside_the_sentence() {
+        let line: serde_json::Value = serde_json::from_str(&line(LogFormat::Json)).unwrap();
+        assert!(line["timestamp"].is_string());
+        for (key, value) in
+            [("level", "WARN"), ("message", "it is \"ours\""), ("machine", "aftr"), ("address", "127.0.0.1")]
+        {
+            assert_eq!(line[key], value);
+        }
+        assert_eq!(line["mtu"], 1500);
     }
 }

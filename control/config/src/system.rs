@@ -59,7 +59,8 @@ impl Keys for Log {
         key("level", OneOf("LEVEL", || words(LEVELS)), Live, field!(level, one_of(LEVELS)), "The least that is logged")
             .flag("--log-level").default("info"),
         key("format", OneOf("FORMAT", || words(FORMATS)), Restart, field!(format, one_of(FORMATS)),
-            "`text` has the time in each line, `bare` leaves that to whoever collects the lines").default("text"),
+            "`text` has the time in each line, `bare` leaves that to whoever collects the lines, `json` is one object a line")
+            .flag("--log-format").default("text"),
     ];
 
     fn blank() -> Self {
@@ -97,9 +98,11 @@ pub enum LogFormat {
     Text,
     /// Level and text, without the time.
     Bare,
+    /// Time, level, text and fields as a JSON object.
+    Json,
 }
 
-const FORMATS: &Words<LogFormat> = &[("text", LogFormat::Text), ("bare", LogFormat::Bare)];
+const FORMATS: &Words<LogFormat> = &[("text", LogFormat::Text), ("bare", LogFormat::Bare), ("json", LogFormat::Json)];
 
 /// What the program may do, and where it keeps what it must not forget: section `[system]`.
 #[derive(Clone, Debug)]
