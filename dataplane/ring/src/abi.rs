@@ -4,7 +4,10 @@
 //! there. It stops at API 11, which a current kernel refuses: no `NIOCCTRL`, no options, no count
 //! of host rings. Those are here, once, and every size and offset is asserted at compile time
 //! against the numbers that a C compiler gave for the FreeBSD 14 header
-//! (`tests/netmap_abi.rs` asserts both halves against each other).
+//! (`abi/tests.rs` asserts both halves against each other).
+
+#[cfg(test)]
+mod tests;
 
 use std::mem::{offset_of, size_of};
 

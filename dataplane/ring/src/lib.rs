@@ -15,7 +15,7 @@
 //! - This crate never looks into a packet behind the Ethernet header and its tag, counts no verdict, and waits only in
 //!   [`wait`]. It knows nothing of the crates above it.
 
-pub mod abi;
+mod abi;
 mod cpu;
 mod device;
 mod error;

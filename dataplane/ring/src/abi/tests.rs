@@ -4,10 +4,11 @@
 //! repository). Where `netmap_sys` is used it is held against them; where it is wrong the test
 //! says so, so that a corrected release of that crate is noticed.
 
-use std::mem::{align_of, offset_of, size_of};
+use std::mem::align_of;
 
-use hikyaku_ring::abi::{self, Interface};
 use netmap_sys::netmap::*;
+
+use super::*;
 
 /// `_IOWR(group, number, size)` and `_IO(group, number)` of `sys/ioccom.h` and `asm/ioctl.h`.
 const fn iowr(group: u8, number: u8, size: usize) -> u64 {
@@ -84,19 +85,19 @@ fn ring_offsets_are_ordered_tx_host_tx_rx_host_rx() {
 fn ioctl_numbers() {
     assert_eq!(NIOCTXSYNC as u64, IOC_VOID | 0x6994);
     assert_eq!(NIOCRXSYNC as u64, IOC_VOID | 0x6995);
-    assert_eq!(abi::NIOCCTRL, iowr(b'i', 151, size_of::<abi::Header>()));
+    assert_eq!(NIOCCTRL, iowr(b'i', 151, size_of::<Header>()));
 }
 
 #[test]
 fn flags_that_both_have() {
-    assert_eq!(NR_REG_ONE_NIC, abi::mode::ONE_NIC);
-    assert_eq!(NR_EXCLUSIVE as u64, abi::flag::EXCLUSIVE);
+    assert_eq!(NR_REG_ONE_NIC, mode::ONE_NIC);
+    assert_eq!(NR_EXCLUSIVE as u64, flag::EXCLUSIVE);
 }
 
 /// The reason for `abi.rs`: a current kernel answers EINVAL to anything below 14.
 #[test]
 fn the_crate_speaks_an_api_that_kernels_refuse() {
     assert_eq!(NETMAP_API, 11);
-    assert_eq!(abi::API, 14);
-    assert!(i64::from(abi::API) <= i64::from(NETMAP_MAX_API));
+    assert_eq!(API, 14);
+    assert!(i64::from(API) <= i64::from(NETMAP_MAX_API));
 }
