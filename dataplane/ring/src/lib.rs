@@ -3,7 +3,8 @@
 //! A *link* is an attached interface. It has queues; a [`Queue`] is one receive and one transmit
 //! ring that one worker owns. Three providers fill rings: the kernel's netmap ([`kernel`]), Linux's
 //! AF_XDP ([`xdp`]) and memory of our own ([`memory`]: replay, tests, benchmarks). The packet path
-//! cannot tell them apart: it sees [`RxRing`], [`TxRing`] and [`Frame`].
+//! cannot tell them apart: it sees [`RxRing`], [`TxRing`] and [`Frame`]. The shortest program that uses all of that is
+//! `dataplane/examples/cable.rs`: `cargo run -p hikyaku-dataplane --example cable -- memory`.
 //!
 //! What holds:
 //! - All `unsafe` of the packet path is here, each block with its reason, and none of it shows: whoever uses this crate

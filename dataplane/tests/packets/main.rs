@@ -6,6 +6,7 @@ mod common;
 mod attack_control;
 mod attack_flood;
 mod attack_packets;
+mod cable;
 mod documented;
 mod map_mesh;
 mod map_mesh_random;
