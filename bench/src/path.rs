@@ -15,9 +15,9 @@ use hikyaku_dataplane::shared::MAX_WORKERS;
 /// Which way packets go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Direction {
-    /// LAN to tunnel.
+    /// From the LAN into the tunnel
     Outbound,
-    /// Tunnel to LAN.
+    /// From the tunnel to the LAN
     Inbound,
     /// As many packets each way, in the same turns.
     Both,
@@ -73,7 +73,7 @@ Exit code: 0 it was measured, and all that left was right; 1 the path did someth
     mut_arg("table", |a| a.help(
         "Sessions that the NAPT table has room for, rounded up to a power of two [default: the smallest that holds the flows]"
     )),
-    mut_arg("idle", |a| a.help("Taken as by `hikyaku`, but here frames always wait: it makes no difference")),
+    mut_arg("idle", |a| a.help("Without effect here, where frames always wait")),
 )]
 pub struct PathArgs {
     /// What the line is: DS-Lite, or IPv4 over IPv6 with a fixed IPv4 address.
@@ -93,16 +93,16 @@ pub struct PathArgs {
     /// comes in by the first one's queue, which hands it on; what the LAN sends is spread over all queues.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=MAX_WORKERS as i64))]
     pub workers: u16,
-    /// Make at least so many runs.
+    /// Runs to make at least, of each measurement.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub runs: u32,
-    /// Measure at least this long.
+    /// Seconds to measure at least.
     #[arg(long, value_name = "N", default_value = "2", allow_negative_numbers = true, value_parser = seconds)]
     pub seconds: f64,
     /// Print one line of JSON.
     #[arg(long)]
     pub json: bool,
-    /// How workers run.
+    /// The keys of `[tuning]`.
     #[command(flatten)]
     pub tuning: Flags<Tuning>,
 }
@@ -119,7 +119,7 @@ pub struct Spread {
     median: f64,
 }
 
-/// What was measured.
+/// What was measured, and with what: the JSON of `--json`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     mode: String,
@@ -151,7 +151,7 @@ pub struct Report {
 /// What one worker did beside several.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Beside {
-    /// Of one worker.
+    /// Clocks per packet of one worker alone.
     one_worker: Spread,
     /// How many times as many packets the best run of all workers carried.
     scaling: f64,
@@ -250,7 +250,7 @@ impl PathArgs {
         }
     }
 
-    /// Measures.
+    /// Measures as the arguments say. An error if what left was not what should have.
     fn measure(&self) -> anyhow::Result<Report> {
         if self.direction == Direction::Open && self.mode == Mode::Dslite {
             let text = "--direction open: --mode dslite has no sessions to open; use --mode ipip";
@@ -386,7 +386,7 @@ impl Report {
     }
 }
 
-/// Measures and prints.
+/// Measures and prints the result as a table or as JSON.
 pub fn run(args: &PathArgs) -> anyhow::Result<()> {
     let report = args.measure()?;
     let mut out = io::stdout().lock();

@@ -34,16 +34,16 @@ fn main() -> std::process::ExitCode {
         },
         /// Be another customer of a MAP domain until killed
         Ce {
-            /// Its address; prefix and rules say which IPv4 address and ports are its own
+            /// Address of its tunnel end; the rules say which IPv4 address and ports go with that
             #[arg(long)]
             address: Ipv6Addr,
-            /// The border router
+            /// Address of the border router
             #[arg(long)]
             border_router: Ipv6Addr,
-            /// Interface ids are those of draft 03, not of RFC 7597
+            /// Make interface ids as draft 03 does, not as RFC 7597 does
             #[arg(long)]
             draft03: bool,
-            /// Other customers are sent to directly, and heard
+            /// Send to other customers directly, and take packets from them
             #[arg(long)]
             mesh: bool,
             /// TUN device for inner packets
@@ -52,15 +52,15 @@ fn main() -> std::process::ExitCode {
             /// Unix socket for the command `status`
             #[arg(long)]
             control: PathBuf,
-            /// The rules: IPV6/LENGTH,IPV4/LENGTH,EA-LENGTH,PSID-OFFSET
+            /// Rules of the MAP domain: IPV6/LENGTH,IPV4/LENGTH,EA-LENGTH,PSID-OFFSET
             #[arg(required = true)]
             rules: Vec<Rule>,
         },
-        /// A line with habits of its own
+        /// Play, judge or describe a line with habits of its own
         Line {
-            /// Which; no name prints all, with what each does
+            /// Name of the line; without one all lines are printed, with what each does
             name: Option<String>,
-            /// Be its far end at this interface until killed
+            /// Be the line's far end at this interface until killed
             #[arg(long)]
             play: Option<String>,
             /// Print how the router is configured for it: keys of [service]
@@ -73,11 +73,11 @@ fn main() -> std::process::ExitCode {
             #[arg(long)]
             judge: bool,
         },
-        /// Send one command to the far end: see the command help
+        /// Send a command to a far end that runs; the command `help` lists them
         Tell {
-            /// Its socket
+            /// Unix socket of the far end
             control: PathBuf,
-            /// The command
+            /// Words of the command
             words: Vec<String>,
         },
     }

@@ -26,7 +26,7 @@ const TABLE: u32 = 1 << 16;
 /// The attack that sends nothing.
 const EXPIRY: &str = "expiry";
 
-/// What it is.
+/// What the attack `expiry` is, in a line.
 const EXPIRY_IS: &str = "a table full of sessions whose time is over in the same second";
 
 const EXAMPLES: &str = "\
@@ -48,9 +48,9 @@ Exit code: 0 no transfer lost a packet; 1 one did, or something else that left w
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES, after_long_help = EXAMPLES)]
 pub struct AttackArgs {
-    /// Which one [default: all of them].
+    /// Name of the attack to run [default: all of them].
     pub name: Option<String>,
-    /// Name them and stop.
+    /// Print the names of all attacks, with what each does, and stop.
     #[arg(long)]
     pub list: bool,
     /// Rounds of each: 1,500 packets of the attack and 1,000 of the transfers.
@@ -97,7 +97,7 @@ impl Lost {
     }
 }
 
-/// Of the bystander.
+/// What the bystander tried, and how often in vain.
 #[derive(Clone, Debug, Serialize)]
 struct Others {
     what: &'static str,
@@ -114,7 +114,7 @@ struct Report {
     sent: u64,
     /// How all frames of the attacked router ended.
     verdicts: BTreeMap<&'static str, u64>,
-    /// What else happened.
+    /// Events that the attacked router counted.
     events: BTreeMap<&'static str, u64>,
     transfers: Lost,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -209,7 +209,7 @@ impl Report {
     }
 }
 
-/// Runs one attack.
+/// Runs an attack: a quiet router and an attacked one, in turn.
 fn attack(attack: &Attack, args: &AttackArgs, hz: f64) -> anyhow::Result<Report> {
     let mut progress = Progress::new(attack.name);
     let [quiet, attacked] = run::attack(attack, args.rounds, |part| progress.is(part))?;

@@ -37,15 +37,15 @@ impl Keys for Lan {
     #[rustfmt::skip]
     const KEYS: &'static [Key<Self>] = &[
         key("link", One("LINK"), Restart, field!(link, LinkName::from_str),
-            "Link towards the hosts, written as that towards the line is").required().flag("--lan"),
+            "Link towards the hosts: netmap:IF, netmap:IF-QUEUE, valeN:PORT, netmap:NAME{ID, xdp:IF").required().flag("--lan"),
         key("mac", One("MAC"), Restart, field!(mac, station),
-            "Our Ethernet address there; unset: the interface's own"),
+            "Our Ethernet address on the LAN; unset: the interface's own"),
         key("vlan", One("N"), Restart, field!(vlan, Vlan::from_str),
             "VLAN (802.1Q) that the LAN is of the link's wire, 1 to 4094; unset: frames have no tag").flag("--lan-vlan"),
         key("ipv4", One("ADDR/LEN"), Live, field!(ipv4, Network4::from_str),
-            "Our address there, and its network").required().flag("--lan-ipv4"),
+            "The router's address on the LAN, and the length of the LAN's prefix").required().flag("--lan-ipv4"),
         key("mtu", One("N"), Live, field!(mtu, number(576..=LINK_MTU)),
-            "Largest IPv4 packet, 576 to 1500").default("1500"),
+            "Largest IPv4 packet on the LAN in bytes, 576 to 1500").default("1500"),
         key("host", Bool, Restart, field!(host, boolean), HOST).flag("--host"),
     ];
 
@@ -87,7 +87,7 @@ impl Keys for Dhcpv4Keys {
     #[rustfmt::skip]
     const KEYS: &'static [Key<Self>] = &[
         key("enabled", Bool, Live, field!(enabled, boolean),
-            "Whether hosts get addresses from here").default("true"),
+            "Give hosts of the LAN addresses by DHCP").default("true"),
         key("pool", One("FIRST-LAST"), Live, field!(pool, Pool::from_str),
             "Addresses for whoever asks; unset: the upper half of the network, 1024 at most"),
         key("lease-time", One("SECONDS"), Live, field!(lease_time, number(120u32..=31_536_000)),
@@ -120,8 +120,8 @@ impl Keys for Reservation {
     #[rustfmt::skip]
     const KEYS: &'static [Key<Self>] = &[
         key("mac", One("MAC"), Live, field!(mac, station), "The host's Ethernet address").required(),
-        key("ip", One("ADDR"), Live, field!(ip, host4), "Its address, of the network, in the pool or not").required(),
-        key("name", One("NAME"), Live, field!(name, host_name), "Its name, for whoever reads the file: nobody is told it yet"),
+        key("ip", One("ADDR"), Live, field!(ip, host4), "The address that the host gets, of the LAN's network, in the pool or not").required(),
+        key("name", One("NAME"), Live, field!(name, host_name), "The host's name, for whoever reads the file: nobody is told it yet"),
     ];
 
     fn blank() -> Self {

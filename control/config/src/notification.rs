@@ -31,7 +31,7 @@ impl Keys for NotificationKeys {
         key("dialect", OneOf("NAME", || words(&Dialect::NAMES)), Live, field!(dialect, one_of(&Dialect::NAMES)),
             "How the service wants to be told; `url` is any other: a URL that is filled in").required(),
         key("url", One("URL"), Live, field!(url, String::from_str),
-            "Where it goes; unset: where that service has it. That of dialect `url` has <ipv6>, <ipv4>, <user>, <pass> \
+            "URL that is told; unset: the one that the service has. That of dialect `url` has <ipv6>, <ipv4>, <user>, <pass> \
              in it"),
         key("user", One("TEXT"), Live, field!(user, String::from_str),
             "Name of the account, where the credentials file does not say it"),
@@ -44,7 +44,7 @@ impl Keys for NotificationKeys {
         key("ca-file", File, Live, field!(ca_file, PathBuf::from_str),
             "Certificates (PEM) by which a server over https is believed; unset: those that Mozilla ships"),
         key("interval", One("SECONDS"), Live, field!(interval, number(600u32..=604_800)),
-            "Seconds after which it is said again though nothing changed, 600 to 604800").default("3600"),
+            "Seconds after which the service is told again though nothing changed, 600 to 604800").default("3600"),
     ];
 
     fn blank() -> Self {

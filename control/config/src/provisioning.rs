@@ -25,7 +25,7 @@ impl Keys for ProvisioningKeys {
     #[rustfmt::skip]
     const KEYS: &'static [Key<Self>] = &[
         key("enabled", Bool, Live, field!(enabled, boolean),
-            "Ask it, where the service does not say everything already").default("true"),
+            "Ask the line's provisioning server (HB46PP), where the service does not say everything already").default("true"),
         key("vendor-id", One("ID"), Live, field!(vendor_id, VendorId::from_str),
             "Our vendor as servers are told: six hex digits, perhaps - and a word; unset: docs/hb46pp.md"),
         key("product", One("NAME"), Live, field!(product, Product::from_str),
@@ -33,7 +33,7 @@ impl Keys for ProvisioningKeys {
         key("credentials-file", File, Live, field!(credentials_file, PathBuf::from_str),
             "File with user and password, if the provider gave some; mode 0600 or 0640"),
         key("server", One("NAME"), Live, field!(server, host_name),
-            "The one server that may see them, by its certificate; unset: whichever the line names"),
+            "The one server that may see user and password, by its certificate; unset: whichever the line names"),
         key("ca-file", File, Live, field!(ca_file, PathBuf::from_str),
             "Certificates (PEM) by which a server is believed; unset: those that Mozilla ships"),
     ];

@@ -31,7 +31,7 @@ impl Keys for Credentials {
     #[rustfmt::skip]
     const KEYS: &'static [Key<Self>] = &[
         key("user", One("TEXT"), Live, field!(user, secret), "Name of the account"),
-        key("password", One("TEXT"), Live, field!(password, secret), "Its password"),
+        key("password", One("TEXT"), Live, field!(password, secret), "Password of the account"),
         key("token", One("TEXT"), Live, field!(token, secret), "The issued token (ocn-fixed: the value of `hostname`)"),
         key("basic-user", One("TEXT"), Live, field!(basic_user, secret),
             "Name for HTTP Basic, where it differs from `user`"),

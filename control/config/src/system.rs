@@ -30,9 +30,9 @@ impl Keys for Control {
 
     #[rustfmt::skip]
     const KEYS: &'static [Key<Self>] = &[
-        key("socket", One("PATH"), Restart, field!(socket, socket), "Where `hikyaku show` asks")
+        key("socket", One("PATH"), Restart, field!(socket, socket), "Unix socket by which `hikyaku show` asks the router")
             .flag("--socket").default(SOCKET),
-        key("mode", One("MODE"), Restart, field!(mode, FileMode::from_str), "Who may ask: the socket's mode, in octal")
+        key("mode", One("MODE"), Restart, field!(mode, FileMode::from_str), "Permission bits of the socket in octal: who may ask")
             .default("0660"),
         key("group", One("NAME"), Restart, field!(group, Group::named), "The socket's group; unset: the process's"),
     ];

@@ -40,11 +40,11 @@ impl Keys for Wan {
             "Link towards the line: netmap:IF, netmap:IF-QUEUE, valeN:PORT, netmap:NAME{ID, xdp:IF")
             .required().flag("--wan"),
         key("mac", One("MAC"), Restart, field!(mac, station),
-            "Our Ethernet address there; unset: the interface's own"),
+            "Our Ethernet address on the line; unset: the interface's own"),
         key("vlan", One("N"), Restart, field!(vlan, Vlan::from_str),
             "VLAN (802.1Q) that the line is of the link's wire, 1 to 4094; unset: frames have no tag").flag("--wan-vlan"),
         key("mtu", One("N"), Restart, field!(mtu, number(1280..=LINK_MTU)),
-            "Largest IPv6 packet, 1280 to 1500; unset: as the router advertisement says, 1500 without one"),
+            "Largest IPv6 packet on the line in bytes, 1280 to 1500; unset: as the router advertisement says, 1500 without one"),
         key("interface-id", One("ID"), Restart, field!(interface_id, InterfaceId::from_str),
             "Lower half of our own address: `stable` (RFC 7217), `eui64`, or a token such as ::feed").default("stable"),
         key("host", Bool, Restart, field!(host, boolean), HOST).flag("--host"),

@@ -31,7 +31,7 @@ Exit code: 0 shown; 1 no router answers; 2 a flag is wrong.";
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES, after_long_help = EXAMPLES)]
 pub struct ShowArgs {
-    /// What to show.
+    /// What to show of the router
     #[arg(value_enum)]
     pub what: What,
 
@@ -43,15 +43,15 @@ pub struct ShowArgs {
     #[arg(long, value_name = "PATH", default_value = SOCKET)]
     pub socket: PathBuf,
 
-    /// Of sessions: show so many at most.
+    /// With `sessions`: the most to show.
     #[arg(long, value_name = "N", value_parser = number(0..=u64::MAX))]
     pub limit: Option<u64>,
 
-    /// Of sessions: those with this address, inside, outside or as their peer.
+    /// With `sessions`: those with this address, inside, outside or as their peer.
     #[arg(long, value_name = "ADDR")]
     pub host: Option<Ipv4Addr>,
 
-    /// Of sessions: those with this port, inside, outside or at their peer.
+    /// With `sessions`: those with this port, inside, outside or at their peer.
     #[arg(long, value_name = "N", value_parser = number(0..=u16::MAX))]
     pub port: Option<u16>,
 }
@@ -65,7 +65,7 @@ pub enum What {
     Neighbours,
     /// Addresses given to hosts
     Leases,
-    /// Translated connections
+    /// Sessions of the NAPT table: a connection with the addresses and ports that it is translated to
     Sessions,
     /// What became of every frame
     Counters,
@@ -76,10 +76,10 @@ pub enum What {
 /// Why nothing was shown.
 #[derive(Debug, thiserror::Error)]
 pub enum NotShown {
-    /// Nobody is there.
+    /// No router has the socket open.
     #[error("no router answers at {}: {why}", path.display())]
     NotRunning {
-        /// The socket.
+        /// The socket that was asked.
         path: PathBuf,
         /// And what to do.
         why: &'static str,
@@ -92,7 +92,7 @@ pub enum NotShown {
     Broken {
         /// The socket.
         path: PathBuf,
-        /// What happened.
+        /// What the router did, or did not do.
         what: String,
     },
     /// What was to be shown cannot be written.
@@ -117,7 +117,7 @@ impl ShowArgs {
     }
 }
 
-/// Asks and prints.
+/// Asks a running router, and prints its answer as tables or as JSON.
 pub fn run(args: &ShowArgs) -> anyhow::Result<()> {
     let request = args.request()?;
     let connection = Connection::open(&args.socket)?;
