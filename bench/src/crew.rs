@@ -17,7 +17,7 @@ use crate::rig::{Rig, send};
 pub struct Laps {
     /// From when every worker's frames were there until the last of all had left.
     pub clocks: u64,
-    /// Frames.
+    /// Frames that went in, of all workers.
     pub frames: u64,
     /// Of those, frames for which the ring to their worker had no room.
     pub lost: u64,

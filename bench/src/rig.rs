@@ -44,9 +44,9 @@ pub struct Shape {
     pub flows: u32,
     /// Size of the session table.
     pub table: u32,
-    /// The rings.
+    /// Shape of the memory rings.
     pub memory: MemoryConfig,
-    /// The workers.
+    /// What every worker is made with.
     pub worker: worker::Config,
     /// How many there are. What the LAN sends is spread over them as a card would; what comes through the tunnel
     /// all comes to the first.

@@ -7,11 +7,11 @@ use hikyaku_net::packet::{Ethernet, Ipv4, Ipv6, Tcp, Udp, ethertype};
 use hikyaku_net::{Addr4, Mac, Port, protocol};
 use zerocopy::IntoBytes;
 
-/// The border router.
+/// Far end of the tunnel: the border router or AFTR.
 pub const BR: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1);
 /// Our end of the tunnel.
 pub const CE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x12, 0x3400, 0, 0, 0, 0xfeed);
-/// The outside address.
+/// The IPv4 address that is translated to.
 pub const OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 /// Our Ethernet addresses, by link.
 pub const OURS: [Mac; 2] = [Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2])];
@@ -23,7 +23,7 @@ pub const HOP_LIMIT: u8 = 60;
 pub const ROUTER: Addr4 = Addr4([192, 168, 0, 1]);
 /// Length of the LAN's prefix.
 pub const LAN_LEN: u8 = 23;
-/// Inside hosts.
+/// How many inside hosts the flows are of.
 pub const HOSTS: u32 = 254;
 /// The most flows that are all different.
 pub const MAX_FLOWS: u32 = 1 << 23;
@@ -39,18 +39,18 @@ pub fn mix(x: u64) -> u64 {
     x ^ x >> 31
 }
 
-/// One flow.
+/// A flow between an inside host and a peer on the Internet, as the LAN sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Flow {
     /// TCP or UDP, half of each.
     pub protocol: u8,
-    /// Inside host.
+    /// Address of the inside host.
     pub inside: Addr4,
-    /// Its port.
+    /// The inside host's port.
     pub inside_port: Port,
-    /// Far end.
+    /// Address of the peer on the Internet.
     pub peer: Addr4,
-    /// Its port.
+    /// The peer's port.
     pub peer_port: Port,
 }
 
@@ -70,7 +70,7 @@ pub fn station(n: u32) -> Mac {
 }
 
 impl Flow {
-    /// Flow number `n`.
+    /// Flow number `n`, always the same one; up to [`MAX_FLOWS`] all are different.
     pub fn new(n: u32) -> Self {
         let endpoint = n % ENDPOINTS;
         let x = mix(u64::from(endpoint) + 1);

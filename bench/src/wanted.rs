@@ -14,17 +14,17 @@ const MAX_HEADERS: usize = 14 + 40 + 20 + 8;
 /// bytes that UDP carries.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet {
-    /// TCP or UDP.
+    /// Protocol number, TCP's or UDP's.
     pub protocol: u8,
-    /// From where.
+    /// Source address and port.
     pub src: (Addr4, Port),
-    /// To where.
+    /// Destination address and port.
     pub dst: (Addr4, Port),
-    /// Time to live.
+    /// The IPv4 header's time to live.
     pub ttl: u8,
     /// Flags, if it is TCP.
     pub flags: u8,
-    /// Its number.
+    /// The packet's number, which TCP or UDP carries.
     pub number: u32,
     /// Length without Ethernet's header.
     pub len: usize,
@@ -69,7 +69,7 @@ impl Packet {
         bytes
     }
 
-    /// On the LAN.
+    /// The packet as an Ethernet frame on the LAN, between these stations.
     pub fn on_lan(&self, [src, dst]: [Mac; 2]) -> Vec<u8> {
         [&ethernet(src, dst, EtherType::IPV4), &self.bytes()[..]].concat()
     }

@@ -60,7 +60,7 @@ pub struct Setup {
     pub vlans: [Option<Vlan>; 2],
 }
 
-/// A LAN.
+/// The LAN side of the router: its address there and the hosts behind it.
 #[derive(Clone, Copy, Debug)]
 pub struct Lan {
     /// The router's address there.

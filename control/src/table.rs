@@ -19,7 +19,7 @@ impl Table {
         Self { head: head.to_vec(), rows: Vec::new(), left }
     }
 
-    /// Adds a row.
+    /// Adds a row of as many cells as the head has, or fewer.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows.push(cells.into_iter().collect());
     }

@@ -17,10 +17,10 @@ use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::worker::{self, HandoffRings, Worker};
 
-/// The LAN link.
+/// The link towards the hosts of a memory router.
 pub const LAN: LinkId = LinkId(0);
 
-/// The WAN link.
+/// The link towards the line of a memory router.
 pub const WAN: LinkId = LinkId(1);
 
 /// What the router is made from, besides its rings and its snapshot.

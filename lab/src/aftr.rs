@@ -23,9 +23,9 @@ const SOMEBODY: ([u8; 4], u16) = ([198, 51, 100, 2], 53);
 /// What leaves, in order.
 #[derive(Default)]
 pub struct Output {
-    /// IPv6 packets.
+    /// IPv6 packets to the line.
     pub to_line: Vec<Vec<u8>>,
-    /// IPv4 packets.
+    /// IPv4 packets to the Internet.
     pub to_internet: Vec<Vec<u8>>,
 }
 
@@ -42,13 +42,13 @@ pub struct Counts {
     pub fragmented: u64,
     /// Refused: nobody at that address has this inner source. Of shared addresses the sum of the next four.
     pub refused: u64,
-    /// See [`Refusal`].
+    /// Refused: the outer source is nobody's who shares an address.
     pub refused_source: u64,
-    /// See [`Refusal`].
+    /// Refused: the inner source is not the address that goes with the outer one.
     pub refused_address: u64,
-    /// See [`Refusal`].
+    /// Refused: the source port is outside the outer address's set.
     pub refused_port: u64,
-    /// See [`Refusal`].
+    /// Refused: neither port nor ICMP identifier.
     pub refused_no_port: u64,
     /// Answered with an error by command.
     pub answered: u64,
@@ -78,7 +78,7 @@ pub struct Aftr {
     answer: Option<Answer>,
     spoil: Option<Spoil>,
     identification: u32,
-    /// Counted so far.
+    /// What happened to packets so far.
     pub counts: Counts,
 }
 

@@ -28,7 +28,7 @@ pub struct Counts {
     pub refused: u64,
 }
 
-/// The customer.
+/// Another customer (CE) of a MAP domain.
 pub struct Ce {
     address: Ipv6Addr,
     br: Ipv6Addr,
@@ -37,7 +37,7 @@ pub struct Ce {
     domain: Domain,
     mesh: bool,
     fragments: [Fragments; 2],
-    /// Counted so far.
+    /// Where packets came from and went so far.
     pub counts: Counts,
 }
 

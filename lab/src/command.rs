@@ -30,43 +30,43 @@ forget                counts begin at zero
 status                softwires, fixed addresses, rules, bindings, ends of the last packet from the line, counts
 help                  this text";
 
-/// One command.
+/// A command to the far end, one line of the control socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// See [`HELP`].
+    /// `bind`: this fixed IPv4 address is at the CE with this IPv6 address.
     Bind(Ipv4Addr, Ipv6Addr),
-    /// See [`HELP`].
+    /// `unbind`: nobody has this fixed IPv4 address.
     Unbind(Ipv4Addr),
-    /// See [`HELP`]; without rules: `none`.
+    /// `map`: the border router shares addresses by these rules of MAP-E; without rules no more.
     Map(InterfaceId, Vec<Rule>),
-    /// See [`HELP`]; `None` empties the table.
+    /// `lend`: a new entry of the lwAFTR's binding table; `None` empties it.
     Lend(Option<Binding>),
-    /// See [`HELP`]: whether by ICMP.
+    /// `refuse`: whether what does not fit is answered by ICMPv6 (unreachable, code 5).
     Refuse(bool),
-    /// See [`HELP`]: far, near, address, port.
+    /// `stray`: one UDP packet to this address and port goes from the first tunnel end to the second.
     Stray(Ipv6Addr, Ipv6Addr, Ipv4Addr, u16),
-    /// See [`HELP`].
+    /// `fragments`: in which order outer fragments leave.
     Fragments(Order),
-    /// See [`HELP`].
+    /// `mtu`: the largest outer packet, bytes.
     Mtu(usize),
-    /// See [`HELP`].
+    /// `answer`: the next tunnel packets are answered with an error.
     Answer(Answer),
-    /// See [`HELP`].
+    /// `spoil`: a bad copy goes before each packet to the line; `None`: no more.
     Spoil(Option<Spoil>),
-    /// See [`HELP`].
+    /// `forget`: counts begin at zero.
     Forget,
-    /// See [`HELP`].
+    /// `status`: softwires, addresses, rules, bindings and counts are told.
     Status,
-    /// See [`HELP`].
+    /// `help`: [`HELP`] is told.
     Help,
 }
 
 /// An error in place of carrying packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// ICMPv6 type.
+    /// Type of the ICMPv6 error (RFC 4443 2.1).
     pub kind: u8,
-    /// ICMPv6 code.
+    /// Code of the ICMPv6 error.
     pub code: u8,
     /// Unused, MTU or pointer, by type.
     pub word: u32,
@@ -89,7 +89,7 @@ impl Answer {
 pub enum Spoil {
     /// From an outer address that is not ours, with an inner packet that is good.
     Source,
-    /// Inner header checksum.
+    /// The inner IPv4 header's checksum is wrong.
     Checksum,
     /// Inner total length larger than what came.
     Length,

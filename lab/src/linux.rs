@@ -78,7 +78,7 @@ impl End for Ce {
     }
 }
 
-/// The sockets.
+/// The sockets of the far end: tunnel, TUN device, commands.
 pub struct Sockets {
     from_line: OwnedFd,
     to_line: OwnedFd,

@@ -10,14 +10,14 @@ const ERROR: usize = 1280;
 /// In which order the fragments of a packet leave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// First to last.
+    /// From the first to the last.
     #[default]
     Forward,
-    /// Last to first.
+    /// From the last to the first.
     Backward,
-    /// Each one twice.
+    /// In order, each one twice.
     Twice,
-    /// The last one never.
+    /// In order, and the last one never.
     Lossy,
 }
 

@@ -33,7 +33,7 @@ pub struct PortSet {
     pub offset: u8,
     /// Bits of the PSID; without any the address is not shared, and all ports are in the set.
     pub length: u8,
-    /// The PSID.
+    /// The PSID, right-aligned.
     pub psid: u16,
 }
 
@@ -148,11 +148,11 @@ fn low(bits: u128, count: u8) -> u128 {
 /// An entry of a binding table (RFC 7596 6.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Binding {
-    /// The shared address.
+    /// The shared IPv4 address.
     pub address: Ipv4Addr,
-    /// Ports of it.
+    /// The ports of it that are lent.
     pub ports: PortSet,
-    /// Who has them.
+    /// The B4 that has them: its end of the tunnel.
     pub b4: Ipv6Addr,
 }
 
@@ -169,19 +169,19 @@ pub enum Refusal {
     NoPort,
 }
 
-/// Who shares what.
+/// Who shares which address: the rules of a MAP domain, the bindings of a lwAFTR.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Domain {
-    /// For all rules.
+    /// The form of a CE's interface id, the same for all rules.
     pub interface_id: InterfaceId,
-    /// MAP rules.
+    /// Basic mapping rules (RFC 7597 5).
     pub rules: Vec<Rule>,
     /// The table of a lwAFTR.
     pub bindings: Vec<Binding>,
 }
 
 impl Domain {
-    /// Nobody shares anything.
+    /// Whether nobody shares an address.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty() && self.bindings.is_empty()
     }

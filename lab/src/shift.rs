@@ -14,7 +14,7 @@ pub enum Side {
 }
 
 impl Side {
-    /// The other one.
+    /// The address at the other end.
     pub fn other(self) -> Self {
         match self {
             Side::Source => Side::Destination,

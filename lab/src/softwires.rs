@@ -13,7 +13,7 @@ const HALVES: usize = 64;
 pub struct Softwire {
     /// The far end, ours.
     pub aftr: Ipv6Addr,
-    /// The near end.
+    /// The near end, the B4's address.
     pub b4: Ipv6Addr,
     /// Upper half of the addresses behind it.
     pub inside: u16,

@@ -14,7 +14,7 @@ use crate::device::Device;
 pub struct Host {
     interface: Interface,
     device: Device,
-    /// All its sockets.
+    /// All sockets of the host.
     pub sockets: SocketSet<'static>,
     /// Every connection that was listened for, oldest first.
     pub tcp: Vec<SocketHandle>,
@@ -38,7 +38,7 @@ impl Host {
         self.tcp.push(self.sockets.add(socket));
     }
 
-    /// The newest connection.
+    /// The newest TCP connection.
     pub fn connection(&mut self) -> &mut tcp::Socket<'static> {
         self.sockets.get_mut(*self.tcp.last().expect("a connection"))
     }

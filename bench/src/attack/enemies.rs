@@ -15,9 +15,9 @@ use crate::traffic::{BR, CE, Flow, OUTSIDE, ROUTER, host, mix};
 /// Where a frame comes in: 0 the LAN, 1 the line.
 pub type Arrival = (usize, Vec<u8>);
 
-/// One attack.
+/// An attack on a router that carries transfers.
 pub struct Attack {
-    /// What it is asked for by.
+    /// The name by which it is asked for on the command line.
     pub name: &'static str,
     /// What happens, in a line.
     pub what: &'static str,
@@ -32,7 +32,7 @@ pub struct Attack {
 /// Somebody honest, who tries something once in a round.
 #[derive(Clone, Copy)]
 pub struct Bystander {
-    /// What.
+    /// What is tried, in a line.
     pub what: &'static str,
     /// The frames of try number `n`.
     pub frames: fn(&Rig, u64) -> Vec<Arrival>,

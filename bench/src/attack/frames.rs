@@ -21,7 +21,7 @@ pub struct Ip {
     pub protocol: u8,
     pub ttl: u8,
     pub id: u16,
-    /// Flags and offset.
+    /// Flags and fragment offset as they stand in the header (RFC 791 3.1).
     pub fragment: u16,
 }
 
@@ -93,7 +93,7 @@ pub fn in_tunnel(src: Ipv6Addr, next_header: u8, payload: &[u8]) -> Vec<u8> {
     [ethernet.as_bytes(), &outer(src, CE, next_header, payload)].concat()
 }
 
-/// An IPv6 packet.
+/// An IPv6 packet in an Ethernet frame to the router's WAN.
 pub fn outer(src: Ipv6Addr, dst: Ipv6Addr, next_header: u8, payload: &[u8]) -> Vec<u8> {
     let header = Ipv6 {
         version_class_flow: Ipv6::version_class_flow(0, 0),

@@ -6,7 +6,7 @@ use std::io;
 /// A capture that cannot be read, or not to its end. Frames before it were good.
 #[derive(Debug)]
 pub struct CaptureError {
-    /// The file's name.
+    /// The capture file's name.
     pub file: String,
     /// Bytes from the start of the capture, after unpacking, at which the bad record begins.
     pub offset: u64,

@@ -22,9 +22,9 @@ pub(super) struct Section {
 struct Interface {
     link_type: i32,
     snap_len: u32,
-    /// Ticks per second.
+    /// Ticks of a timestamp in a second (option `if_tsresol`).
     resolution: u128,
-    /// Seconds to add.
+    /// Seconds to add to each timestamp (option `if_tsoffset`).
     offset: i64,
     /// Bytes of FCS at the end of every frame.
     fcs: u8,

@@ -91,7 +91,7 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Adds a frame.
+    /// Adds a frame that went by at `time`.
     pub fn write(&mut self, time: Time, frame: &[u8]) -> Result<(), CaptureError> {
         let fraction = (time.0 % 1_000_000_000) as u32;
         let mut block = LegacyPcapBlock {

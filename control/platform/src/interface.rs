@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::io;
 
-/// The interface's number.
+/// The number by which the system knows an interface (if_nametoindex(3)).
 pub(crate) fn index(interface: &str) -> io::Result<u32> {
     let name = CString::new(interface)?;
     // SAFETY: a NUL-terminated name, which the call only reads.

@@ -34,7 +34,7 @@ pub struct Line {
     pub near_mac: [u8; 6],
     /// This end's Ethernet address.
     pub far_mac: [u8; 6],
-    /// Largest IPv6 packet.
+    /// Largest IPv6 packet of the line, bytes.
     pub mtu: usize,
     /// The address that the near end translates to; `None` where it does not translate.
     pub outside: Option<Ipv4Addr>,

@@ -6,17 +6,17 @@ use std::net::Ipv4Addr;
 use etherparse::checksum::Sum16BitWords;
 use etherparse::{Ipv4HeaderSlice, TcpOptionElement, TcpSlice, UdpSlice};
 
-/// Protocol numbers.
+/// ICMP's protocol number (RFC 792).
 pub const ICMP: u8 = 1;
-/// See [`ICMP`].
+/// TCP's protocol number (RFC 9293 3.1).
 pub const TCP: u8 = 6;
-/// See [`ICMP`].
+/// UDP's protocol number (RFC 768).
 pub const UDP: u8 = 17;
 
 /// One end of a flow: an address, and a port or an ICMP identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
-    /// The host.
+    /// The host's IPv4 address.
     pub addr: Ipv4Addr,
     /// TCP or UDP port, ICMP identifier, 0 where there is neither.
     pub port: u16,
@@ -25,9 +25,9 @@ pub struct Endpoint {
 /// Which end of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Who sent it.
+    /// The end that sent the datagram.
     Source,
-    /// Whom it is for.
+    /// The end that the datagram is for.
     Destination,
 }
 
@@ -36,12 +36,12 @@ pub enum End {
 pub struct Datagram(pub Vec<u8>);
 
 impl Datagram {
-    /// The header.
+    /// The IPv4 header, with its options.
     pub fn header(&self) -> Ipv4HeaderSlice<'_> {
         Ipv4HeaderSlice::from_slice(&self.0).expect("checked when made")
     }
 
-    /// Protocol number.
+    /// Number of the protocol behind the header.
     pub fn protocol(&self) -> u8 {
         self.0[9]
     }
@@ -138,7 +138,7 @@ impl Datagram {
         self.fix_header();
     }
 
-    /// One hop further.
+    /// The datagram one hop further: TTL one less, the header's checksum mended.
     #[must_use]
     pub fn forwarded(mut self) -> Self {
         self.0[8] -= 1;

@@ -9,7 +9,7 @@ use crate::capture_router::Mode;
 pub struct Fixture {
     /// What is in it.
     pub name: &'static str,
-    /// The file.
+    /// The capture file's bytes (pcap or pcapng, plain or in gzip).
     pub bytes: &'static [u8],
     /// Lines it is played over.
     pub modes: &'static [Mode],

@@ -70,7 +70,7 @@ struct Row {
     wrong: Option<String>,
 }
 
-/// The whole demo.
+/// What the whole demo came to: the JSON of `hikyaku demo --json`.
 #[derive(Debug, Serialize)]
 struct Summary {
     captures: Vec<Row>,
@@ -80,7 +80,7 @@ struct Summary {
     speed: Speed,
 }
 
-/// Runs it.
+/// Plays every capture in its modes, measures the speed, and prints what came of it. An error if a packet was wrong.
 pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     args.tuning.pin_this_thread()?;
     let started = Instant::now();

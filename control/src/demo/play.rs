@@ -20,7 +20,7 @@ use crate::capture_router::{CaptureRouter, LAN_MAC, Lan, Mode, NEXT_HOP, Setup, 
 
 /// The near end of the tunnel.
 pub(super) const CE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x12, 0x3400, 0, 0, 0, 0xfeed);
-/// The far end.
+/// The far end of the tunnel.
 pub(super) const BR: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1);
 /// What the near end translates to.
 pub(super) const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -32,7 +32,7 @@ const BURST: usize = 64;
 /// What came of it.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Verdicts and events.
+    /// Verdicts and events that the router counted.
     pub totals: Totals,
     /// Frames into the router: from the LAN, from the WAN.
     pub frames_in: [u64; 2],

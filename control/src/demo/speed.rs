@@ -18,7 +18,7 @@ const LOAD: &[u8] = include_bytes!("../../../pcap-fixtures/imix-1460.pcap.gz");
 /// How often: a fraction of a second.
 const LAPS: usize = 200;
 
-/// What was measured.
+/// How fast the router carried the load on one core.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Speed {
     /// Frames that went through.

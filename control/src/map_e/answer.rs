@@ -51,7 +51,7 @@ pub struct Line {
     pub psid_offset: u8,
     /// Our end of the tunnel.
     pub ce: Ipv6Addr,
-    /// How many ports.
+    /// How many ports are in the line's port set.
     pub n_ports: u32,
     /// In how many ranges.
     pub n_ranges: usize,
@@ -64,7 +64,7 @@ pub struct Line {
 /// Whose a port is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct PortOwner {
-    /// The port.
+    /// The TCP or UDP port that was asked for.
     pub port: u16,
     /// The PSID that it belongs to; `None`: nobody has it.
     pub psid: Option<u16>,
@@ -75,7 +75,7 @@ pub struct PortOwner {
 /// Who has an address and port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Remote {
-    /// Address and port.
+    /// The IPv4 address and port that were asked for.
     pub to: SocketAddrV4,
     /// The PSID that the port belongs to; `None`: no rule has the address, or nobody the port.
     pub psid: Option<u16>,
@@ -96,7 +96,7 @@ pub enum NoAnswer {
          so there is no MAP-E on it; see that the contract is opened and the line reconnected"
     )]
     AwaitingIsp(Prefix6),
-    /// See the text.
+    /// The prefix is in none of the rules; both are given.
     #[error("{}", no_rule(*.0, .1))]
     NoRule(Prefix6, Vec<Rule>),
     /// There is a rule, and it does not do.

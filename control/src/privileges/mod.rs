@@ -76,12 +76,12 @@ pub fn check<'a>(links: impl IntoIterator<Item = &'a LinkName>, account: Option<
 /// Something could not be given up. The process has to end: it has more rights than it should.
 #[derive(Debug, thiserror::Error)]
 pub enum NotGivenUp {
-    /// A call failed.
+    /// A system call that gives something up failed.
     #[error("cannot give up privileges: {call}: {error}")]
     Call {
-        /// Which.
+        /// The call's name.
         call: &'static str,
-        /// Why.
+        /// What the system said.
         error: io::Error,
     },
     /// There are more threads, which would keep what they have.

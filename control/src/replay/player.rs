@@ -29,18 +29,18 @@ const MAX_STEPS: u64 = 10_000;
 /// How fast to play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Pace {
-    /// Without waiting.
+    /// As fast as the router takes the frames
     Fast,
-    /// As slow as it was captured.
+    /// With the pauses that the capture has
     Original,
 }
 
 /// Something of each side.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ends<T> {
-    /// The hosts' side.
+    /// That of the LAN.
     pub lan: T,
-    /// The line's side.
+    /// That of the line.
     pub wan: T,
 }
 
@@ -65,11 +65,11 @@ impl<T> Ends<T> {
 pub struct Flow {
     /// Frames into the router.
     pub frames_in: u64,
-    /// Their bytes.
+    /// Bytes of these frames, with their Ethernet headers.
     pub bytes_in: u64,
     /// Frames out of the router.
     pub frames_out: u64,
-    /// Their bytes.
+    /// Bytes of these frames, with their Ethernet headers.
     pub bytes_out: u64,
     /// Frames that the capture had cut short (snap length); they were played as they are.
     pub cut: u64,
@@ -82,9 +82,9 @@ pub struct Flow {
 /// All that a replay found out.
 #[derive(Debug)]
 pub struct Played {
-    /// Per side.
+    /// What went by on either side.
     pub flows: Ends<Flow>,
-    /// Verdicts and events.
+    /// Verdicts and events that the workers counted.
     pub totals: Totals,
     /// The session table, where there is one.
     pub sessions: Option<napt::Stats>,

@@ -22,11 +22,11 @@ pub struct Report {
     pub held: u64,
     /// The session table; `null` where nothing is translated.
     pub sessions: Option<Sessions>,
-    /// The hosts' side.
+    /// What went by on the LAN.
     pub lan: Flow,
-    /// The line's side.
+    /// What went by on the line.
     pub wan: Flow,
-    /// How fast.
+    /// How long it took, and how many frames that is a second.
     pub rates: Rates,
     /// Captures that were not read to their end.
     pub errors: Vec<String>,
@@ -37,11 +37,11 @@ pub struct Report {
 /// The session table at the end.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Sessions {
-    /// Opened in all.
+    /// Sessions opened during the replay.
     pub opened: u64,
-    /// Expired since.
+    /// Sessions that ended during the replay.
     pub expired: u64,
-    /// There now.
+    /// Sessions at the end of the replay.
     pub live: u32,
     /// The most there can be.
     pub capacity: u32,
@@ -54,7 +54,7 @@ pub struct Rates {
     pub capture_seconds: f64,
     /// Reading, playing and writing.
     pub wall_seconds: f64,
-    /// Playing alone.
+    /// Seconds of playing alone, without reading and writing captures.
     pub path_seconds: f64,
     /// Frames per second of wall time.
     pub frames_per_second: f64,

@@ -12,7 +12,7 @@ use super::facts::Facts;
 use super::known::known;
 use super::uplink::{Uplink, uplink, upper_half};
 
-/// What was chosen.
+/// What follows from the facts and from the choice before: prefix, end of the tunnel, service.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Choice {
     /// What of the line is used.

@@ -47,7 +47,7 @@ pub(super) struct Desired {
     pub given_up: Vec<String>,
     /// Where the provisioning server is asked from, if it is to be.
     pub provisioning: Option<hb46pp::Place>,
-    /// The tunnel.
+    /// The tunnel to carry; `None` while its end may not be used, or none is chosen.
     pub softwire: Option<Carried>,
     /// The plan whose far end is used: that of the tunnel in use, or of the one that is to be.
     pub far: Option<Plan>,

@@ -16,7 +16,7 @@ pub(super) const PROVISIONING_ASKED: &str = "the line's provisioning server is a
 /// All that is known. Two that are equal lead to the same choice and the same commands.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Facts {
-    /// When.
+    /// When the facts were gathered.
     pub now: Time,
     /// The program is about to end: leases are given back, and nothing new is begun.
     pub leaving: bool,
@@ -62,18 +62,18 @@ pub(super) struct AftrNames {
 /// What one line is told from another by: if either changes, it may be another provider's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct LineId {
-    /// The line's prefixes.
+    /// Prefixes that the line advertises or delegates.
     pub prefixes: Vec<Prefix6>,
     /// The resolvers that can be asked: none as long as there is no address to ask from.
     pub resolvers: Vec<IpAddr>,
 }
 
-/// Provisioning (HB46PP).
+/// What the line's provisioning server (HB46PP) said.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Provisioned {
     /// The prefix that was asked from: for another the answer says nothing.
     pub prefix: Option<Ipv6Addr>,
-    /// The answer.
+    /// The services that it names, or why there are none.
     pub said: Said<Vec<Candidate>>,
 }
 

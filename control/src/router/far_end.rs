@@ -17,7 +17,7 @@ use super::facts::FarEndFacts;
 /// ICMPv6 errors about the tunnel that count, of one look at traffic: more are no more news.
 const UNREACHABLE: u64 = 8;
 
-/// The far end.
+/// The far end of the tunnel, AFTR or border router, and what is known of the path to it.
 pub(super) struct FarEnd {
     aftr: Selector,
     /// What `aftr` was told last.

@@ -22,7 +22,7 @@ use super::wire::{ETHERNET, Frames};
 /// so.
 const REACHABLE_TIME: Duration = Duration::from_secs(600);
 
-/// A LAN.
+/// The LAN link and its machines: ARP, DHCPv4 server, echo.
 pub struct Lan {
     pub(super) id: LinkId,
     pub(super) link: LinkFacts,
@@ -60,7 +60,7 @@ impl Lan {
         }
     }
 
-    /// Our address there.
+    /// The router's own IPv4 address on the LAN.
     pub(super) fn address(&self) -> Ipv4Addr {
         self.config.ipv4.address
     }

@@ -20,16 +20,16 @@ use super::tunnel::Tunnel;
 use super::wan::Wan;
 use super::wire::Frames;
 
-/// The LAN.
+/// The link towards the hosts, as snapshots and workers number it.
 pub const LAN: LinkId = LinkId(0);
-/// The WAN.
+/// The link towards the line.
 pub const WAN: LinkId = LinkId(1);
 /// The host's own stack behind the LAN link, where it is asked for.
 pub const LAN_HOST: LinkId = LinkId(2);
 /// The host's own stack behind the WAN link, where it is asked for.
 pub const WAN_HOST: LinkId = LinkId(3);
 
-/// The machines.
+/// All machines of the control thread, and the frames that they want to send.
 pub(super) struct Machines {
     /// The side of the hosts.
     pub lan: Lan,
@@ -47,7 +47,7 @@ pub(super) struct Machines {
     pub notice: Option<Notice>,
     /// The tunnel in use.
     pub tunnel: Tunnel,
-    /// Its far end.
+    /// The far end of the tunnel in use.
     pub far: FarEnd,
     /// What they want to send.
     pub frames: Frames,
@@ -85,7 +85,7 @@ impl Machines {
         self.wan.poll(now, &mut self.frames);
     }
 
-    /// Asks for names.
+    /// Gives the resolver the names that machines want to have asked for.
     fn ask(&mut self, now: Time) {
         let resolver = &mut self.wan.resolver;
         while let Some(name) = self.probe.drive(now) {

@@ -102,13 +102,13 @@ pub struct Router {
     state_dir: StateDir,
     config: Arc<Config>,
     wake: Wake,
-    /// As published last.
+    /// What the last published snapshot was made of; `None`: nothing was published yet.
     published: Option<Basis>,
     /// As logged last, and since when.
     state: State,
     since: Time,
     started: Time,
-    /// The last turn.
+    /// When the last turn was.
     turned: Time,
     look: Time,
     /// The first snapshot of a control thread that had to start over waits until there is a tunnel in it.

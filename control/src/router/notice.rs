@@ -8,7 +8,7 @@ use hikyaku_protocols::notification::{ConfigError, Event, Notifier, Output, Plac
 use super::requests::Requests;
 use super::resolver::Resolver;
 
-/// Address notification.
+/// The machine of address notification, and the HTTP requests that it makes.
 pub(super) struct Notice {
     pub machine: Notifier,
     requests: Requests,
@@ -29,7 +29,7 @@ impl Notice {
         }
     }
 
-    /// Goes on.
+    /// Gives the machine its answers, carries out what it wants, logs what it found out.
     pub fn poll(&mut self, now: Time, resolver: &mut Resolver) {
         if let Some(result) = self.requests.finished() {
             self.machine.handle_response(now, result);

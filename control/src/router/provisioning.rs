@@ -13,7 +13,7 @@ use super::facts::{PROVISIONING_ASKED, Provisioned};
 use super::requests::Requests;
 use super::resolver::{Asker, Resolver};
 
-/// Provisioning.
+/// The client of the line's provisioning server (HB46PP), its names and HTTP requests.
 pub(super) struct Provisioning {
     pub machine: Client,
     requests: Requests,
@@ -45,7 +45,7 @@ impl Provisioning {
         }
     }
 
-    /// Goes on.
+    /// Gives the machine its answers, carries out what it wants, logs what it found out.
     pub fn poll(&mut self, now: Time, resolver: &mut Resolver) {
         if let Some(result) = self.requests.finished() {
             self.machine.handle_response(now, result);

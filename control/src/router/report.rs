@@ -22,11 +22,11 @@ use crate::show::{Query, Request};
 
 /// What the control thread's loop knows and the router does not.
 pub struct Surroundings<'a> {
-    /// By worker.
+    /// The workers' handles, by worker.
     pub handles: &'a [Handle],
     /// By worker, where they are pinned.
     pub cores: &'a [usize],
-    /// By worker.
+    /// What bursts were like, by worker.
     pub bursts: &'a mut [BurstReport],
     /// What the cards of LAN and WAN pass on.
     pub heard: [Option<&'static str>; 2],
@@ -35,7 +35,7 @@ pub struct Surroundings<'a> {
 }
 
 impl Router {
-    /// Answers one question.
+    /// Answers a question of the control socket.
     pub fn answer(&mut self, now: Time, query: Query, around: Surroundings) {
         match query.request {
             Request::Status => query.reply.answer(self.status(now, around)),
@@ -53,7 +53,7 @@ impl Router {
         }
     }
 
-    /// How everything is.
+    /// The state of line, service, both sides, table and workers, as `hikyaku show status` has it.
     pub fn status(&self, now: Time, around: Surroundings) -> report::Status {
         let facts = self.machines.gather(now);
         let [lan_heard, wan_heard] = around.heard.map(|heard| heard.map(String::from));

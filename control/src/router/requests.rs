@@ -17,7 +17,7 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    /// None yet.
+    /// Without a request yet. Connections are made by `connector`; `wake` is called when there is something to do.
     pub fn new(connector: Connector, wake: &Wake) -> Self {
         let (lookup, questions) = Lookup::new(wake.clone());
         Self { client: Client::new(connector, lookup, wake.clone()), questions, running: None }

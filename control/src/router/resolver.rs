@@ -85,7 +85,7 @@ impl Connection {
 #[derive(Debug, Default)]
 pub(super) struct Resolver {
     names: StubResolver,
-    /// Open questions.
+    /// Questions that were not answered yet: who asked, and which name.
     asked: HashMap<QueryId, (Asker, String)>,
     /// By port of ours.
     sockets: HashMap<u16, UdpHandle>,

@@ -27,48 +27,48 @@ pub enum State {
     AwaitingPrefix,
     /// The prefix is one of the access network's own: nobody has been assigned to carry us yet.
     AwaitingIsp {
-        /// The prefix.
+        /// The prefix of the access network.
         prefix: Ipv6Addr,
     },
     /// Duplicate address detection of our end of the tunnel.
     CheckingAddress {
-        /// Our end.
+        /// Our end of the tunnel.
         ce: Ipv6Addr,
     },
     /// Another station has the address that is to be our end of the tunnel.
     AddressTaken {
-        /// The address.
+        /// The address that was to be our end of the tunnel.
         ce: Ipv6Addr,
-        /// Who has it.
+        /// The Ethernet address of the station that has it.
         #[serde(serialize_with = "as_text")]
         by: Mac,
     },
     /// It is not known yet, or not at all, what the line has; the text says why.
     ChoosingService {
-        /// In words.
+        /// What is waited for, or why there is none.
         why: String,
     },
     /// What is to be done cannot be; the text says why.
     Trouble {
-        /// In words.
+        /// What cannot be, and why.
         why: String,
     },
     /// No border router is known yet; the text says how far that is.
     AwaitingBorderRouter {
-        /// In words.
+        /// How far the search for it is.
         why: String,
     },
     /// The Ethernet address of the way to the border router is not known.
     AwaitingNextHop {
-        /// The router.
+        /// The router that is the way to the border router, by its link-local address.
         next_hop: Ipv6Addr,
     },
     /// Packets are carried. Whether the border router answers is another question: this kind of tunnel
     /// has no handshake.
     Carrying {
-        /// Our end.
+        /// Our end of the tunnel.
         ce: Ipv6Addr,
-        /// The far end.
+        /// The far end: AFTR or border router.
         border_router: Ipv6Addr,
     },
 }

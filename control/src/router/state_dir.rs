@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The directory.
+/// The directory that holds what outlives a restart, a JSON file for each name.
 #[derive(Clone, Debug)]
 pub struct StateDir(PathBuf);
 
@@ -53,7 +53,7 @@ impl StateDir {
         fs::rename(beside, path)
     }
 
-    /// Forgets it.
+    /// Removes what was saved under this name. A failure is logged.
     pub fn remove(&self, name: &str) {
         let path = self.path(name);
         if let Err(error) = fs::remove_file(&path)

@@ -69,12 +69,12 @@ impl Tunnel {
         }
     }
 
-    /// What is carried.
+    /// The plan that is carried out and our end of its tunnel; `None`: there is no tunnel.
     pub fn carried(&self) -> Option<&Carried> {
         self.carried.as_ref()
     }
 
-    /// What is done.
+    /// The plan that is carried out; `None`: there is no tunnel.
     pub fn plan(&self) -> Option<&Plan> {
         self.carried.as_ref().map(|carried| &carried.plan)
     }

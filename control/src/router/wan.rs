@@ -27,9 +27,9 @@ const DHCP6_SERVER: u16 = dhcpv6::SERVER_PORT;
 pub struct LinkFacts {
     /// As the user wrote it.
     pub name: String,
-    /// Our Ethernet address.
+    /// Our Ethernet address on the link.
     pub mac: Mac,
-    /// Largest packet, bytes.
+    /// Largest packet that the link carries, bytes without the Ethernet header.
     pub mtu: u16,
     /// How it was opened, for people.
     pub mode: String,

@@ -37,7 +37,7 @@ impl Frames {
 pub struct Packet6<'a> {
     /// From the IPv6 header on, without padding.
     pub bytes: &'a [u8],
-    /// Source.
+    /// Source address.
     pub src: Ipv6Addr,
     /// Behind all extension headers.
     pub protocol: u8,
@@ -96,7 +96,7 @@ pub fn destination(packet: &[u8]) -> Option<Ipv6Addr> {
     packet.get(24..40).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok()).map(Ipv6Addr::from)
 }
 
-/// RFC 2464 7.
+/// The Ethernet address of an IPv6 multicast group (RFC 2464 7).
 pub fn group_mac(group: Ipv6Addr) -> Mac {
     let [.., a, b, c, d] = group.octets();
     Mac([0x33, 0x33, a, b, c, d])

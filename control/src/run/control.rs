@@ -47,7 +47,7 @@ const HEARD: usize = 256;
 /// What the thread needs.
 pub struct ControlThread {
     pub config: Arc<Config>,
-    /// LAN and WAN.
+    /// What LAN and WAN link turned out to be.
     pub facts: [LinkFacts; 2],
     pub hosts: [bool; 2],
     pub guards: [LinkGuard; 2],
@@ -70,7 +70,7 @@ pub struct Reload {
     /// That it is to be.
     pub asked: Arc<AtomicBool>,
     pub read: Box<dyn Fn() -> Result<Config, Problems> + Send>,
-    /// Sets the log's.
+    /// Sets the level of the log.
     pub level: Box<dyn Fn(Level) + Send>,
     /// What came of it the last time that is not as the user wants it.
     pub warnings: Vec<String>,
@@ -83,7 +83,7 @@ pub type Hook = Box<dyn FnMut(&Router)>;
 /// How a life ended, if not by a panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// By the operator.
+    /// It was told to stop (SIGTERM, SIGINT).
     Stopped,
     /// A link is another than before.
     Relinked,
@@ -123,7 +123,7 @@ impl ControlThread {
         self.shared.clock.now()
     }
 
-    /// One life.
+    /// The control thread from a new router to its end, or to a panic.
     fn live(&mut self) -> End {
         let this = thread::current();
         let wake: Wake = Arc::new(move || this.unpark());

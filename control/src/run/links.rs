@@ -9,7 +9,7 @@ use super::card::Card;
 use super::guard::LinkGuard;
 use crate::router::{LAN, LAN_HOST, LinkFacts, WAN, WAN_HOST};
 
-/// Open links.
+/// The links of a router, opened and shared out among the workers.
 pub struct Links {
     /// By worker: its queue of every link.
     pub queues: Vec<Vec<(LinkId, Queue)>>,
@@ -41,11 +41,11 @@ pub enum LinksError {
         if *workers == 1 { "is 1 worker".into() } else { format!("are {workers} workers") }
     )]
     Queues {
-        /// The link.
+        /// The link with too many or too few queues.
         link: LinkName,
-        /// Its queues.
+        /// How many queues it has.
         has: usize,
-        /// Ours.
+        /// How many workers there are, each with one queue of every link.
         workers: usize,
     },
     /// Workers cannot hand each other packets.
@@ -54,15 +54,15 @@ pub enum LinksError {
          parameter buf_num, or give fewer --cores)"
     )]
     Handoff {
-        /// The link.
+        /// The link whose queues were to be joined.
         link: LinkName,
-        /// Why.
+        /// What the system said, or what was lacking.
         source: std::io::Error,
     },
 }
 
 impl Links {
-    /// Opens them.
+    /// Opens LAN and WAN together, joins their workers by handoff rings, and logs what they turned out to be.
     pub fn open(config: &Config) -> Result<Self, LinksError> {
         let names = [config.lan.link.clone(), config.wan.link.clone()];
         let hosts = [config.lan.host, config.wan.host];
@@ -119,7 +119,7 @@ pub fn lan_facts(config: &Config, info: &LinkInfo) -> Result<LinkFacts, LinksErr
     facts(info, config.lan.mac, "lan", config.lan.mtu)
 }
 
-/// The same of the WAN link.
+/// What the WAN link is, by the configuration and as it was opened.
 pub fn wan_facts(config: &Config, info: &LinkInfo) -> Result<LinkFacts, LinksError> {
     facts(info, config.wan.mac, "wan", config.wan.mtu.unwrap_or(hikyaku_config::LINK_MTU))
 }

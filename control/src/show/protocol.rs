@@ -16,25 +16,25 @@ use serde::{Deserialize, Serialize};
 /// The longest request, bytes.
 pub const MAX_REQUEST: usize = 4096;
 
-/// What is asked.
+/// What a client asks for, one line of JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "show", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Request {
-    /// One part: [`super::Status`].
+    /// The state of the router. One part: [`super::Status`].
     Status,
     /// One part: a list of [`super::Neighbour`].
     Neighbours,
-    /// One part: [`super::Leases`].
+    /// The DHCPv4 server's leases. One part: [`super::Leases`].
     Leases,
     /// Parts of a list of [`super::Session`].
     Sessions(SessionFilter),
-    /// One part: [`super::Counters`].
+    /// Everything that is counted. One part: [`super::Counters`].
     Counters,
-    /// One part: [`super::Ports`].
+    /// How far the outside ports go. One part: [`super::Ports`].
     Ports,
 }
 
-/// Which sessions.
+/// Which sessions are asked for; all conditions must hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SessionFilter {
@@ -79,9 +79,9 @@ impl Request {
 pub enum Answer<T> {
     /// Some of it, or all.
     Part(T),
-    /// Nothing follows.
+    /// The end of an answer; the value is always true.
     Done(bool),
-    /// Nothing follows, because.
+    /// There is no answer, or no more of it: why, in words.
     Error(String),
 }
 

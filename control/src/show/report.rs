@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 /// How the router is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
-    /// Of the program.
+    /// The program's version.
     pub version: String,
-    /// Its process.
+    /// Number of the program's process.
     pub pid: u32,
-    /// Since it was started.
+    /// Seconds since the program was started.
     pub uptime_seconds: u64,
     /// The line as a whole.
     pub line: State,
@@ -30,7 +30,7 @@ pub struct Status {
     pub lan: Lan,
     /// The session table; `null` where nothing is translated.
     pub sessions: Option<SessionTotals>,
-    /// What workers do.
+    /// What workers do, one entry each.
     pub workers: Vec<Worker>,
     /// What is not as it should be, a line each.
     pub warnings: Vec<String>,
@@ -50,7 +50,7 @@ pub struct State {
 /// The side towards the line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wan {
-    /// As configured.
+    /// The link's name, as configured: `netmap:ix0`.
     pub link: String,
     /// How its rings are filled: `native`, `emulated`, `xdp copy`, …
     pub mode: String,
@@ -65,7 +65,7 @@ pub struct Wan {
     pub mtu: u16,
     /// Whether the link has a carrier.
     pub up: bool,
-    /// Our addresses there.
+    /// The router's own addresses on the line.
     pub addresses: Vec<Address>,
     /// Prefixes that the line told or delegated.
     pub prefixes: Vec<Prefix>,
@@ -78,7 +78,7 @@ pub struct Wan {
 /// An address of ours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
-    /// The address.
+    /// The IP address.
     pub address: IpAddr,
     /// `tentative`, `preferred`, `deprecated`, `duplicate` (RFC 4862).
     pub state: String,
@@ -91,9 +91,9 @@ pub struct Address {
 /// A prefix of the line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prefix {
-    /// `2001:db8::/64`.
+    /// Address and length: `2001:db8::/64`.
     pub prefix: String,
-    /// `ra` or `dhcpv6-pd`.
+    /// Who gave it: `ra` (a router advertisement) or `dhcpv6-pd` (delegated).
     pub source: String,
     /// How long it is preferred; `null`: for ever.
     pub preferred_seconds: Option<u64>,
@@ -104,7 +104,7 @@ pub struct Prefix {
 /// A router of the line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Router {
-    /// Its link-local address.
+    /// The router's link-local address.
     pub address: Ipv6Addr,
     /// Its Ethernet address, once it is known.
     pub mac: Option<String>,
@@ -127,7 +127,7 @@ pub struct Service {
     pub state: State,
     /// Our end of the tunnel.
     pub local: Option<Ipv6Addr>,
-    /// The far end.
+    /// The far end of the tunnel, AFTR or border router.
     pub remote: Option<Ipv6Addr>,
     /// The far end's name, where it was found by one.
     pub aftr_name: Option<String>,
@@ -155,7 +155,7 @@ pub struct Service {
 pub struct Notification {
     /// The form of it.
     pub dialect: String,
-    /// How it stands.
+    /// Whether the service knows our address, and if not, why.
     pub state: State,
     /// Since it last went well; `null`: never.
     pub last_success_seconds: Option<u64>,
@@ -175,13 +175,13 @@ pub struct Provisioning {
 /// The side of the hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lan {
-    /// As configured.
+    /// The link's name, as configured: `netmap:ix1`.
     pub link: String,
     /// How its rings are filled.
     pub mode: String,
-    /// As of the WAN.
+    /// What the card passes on, as [`Wan::heard`].
     pub heard: Option<String>,
-    /// As of the WAN.
+    /// Number of the VLAN, as [`Wan::vlan`].
     pub vlan: Option<u16>,
     /// Our Ethernet address there.
     pub mac: String,
@@ -189,35 +189,35 @@ pub struct Lan {
     pub mtu: u16,
     /// Whether the link has a carrier.
     pub up: bool,
-    /// `192.168.1.1/24`.
+    /// Our address on the LAN, with the network's length: `192.168.1.1/24`.
     pub ipv4: String,
     /// Leases that hold, where addresses are given; `null` where not.
     pub leases: Option<usize>,
 }
 
-/// The session table.
+/// How full the session table is, and how much it has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionTotals {
-    /// There now.
+    /// Sessions that there are now.
     pub live: u64,
     /// The most there can be.
     pub capacity: u64,
-    /// Opened in all.
+    /// Sessions opened since the start.
     pub opened: u64,
-    /// Ended in all.
+    /// Sessions that ended since the start.
     pub expired: u64,
 }
 
-/// A worker.
+/// What a worker did since the start: frames, and bursts (what one turn takes from one link).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Worker {
-    /// Its number.
+    /// The worker's number, from 0.
     pub id: usize,
     /// The core it is pinned to; `null`: wherever the system puts it.
     pub core: Option<usize>,
-    /// Frames it took.
+    /// Frames that it took from its links since the start.
     pub frames: u64,
-    /// Of these, dropped.
+    /// Frames of these that it dropped, with any reason.
     pub dropped: u64,
     /// Frames in a burst: half of the bursts have no more.
     pub burst_frames_p50: u64,
@@ -232,9 +232,9 @@ pub struct Worker {
 /// Somebody on a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Neighbour {
-    /// Where.
+    /// The link that it is on, as configured.
     pub link: String,
-    /// Who.
+    /// The neighbour's IP address.
     pub address: IpAddr,
     /// Its Ethernet address; `null` while it is asked for.
     pub mac: Option<String>,
@@ -249,18 +249,18 @@ pub struct Neighbour {
 pub struct Leases {
     /// Addresses for whoever asks; `null` where none are given.
     pub pool: Option<String>,
-    /// How many that are.
+    /// How many addresses the pool has.
     pub pool_size: u32,
-    /// Who has what.
+    /// All leases that hold, are offered, reserved or remembered.
     pub leases: Vec<Lease>,
 }
 
-/// One lease.
+/// A lease of the DHCPv4 server: an address and the host that has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// The address.
+    /// The leased IPv4 address.
     pub address: Ipv4Addr,
-    /// Whose.
+    /// The host's Ethernet address.
     pub mac: String,
     /// What the host calls itself, or is called in a reservation.
     pub name: Option<String>,
@@ -270,7 +270,7 @@ pub struct Lease {
     pub expires_seconds: Option<u64>,
 }
 
-/// One session.
+/// A session of the NAPT table (RFC 4787 1): a mapping and the peer that it is used with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// `tcp`, `udp`, `icmp`; the number of one that has no ports here: then all of them are 0.
@@ -316,7 +316,7 @@ pub struct Counters {
     pub held: u64,
     /// How they ended. With `held` they are `received`, but for those that end while it is counted.
     pub verdicts: BTreeMap<String, u64>,
-    /// What happened besides.
+    /// What happened besides the verdict, by event name (docs/drop-reasons.md).
     pub events: BTreeMap<String, u64>,
     /// What the machines of the control thread counted: by machine, by name.
     pub control: BTreeMap<String, BTreeMap<String, u64>>,
@@ -333,7 +333,7 @@ pub struct Ports {
     pub ports: u32,
     /// First and last of each range.
     pub ranges: Vec<(u16, u16)>,
-    /// TCP, UDP, ICMP.
+    /// The ports of TCP, UDP and ICMP, each for itself.
     pub protocols: Vec<ProtocolPorts>,
 }
 
@@ -342,11 +342,11 @@ pub struct Ports {
 pub struct ProtocolPorts {
     /// `tcp`, `udp` or `icmp`.
     pub protocol: String,
-    /// That can be used.
+    /// Ports that can be used for sessions of hosts.
     pub size: u32,
-    /// Kept for static mappings.
+    /// Ports that are kept for static mappings.
     pub forwarded: u32,
-    /// Others that have sessions.
+    /// Ports besides the static ones that have sessions.
     pub used: u32,
     /// Sessions on a port that others have too, towards other destinations.
     pub reused: u32,

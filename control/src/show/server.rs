@@ -37,7 +37,7 @@ pub enum SocketError {
     /// Another process has it.
     #[error("hikyaku already runs: {} is held by process {pid}", path.display())]
     Running {
-        /// The socket.
+        /// The control socket's path.
         path: PathBuf,
         /// Who, as far as is known.
         pid: String,
@@ -45,14 +45,14 @@ pub enum SocketError {
     /// Something else is there.
     #[error("control socket {}: something that is no socket is there; move it away, or set [control] socket", .0.display())]
     NotASocket(PathBuf),
-    /// A call failed.
+    /// A system call on the socket or its lock file failed.
     #[error("control socket {}: {what}: {error}", path.display())]
     Io {
-        /// The socket.
+        /// The control socket's path.
         path: PathBuf,
-        /// Which call.
+        /// What was being done.
         what: &'static str,
-        /// Why.
+        /// What the system said.
         error: io::Error,
     },
 }
@@ -158,7 +158,7 @@ impl Drop for Server {
 /// A request that waits for its answer.
 #[derive(Debug)]
 pub struct Query {
-    /// What is asked.
+    /// What a client asks for.
     pub request: Request,
     /// Where the answer goes. Dropped without one, the client is told that there is none.
     pub reply: Reply,

@@ -75,7 +75,7 @@ impl Meta {
 /// Which path finishes a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FinishedBy {
-    /// It is ordinary.
+    /// The frame is ordinary: the fast path finishes it.
     FastPath,
     /// Something about it is special, or wrong.
     SlowPath,

@@ -93,7 +93,7 @@ impl<'a> Iterator for Options<'a> {
     }
 }
 
-/// An option.
+/// A DHCPv6 option: code, length, body (RFC 8415 21.1).
 pub fn option(code: u16, body: &[u8]) -> Vec<u8> {
     [&code.to_be_bytes()[..], &(body.len() as u16).to_be_bytes(), body].concat()
 }

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use super::wire::Mac;
 
-/// Flags of a router advertisement (RFC 4861 4.2).
+/// Flag M of a router advertisement: addresses by DHCPv6 (RFC 4861 4.2).
 pub const MANAGED: u8 = 0x80;
-/// See [`MANAGED`].
+/// Flag O of a router advertisement: other information by DHCPv6 (RFC 4861 4.2).
 pub const OTHER: u8 = 0x40;
 
 /// A prefix. Bits behind its length may be set: some servers send such.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
-    /// Its address.
+    /// The prefix's bits, as an address.
     pub address: Ipv6Addr,
-    /// Its length in bits.
+    /// How many of them count.
     pub length: u8,
 }
 
@@ -44,9 +44,9 @@ impl fmt::Display for Network {
 pub struct Router {
     /// Tells it from others: the end of its addresses.
     pub number: u8,
-    /// Seconds; 0: no default router.
+    /// Router lifetime in seconds; 0: it is no default router.
     pub lifetime: u16,
-    /// [`MANAGED`], [`OTHER`].
+    /// Flags of the advertisement: [`MANAGED`], [`OTHER`].
     pub flags: u8,
     /// Prefixes with L and A, with preferred and valid lifetime in seconds.
     pub prefixes: Vec<(Network, u32, u32)>,
@@ -60,12 +60,12 @@ impl Router {
         Self { number, lifetime: 1800, flags: 0, prefixes: Vec::new(), takes: Vec::new() }
     }
 
-    /// Its Ethernet address.
+    /// The router's Ethernet address.
     pub fn mac(&self) -> Mac {
         [2, 0, 0, 0, 0xf, self.number]
     }
 
-    /// Its link-local address.
+    /// The router's link-local address.
     pub fn address(&self) -> Ipv6Addr {
         Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, self.number.into())
     }
@@ -85,7 +85,7 @@ impl Router {
 /// What a server makes of a Renew or Rebind for the prefix that it gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewal {
-    /// As long again.
+    /// Granted for as long again.
     Granted,
     /// The same, and beside it the prefix without the bits behind its length, with lifetimes of zero.
     GrantedAndMaskedTakenBack,
@@ -100,7 +100,7 @@ pub enum Renewal {
 /// What it makes of one for a prefix that it does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unknown {
-    /// Nothing.
+    /// It says nothing.
     Silence,
     /// Lifetimes of zero (RFC 8415 18.3.5).
     TakenBack,
@@ -110,7 +110,7 @@ pub enum Unknown {
 /// leased.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// Of its router, and in its DUID.
+    /// Number of the router that it speaks from; it is in its DUID, too.
     pub number: u8,
     /// Where its answers come from, if not from the router's link-local address.
     pub source: Option<Ipv6Addr>,
@@ -118,23 +118,23 @@ pub struct Server {
     pub prefix: Option<Network>,
     /// What it delegates afterwards.
     pub next: Option<Network>,
-    /// Seconds.
+    /// T1 of what it delegates, seconds (RFC 8415 21.21).
     pub t1: u32,
-    /// Seconds.
+    /// T2 of what it delegates, seconds.
     pub t2: u32,
-    /// Seconds.
+    /// Preferred lifetime of what it delegates, seconds.
     pub preferred: u32,
-    /// Seconds.
+    /// Valid lifetime of what it delegates, seconds.
     pub valid: u32,
-    /// See [`Renewal`].
+    /// What it makes of a Renew or Rebind for its prefix.
     pub renewal: Renewal,
-    /// See [`Unknown`].
+    /// What it makes of one for a prefix that it does not know.
     pub unknown: Unknown,
     /// A prefix that was given back goes to somebody else.
     pub forgets: bool,
     /// Option 64 (RFC 6334).
     pub far_end_name: Option<&'static str>,
-    /// Any other options.
+    /// Any other options, as they stand in its answers.
     pub more: Vec<u8>,
     leased_until: Duration,
 }
@@ -179,9 +179,9 @@ impl Server {
 pub struct Habits {
     /// The cable is in.
     pub plugged: bool,
-    /// Who advertises.
+    /// The stations that advertise.
     pub routers: Vec<Router>,
-    /// Its DHCPv6 server.
+    /// The line's DHCPv6 server, if it has one.
     pub server: Option<Server>,
     /// The only name that its resolver knows: the far end's.
     pub far_end_name: &'static str,

@@ -10,9 +10,9 @@ use super::habits::{Habits, MANAGED, Network, OTHER, Renewal, Router, Server, Un
 /// What changes on a line, at one moment.
 pub type Change = fn(&mut Habits);
 
-/// One line.
+/// A line with a habit: what it does when, and what a router has to make of it.
 pub struct Row {
-    /// One word.
+    /// Its name, one word.
     pub name: &'static str,
     /// What it does, what a router has to make of it, and where that is written.
     pub about: &'static str,
@@ -120,7 +120,7 @@ fn advertising() -> Habits {
     Habits::new(vec![router(1, LINK)], None)
 }
 
-/// All lines.
+/// All lines of the table, in its order.
 pub fn rows() -> Vec<Row> {
     [ordinary(), beginnings(), renewals(), exchanges(), several_stations()].into_iter().flatten().collect()
 }
@@ -272,7 +272,7 @@ fn exchanges() -> Vec<Row> {
     ]
 }
 
-/// Several stations advertise.
+/// Lines on which several stations advertise.
 fn several_stations() -> Vec<Row> {
     vec![
         Row::new(

@@ -4,10 +4,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use etherparse::{Icmpv4Type, IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice, PacketBuilder, SlicedPacket, TransportSlice};
 
-/// An Ethernet address.
+/// An Ethernet address, in the order of the wire.
 pub type Mac = [u8; 6];
 
-/// RFC 4291 2.7.1.
+/// The group of all nodes on the link (RFC 4291 2.7.1).
 pub const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 pub const IPV4: IpNumber = IpNumber::IPV4;
@@ -46,7 +46,7 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// RFC 2464 7.
+/// The Ethernet address of an IPv6 multicast group (RFC 2464 7).
 pub fn group_mac(group: Ipv6Addr) -> Mac {
     let [.., a, b, c, d] = group.octets();
     [0x33, 0x33, a, b, c, d]
@@ -62,7 +62,7 @@ pub fn icmp6(from: (Mac, Ipv6Addr), to: (Mac, Ipv6Addr), kind: u8, body: &[u8]) 
     frame
 }
 
-/// A datagram.
+/// A UDP datagram in IPv6 in Ethernet, from and to these stations, addresses and ports.
 pub fn udp6(from: (Mac, Ipv6Addr, u16), to: (Mac, Ipv6Addr, u16), payload: &[u8]) -> Vec<u8> {
     let builder = PacketBuilder::ethernet2(from.0, to.0).ipv6(from.1.octets(), to.1.octets(), FAR);
     let mut frame = Vec::new();
@@ -70,12 +70,12 @@ pub fn udp6(from: (Mac, Ipv6Addr, u16), to: (Mac, Ipv6Addr, u16), payload: &[u8]
     frame
 }
 
-/// IPv4 in IPv6.
+/// A tunnel packet in Ethernet: IPv4 in IPv6.
 pub fn tunnel(from: (Mac, Ipv6Addr), to: (Mac, Ipv6Addr), inner: &[u8]) -> Vec<u8> {
     [&to.0[..], &from.0, &IPV6, &crate::outer::packet(from.1, to.1, IPV4, inner)].concat()
 }
 
-/// Ports and payload.
+/// Source and destination port, and what a UDP datagram carries.
 pub fn udp(datagram: &[u8]) -> Option<((u16, u16), &[u8])> {
     let (header, payload) = etherparse::UdpHeader::from_slice(datagram).ok()?;
     Some(((header.source_port, header.destination_port), payload))

@@ -264,7 +264,7 @@ impl Server {
         self.event(Event::Conflict { address, by });
     }
 
-    /// RFC 2131 4.3.1.
+    /// A client looks for an address (RFC 2131 4.3.1).
     fn discover(&mut self, now: Time, request: Request) {
         let client = self.table.client(request.mac, request.client_id.as_deref());
         let Some(address) = self.table.choose(&client, request.mac, request.requested) else {
@@ -386,7 +386,7 @@ impl Server {
         self.answer(Reply::Ack(address, self.config.lease_time), request);
     }
 
-    /// RFC 2131 4.3.3.
+    /// A client says that its address is in use already (RFC 2131 4.3.3).
     fn decline(&mut self, now: Time, request: &Request) {
         let Some(holder) = self.leased_to(request, request.requested) else { return };
         let Some(address) = request.requested else { return };
@@ -395,7 +395,7 @@ impl Server {
         self.set_aside(now, address, None);
     }
 
-    /// RFC 2131 4.3.4.
+    /// A client gives its address back (RFC 2131 4.3.4).
     fn release(&mut self, now: Time, request: &Request) {
         let Some(holder) = self.leased_to(request, request.ciaddr) else { return };
         let Some(address) = request.ciaddr else { return };

@@ -290,7 +290,7 @@ impl Client {
         self.out.push_back(Output::Event(event));
     }
 
-    /// Says it once.
+    /// Reports a failure, unless the last one that was reported is the same.
     fn tell(&mut self, failure: Failure) {
         if self.told.as_ref() != Some(&failure) {
             self.told = Some(failure.clone());
@@ -383,7 +383,7 @@ impl Client {
         self.phase = Phase::Releasing(self.exchange(now, Schedule::GIVE_BACK, None), held);
     }
 
-    /// Nobody answered.
+    /// Retransmissions are used up (RFC 8415 15): what follows from the state that it was in.
     fn give_up(&mut self, now: Time) {
         match &self.phase {
             Phase::Requesting(_, offers) => {

@@ -197,7 +197,7 @@ impl<'a> To4<'a> {
         }
     }
 
-    /// RFC 1122 4.1.3.1.
+    /// Tells who sends to a port of ours that nobody has it (RFC 1122 4.1.3.1).
     fn port_unreachable(&self) -> Result<Answer, NotAnswered> {
         let from = Addr4::from(self.dst);
         let error = icmp::compose(Message::PORT_UNREACHABLE, from, rand::random(), self.packet);

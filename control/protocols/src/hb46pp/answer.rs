@@ -26,7 +26,7 @@ pub const MAX_TTL: Duration = Duration::from_secs(604_800);
 /// Names of technologies in `order`; the specification has six.
 const MAX_ORDER: usize = 32;
 
-/// Tunnels in `ipip`.
+/// Tunnels that an answer's `ipip` may have; with more it is refused.
 const MAX_TUNNELS: usize = 16;
 
 /// The longest name of a service or a provider, in bytes (specification 3.4, less its quotes).

@@ -138,7 +138,7 @@ impl Offer {
 }
 
 impl fmt::Display for Technology {
-    /// In few words.
+    /// Name and far end, in few words, for the log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MapE(domain) => {
@@ -179,7 +179,7 @@ impl fmt::Display for Refusal {
 }
 
 impl fmt::Display for Offer {
-    /// In one line.
+    /// The service's name and what it offers in order, in one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = [&self.enabler, &self.service, &self.isp].into_iter().flatten().map(|n| &**n).collect();
         match names.is_empty() {

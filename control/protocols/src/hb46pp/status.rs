@@ -61,7 +61,7 @@ pub struct Status {
 }
 
 impl fmt::Display for Status {
-    /// One line.
+    /// The state in one line, for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.state)?;
         if let (Some(server), Some(ago)) = (&self.server, self.answered) {

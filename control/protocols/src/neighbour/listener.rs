@@ -14,7 +14,7 @@ use super::up_to;
 /// RFC 3810 9.1: a change is reported this often, because one report may be lost.
 const ROBUSTNESS: u8 = 2;
 
-/// RFC 3810 9.11.
+/// Pause between the two reports on a new membership (RFC 3810 9.11).
 const UNSOLICITED_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A change to be reported.

@@ -51,7 +51,7 @@ impl fmt::Display for State {
 }
 
 impl fmt::Display for Status {
-    /// One line.
+    /// Service, state, when it last went well and when it is said again, in one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.service, self.state)?;
         match self.last_success {

@@ -150,12 +150,12 @@ const TRANSIX: [Ipv6Addr; 4] = [
     Ipv6Addr::new(0x2404, 0x8e01, 0, 0, 0, 0, 0xfeed, 0x101),
 ];
 const V6PLUS: [Ipv6Addr; 1] = [Ipv6Addr::new(0x2404, 0x9200, 0x225, 0x100, 0, 0, 0, 0x64)];
-/// East, then west.
+/// BIGLOBE's border routers: of NTT East's area, then of NTT West's.
 const BIGLOBE: [Ipv6Addr; 2] =
     [Ipv6Addr::new(0x2001, 0x260, 0x700, 1, 0, 0, 1, 0x275), Ipv6Addr::new(0x2001, 0x260, 0x700, 1, 0, 0, 1, 0x276)];
 const OCN: [Ipv6Addr; 1] = [Ipv6Addr::new(0x2001, 0x380, 0xa120, 0, 0, 0, 0, 9)];
 
-/// Nothing is known.
+/// A service of which nothing is known beforehand.
 const PLAIN: Profile = Profile {
     technology: None,
     aftr: None,

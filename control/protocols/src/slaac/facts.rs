@@ -11,7 +11,7 @@ use super::{Lifetime, Preference};
 /// A default router of the line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Router {
-    /// Its link-local address.
+    /// The router's link-local address, from which it advertises.
     pub address: Ipv6Addr,
     /// As it says itself; neighbour discovery knows better.
     #[serde(serialize_with = "as_text")]

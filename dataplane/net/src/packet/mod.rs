@@ -86,7 +86,7 @@ impl Tcp {
     pub const FIN: u8 = 0x01;
     /// Opens a connection: synchronises sequence numbers.
     pub const SYN: u8 = 0x02;
-    /// Aborts the connection.
+    /// Aborts the connection (RFC 9293 3.10.7).
     pub const RST: u8 = 0x04;
     /// Asks the receiver to hand the data to the application at once.
     pub const PSH: u8 = 0x08;

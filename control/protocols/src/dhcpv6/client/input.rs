@@ -100,7 +100,7 @@ impl Client {
         }
     }
 
-    /// RFC 8415 18.2.9.
+    /// A server offers leases (RFC 8415 18.2.9).
     fn handle_advertise(&mut self, now: Time, incoming: &Incoming, server: Duid) {
         self.take(incoming);
         let given = Given::read(incoming, self.config.iaid);
@@ -182,7 +182,7 @@ impl Client {
         }
     }
 
-    /// RFC 8415 18.2.10.4.
+    /// A server answers an Information-request (RFC 8415 18.2.10.4).
     fn handle_information(&mut self, now: Time, incoming: &Incoming, server: Duid) {
         self.take(incoming);
         let (status, words) = incoming.status();
