@@ -7,6 +7,7 @@ use hikyaku_schema::{Place, Problems, Reader, Section, Tuning, read_file};
 
 use crate::lan::Lan;
 use crate::overlay::Overlay;
+use crate::schema::set_keys;
 use crate::service::Service;
 use crate::system::{Control, Log, System};
 use crate::wan::Wan;
@@ -28,6 +29,8 @@ pub struct Config {
     pub log: Log,
     /// What the program may do, and where it keeps what it must not forget.
     pub system: System,
+    /// The keys that are set to another value than their default, as one would write them.
+    pub set: Vec<String>,
 }
 
 /// The sections there are outside of others.
@@ -63,6 +66,7 @@ impl Config {
     }
 
     fn read(mut root: Section, problems: &mut Problems) -> Option<Self> {
+        let set = set_keys(&root);
         let [wan, lan, service, tuning, control, log, system] = SECTIONS.map(|name| {
             let only = match name {
                 "wan" => "hikyaku has one line so far",
@@ -98,6 +102,7 @@ impl Config {
             control: control?.keys,
             log: log?.keys,
             system: system?.keys,
+            set,
         })
     }
 }

@@ -32,7 +32,7 @@ impl Keys for NotificationKeys {
             "How the service wants to be told; `url` is any other: a URL that is filled in").required(),
         key("url", One("URL"), Live, field!(url, String::from_str),
             "URL that is told; unset: the one that the service has. That of dialect `url` has <ipv6>, <ipv4>, <user>, <pass> \
-             in it"),
+             in it").secret(),
         key("user", One("TEXT"), Live, field!(user, String::from_str),
             "Name of the account, where the credentials file does not say it"),
         key("credentials-file", File, Live, field!(credentials_file, PathBuf::from_str),

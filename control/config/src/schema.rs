@@ -1,6 +1,6 @@
 //! All keys of the configuration: which struct has the rows of which section.
 
-use hikyaku_schema::{Keys, Row, Tuning, reference};
+use hikyaku_schema::{Keys, Row, Section, Tuning, reference};
 
 use crate::behaviour::Behaviour;
 use crate::lan::{Dhcpv4Keys, Lan, Reservation};
@@ -55,6 +55,24 @@ pub const SCHEMA: &[Table] = &[
     Table::of::<System>("system"),
 ];
 
+/// The keys that are set to another value than their default, as one would write them: `[lan] mtu = 1400`. A secret is not
+/// shown.
+pub(super) fn set_keys(root: &Section) -> Vec<String> {
+    let mut keys = Vec::new();
+    for table in SCHEMA {
+        for section in root.all(table.section) {
+            for row in table.rows() {
+                let Some(value) = section.setting(row).map(|setting| setting.value.text()) else { continue };
+                if value != row.default {
+                    let value = if row.secret { "(not shown)" } else { &value };
+                    keys.push(format!("[{}] {} = {value}", table.section, row.name));
+                }
+            }
+        }
+    }
+    keys
+}
+
 /// The reference of all keys, and of those of a credentials file, as it stands in docs/configuration.md.
 pub fn reference_text() -> String {
     let mut text = String::new();
@@ -64,4 +82,27 @@ pub fn reference_text() -> String {
         text += &reference(&head, tables.iter().flat_map(Table::rows));
     }
     text + &reference("credentials file", rows::<Credentials>())
+}
+
+#[cfg(test)]
+mod tests {
+    use hikyaku_schema::{Place, Value};
+
+    use super::*;
+
+    #[test]
+    fn every_key_is_shown_if_it_is_set_and_a_secret_only_by_name() {
+        let mut root = Section::new("", Place::CommandLine);
+        for table in SCHEMA {
+            for row in table.rows() {
+                root.set(table.section, row.name, "--x", Value::One(row.default.into()));
+                let before = set_keys(&root).len();
+                root.set(table.section, row.name, "--x", Value::One("hunter2".into()));
+                let value = if row.secret { "(not shown)" } else { "hunter2" };
+                let shown = set_keys(&root);
+                assert!(shown.contains(&format!("[{}] {} = {value}", table.section, row.name)), "{shown:?}");
+                assert_eq!(shown.len() - before, 1, "the default is not: {row:?}");
+            }
+        }
+    }
 }

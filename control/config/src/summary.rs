@@ -1,19 +1,15 @@
-//! What a configuration will do, in a few lines.
+//! What follows from the keys of a configuration together, in a few lines, and which of them are set.
 
 use std::fmt;
 
 use hikyaku_dataplane::napt::Filtering;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
-use hikyaku_net::Mac;
 use hikyaku_protocols::aftr::Endpoint;
 use hikyaku_protocols::service::{Local, Technology, UsualEnd, WishedEnd};
-use hikyaku_ring::Vlan;
-use hikyaku_schema::{DEFAULT_TABLE, Idle};
+use hikyaku_schema::DEFAULT_TABLE;
 
 use crate::config::Config;
 use crate::service::Service;
-use crate::value::InterfaceId;
-use crate::wan::Dhcpv6Mode;
 
 /// Shows a [`Config`]: a line for each part.
 #[derive(Debug)]
@@ -29,68 +25,27 @@ impl Config {
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = [
-            ("line", self.line()),
-            ("LAN", self.lan()),
             ("service", self.service()),
             ("tunnel", self.tunnel()),
-            ("tell", self.notification()),
+            ("hosts", self.hosts()),
             ("workers", self.workers()),
-            ("control", self.control()),
-            ("system", self.system()),
         ];
-        let lines: Vec<String> = parts
-            .into_iter()
-            .filter(|(_, text)| !text.is_empty())
-            .map(|(name, text)| format!("  {name:<8} {text}"))
-            .collect();
-        f.write_str(&lines.join("\n"))
+        parts.into_iter().try_for_each(|(name, text)| writeln!(f, "  {name:<8} {text}"))?;
+        f.write_str("set, other than by default:")?;
+        self.0.set.iter().try_for_each(|key| write!(f, "\n  {key}"))
     }
-}
-
-fn station(mac: Option<Mac>) -> String {
-    mac.map_or("the interface's own Ethernet address".into(), |mac| format!("Ethernet address {mac}"))
-}
-
-fn vlan(vlan: Option<Vlan>) -> String {
-    vlan.map(|vlan| format!(" VLAN {vlan}")).unwrap_or_default()
 }
 
 impl Summary<'_> {
-    fn line(&self) -> String {
-        let wan = &self.0.wan;
-        let id = match wan.interface_id {
-            InterfaceId::Stable => "a stable interface id".to_string(),
-            InterfaceId::Eui64 => "the interface id of its Ethernet address".to_string(),
-            InterfaceId::Token(_) => format!("interface id {}", wan.interface_id),
-        };
-        let dhcpv6 = match wan.dhcpv6.mode {
-            Dhcpv6Mode::Auto => "DHCPv6 as the router advertisement says",
-            Dhcpv6Mode::Stateless => "DHCPv6 for resolvers and the like",
-            Dhcpv6Mode::Stateful => "DHCPv6 for a prefix",
-            Dhcpv6Mode::Off => "no DHCPv6",
-        };
-        let host = if wan.host { "; other frames go to the host" } else { "" };
-        format!("{}{}, {}; {id}; {dhcpv6}{host}", wan.link, vlan(wan.vlan), station(wan.mac))
-    }
-
-    fn lan(&self) -> String {
-        let lan = &self.0.lan;
-        let dhcpv4 = match &lan.dhcpv4 {
-            None => "no DHCPv4".to_string(),
-            Some(d) => {
-                let dns = if d.dns.is_empty() { ", without resolvers" } else { "" };
-                format!(
-                    "DHCPv4 {} ({} addresses), {} reserved, leases of {} s{dns}",
-                    d.pool,
-                    grouped(d.pool.size().into()),
-                    d.reservations.len(),
-                    grouped(d.lease_time.as_secs()),
-                )
-            }
-        };
-        let host = if lan.host { "; other frames go to the host" } else { "" };
-        let vlan = vlan(lan.vlan);
-        format!("{}{vlan}, {}; {}, MTU {}; {dhcpv4}{host}", lan.link, station(lan.mac), lan.ipv4, lan.mtu)
+    fn hosts(&self) -> String {
+        let Some(dhcpv4) = &self.0.lan.dhcpv4 else { return "no DHCPv4".into() };
+        let dns = if dhcpv4.dns.is_empty() { ", without resolvers" } else { "" };
+        format!(
+            "DHCPv4 {} ({} addresses), {} reserved{dns}",
+            dhcpv4.pool,
+            grouped(dhcpv4.pool.size().into()),
+            dhcpv4.reservations.len(),
+        )
     }
 
     fn service(&self) -> String {
@@ -139,39 +94,16 @@ impl Summary<'_> {
         format!("{end}; {mtu}{filtering}")
     }
 
-    fn notification(&self) -> String {
-        let Some(notification) = &self.0.service.notification else { return String::new() };
-        // Not the URL: it may have anything in it.
-        let every = grouped(notification.repeat.as_secs());
-        format!("the service where we are ({}), again every {every} s", notification.dialect)
-    }
-
     fn workers(&self) -> String {
         let tuning = &self.0.tuning;
-        let cores = tuning.cores.as_ref().map_or("one, on any core".to_string(), |cores| format!("on cores {cores}"));
-        let idle = match tuning.idle {
-            Idle::Spin => "never sleeping",
-            Idle::Yield => "giving way to others",
-            Idle::Sleep => "sleeping when there is nothing to do",
-        };
-        let sessions = match self.0.service.wish.name.profile().technology {
-            Some(Technology::Dslite) => String::new(),
-            _ => format!("; {} sessions", grouped(tuning.table_size(DEFAULT_TABLE).into())),
-        };
-        format!("{cores}, {idle}{sessions}")
-    }
-
-    fn control(&self) -> String {
-        let control = &self.0.control;
-        let group = control.group.as_ref().map(|group| format!(", group {}", group.name)).unwrap_or_default();
-        format!("{}, mode {}{group}", control.socket.display(), control.mode)
-    }
-
-    fn system(&self) -> String {
-        let system = &self.0.system;
-        let user =
-            system.user.as_ref().map(|user| format!("; runs as {} once all is open", user.name)).unwrap_or_default();
-        format!("leases in {}{user}", system.state_dir.display())
+        let cores = tuning
+            .cores
+            .as_ref()
+            .map_or("as many as both links have queues".to_string(), |cores| format!("on cores {cores}"));
+        match self.0.service.wish.name.profile().technology {
+            Some(Technology::Dslite) => cores,
+            _ => format!("{cores}; {} sessions", grouped(tuning.table_size(DEFAULT_TABLE).into())),
+        }
     }
 }
 

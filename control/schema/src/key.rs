@@ -21,6 +21,8 @@ pub struct Row {
     pub alias: Option<&'static str>,
     /// The services that have it.
     pub services: Services,
+    /// Whether its value may hold a password, and is printed by nobody.
+    pub secret: bool,
     /// What it is, with units and range, and what holds without it. No full stop at the end.
     pub help: &'static str,
 }
@@ -114,7 +116,8 @@ pub struct Key<S> {
 /// A key that need not be set, has no flag, and is for every service; the methods say what is otherwise.
 pub const fn key<S>(name: &'static str, syntax: Syntax, change: Change, field: Field<S>, help: &'static str) -> Key<S> {
     let (required, services) = (false, Services::ALL);
-    let row = Row { name, syntax, change, default: "", required, flag: None, alias: None, services, help };
+    let row =
+        Row { name, syntax, change, default: "", required, flag: None, alias: None, services, secret: false, help };
     Key { row, field }
 }
 
@@ -140,6 +143,12 @@ impl<S> Key<S> {
     /// Another name of its flag.
     pub const fn alias(mut self, flag: &'static str) -> Self {
         self.row.alias = Some(flag);
+        self
+    }
+
+    /// Its value may hold a password.
+    pub const fn secret(mut self) -> Self {
+        self.row.secret = true;
         self
     }
 

@@ -12,6 +12,7 @@
 //! rows --> Row::arg       the command line, its --help, completion in shells
 //!      --> Keys::keep     what of a changed file waits for a restart
 //!      --> reference      the tables of docs/configuration.md
+//!      --> Section::setting    what is set to what, for `hikyaku check`
 //! ```
 //!
 //! This crate knows what a key is; which keys there are, `hikyaku-config` says, except for those of [`Tuning`], which

@@ -44,6 +44,26 @@ impl Section {
         let at = reader.end(tables);
         Some(Read { keys: keys?, at: at? })
     }
+
+    /// What a key is set to: names and values may be written as a table, too, and a file is looked for beside the one
+    /// that names it.
+    pub fn setting(&self, row: &Row) -> Option<Setting> {
+        let Some(setting) = self.settings.get(row.name) else {
+            let table = self.tables.get(row.name)?.first().filter(|_| matches!(row.syntax, Syntax::Pairs(_)))?;
+            let pairs = table.settings.iter().map(|(name, setting)| format!("{name}={}", setting.value.text()));
+            return Some(Setting {
+                value: Value::One(pairs.collect::<Vec<_>>().join(",")),
+                place: table.place.clone(),
+            });
+        };
+        let mut setting = setting.clone();
+        if let (Syntax::File, Value::One(path), Place::Line { file, .. }) = (row.syntax, &setting.value, &setting.place)
+            && let Some(folder) = Path::new(&**file).parent()
+        {
+            setting.value = Value::One(folder.join(path).to_string_lossy().into_owned());
+        }
+        Some(setting)
+    }
 }
 
 /// Reads a section, whose keys may set several structs. Every value is judged by itself, so that all that is wrong is
@@ -75,33 +95,19 @@ impl<'a> Reader<'a> {
     /// Whether the key is as it has to be.
     fn key<S>(&mut self, key: &Key<S>, keys: &mut S) -> bool {
         let row = &key.row;
-        let Some(Setting { value, place }) = self.take(row) else {
+        let Some(Setting { value, place }) = self.section.setting(row) else {
             if row.required && self.section.whole {
                 self.problems.add(self.section.place.clone(), self.lacks(row));
             }
             return !row.required;
         };
+        self.section.settings.remove(row.name);
+        if let Syntax::Pairs(_) = row.syntax {
+            self.section.tables.remove(row.name);
+        }
         self.places.keys.insert(row.name, place.clone());
         let judged = judge(key, &value, keys);
         judged.map_err(|text| self.problems.add(place, text)).is_ok()
-    }
-
-    /// Takes out what the key was set to. Names and values are written like a table, too.
-    fn take(&mut self, row: &Row) -> Option<Setting> {
-        if let Syntax::Pairs(_) = row.syntax
-            && let Some(table) = self.section.take_all(row.name).into_iter().next()
-        {
-            let pairs = table.settings.iter().map(|(name, setting)| format!("{name}={}", setting.value.text()));
-            return Some(Setting { value: Value::One(pairs.collect::<Vec<_>>().join(",")), place: table.place });
-        }
-        let mut setting = self.section.settings.remove(row.name)?;
-        // A file is looked for beside the one that names it.
-        if let (Syntax::File, Value::One(path), Place::Line { file, .. }) = (row.syntax, &setting.value, &setting.place)
-            && let Some(folder) = Path::new(&**file).parent()
-        {
-            setting.value = Value::One(folder.join(path).to_string_lossy().into_owned());
-        }
-        Some(setting)
     }
 
     fn lacks(&self, row: &Row) -> String {

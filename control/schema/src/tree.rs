@@ -87,6 +87,13 @@ impl Section {
         first
     }
 
+    /// Every table of that name, such as `lan.dhcpv4`.
+    pub fn all(&self, path: &str) -> Vec<&Self> {
+        path.split('.').fold(vec![self], |sections, name| {
+            sections.into_iter().flat_map(|section| section.tables.get(name).into_iter().flatten()).collect()
+        })
+    }
+
     /// Takes every table of that name out.
     pub fn take_all(&mut self, name: &str) -> Vec<Self> {
         self.tables.remove(name).unwrap_or_default()

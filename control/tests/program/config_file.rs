@@ -111,7 +111,7 @@ fn ieee_802_1q_a_vlan_on_either_side() {
     let config = Config::parse("f", &DSLITE.replace("[lan]\n", "vlan = 10\n[lan]\nvlan = 4094\n")).unwrap();
     assert_eq!((config.wan.vlan.unwrap().id(), config.lan.vlan.unwrap().id()), (10, 4094));
     let summary = config.summary().to_string();
-    assert!(summary.contains("netmap:ix0 VLAN 10,") && summary.contains("netmap:ix1 VLAN 4094,"), "{summary}");
+    assert!(summary.contains("\n  [wan] vlan = 10\n") && summary.contains("\n  [lan] vlan = 4094\n"), "{summary}");
     for bad in ["0", "4095", "65536", "-1", "'x'"] {
         let text = DSLITE.replace("[lan]\n", &format!("vlan = {bad}\n[lan]\nvlan = {bad}\n"));
         let bad = bad.trim_matches('\'');
@@ -485,10 +485,11 @@ fn check_says_what_it_would_do() {
     let said = text(&run.stdout);
     for what in [
         format!("ok: {}\n", file.name()).as_str(),
-        "  line     netmap:ix0, the interface's own Ethernet address; a stable interface id; DHCPv6 as the router",
         "  service  dslite: DS-Lite\n",
         "  tunnel   from the WAN's own address; MTU 1460, larger packets with DF are refused\n",
-        "DHCPv4 192.168.1.128-192.168.1.254 (127 addresses), 0 reserved, leases of 43 200 s, without resolvers",
+        "  hosts    DHCPv4 192.168.1.128-192.168.1.254 (127 addresses), 0 reserved, without resolvers\n",
+        "  workers  as many as both links have queues\nset, other than by default:\n  [wan] link = netmap:ix0\n",
+        "  [service] kind = dslite\n",
     ] {
         assert!(said.contains(what), "{what}\nis not in\n{said}");
     }
