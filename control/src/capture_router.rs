@@ -10,12 +10,15 @@ use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::memory_router::{LAN, MemoryRouter, Parts, SetupError, WAN};
 use hikyaku_dataplane::napt::{self, Napt};
 use hikyaku_dataplane::shared::Shared;
-use hikyaku_dataplane::snapshot::{Deliver, Link, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId};
+use hikyaku_dataplane::snapshot::{
+    Deliver, Link, Listening, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId,
+};
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::worker::{self, Worker};
 use hikyaku_net::map::Mesh;
-use hikyaku_net::{Addr4, Mac, Prefix4, Time};
+use hikyaku_net::{Addr4, Mac, Prefix4, Time, protocol};
 use hikyaku_protocols::service::Outside;
+use hikyaku_protocols::{dhcpv4, dhcpv6};
 use hikyaku_ring::Vlan;
 use hikyaku_ring::memory::Wire;
 use hikyaku_schema::{DEFAULT_TABLE, Tuning};
@@ -156,6 +159,8 @@ fn snapshot(setup: &Setup, napt: Option<Arc<Napt>>) -> Snapshot {
         any_station: setup.lan.is_none(),
         sources4: vec![Prefix4::ALL],
         neighbours: Neighbours::new([], Some(SOME_HOST)),
+        // As a router listens: its DHCP server on the LAN, its client on the line.
+        listens: Listening::at([dhcpv4::SERVER_PORT, dhcpv6::CLIENT_PORT].map(|port| (protocol::UDP, port))),
         ..Link::new(name, side, mac, LINK_MTU)
     };
     let (mut lan, wan) = (link("lan", Side::Lan, LAN_MAC), link("wan", Side::Wan, WAN_MAC));

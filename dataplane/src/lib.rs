@@ -20,6 +20,7 @@ pub mod icmp;
 pub mod memory_router;
 pub mod napt;
 pub mod path;
+pub mod punt;
 pub mod shared;
 pub mod snapshot;
 pub mod tunnel;

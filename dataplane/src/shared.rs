@@ -5,18 +5,15 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use arc_swap::ArcSwap;
-use crossbeam_queue::ArrayQueue;
 use hikyaku_net::Clock;
 use hikyaku_ring::LinkId;
 
 use crate::napt::{Hash, Key};
+use crate::punt;
 use crate::snapshot::Snapshot;
 
 /// Most workers that a router has.
 pub const MAX_WORKERS: usize = 64;
-
-/// Frames that wait for the control thread, at most.
-const PUNT_QUEUE: usize = 256;
 
 /// A frame on its way between a worker and the control thread.
 #[derive(Clone, Debug)]
@@ -58,7 +55,7 @@ pub struct Shared {
     /// The world. Control stores a whole new one; workers look once per burst.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// Frames for the control thread.
-    pub punt: ArrayQueue<Message>,
+    pub punt: punt::Queues,
     /// The clock that all workers and the control thread go by.
     pub clock: Clock,
     /// Who takes them out, once somebody does.
@@ -75,7 +72,7 @@ impl Shared {
     pub fn new(snapshot: Snapshot) -> Arc<Self> {
         Arc::new(Self {
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
-            punt: ArrayQueue::new(PUNT_QUEUE),
+            punt: punt::Queues::default(),
             clock: Clock::default(),
             control: OnceLock::new(),
             fragment_ids: RandomState::new(),
@@ -89,12 +86,9 @@ impl Shared {
         self.control.get_or_init(thread::current);
     }
 
-    /// Wakes whoever takes punted frames, if there are any. A system call only where it sleeps: one per
-    /// sleep of its, not per frame.
+    /// Wakes whoever takes punted frames. A system call only where it sleeps: one per sleep of its, not per frame.
     pub(crate) fn call(&self) {
-        if !self.punt.is_empty()
-            && let Some(control) = self.control.get()
-        {
+        if let Some(control) = self.control.get() {
             control.unpark();
         }
     }

@@ -1,6 +1,7 @@
 //! What the workers know of the world: made whole by the control thread, published at once, read
 //! once per burst.
 
+mod listening;
 mod neighbours;
 mod routes;
 mod softwire;
@@ -10,6 +11,7 @@ use std::net::Ipv4Addr;
 use hikyaku_net::{Addr4, Addr6, Mac, Prefix4};
 use hikyaku_ring::LinkId;
 
+pub use listening::Listening;
 pub use neighbours::Neighbours;
 pub use routes::{Route, Routes, UsualHosts};
 pub use softwire::{Deliver, FarEnd, OuterHeaders, Softwire, SoftwireState};
@@ -50,6 +52,8 @@ pub struct Link {
     pub addresses4: Vec<Ipv4Addr>,
     /// IPv6 addresses of ours there, besides the softwires'.
     pub addresses6: Vec<Addr6>,
+    /// Where the control thread listens.
+    pub listens: Listening,
     /// Sources that its IPv4 packets may have (RFC 2827).
     pub sources4: Vec<Prefix4>,
     /// Which Ethernet addresses its IPv4 hosts have.
@@ -68,6 +72,7 @@ impl Link {
             mtu,
             addresses4: Vec::new(),
             addresses6: Vec::new(),
+            listens: Listening::default(),
             sources4: Vec::new(),
             neighbours: Neighbours::default(),
         }

@@ -198,7 +198,11 @@ reasons! {
     /// The worker that has the flow is behind: the handoff ring to it was full.
     HandoffFull = "handoff-full",
         "One worker is behind: more cores, another `keep-flows`, or a flood of one flow.";
-    /// The queue to the control thread was full.
+    /// To the router itself, where it does not listen.
+    NoListener = "no-listener",
+        "Normal: strangers who try ports of the router's own address, multicast that is not for a router. Nothing is \
+         answered on the WAN.";
+    /// The control thread's queue for what the frame is was full, or its sender has sent more than its share.
     PuntFull = "punt-full",
         "A flood of packets for the router itself (ARP, ND, ping): find the sender; forwarding goes on.";
 }

@@ -237,7 +237,7 @@ impl Worker {
             }
             frames += taken;
         }
-        if frames > 0 {
+        if self.path.has_punted() {
             self.shared.call();
         }
         while let Some(message) = self.handle.inject.pop() {

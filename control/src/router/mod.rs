@@ -40,7 +40,7 @@ use std::time::Duration;
 use hikyaku_config::Config;
 use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::shared::{Message, Shared};
-use hikyaku_dataplane::snapshot::Snapshot;
+use hikyaku_dataplane::snapshot::{Listening, Snapshot};
 use hikyaku_net::Time;
 use hikyaku_protocols::service::{Outcome, Probe, Step, Unresolved};
 use hikyaku_protocols::sockets::{Stack, Wake};
@@ -102,6 +102,8 @@ pub struct Router {
     state_dir: StateDir,
     config: Arc<Config>,
     wake: Wake,
+    /// As workers know it, on LAN and WAN; also those who go on with the snapshot of a control thread that crashed.
+    listens: [Listening; 2],
     /// What the last published snapshot was made of; `None`: nothing was published yet.
     published: Option<Basis>,
     /// As logged last, and since when.
@@ -158,6 +160,7 @@ impl Router {
             state_dir,
             config,
             wake,
+            listens: [LAN, WAN].map(|id| before.link(id).map(|link| link.listens.clone()).unwrap_or_default()),
             published: None,
             state: State::LinkDown,
             since: now,
@@ -253,11 +256,13 @@ impl Router {
 
     /// Tells the workers, if what they have to know is other than before.
     fn publish(&mut self, now: Time, facts: &Facts) {
+        self.listens.iter().zip(publish::listens(&self.machines)).for_each(|(known, at)| known.set(at));
         let basis = publish::basis(&self.machines, facts, &self.choice);
         if self.published.as_ref() == Some(&basis) {
             return;
         }
-        let snapshot: Snapshot = publish::snapshot(&basis, &self.machines, &self.config.service, self.hosts);
+        let snapshot: Snapshot =
+            publish::snapshot(&basis, &self.machines, &self.config.service, self.hosts, &self.listens);
         let whole = snapshot.softwires.iter().any(|softwire| softwire.next_hop.is_some());
         // After a crash of ours the workers go on with what they know until we know as much again.
         if self.hold && !whole && now.since(self.started) < HOLD {

@@ -3,8 +3,11 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use hikyaku_config as config;
-use hikyaku_dataplane::snapshot::{Deliver, Link, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId};
-use hikyaku_net::{Mac, Prefix4};
+use hikyaku_dataplane::snapshot::{
+    Deliver, Link, Listening, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId,
+};
+use hikyaku_net::{Mac, Prefix4, protocol};
+use hikyaku_protocols::{dhcpv4, dhcpv6};
 
 use super::choose::Choice;
 use super::facts::Facts;
@@ -53,8 +56,22 @@ pub(super) fn basis(machines: &Machines, facts: &Facts, choice: &Choice) -> Basi
     }
 }
 
+/// Where we listen, on LAN and WAN.
+pub(super) fn listens(machines: &Machines) -> [Vec<(u8, u16)>; 2] {
+    let Machines { lan, wan, .. } = machines;
+    let serves = lan.dhcpv4.as_ref().map(|_| (protocol::UDP, dhcpv4::SERVER_PORT));
+    let asks = wan.sockets.ports().chain([(protocol::UDP, dhcpv6::CLIENT_PORT)]);
+    [serves.into_iter().collect(), asks.collect()]
+}
+
 /// The world that follows from it.
-pub(super) fn snapshot(basis: &Basis, machines: &Machines, config: &config::Service, hosts: [bool; 2]) -> Snapshot {
+pub(super) fn snapshot(
+    basis: &Basis,
+    machines: &Machines,
+    config: &config::Service,
+    hosts: [bool; 2],
+    listens: &[Listening; 2],
+) -> Snapshot {
     let Machines { lan, wan, tunnel, .. } = machines;
     let mut routes = Vec::new();
     let network = lan.config.ipv4.prefix();
@@ -80,6 +97,7 @@ pub(super) fn snapshot(basis: &Basis, machines: &Machines, config: &config::Serv
         mtu: lan.config.mtu,
         addresses4: vec![lan.address()],
         addresses6: Vec::new(),
+        listens: listens[0].clone(),
         sources4: vec![network],
         neighbours: Neighbours::new(stations, None),
     };
@@ -92,6 +110,7 @@ pub(super) fn snapshot(basis: &Basis, machines: &Machines, config: &config::Serv
         mtu: basis.mtu,
         addresses4: Vec::<Ipv4Addr>::new(),
         addresses6: basis.addresses.iter().map(|&address| address.into()).collect(),
+        listens: listens[1].clone(),
         sources4: Vec::new(),
         neighbours: Neighbours::default(),
     };

@@ -7,10 +7,11 @@ use hikyaku_net::{Addr4, Addr6, protocol};
 use hikyaku_ring::{Frame, LinkId, NotSent, RxRing, TxRing};
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::{Burst, Core, FlowLabels, Rings, ports_of};
+use super::{Burst, Core, FlowLabels, Rings, local, ports_of};
 use crate::counters::Event;
 use crate::icmp;
 use crate::napt::{Hash, Key, Kind};
+use crate::punt::Class;
 use crate::shared::Message;
 use crate::snapshot::{B4_ADDRESS, FarEnd, Softwire};
 use crate::tunnel::mtu::Fit;
@@ -80,29 +81,19 @@ fn originate_all<'a>(
 }
 
 impl Core {
-    /// Gives a frame to the control thread.
-    pub(super) fn punt(&self, burst: Burst, rings: &mut Rings, frame: Frame) -> Verdict {
-        self.copy_to_host(burst, rings, frame);
-        let Some(message) = Message::new(burst.link, rings.rx.bytes(frame)) else { return Reason::Jumbo.into() };
-        match self.shared.punt.push(message) {
-            Ok(()) => Verdict::Punted,
-            Err(_) => Reason::PuntFull.into(),
-        }
-    }
-
     /// Gives a frame that lacks only its Ethernet destination to the control thread, which finds it
     /// out. So many a second: what is for the control thread itself must not wait behind a scan.
     #[cold]
     pub(super) fn unresolved(&mut self, burst: Burst, link: LinkId, frame: &[u8]) -> Verdict {
-        if !self.unresolved.take(burst.now) {
+        let side = burst.snapshot.links[link.index()].side;
+        if !self.punts.take((side, Class::Unresolved), 0, burst.now) {
             return Reason::NoNeighbour.into();
         }
         let Some(mut message) = Message::new(link, frame) else { return Reason::NoNeighbour.into() };
         message.unresolved = true;
-        match self.shared.punt.push(message) {
-            Ok(()) => Verdict::Punted,
-            Err(_) => Reason::PuntFull.into(),
-        }
+        let has_room = self.shared.punt.push(side, Class::Unresolved, message);
+        self.has_punted |= has_room;
+        if has_room { Verdict::Punted } else { Reason::PuntFull.into() }
     }
 
     /// Sends the ICMP error that a drop asks for to the LAN host that sent `frame`.
@@ -289,26 +280,21 @@ impl Core {
 
 /// What to do with IPv6 that is not the tunnel's: neighbour discovery, router advertisements and
 /// packets to us are the control thread's. There is no way for the rest yet.
-pub(super) fn native6(core: &Core, burst: Burst, rings: &mut Rings, frame: Frame) -> Verdict {
+pub(super) fn native6(core: &mut Core, burst: Burst, rings: &mut Rings, frame: Frame) -> Verdict {
     let packet = rings.rx.bytes(frame).get(ETHERNET..).unwrap_or_default();
-    let Ok((ip, _)) = Ipv6::ref_from_prefix(packet) else {
+    let Ok((ip, _)) = Ipv6::read_from_prefix(packet) else {
         return Reason::Ipv6Truncated.into();
     };
     let link = &burst.snapshot.links[burst.link.index()];
-    let to_us = match ip.dst.0 {
-        [0xff, scope, ..] => scope & 0xf <= 2,
-        [0xfe, second, ..] if second & 0xc0 == 0x80 => true,
-        _ => link.addresses6.contains(&ip.dst),
+    let to_us = local::is_of_link(ip.dst) || link.addresses6.contains(&ip.dst);
+    let class = match ipv6::walk(packet) {
+        Err(reason) => return reason.into(),
+        Ok(_) if !to_us => Err(Reason::Ipv6NoRoute),
+        Ok(walked) => local::class6(link, packet, &walked).ok_or(Reason::NoListener),
     };
-    match ipv6::walk(packet) {
-        Err(reason) => reason.into(),
-        Ok(walked) if to_us && matches!(walked.protocol, protocol::ICMPV6 | protocol::UDP | protocol::TCP) => {
-            core.punt(burst, rings, frame)
-        }
-        Ok(_) => {
-            let reason = Reason::Ipv6NoRoute;
-            core.to_host(burst, rings, frame, reason).unwrap_or(reason.into())
-        }
+    match class {
+        Ok(class) => core.punt(burst, rings, frame, class),
+        Err(reason) => core.to_host(burst, rings, frame, reason).unwrap_or(reason.into()),
     }
 }
 

@@ -97,6 +97,7 @@ fn may_be_hosts(link: &Link, frame: &[u8], reason: Reason) -> bool {
     to_station(ethernet.dst)
         && match reason {
             Reason::EtherType | Reason::Vlan | Reason::Ipv6NoRoute | Reason::Ipv4OnWan => true,
+            Reason::NoListener => ethernet.dst.is_group(),
             Reason::NoRoute | Reason::Ipv4Destination => Ipv4::ref_from_prefix(packet).is_ok_and(|(ip, _)| {
                 !ip.dst.is_host() || ip.dst.is_link_local() || link.sources4.iter().any(|p| p.contains(ip.dst))
             }),

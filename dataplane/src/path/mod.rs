@@ -13,6 +13,7 @@ mod fast_inbound;
 mod fast_outbound;
 mod handoff;
 mod host;
+mod local;
 mod slow_inbound;
 mod slow_outbound;
 mod translate;
@@ -30,6 +31,7 @@ use hikyaku_ring::{BadSlot, Frame, HEAD, LinkId, NotSent, RxRing, TxRing};
 
 use crate::counters::{Counters, Event};
 use crate::napt::{Direction, Fragments, Hash, Key, Kind, Napt, Rewrite, Session, SessionId};
+use crate::punt;
 use crate::shared::{FlowLabels, MAX_WORKERS, Shared};
 use crate::snapshot::{Side, Snapshot};
 use crate::tunnel::fragment::FragmentIds;
@@ -160,8 +162,10 @@ struct Core {
     unsolicited: unsolicited::Unsolicited,
     /// ICMP errors of ours.
     limiter: Limiter,
-    /// Packets whose next hop the control thread is to find out.
-    unresolved: Limiter,
+    /// Frames for the control thread.
+    punts: punt::Limits,
+    /// There were some.
+    has_punted: bool,
     /// A packet that is not in a receive buffer while it is worked on.
     scratch: Vec<u8>,
 }
@@ -169,11 +173,6 @@ struct Core {
 /// ICMP errors of ours per second and at once, per worker (RFC 1812 4.3.2.8 leaves the numbers open).
 const ICMP_RATE: u32 = 1000;
 const ICMP_BURST: u32 = 50;
-
-/// Packets with an unknown next hop that are handed to the control thread per second and at once,
-/// per worker. It keeps one for each neighbour.
-const UNRESOLVED_RATE: u32 = 1000;
-const UNRESOLVED_BURST: u32 = 64;
 
 /// One worker's packet path.
 pub struct Path {
@@ -216,7 +215,8 @@ impl Path {
             shared,
             unsolicited: Default::default(),
             limiter: Limiter::new(ICMP_RATE, ICMP_BURST),
-            unresolved: Limiter::new(UNRESOLVED_RATE, UNRESOLVED_BURST),
+            punts: punt::Limits::default(),
+            has_punted: false,
             scratch: Vec::with_capacity(1 << 16),
         };
         Self {
@@ -235,6 +235,11 @@ impl Path {
     /// The rings to other workers, if there are any.
     pub(crate) fn handoff(&mut self) -> Option<&mut Handoff> {
         self.core.handoff.as_deref_mut()
+    }
+
+    /// Whether there were frames for the control thread since this was asked last.
+    pub(crate) fn has_punted(&mut self) -> bool {
+        std::mem::take(&mut self.core.has_punted)
     }
 
     /// Lets go of what was held for too long. Once per turn.

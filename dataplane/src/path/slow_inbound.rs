@@ -11,7 +11,7 @@ use super::classify;
 use super::emit::{ETHERNET, Packet, drop, native6, refused_option};
 use super::fast_inbound::Inbound;
 use super::translate::{Not, Translator, far_port};
-use super::{Burst, Core, Rings, Translation};
+use super::{Burst, Core, Rings, Translation, local};
 use crate::counters::Event;
 use crate::napt::Direction;
 use crate::snapshot::{FarEnd, Softwire};
@@ -64,7 +64,8 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
                     let message = &bytes[walked.offset..walked.end];
                     let Some(&kind) = message.first() else { return Err(Reason::TransportHeader) };
                     if kind >= 128 {
-                        return Ok(Some(core.punt(self.burst, rings, frame)));
+                        let class = local::class6(&snapshot.links[link.index()], bytes, &walked);
+                        return Ok(Some(core.punt(self.burst, rings, frame, class.ok_or(Reason::NoListener)?)));
                     }
                     // The answer is made while the frame lies in its buffer: a copy of the little
                     // that is quoted costs less than to prove that they never meet.
@@ -75,7 +76,10 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
                     let copy = &copy[..message.len()];
                     Err(core.tunnel_error(self.burst, rings, softwire, outer.src, copy))
                 }
-                protocol::TCP | protocol::UDP => Ok(Some(core.punt(self.burst, rings, frame))),
+                protocol::TCP | protocol::UDP => {
+                    let class = local::class6(&snapshot.links[link.index()], bytes, &walked);
+                    Ok(Some(core.punt(self.burst, rings, frame, class.ok_or(Reason::NoListener)?)))
+                }
                 _ => Err(Reason::TunnelProtocol),
             };
         }

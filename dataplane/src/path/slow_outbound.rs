@@ -3,7 +3,7 @@
 
 use hikyaku_net::packet::ipv4::{self, Checked};
 use hikyaku_net::packet::{Ethernet, Ipv4, ethertype};
-use hikyaku_net::{Addr4, Port, Prefix4, protocol};
+use hikyaku_net::{Addr4, Port, Prefix4};
 use hikyaku_ring::Frame;
 use zerocopy::FromBytes;
 
@@ -11,9 +11,10 @@ use super::classify;
 use super::emit::{ETHERNET, Packet, drop, flow_hash, native6, refused_option};
 use super::fast_outbound::Outbound;
 use super::translate::{Not, Translated, Translator};
-use super::{Core, Rings, Translation};
+use super::{Core, Rings, Translation, local};
 use crate::counters::Event;
 use crate::napt::Direction;
+use crate::punt::Class;
 use crate::snapshot::{FarEnd, Route, Softwire};
 use crate::tunnel::mtu::Fit;
 use crate::verdict::{Reason, Verdict};
@@ -46,7 +47,7 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
         }
         match ethertype {
             ethertype::IPV4 => {}
-            ethertype::ARP => return Ok(Some(core.punt(self.burst, rings, frame))),
+            ethertype::ARP => return Ok(Some(core.punt(self.burst, rings, frame, Class::Discovery))),
             ethertype::IPV6 => return Ok(Some(native6(core, self.burst, rings, frame))),
             ethertype::VLAN | ethertype::PROVIDER_VLAN => return Err(drop(Reason::Vlan)),
             _ => return Err(drop(Reason::EtherType)),
@@ -56,15 +57,17 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
         // To us: DHCP and the like to the control thread; nothing else that is not unicast goes on.
         let route = self.burst.snapshot.routes.lookup(ip.dst);
         let broadcast = ip.dst == BROADCAST || self.link.sources4.iter().any(|p| p.len() > 0 && p.is_broadcast(ip.dst));
-        if broadcast && is_dhcp(&ip, &bytes[checked.header_len..checked.len]) {
-            return Ok(Some(core.punt(self.burst, rings, frame)));
+        let transport = &bytes[checked.header_len..checked.len];
+        if broadcast && local::is_to_dhcp_server(self.link, &ip, transport) {
+            return Ok(Some(core.punt(self.burst, rings, frame, Class::Discovery)));
         }
         if dst.is_group() || broadcast || !ip.dst.is_host() || ip.dst.is_link_local() {
             return Err(drop(Reason::Ipv4Destination));
         }
         self.source(&ip).map_err(drop)?;
         if route == Route::Local {
-            return Ok(Some(core.punt(self.burst, rings, frame)));
+            let class = local::class4(self.link, &ip, transport).ok_or(drop(Reason::NoListener))?;
+            return Ok(Some(core.punt(self.burst, rings, frame, class)));
         }
         if refused_option(&bytes[20..checked.header_len]) {
             return Err(drop(Reason::Ipv4Option));
@@ -244,8 +247,3 @@ impl Front {
 }
 
 const BROADCAST: Addr4 = Addr4([255; 4]);
-
-/// A DHCPv4 client's message (RFC 2131 4.1).
-fn is_dhcp(ip: &Ipv4, transport: &[u8]) -> bool {
-    ip.protocol == protocol::UDP && !ip.is_fragment() && transport.get(2..4) == Some(&[0, 67])
-}

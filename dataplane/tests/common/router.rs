@@ -12,7 +12,9 @@ pub use hikyaku_dataplane::memory_router::{LAN, WAN};
 use hikyaku_dataplane::memory_router::{MemoryRouter, Parts};
 use hikyaku_dataplane::napt::{self, Filtering, Forward, Napt};
 use hikyaku_dataplane::shared::{Message, Shared};
-use hikyaku_dataplane::snapshot::{Deliver, Link, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId};
+use hikyaku_dataplane::snapshot::{
+    Deliver, Link, Listening, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId,
+};
 use hikyaku_dataplane::tunnel::ecn::ClassMode;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::tunnel::reassembly::Limits;
@@ -35,6 +37,11 @@ pub const CE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x12, 0x3400, 0, 0, 0, 0xf
 pub const BR: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1);
 pub const OUTSIDE: [u8; 4] = [192, 0, 2, 1];
 pub const SERVER: [u8; 4] = [203, 0, 113, 80];
+
+/// Protocol and port of the DHCPv4 server on the LAN.
+pub const DHCPV4: (u8, u16) = (17, 67);
+/// Protocol and port of the DHCPv6 client on the line.
+pub const DHCPV6: (u8, u16) = (17, 546);
 
 /// Longer than any session lives.
 const SESSIONS_ARE_OVER: Duration = Duration::from_secs(3 * 3600);
@@ -145,10 +152,11 @@ impl Setup {
                 Link {
                     sources4: vec![if self.replay { Prefix4::ALL } else { lan }],
                     addresses4: vec![ROUTER.into()],
+                    listens: Listening::at([DHCPV4]),
                     neighbours: Neighbours::new(hosts, self.replay.then_some(Mac(CLIENT_MAC))),
                     ..link("lan", Side::Lan, ROUTER_MAC, self.lan_mtu)
                 },
-                link("wan", Side::Wan, WAN_MAC, self.wan_mtu),
+                Link { listens: Listening::at([DHCPV6]), ..link("wan", Side::Wan, WAN_MAC, self.wan_mtu) },
             ],
             softwires: vec![Softwire {
                 mtu: self.mtu,

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hikyaku_dataplane::punt::Class;
+
 use super::bytes::seal;
 
 /// Something in a frame that the router chooses.
@@ -32,8 +34,8 @@ impl Frame {
 pub struct Emitted {
     pub lan: Vec<Frame>,
     pub wan: Vec<Frame>,
-    /// For the control thread: the link, and whether the next hop is to be found out.
-    pub punted: Vec<(u8, bool, Frame)>,
+    /// For the control thread: the link and what it is.
+    pub punted: Vec<(u8, Class, Frame)>,
     /// By name.
     pub verdicts: BTreeMap<&'static str, u64>,
 }

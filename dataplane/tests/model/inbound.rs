@@ -3,6 +3,7 @@
 use std::net::Ipv6Addr;
 
 use hikyaku_dataplane::napt::Direction;
+use hikyaku_dataplane::punt::Class;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 
 use super::bytes::*;
@@ -102,6 +103,22 @@ fn decapsulated(inner: u8, outer: u8) -> Result<u8, Reason> {
     Ok(inner & 0xfc | ecn)
 }
 
+/// What somebody listens for of IPv6 packets to us: discovery from the link itself (RFC 4861 6.1, 7.1; RFC 3810 5), echo,
+/// errors and answers, and on the line what goes to the DHCPv6 client.
+fn class6(link: u8, walked: &Walked, packet: &[u8]) -> Option<Class> {
+    let near = packet[24] == 0xff && packet[25] & 15 <= 2 || packet[24] == 0xfe && packet[25] & 0xc0 == 0x80;
+    let payload = walked.payload.as_slice();
+    match (walked.protocol, payload) {
+        _ if walked.fragment.is_some() => None,
+        (58, [128, ..]) => Some(Class::Echo),
+        (58, [0..=129, ..]) => Some(Class::Sockets),
+        (58, [130, ..]) if near => Some(Class::Discovery),
+        (58, [133..=136, ..]) if packet[7] == 255 => Some(Class::Discovery),
+        (17, [_, _, 2, 34, ..]) if link == 1 => Some(if near { Class::Discovery } else { Class::Sockets }),
+        _ => None,
+    }
+}
+
 impl Model {
     /// One frame from the WAN.
     pub fn wan(&mut self, frame: &[u8]) -> Result<(), Wrong> {
@@ -148,13 +165,13 @@ impl Model {
             return match walked.protocol {
                 58 if walked.fragment.is_none() => match walked.payload.first() {
                     None => Err(Reason::TransportHeader),
-                    Some(128..) => Ok(Ok(Some(self.punt(1, frame)))),
+                    Some(128..) => self.hear(1, frame, class6(1, &walked, bytes)).map(|verdict| Ok(Some(verdict))),
                     Some(_) => match self.tunnel_error(from, &walked.payload) {
                         Ok(()) => Err(Reason::TunnelIcmp),
                         Err(reason) => Err(reason),
                     },
                 },
-                6 | 17 => Ok(Ok(Some(self.punt(1, frame)))),
+                6 | 17 => self.hear(1, frame, class6(1, &walked, bytes)).map(|verdict| Ok(Some(verdict))),
                 _ => Err(Reason::TunnelProtocol),
             };
         }
@@ -201,9 +218,9 @@ impl Model {
         };
         let to = Ipv6Addr::from(<[u8; 16]>::try_from(&bytes[24..40]).unwrap());
         let near = to.octets()[0] == 0xff && to.octets()[1] & 15 <= 2;
-        match (near || to.is_unicast_link_local(), walked.protocol) {
-            (true, 58 | 17 | 6) => self.punt(link, frame),
-            _ => Reason::Ipv6NoRoute.into(),
+        match near || to.is_unicast_link_local() {
+            false => Reason::Ipv6NoRoute.into(),
+            true => self.hear(link, frame, class6(link, &walked, bytes)).unwrap_or_else(Verdict::from),
         }
     }
 

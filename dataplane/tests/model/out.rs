@@ -1,5 +1,6 @@
 //! The ways out of the model: into the tunnel (RFC 2473), to the LAN, as an ICMP error (RFC 1812 4.3.2).
 
+use hikyaku_dataplane::punt::Class;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 
 use super::bytes::*;
@@ -166,10 +167,10 @@ impl Model {
     /// A frame that lacks its Ethernet destination goes to the control thread, so many a second.
     fn ask_for(&mut self, link: u8, mut frame: Frame) -> Verdict {
         frame.bytes[..6].fill(0);
-        if !self.unresolved.take(self.now) || frame.bytes.len() > 1600 {
+        if !self.unresolved[usize::from(link)].take(self.now) || frame.bytes.len() > 1600 {
             return Reason::NoNeighbour.into();
         }
-        self.out.punted.push((link, true, frame));
+        self.out.punted.push((link, Class::Unresolved, frame));
         Verdict::Punted
     }
 

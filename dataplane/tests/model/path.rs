@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use hikyaku_dataplane::napt::Direction;
+use hikyaku_dataplane::punt::Class;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 
 use super::bytes::*;
@@ -49,7 +50,8 @@ pub struct Model {
     pub path_mtu: Option<(u16, u64)>,
     pub errors: Bucket,
     pub unsolicited: Vec<Unsolicited>,
-    pub unresolved: Bucket,
+    /// Of LAN and WAN.
+    pub unresolved: [Bucket; 2],
     /// How many packets were cut into outer fragments.
     pub cut: u64,
     pub out: Emitted,
@@ -75,7 +77,7 @@ impl Model {
             path_mtu: None,
             unsolicited: Vec::new(),
             errors: Bucket::new(1000, 50, now),
-            unresolved: Bucket::new(1000, 64, now),
+            unresolved: [(); 2].map(|()| Bucket::new(1000, 64, now)),
             cut: 0,
             out: Emitted::default(),
         }
@@ -129,7 +131,7 @@ impl Model {
         }
         match word(frame, 12) {
             0x0800 => {}
-            0x0806 => return Ok(Some(self.punt(0, frame))),
+            0x0806 => return Ok(Some(self.punt(0, frame, Class::Discovery))),
             0x86dd => return Ok(Some(self.native6(0, frame))),
             0x8100 | 0x88a8 => return drop(Reason::Vlan),
             _ => return drop(Reason::EtherType),
@@ -152,7 +154,7 @@ impl Model {
         let transport = &packet[header_len(&packet)..];
         let dhcp = packet[9] == 17 && !is_fragment(&packet) && transport.get(2..4) == Some(&[0, 67]);
         if broadcast && dhcp {
-            return Ok(Ok(Some(self.punt(0, frame))));
+            return Ok(Ok(Some(self.punt(0, frame, Class::Discovery))));
         }
         if group || broadcast || !is_host(to) || is_link_local(to) {
             return Err(drop(Reason::Ipv4Destination));
@@ -162,7 +164,14 @@ impl Model {
             return Err(drop(Reason::Ipv4Source));
         }
         if to == ROUTER {
-            return Ok(Ok(Some(self.punt(0, frame))));
+            // Echo requests; what nobody listens for is refused by the control thread (RFC 1122 4.1.3.1).
+            let class = match (packet[9], transport) {
+                (1 | 6 | 17, _) if is_fragment(&packet) => Some(Class::Echo),
+                (17, [_, _, 0, 67, ..]) => Some(Class::Discovery),
+                (1, [8, ..]) | (6 | 17, [_, _, _, _, ..]) => Some(Class::Echo),
+                _ => None,
+            };
+            return self.hear(0, frame, class).map(|verdict| Ok(Some(verdict))).map_err(drop);
         }
         if has_refused_option(&packet) {
             return Err(drop(Reason::Ipv4Option));
@@ -289,11 +298,16 @@ impl Model {
         ready.into_iter().map(|w| w.packet).collect()
     }
 
-    pub fn punt(&mut self, link: u8, frame: &[u8]) -> Verdict {
+    /// A frame for the control thread, if somebody listens.
+    pub fn hear(&mut self, link: u8, frame: &[u8], class: Option<Class>) -> Result<Verdict, Reason> {
+        class.map(|class| self.punt(link, frame, class)).ok_or(Reason::NoListener)
+    }
+
+    fn punt(&mut self, link: u8, frame: &[u8], class: Class) -> Verdict {
         if frame.len() > 1600 {
             return Reason::Jumbo.into();
         }
-        self.out.punted.push((link, false, Frame::new(frame.to_vec())));
+        self.out.punted.push((link, class, Frame::new(frame.to_vec())));
         Verdict::Punted
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hikyaku_dataplane::punt::Class;
 use hikyaku_dataplane::snapshot::SoftwireState;
 
 use super::build::{far, near};
@@ -31,6 +32,8 @@ struct Play<'a> {
     left: Vec<Vec<u8>>,
     trace: &'a mut Trace,
     seen: Seen,
+    /// Which of its queues the control thread looks into next.
+    punt_turn: usize,
 }
 
 /// How often each verdict was met.
@@ -43,8 +46,8 @@ pub fn play(history: &History, trace: &mut Trace) -> Result<Seen, String> {
     let mut router = Router::with(&line.setup(), |snapshot| *snapshot = line.snapshot(&napt, &state));
     router.napt = napt;
     let model = Model::new(line, router.now.0);
-    let mut play =
-        Play { model, router, choices: Choices::default(), state, left: Vec::new(), trace, seen: Seen::new() };
+    let choices = Choices::default();
+    let mut play = Play { model, router, choices, state, left: Vec::new(), trace, seen: Seen::new(), punt_turn: 0 };
     for (i, step) in history.steps.iter().enumerate() {
         play.step(step).map_err(|e| format!("step {i}, {step:?}:\n{e}"))?;
     }
@@ -178,7 +181,8 @@ impl Play<'_> {
         self.frames("to the WAN", wan, &out.wan)?;
         let messages: Vec<_> = std::iter::from_fn(|| self.router.punted()).collect();
         let links: Vec<_> = messages.iter().map(|m| (m.link.0, m.unresolved)).collect();
-        let expected: Vec<_> = punted.iter().map(|&(link, unresolved, _)| (link, unresolved)).collect();
+        let punted = self.in_turn(punted);
+        let expected: Vec<_> = punted.iter().map(|&(link, class, _)| (link, class == Class::Unresolved)).collect();
         if links != expected {
             return Err(format!("punted: expected {expected:?}, got {links:?}"));
         }
@@ -189,6 +193,22 @@ impl Play<'_> {
             return Err(format!("held: expected {}, got {}", held.0, held.1));
         }
         self.model.napt.compare()
+    }
+
+    /// What the control thread is to hear in the order in which it does: the next of each class of WAN and LAN in turn.
+    fn in_turn(&mut self, mut waiting: Vec<(u8, Class, Frame)>) -> Vec<(u8, Class, Frame)> {
+        const CLASSES: [Class; 4] = [Class::Discovery, Class::Sockets, Class::Echo, Class::Unresolved];
+        let mut heard = Vec::new();
+        loop {
+            let turn = self.punt_turn;
+            let next = (turn..turn + 8).find_map(|n| {
+                let (link, class) = (1 - (n / 4 % 2) as u8, CLASSES[n % 4]);
+                Some((n, waiting.iter().position(|(l, c, _)| (*l, *c) == (link, class))?))
+            });
+            let Some((n, at)) = next else { return heard };
+            self.punt_turn = n % 8 + 1;
+            heard.push(waiting.remove(at));
+        }
     }
 
     fn frames(&mut self, what: &str, expected: Vec<Frame>, got: &[Vec<u8>]) -> Result<(), String> {

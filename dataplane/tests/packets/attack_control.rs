@@ -4,75 +4,142 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use crate::common::*;
+use hikyaku_dataplane::verdict::{Reason, Verdict};
 use hikyaku_net::Time;
 use hikyaku_ring::LinkId;
 
 /// An address of the router's on the line.
 const OURS: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x12, 0x3400, 0, 0, 0, 0x99);
 
-/// What the control thread takes out of its queue in a turn, and its turns are a millisecond apart.
+/// What the control thread takes out of its queues in a turn, and its turns are a millisecond apart.
 const HEARD: usize = 256;
 
-/// Of a flood in one millisecond.
-const FLOOD: usize = 1000;
-const MILLISECONDS: u64 = 300;
+/// Of a flood in one millisecond: ten million packets a second.
+const FLOOD: usize = 10_000;
+const MILLISECONDS: u64 = 100;
 
-/// RFC 4861 4.3: the line's router asks for our address.
-fn solicitation() -> Vec<u8> {
-    let [.., a, b, c] = OURS.octets();
-    let group = Ipv6Addr::from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c]);
+const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x99);
+const LINE_ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+
+/// From the line's router.
+fn from_line(dst: Ipv6Addr, hop_limit: u8) -> etherparse::PacketBuilderStep<etherparse::IpHeaders> {
+    let [.., a, b, c, d] = dst.octets();
+    let station = if dst.is_multicast() { [0x33, 0x33, a, b, c, d] } else { WAN_MAC };
+    etherparse::PacketBuilder::ethernet2(GATEWAY_MAC, station).ipv6(LINE_ROUTER.octets(), dst.octets(), hop_limit)
+}
+
+fn discovery(kind: u8, dst: Ipv6Addr, hop_limit: u8) -> Vec<u8> {
     let body = [&OURS.octets()[..], &[1, 1], &GATEWAY_MAC].concat();
     let mut frame = Vec::new();
-    etherparse::PacketBuilder::ethernet2(GATEWAY_MAC, [0x33, 0x33, 0xff, a, b, c])
-        .ipv6([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], group.octets(), 255)
-        .icmpv6_raw(135, 0, [0; 4])
-        .write(&mut frame, &body)
-        .unwrap();
+    from_line(dst, hop_limit).icmpv6_raw(kind, 0, [0; 4]).write(&mut frame, &body).unwrap();
     frame
 }
 
-/// One solicitation a millisecond, somewhere in a million packets a second that come by `side`: at least 99 of 100 reach
-/// the control thread.
+/// What keeps the line and the hosts' addresses alive.
+fn honest() -> Vec<(LinkId, Vec<u8>)> {
+    let [.., a, b, c] = OURS.octets();
+    let group = Ipv6Addr::from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c]);
+    let mut reply = Vec::new();
+    from_line(LINK_LOCAL, 64).udp(547, DHCPV6.1).write(&mut reply, &[7; 60]).unwrap();
+    let dhcp = udp(([0; 4], 68), ([255; 4], DHCPV4.1), &bytes(300)).bytes();
+    vec![
+        (WAN, discovery(135, group, 255)),
+        (WAN, discovery(134, ALL_NODES, 255)),
+        (WAN, reply),
+        (LAN, ethernet([0xff; 6], OTHER_CLIENT_MAC, 0x0806, &[1; 28])),
+        (LAN, ethernet([0xff; 6], [2, 0, 0, 0, 1, 0x0c], 0x0800, &dhcp)),
+    ]
+}
+
+/// One of each that keeps the line and the hosts' addresses alive a millisecond, somewhere in ten million packets a second
+/// that come by `side`: at least 99 of 100 reach the control thread.
 #[track_caller]
-fn the_router_of_the_line_is_heard_beside(side: LinkId, flood: &[u8]) {
+fn all_that_counts_is_heard_beside(side: LinkId, flood: impl Fn(u64) -> Vec<u8>) {
     let setup = Setup { slots: 1024, ..Setup::ipip() };
     let mut router = Router::with(&setup, |snapshot| snapshot.links[WAN.index()].addresses6 = vec![OURS.into()]);
-    let (solicitation, mut heard) = (solicitation(), 0);
+    let honest = honest();
+    let mut heard = vec![0; honest.len()];
     for millisecond in 1..=MILLISECONDS {
         // Anywhere: a prime is not a divisor of what a turn takes.
         let at = (millisecond * 7919) as usize % FLOOD;
         for n in 0..FLOOD {
-            assert!(router.wires[side.index()].deliver(flood));
+            assert!(router.wires[side.index()].deliver(&flood(millisecond * FLOOD as u64 + n as u64)));
             if n == at {
-                assert!(router.wires[WAN.index()].deliver(&solicitation));
+                honest.iter().for_each(|(link, frame)| assert!(router.wires[link.index()].deliver(frame)));
             }
             if n % 256 == 255 || n + 1 == FLOOD {
-                router.worker.turn(Time(millisecond * 1_000_000 + n as u64));
+                router.worker.turn(Time(millisecond * 1_000_000 + n as u64 * 100));
                 router.wires.iter_mut().for_each(|wire| _ = wire.collect(|_| ()));
             }
         }
-        let taken = std::iter::from_fn(|| router.punted()).take(HEARD);
-        heard += taken.filter(|message| message.frame() == solicitation).count() as u64;
+        for message in std::iter::from_fn(|| router.punted()).take(HEARD) {
+            let is_one = honest.iter().position(|(link, frame)| (message.link, message.frame()) == (*link, &frame[..]));
+            is_one.into_iter().for_each(|one| heard[one] += 1);
+        }
     }
-    assert!(heard * 100 >= MILLISECONDS * 99, "{heard} of {MILLISECONDS} solicitations were heard");
+    let enough = heard.iter().all(|&heard| heard * 100 >= MILLISECONDS * 99);
+    assert!(enough, "of {MILLISECONDS} each of ND, RA, DHCPv6, ARP and DHCP {heard:?} were heard");
+    assert!(router.totals().add_up());
+}
+
+/// From a host in the Internet, of which there are many.
+fn stranger(n: u64) -> etherparse::PacketBuilderStep<etherparse::IpHeaders> {
+    let source = Ipv6Addr::new(0x2001, 0xdb8, 9, (n % 65_536) as u16, 0, 0, 0, 7);
+    etherparse::PacketBuilder::ethernet2(GATEWAY_MAC, WAN_MAC).ipv6(source.octets(), OURS.octets(), 50)
 }
 
 #[test]
-#[ignore = "issue: one queue for everything that the control thread hears"]
 fn a_stranger_does_not_drown_the_router_of_the_line() {
-    let mut flood = Vec::new();
-    etherparse::PacketBuilder::ethernet2(GATEWAY_MAC, WAN_MAC)
-        .ipv6(Ipv6Addr::new(0x2001, 0xdb8, 9, 9, 0, 0, 0, 7).octets(), OURS.octets(), 50)
-        .udp(1234, 9)
-        .write(&mut flood, &[])
-        .unwrap();
-    the_router_of_the_line_is_heard_beside(WAN, &flood);
+    let frame = |build: &dyn Fn(&mut Vec<u8>)| {
+        let mut frame = Vec::new();
+        build(&mut frame);
+        frame
+    };
+    let udp = |n, port| frame(&|frame| stranger(n).udp(1234, port).write(frame, &[]).unwrap());
+    all_that_counts_is_heard_beside(WAN, |_| udp(0, 9));
+    // Where the control thread listens, from everywhere; at the port of the DHCPv6 client, too.
+    all_that_counts_is_heard_beside(WAN, |n| udp(n, DHCPV6.1));
+    all_that_counts_is_heard_beside(WAN, |n| {
+        frame(&|frame| stranger(n).icmpv6_echo_request(1, n as u16).write(frame, &[0; 8]).unwrap())
+    });
+    // What looks like discovery and has come from afar is none (RFC 4861 7.1).
+    let forged = discovery(135, OURS, 254);
+    all_that_counts_is_heard_beside(WAN, |_| forged.clone());
 }
 
 #[test]
-#[ignore = "issue: one queue for everything that the control thread hears"]
 fn a_lan_host_does_not_drown_the_router_of_the_line() {
-    the_router_of_the_line_is_heard_beside(LAN, &from_lan(&udp((CLIENT, 1234), (ROUTER, 9), &bytes(18))));
+    let to_router = from_lan(&udp((CLIENT, 1234), (ROUTER, 9), &bytes(18)));
+    all_that_counts_is_heard_beside(LAN, |_| to_router.clone());
+    let ping = from_lan(&echo_request(CLIENT, ROUTER, 1, b"ping"));
+    all_that_counts_is_heard_beside(LAN, |_| ping.clone());
+    // Nor does a station that has nothing but ARP or DHCP to say.
+    let arp = ethernet([0xff; 6], CLIENT_MAC, 0x0806, &[1; 28]);
+    all_that_counts_is_heard_beside(LAN, |_| arp.clone());
+}
+
+/// What nobody listens for is dropped, by name, and not given to the control thread.
+#[test]
+fn what_nobody_listens_for_is_not_punted() {
+    let mut router =
+        Router::with(&Setup::ipip(), |snapshot| snapshot.links[WAN.index()].addresses6 = vec![OURS.into()]);
+    let mut frames = vec![discovery(135, OURS, 64), discovery(139, ALL_NODES, 255), discovery(130, OURS, 1)];
+    for port in [9, 53, 547] {
+        frames.push(Vec::new());
+        stranger(0).udp(547, port).write(frames.last_mut().unwrap(), &[7; 60]).unwrap();
+        frames.push(Vec::new());
+        stranger(0).tcp(1234, port, 1, 1000).write(frames.last_mut().unwrap(), &[]).unwrap();
+    }
+    // To our end of the tunnel.
+    let udp = [[0, 9, 0, 9, 0, 8], [0, 9, 2, 34, 0, 8]].map(|udp| [&udp[..], &[0, 0]].concat());
+    frames.push(ipv6(&outer(8, 17), &udp[0]));
+    for frame in &frames {
+        router.wan(frame).dropped(Reason::NoListener);
+    }
+    assert_eq!(router.wan(ipv6(&outer(8, 17), &udp[1])).verdict(), Verdict::Punted);
+    router.lan(from_lan(&raw(CLIENT, ROUTER, 89, vec![0; 20]))).dropped(Reason::NoListener);
+    router.lan(from_lan(&echo_reply(CLIENT, ROUTER, 1, b"nobody asked"))).dropped(Reason::NoListener);
 }
 
 /// RFC 1812 4.3.2.8 lets errors be limited, but not so that strangers outside use up those that hosts need to find a path's

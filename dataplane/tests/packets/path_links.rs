@@ -132,11 +132,22 @@ fn what_is_the_control_threads_is_punted_as_it_came() {
 }
 
 #[test]
-fn the_punt_queue_is_bounded() {
+fn the_punt_queues_are_bounded() {
     let mut router = Router::new(&Setup::dslite());
-    let arp = ethernet([0xff; 6], CLIENT_MAC, 0x0806, &[1; 28]);
-    let out = router.play(LAN, vec![arp; 1000]);
-    assert_eq!((out.count(Verdict::Punted), out.count(Reason::PuntFull)), (256, 744));
+    let arp = |station: u16| {
+        let [a, b] = station.to_be_bytes();
+        ethernet([0xff; 6], [2, 0, 0, 0, a, b], 0x0806, &[1; 28])
+    };
+    // One station has its share of what is there for all of them.
+    let out = router.play(LAN, vec![arp(1); 1000]);
+    assert_eq!((out.count(Verdict::Punted), out.count(Reason::PuntFull)), (64, 936));
+    let out = router.play(LAN, (2..1002).map(arp));
+    assert_eq!((out.count(Verdict::Punted), out.count(Reason::PuntFull)), (64, 936));
+    // Places of one class are no other's, nor those of the line the LAN's.
+    let ping = |n: u16| from_lan(&echo_request(CLIENT, ROUTER, n, b"ping"));
+    assert_eq!(router.play(LAN, (0..100).map(ping)).count(Verdict::Punted), 32);
+    let kinds: Vec<_> = std::iter::from_fn(|| router.punted()).map(|message| message.frame()[13]).collect();
+    assert_eq!((kinds.len(), &kinds[..4]), (160, &[6, 0, 6, 0][..]), "taken in turn");
     assert_eq!(router.lan(from_lan(&udp(C, S, b"x"))).verdict(), Verdict::Outbound);
 }
 

@@ -46,7 +46,7 @@ use thiserror::Error;
 
 pub use leases::{LeaseFile, LeaseView, SavedLease, Standing};
 pub use server::Server;
-pub use wire::fuzz;
+pub use wire::{SERVER_PORT, fuzz};
 
 /// What the server gives out, and what it tells clients.
 #[derive(Clone, Debug)]

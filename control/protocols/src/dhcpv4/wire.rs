@@ -13,7 +13,8 @@ use hikyaku_net::Mac;
 
 use super::Config;
 
-const SERVER_PORT: u16 = dhcproto::v4::SERVER_PORT;
+/// Where a server listens (RFC 2131 4.1).
+pub const SERVER_PORT: u16 = dhcproto::v4::SERVER_PORT;
 const CLIENT_PORT: u16 = dhcproto::v4::CLIENT_PORT;
 
 /// The fixed fields and the magic cookie (RFC 2131 2, 3).

@@ -45,7 +45,7 @@ use smoltcp::iface::{Config, Interface, PollIngressSingleResult, SocketSet};
 use smoltcp::time::Instant;
 use smoltcp::wire::HardwareAddress;
 
-use hikyaku_net::Time;
+use hikyaku_net::{Time, protocol};
 
 pub use fuzz::fuzz;
 pub use gate::Counts;
@@ -112,6 +112,13 @@ impl Stack {
     /// TCP connections, those that are closing included.
     pub fn streams(&self) -> usize {
         self.streams.len()
+    }
+
+    /// Protocol and port of all that may be answered: UDP sockets and TCP connections, those that are closing included.
+    /// Nothing else that comes is for this stack, but ICMPv6 errors.
+    pub fn ports(&self) -> impl Iterator<Item = (u8, u16)> {
+        let udp = self.datagrams.ports().map(|port| (protocol::UDP, port));
+        udp.chain(self.streams.ports().map(|port| (protocol::TCP, port)))
     }
 
     /// Our addresses from now on. Connections and sockets at others end at once: with an error for their

@@ -80,6 +80,11 @@ impl Streams {
         self.entries.iter().any(|e| e.ours == ours && e.theirs == theirs)
     }
 
+    /// Our ports.
+    pub(super) fn ports(&self) -> impl Iterator<Item = u16> {
+        self.entries.iter().map(|entry| entry.ours.port())
+    }
+
     /// Connections, those that are closing included.
     pub(super) fn len(&self) -> usize {
         self.entries.len()

@@ -83,6 +83,11 @@ impl Datagrams {
         }
     }
 
+    /// Our ports.
+    pub(super) fn ports(&self) -> impl Iterator<Item = u16> {
+        self.entries.values().map(|entry| entry.ours.port())
+    }
+
     /// Whether a datagram between these is an answer to one of ours.
     pub(super) fn has(&self, ours: SocketAddrV6, theirs: SocketAddrV6) -> bool {
         self.entries.values().any(|e| e.ours == ours && e.peers.contains(&theirs))

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::Ipv6Addr;
 
+use etherparse::TransportSlice;
 use hikyaku::router::WAN;
 use hikyaku_dataplane::snapshot::{Route, Snapshot, Softwire, SoftwireId};
 use hikyaku_net::PortSet;
@@ -37,6 +38,17 @@ pub fn check(snapshot: &Snapshot, far_ends: &HashMap<Ipv6Addr, Translates>) {
         }
         many => panic!("{} softwires at once", many.len()),
     }
+}
+
+/// Panics if this is a question of ours and workers do not know that we listen for its answer.
+pub fn check_is_heard(snapshot: &Snapshot, frame: &[u8]) {
+    let Ok(frame) = etherparse::SlicedPacket::from_ethernet(frame) else { return };
+    let port = match &frame.transport {
+        Some(TransportSlice::Udp(udp)) => (17, udp.source_port()),
+        Some(TransportSlice::Tcp(tcp)) if tcp.syn() => (6, tcp.source_port()),
+        _ => return,
+    };
+    assert!(snapshot.links[WAN.index()].listens.contains(port.0, port.1), "nobody hears what is answered to {port:?}");
 }
 
 fn check_softwire(softwire: &Softwire, far_ends: &HashMap<Ipv6Addr, Translates>) {

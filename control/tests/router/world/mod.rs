@@ -214,7 +214,10 @@ impl World {
                 quiet = false;
                 self.sent += 1;
                 match message.link {
-                    WAN => self.isp.hear(self.now, message.frame()),
+                    WAN => {
+                        carried::check_is_heard(&self.snapshot(), message.frame());
+                        self.isp.hear(self.now, message.frame());
+                    }
                     LAN => self.lan.hear(self.now, message.frame()),
                     other => panic!("a frame for {other:?}"),
                 }
