@@ -11,10 +11,9 @@ use std::time::Duration;
 
 use hikyaku_net::Time;
 use hikyaku_net::packet::ethertype;
-use smoltcp::phy::ChecksumCapabilities;
-use smoltcp::wire::{Icmpv6Packet, Icmpv6Repr, IpProtocol, Ipv6Packet, Ipv6Repr};
 
 use crate::Machine;
+use crate::echo::EchoRequest;
 
 /// Until the first question. An address that was just made is announced for a while (RFC 4861 7.2.6), and who looks for
 /// it meanwhile finds it by that.
@@ -76,7 +75,9 @@ impl Machine for Reception {
         let (Some(target), Some(_)) = (self.target, self.due.filter(|&due| due <= now)) else { return };
         match PAUSES.get(self.asked) {
             Some(&pause) => {
-                self.out.push_back(echo_request(target, self.asked as u16));
+                let (identifier, data) = rand::random();
+                let request = EchoRequest { to: target.1, identifier, sequence: self.asked as u16, data };
+                self.out.push_back(request.packet(target.0));
                 self.due = Some(now + pause);
                 self.asked += 1;
             }
@@ -91,22 +92,6 @@ impl Machine for Reception {
     fn poll_timeout(&self) -> Option<Time> {
         if self.out.is_empty() { self.due } else { Some(Time::default()) }
     }
-}
-
-fn echo_request((from, to): Target, seq_no: u16) -> Vec<u8> {
-    let request = Icmpv6Repr::EchoRequest { ident: rand::random(), seq_no, data: &[] };
-    let ip = Ipv6Repr {
-        src_addr: from,
-        dst_addr: to,
-        next_header: IpProtocol::Icmpv6,
-        payload_len: request.buffer_len(),
-        hop_limit: 64,
-    };
-    let mut packet = vec![0; ip.buffer_len() + ip.payload_len];
-    ip.emit(&mut Ipv6Packet::new_unchecked(&mut packet));
-    let mut body = Icmpv6Packet::new_unchecked(&mut packet[ip.buffer_len()..]);
-    request.emit(&from, &to, &mut body, &ChecksumCapabilities::default());
-    packet
 }
 
 #[cfg(test)]

@@ -59,6 +59,7 @@ impl Machines {
             provisioning.set_place(now, desired.provisioning);
         }
         self.tunnel.carry(now, desired.softwire.as_ref());
+        self.far.set_own(now, &desired.addresses);
         self.far.set(now, desired.far.as_ref(), &desired.line.resolvers, desired.prefix);
         if let Some(notice) = &mut self.notice {
             notice.set_place(now, desired.place);

@@ -95,6 +95,8 @@ pub(super) struct FarEndFacts {
     pub address: Option<Ipv6Addr>,
     /// How that came to be, or why there is none.
     pub state: aftr::State,
+    /// Since when packets go to far ends and nothing comes back, not even replies to echo requests.
+    pub silent_since: Option<Time>,
 }
 
 impl Facts {

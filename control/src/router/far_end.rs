@@ -6,16 +6,26 @@ use std::sync::Arc;
 use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::snapshot::{Softwire, SoftwireState};
 use hikyaku_dataplane::verdict::Verdict;
-use hikyaku_net::Time;
+use hikyaku_net::{Time, protocol};
 use hikyaku_protocols::Machine;
-use hikyaku_protocols::aftr::{self, Patience, Resolved, Selector, Source};
+use hikyaku_protocols::aftr::{self, Patience, Resolved, Selector, Source, Why};
 use hikyaku_protocols::dns::{Failure, Records};
+use hikyaku_protocols::echo::EchoRequest;
 use hikyaku_protocols::service::Plan;
 
 use super::facts::FarEndFacts;
+use super::wire::Packet6;
 
 /// ICMPv6 errors about the tunnel that count, of one look at traffic: more are no more news.
 const UNREACHABLE: u64 = 8;
+
+/// What the far end's machine asks of others.
+pub(super) enum Asks {
+    /// The AAAA records of a name: of the line's resolvers if `anew`, not of what is kept of their answers.
+    Name { name: String, anew: bool },
+    /// An echo, from our end of the tunnel.
+    Echo(EchoRequest),
+}
 
 /// The far end of the tunnel, AFTR or border router, and what is known of the path to it.
 pub(super) struct FarEnd {
@@ -24,6 +34,8 @@ pub(super) struct FarEnd {
     plan: Option<Plan>,
     resolvers: Vec<IpAddr>,
     prefix: Option<Ipv6Addr>,
+    /// Addresses of our own on the line.
+    own: Vec<Ipv6Addr>,
     /// What workers learned about the path to the border router in use.
     pub path: Arc<SoftwireState>,
     /// The border router that `path` leads to.
@@ -42,6 +54,7 @@ impl FarEnd {
             plan: None,
             resolvers: Vec::new(),
             prefix: None,
+            own: Vec::new(),
             path_to: before.map(|softwire| softwire.remote.into()),
             changes: 0,
             unreachable: path.unreachable(),
@@ -73,6 +86,7 @@ impl FarEnd {
             // It would be used until the new one's name has resolved.
             self.aftr = Selector::new(Patience::default());
             self.aftr.resolvers_changed(now, !self.resolvers.is_empty());
+            self.aftr.set_own(now, &self.own);
         }
         let far = plan.map(|plan| &plan.far[..]).unwrap_or_default();
         let endpoint = |source| far.iter().find(|(of, _)| *of == source).map(|(_, endpoint)| endpoint.clone());
@@ -82,13 +96,26 @@ impl FarEnd {
         self.plan = plan.cloned();
     }
 
-    /// The next name to ask AAAA records for; to be called until there is none.
-    pub fn poll(&mut self, now: Time) -> Option<String> {
+    /// These addresses are our own: none of them is a far end.
+    pub fn set_own(&mut self, now: Time, own: &[Ipv6Addr]) {
+        if self.own != own {
+            self.own = own.to_vec();
+            self.aftr.set_own(now, own);
+        }
+    }
+
+    /// The next thing that it asks; to be called until there is none.
+    pub fn poll(&mut self, now: Time) -> Option<Asks> {
         while let Some(output) = self.aftr.drive(now) {
             match output {
-                aftr::Output::Resolve(name) => return Some(name),
+                aftr::Output::Resolve { name, anew } => return Some(Asks::Name { name, anew }),
+                aftr::Output::Ask(request) => return Some(Asks::Echo(request)),
                 aftr::Output::Moved { to: Some(to), why, .. } => {
-                    tracing::info!(machine = "aftr", address = %to, reason = %why, "border router in use");
+                    match why {
+                        // Every few seconds, as long as none answers.
+                        Why::Turn => tracing::debug!(machine = "aftr", address = %to, "border router tried"),
+                        _ => tracing::info!(machine = "aftr", address = %to, reason = %why, "border router in use"),
+                    }
                     // What was learned is of another path.
                     if self.path_to.replace(to) != Some(to) {
                         self.path = Arc::default();
@@ -103,6 +130,13 @@ impl FarEnd {
             }
         }
         None
+    }
+
+    /// A frame came on the line: perhaps a reply to [`Asks::Echo`].
+    pub fn hear(&mut self, now: Time, frame: &[u8]) {
+        if let Some(packet) = Packet6::read(frame).filter(|packet| packet.protocol == protocol::ICMPV6) {
+            self.aftr.handle_input(now, packet.bytes);
+        }
     }
 
     /// The end of a question.
@@ -126,7 +160,12 @@ impl FarEnd {
 
     /// What is known of it.
     pub fn facts(&self) -> FarEndFacts {
-        FarEndFacts { plan: self.plan.clone(), address: self.aftr.current(), state: self.aftr.state().clone() }
+        FarEndFacts {
+            plan: self.plan.clone(),
+            address: self.aftr.current(),
+            state: self.aftr.state().clone(),
+            silent_since: self.aftr.silent_since(),
+        }
     }
 
     /// When something last came from it.

@@ -50,7 +50,7 @@ pub fn facts(says: &[Says]) -> Facts {
         provisioning: None,
         carried: None,
         trouble: None,
-        far: FarEndFacts { plan: None, address: None, state: aftr::State::Unconfigured },
+        far: FarEndFacts { plan: None, address: None, state: aftr::State::Unconfigured, silent_since: None },
         next_hop: None,
     };
     says.iter().for_each(|say| say(&mut facts));
@@ -217,7 +217,8 @@ pub fn carried_elsewhere(facts: &mut Facts) {
 /// The far end's name does not resolve.
 pub fn unresolved(facts: &mut Facts) {
     let (name, failure) = ("gw.example.net".into(), Failure::TimedOut);
-    facts.far = FarEndFacts { plan: Some(dslite()), address: None, state: aftr::State::Unresolved { name, failure } };
+    facts.far =
+        FarEndFacts { plan: Some(dslite()), state: aftr::State::Unresolved { name, failure }, ..facts.far.clone() };
 }
 
 /// It resolves, to 2001:db8:f::1, and the way there is known.

@@ -11,11 +11,11 @@ use hikyaku_protocols::service::{Probe, Unresolved};
 use hikyaku_ring::LinkId;
 
 use super::facts::{AftrNames, Facts, LineId};
-use super::far_end::FarEnd;
+use super::far_end::{Asks, FarEnd};
 use super::lan::Lan;
 use super::notice::Notice;
 use super::provisioning::Provisioning;
-use super::resolver::{Asker, NameAnswer};
+use super::resolver::{Asker, NameAnswer, Resolver};
 use super::tunnel::Tunnel;
 use super::wan::Wan;
 use super::wire::Frames;
@@ -62,7 +62,10 @@ impl Machines {
         match (message.link, message.unresolved) {
             (LAN, false) => self.lan.hear(now, frame, &mut self.frames),
             (LAN, true) => self.lan.resolve(now, frame.to_vec()),
-            (WAN, false) => self.wan.hear(now, frame, &mut self.frames),
+            (WAN, false) => {
+                self.far.hear(now, frame);
+                self.wan.hear(now, frame, &mut self.frames);
+            }
             (WAN, true) => self.wan.resolve(now, frame.to_vec()),
             _ => {}
         }
@@ -85,7 +88,7 @@ impl Machines {
         self.wan.poll(now, &mut self.frames);
     }
 
-    /// Gives the resolver the names that machines want to have asked for.
+    /// Gives the resolver the names that machines want to have asked for, and sends the far end's echo requests.
     fn ask(&mut self, now: Time) {
         let resolver = &mut self.wan.resolver;
         while let Some(name) = self.probe.drive(now) {
@@ -94,14 +97,31 @@ impl Machines {
         while let Some(name) = self.unresolved.drive(now) {
             resolver.ask(now, &name, Aaaa, Asker::Unresolved);
         }
-        while let Some(name) = self.far.poll(now) {
-            resolver.ask(now, &name, Aaaa, Asker::FarEnd);
-        }
+        self.ask_far_end(now);
+        let resolver = &mut self.wan.resolver;
         if let Some(provisioning) = &mut self.provisioning {
             provisioning.poll(now, resolver);
         }
         if let Some(notice) = &mut self.notice {
             notice.poll(now, resolver);
+        }
+    }
+
+    fn ask_far_end(&mut self, now: Time) {
+        while let Some(asks) = self.far.poll(now) {
+            match asks {
+                Asks::Name { name, anew } => {
+                    let resolver = &mut self.wan.resolver;
+                    let ask = if anew { Resolver::ask_anew } else { Resolver::ask };
+                    ask(resolver, now, &name, Aaaa, Asker::FarEnd);
+                }
+                Asks::Echo(request) => {
+                    let local = self.tunnel.carried().map(|carried| carried.local);
+                    if let Some(local) = local.filter(|local| self.wan.usable.contains(local)) {
+                        self.wan.send(now, &request.packet(local), &mut self.frames);
+                    }
+                }
+            }
         }
     }
 

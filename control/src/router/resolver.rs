@@ -106,6 +106,13 @@ impl Resolver {
         query
     }
 
+    /// As [`Self::ask`]; the resolvers are asked, whatever is kept of an earlier answer.
+    pub fn ask_anew(&mut self, now: Time, name: &str, record_type: RecordType, asker: Asker) -> QueryId {
+        let query = self.names.ask_anew(now, name, record_type);
+        self.asked.insert(query, (asker, name.to_string()));
+        query
+    }
+
     /// Carries datagrams between `names` and `stack`, and asks that for connections. `from` has the address to ask a
     /// server from.
     pub fn step(&mut self, now: Time, stack: &mut Stack, from: impl Fn(Ipv6Addr) -> Option<Ipv6Addr>) {

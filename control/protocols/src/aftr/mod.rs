@@ -4,12 +4,17 @@
 //!   own order. A name that has not resolved or failed yet is waited for, half a minute at most.
 //! - The candidate in use stays as long as it answers, also when a better one is back: sessions of a border
 //!   router's NAT do not move with us.
-//! - When it does not answer, the first other candidate that is not held is used. A candidate that failed is
-//!   held for a minute; each further failure doubles that, up to an hour; a minute of answers forgives all.
-//! - When all are held, the one in use stays, the name is asked for again, and whoever's hold ends first is
-//!   tried, if there is still no answer then.
+//! - When packets go out and nothing comes back, it is asked for an echo (RFC 4443 4.1), and a second later all others
+//!   are. A reply says that it lives: one-way traffic alone never moves us. Without three replies, and with one of
+//!   another, that other is used, unless the one in use carried and never replied before: then its silence here says
+//!   nothing.
+//! - Where nobody replies, one that carried stays for a minute of complete silence, one that never did for three
+//!   seconds. Then all are tried in turn, three seconds each, with pauses of at most two seconds between whole rounds,
+//!   and their names are asked for again.
 //! - When a name's new answer does not contain the one in use, the operator moved it: so do we, but, while the
-//!   old one answers, at most once in ten minutes (answers may rotate).
+//!   old one answers, at most once in ten minutes (answers may rotate), and to one that replies to an echo request. If
+//!   none does the first is tried, once, and the old one is used again if it carries nothing.
+//! - An address of our own is nobody's border router.
 //!
 //! ```
 //! use hikyaku_net::Time;
@@ -20,16 +25,18 @@
 //! selector.set(Time(0), Source::UserAddresses, Some("2001:db8::a".parse().unwrap()));
 //! let Some(Output::Moved { from: None, to, .. }) = selector.drive(Time(0)) else { panic!("nothing is chosen") };
 //! assert_eq!((to, selector.current()), (Some("2001:db8::a".parse().unwrap()), to));
-//! // About once a second: `selector.traffic(now, sent, received)`. Silence makes it leave for another.
+//! // About once a second: `selector.traffic(now, sent, received)`. After silence it asks for echoes, and leaves.
 //! ```
 
+mod candidates;
+mod failover;
 mod sources;
+mod state;
 #[cfg(test)]
 mod tests;
 mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -37,118 +44,17 @@ use hikyaku_net::Time;
 
 use crate::Machine;
 use crate::dns::Failure;
+use crate::echo::EchoRequest;
+use candidates::Candidates;
+use failover::TURN;
 use sources::Slot;
 pub use sources::{Endpoint, MAX_ADDRESSES, Resolved, Source};
+pub use state::{Output, State, Why};
 pub use watch::Patience;
 use watch::{Sign, Watch};
 
-/// For how long a candidate that failed is not tried again; doubled by each further failure.
-const FIRST_HOLD: Duration = Duration::from_secs(60);
-const LONGEST_HOLD: Duration = Duration::from_secs(3600);
-/// So long it has to answer for its failures to be forgotten.
-const FORGIVEN: Duration = Duration::from_secs(60);
 /// Between two moves that only a name's new answer asks for.
 const DWELL: Duration = Duration::from_secs(600);
-
-/// What the border router is, for the log and `show status`. Said once per change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // the fields are what their names say
-pub enum State {
-    /// No source names a border router.
-    Unconfigured,
-    /// There is a name and nobody to ask.
-    AwaitingResolvers { name: String },
-    /// The name was asked for, and has not been answered yet.
-    Resolving { name: String },
-    /// It did not resolve; it is asked for again and again.
-    Unresolved { name: String, failure: Failure },
-    /// This address is used, as this source says; `name`: what it was resolved from.
-    Using { address: Ipv6Addr, source: Source, name: Option<String> },
-    /// Still this one, but it does not answer, nor did the others.
-    Failing { address: Ipv6Addr, candidates: usize },
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unconfigured => f.write_str("no border router: neither configured nor given by the line"),
-            Self::AwaitingResolvers { name } => write!(f, "border router {name}: waiting for the line's resolvers"),
-            Self::Resolving { name } => write!(f, "border router {name}: asked for its address"),
-            Self::Unresolved { name, failure } => write!(f, "border router {name}: {failure}"),
-            Self::Using { address, source, name: Some(name) } => {
-                write!(f, "border router {address} ({name}, {source})")
-            }
-            Self::Using { address, source, name: None } => write!(f, "border router {address} ({source})"),
-            Self::Failing { address, candidates: 1 } => {
-                write!(f, "border router {address} does not answer, and there is no other")
-            }
-            Self::Failing { address, candidates } => {
-                write!(f, "border router {address} does not answer, nor does any of the {candidates}")
-            }
-        }
-    }
-}
-
-/// Why another border router is used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // the fields are what their names say
-pub enum Why {
-    /// None was used before.
-    First,
-    /// There was none before, and a better source's name does not resolve.
-    Unresolved { name: String, failure: Failure },
-    /// A source changed, or a better one has addresses now.
-    Source,
-    /// The name's new answer does not contain the old one.
-    Answer,
-    /// The old one did not answer so many packets for so long.
-    Silent { packets: u64, time: Duration },
-    /// ICMPv6 errors say that the old one cannot be reached.
-    Unreachable,
-    /// No source names one any more.
-    Nothing,
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::First => f.write_str("the first one known"),
-            Self::Unresolved { name, failure } => write!(f, "{name} cannot be used: {failure}"),
-            Self::Source => f.write_str("another source names another one"),
-            Self::Answer => f.write_str("its name resolves to others now"),
-            Self::Silent { packets, time } => {
-                write!(f, "{packets} packets without an answer in {} s", time.as_secs())
-            }
-            Self::Unreachable => f.write_str("ICMPv6: it cannot be reached"),
-            Self::Nothing => f.write_str("none is known any more"),
-        }
-    }
-}
-
-/// What the machine wants done, or has found out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Ask for the AAAA records of the name; answer with [`Selector::handle_answer`].
-    Resolve(String),
-    /// [`Selector::current`] is another address now, or none.
-    Moved {
-        /// The address that was used before.
-        from: Option<Ipv6Addr>,
-        /// The address to use from now on.
-        to: Option<Ipv6Addr>,
-        /// Why it changed, for the log.
-        why: Why,
-    },
-    /// [`Selector::state`] is another one now.
-    State(State),
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Candidate {
-    address: Ipv6Addr,
-    failures: u32,
-    held_until: Option<Time>,
-}
 
 /// Selects the AFTR or border router of a line, and leaves it for another when it does not answer.
 #[derive(Debug)]
@@ -156,12 +62,24 @@ pub struct Selector {
     patience: Patience,
     slots: BTreeMap<Source, Slot>,
     resolvers: bool,
+    /// Addresses of our own.
+    own: Vec<Ipv6Addr>,
     /// Of the source in use.
-    candidates: Vec<Candidate>,
+    candidates: Candidates,
     source: Option<Source>,
     current: Option<Ipv6Addr>,
-    /// The one in use did not answer, and there was no other.
-    failing: bool,
+    /// When it was taken.
+    taken: Time,
+    /// The last one that something came back from.
+    worked: Option<Ipv6Addr>,
+    /// The one in use is suspected: it and the others are asked for echoes.
+    asking: bool,
+    /// Since when nothing comes back, neither packets nor echoes.
+    silent_since: Option<Time>,
+    /// None answers, and all are tried in turn, for so many whole rounds.
+    rounds: Option<u32>,
+    /// A name's new answer waits for one of its addresses to reply.
+    awaits_reply: bool,
     /// When the last failure of all made us ask for names.
     refreshed: Option<Time>,
     /// When a name's answer last made us move.
@@ -187,10 +105,16 @@ impl Selector {
             patience,
             slots: BTreeMap::new(),
             resolvers: false,
-            candidates: Vec::new(),
+            own: Vec::new(),
+            candidates: Candidates::default(),
             source: None,
             current: None,
-            failing: false,
+            taken: Time::default(),
+            worked: None,
+            asking: false,
+            silent_since: None,
+            rounds: None,
+            awaits_reply: false,
             refreshed: None,
             moved: None,
             watch: Watch::default(),
@@ -204,7 +128,11 @@ impl Selector {
     pub fn set(&mut self, now: Time, source: Source, endpoint: Option<Endpoint>) {
         match endpoint {
             Some(endpoint) if self.slots.get(&source).is_some_and(|s| s.endpoint == endpoint) => {}
-            Some(endpoint) => drop(self.slots.insert(source, Slot::new(now, endpoint))),
+            Some(endpoint) => {
+                // What the user wants is done at once, whether the one before works or not.
+                self.worked = self.worked.filter(|_| !source.is_the_users());
+                self.slots.insert(source, Slot::new(now, endpoint));
+            }
             None => drop(self.slots.remove(&source)),
         }
         self.settle(now, false);
@@ -221,17 +149,25 @@ impl Selector {
     /// Our prefix is another: names are asked for again, and whoever failed may do better from here.
     pub fn prefix_changed(&mut self, now: Time) {
         self.slots.values_mut().for_each(|slot| slot.doubt(now));
-        self.candidates.iter_mut().for_each(|c| (c.failures, c.held_until) = (0, None));
-        self.failing = false;
-        self.watch.restart();
+        self.candidates.forget();
+        self.watch.restart(now);
+        self.calm();
         self.settle(now, false);
+    }
+
+    /// These addresses are our own: none of them is a border router, whatever a name resolves to.
+    pub fn set_own(&mut self, now: Time, own: &[Ipv6Addr]) {
+        if self.own != own {
+            self.own = own.to_vec();
+            self.settle(now, false);
+        }
     }
 
     /// The answer to [`Output::Resolve`]; for a name that is not waited for it changes nothing.
     pub fn handle_answer(&mut self, now: Time, name: &str, result: &Result<Resolved, Failure>) {
         for (source, slot) in &mut self.slots {
             if slot.name() == Some(name) && slot.is_asked() {
-                slot.resolved(now, result, self.failing && self.source == Some(*source));
+                slot.resolved(now, result, self.rounds.is_some() && self.source == Some(*source));
             }
         }
         self.settle(now, true);
@@ -240,8 +176,9 @@ impl Selector {
     /// An ICMPv6 error says that `address` cannot be reached: no route, prohibited, address or port
     /// unreachable (RFC 4443 3.1).
     pub fn unreachable(&mut self, now: Time, address: Ipv6Addr) {
-        if self.current == Some(address) && self.watch.unreachable(now) {
-            self.fail(now, Why::Unreachable);
+        let is_current = self.current == Some(address);
+        if is_current && self.watch.unreachable(now) && now.since(self.taken) >= TURN {
+            self.turn(now, address, Why::Unreachable);
         }
         self.settle(now, false);
     }
@@ -249,18 +186,24 @@ impl Selector {
     /// Packets to and from the border router so far. Tell it about once a second.
     pub fn traffic(&mut self, now: Time, sent: u64, received: u64) {
         match self.watch.traffic(now, sent, received, &self.patience) {
-            Sign::Silent { packets, time } => self.fail(now, Why::Silent { packets, time }),
-            Sign::Answers => {
-                self.failing = false;
-                let steady = self.watch.answering_since.is_some_and(|since| now.since(since) >= FORGIVEN);
-                if let Some(candidate) = self.candidates.iter_mut().find(|c| Some(c.address) == self.current)
-                    && steady
-                {
-                    (candidate.failures, candidate.held_until) = (0, None);
-                }
-            }
+            Sign::Answers => self.answers(),
+            Sign::Idle => (self.asking, self.silent_since) = (false, None),
             Sign::Nothing => {}
         }
+        self.judge(now);
+        self.ask(now);
+        self.settle(now, false);
+    }
+
+    /// An IPv6 packet came to our end of the tunnel: perhaps an echo reply to [`Output::Ask`].
+    pub fn handle_input(&mut self, now: Time, packet: &[u8]) {
+        let Some(request) = EchoRequest::answered_by(packet) else { return };
+        let Some(address) = self.candidates.replied(now, &request) else { return };
+        if self.current == Some(address) {
+            self.watch.echoed(now);
+            self.answers();
+        }
+        self.judge(now);
         self.settle(now, false);
     }
 
@@ -272,6 +215,12 @@ impl Selector {
     /// All that could be used now, in their order.
     pub fn candidates(&self) -> impl Iterator<Item = Ipv6Addr> {
         self.candidates.iter().map(|c| c.address)
+    }
+
+    /// Since when packets go to border routers and nothing comes back, neither packets nor replies to echo requests;
+    /// `None` while nobody sends anything, or something comes back.
+    pub fn silent_since(&self) -> Option<Time> {
+        self.silent_since
     }
 
     /// When something last came from the one in use, as far as [`Self::traffic`] knows.
@@ -292,14 +241,15 @@ impl Selector {
 
     /// Sources whose names are of interest: down to the first that has addresses.
     fn wanted(&self) -> Vec<Source> {
-        let without = self.considered().take_while(|(_, slot)| slot.addresses().is_empty()).count();
+        let without = self.considered().take_while(|(_, slot)| slot.addresses(&self.own).is_empty()).count();
         self.considered().take(without + 1).map(|(source, _)| source).collect()
     }
 
     fn choice(&self, now: Time) -> Choice {
         for (source, slot) in self.considered() {
-            if !slot.addresses().is_empty() {
-                return Choice::Use(source, slot.addresses().to_vec());
+            let addresses = slot.addresses(&self.own);
+            if !addresses.is_empty() {
+                return Choice::Use(source, addresses);
             }
             if !slot.is_hopeless(now) {
                 return Choice::Wait;
@@ -314,8 +264,8 @@ impl Selector {
         self.settled = now;
         if self.resolvers {
             for source in self.wanted() {
-                let name = self.slots.get_mut(&source).and_then(|slot| slot.ask(now));
-                self.outputs.extend(name.map(Output::Resolve));
+                let question = self.slots.get_mut(&source).and_then(|slot| slot.ask(now));
+                self.outputs.extend(question.map(|(name, anew)| Output::Resolve { name, anew }));
             }
         }
         match self.choice(now) {
@@ -325,7 +275,7 @@ impl Selector {
             Choice::Nothing => {
                 self.candidates.clear();
                 self.source = None;
-                self.change(None, Why::Nothing);
+                self.change(now, None, Why::Nothing);
             }
         }
         let state = self.find_state();
@@ -336,37 +286,47 @@ impl Selector {
     }
 
     fn adopt(&mut self, now: Time, source: Source, addresses: &[Ipv6Addr], answered: bool) {
-        let same_source = self.source == Some(source);
-        let old = std::mem::take(&mut self.candidates);
-        let known = |address| old.iter().find(|c| c.address == address).copied();
-        let fresh = |address| Candidate { address, failures: 0, held_until: None };
-        self.candidates = addresses.iter().map(|&a| known(a).unwrap_or(fresh(a))).collect();
+        let by_answer = self.source == Some(source) && self.slots[&source].name().is_some();
         self.source = Some(source);
+        // Only a name's own answer is held against what worked: another source is another wish.
+        self.worked = self.worked.filter(|worked| by_answer || addresses.contains(worked));
+        let new = self.candidates.set(addresses, self.worked);
+        self.awaits_reply = false;
         let Some(current) = self.current else {
-            // None is held: `prefix_changed` and a loss of all sources forget failures.
-            return self.change(addresses.first().copied(), self.first(source));
+            return self.change(now, addresses.first().copied(), self.first(source));
         };
         if addresses.contains(&current) {
-            // A fresh answer may bring one that has not failed yet.
-            if self.failing
-                && answered
-                && let Some(free) = self.free(now)
-            {
-                self.change(Some(free), Why::Answer);
+            // A fresh answer may bring one that has not been tried.
+            if self.rounds.is_some() && answered && new.is_some() {
+                self.change(now, new, Why::Answer);
             }
-            return;
+        } else if !by_answer {
+            self.change(now, addresses.first().copied(), Why::Source);
+        } else if self.candidates.get(current).is_none() {
+            self.follow(now, addresses.first().copied());
+        } else if self.silent_since.is_none() && self.moved.is_none_or(|at| now >= at + DWELL) {
+            self.weigh_answer(now, current);
         }
-        let by_answer = same_source && self.slots[&source].name().is_some();
-        let rests = self.moved.is_some_and(|at| now < at + DWELL);
-        if by_answer && rests && !self.failing && self.watch.answering_since.is_some() {
-            // It is no candidate, but it works.
-            return;
+    }
+
+    /// A name's answer does not contain the one in use, which works: another must be better.
+    fn weigh_answer(&mut self, now: Time, current: Ipv6Addr) {
+        if let Some(replies) = self.candidates.other(current, |c| c.replies(now)) {
+            return self.follow(now, Some(replies));
         }
-        if by_answer {
-            self.moved = Some(now);
+        // One may carry and never reply: it is tried, when all have been asked.
+        let untried = self.candidates.other(current, |c| !c.failed);
+        self.awaits_reply = self.candidates.other(current, |c| !c.failed && !c.is_silent(now)).is_some();
+        if untried.is_some() && !self.awaits_reply {
+            self.follow(now, untried);
+            self.asking = true;
         }
-        let why = if by_answer { Why::Answer } else { Why::Source };
-        self.change(self.free(now).or(addresses.first().copied()), why);
+    }
+
+    /// The operator moved it.
+    fn follow(&mut self, now: Time, to: Option<Ipv6Addr>) {
+        self.moved = Some(now);
+        self.change(now, to, Why::Answer);
     }
 
     /// Why `source` is the first to be used: perhaps only because a better one did not resolve.
@@ -376,52 +336,33 @@ impl Selector {
         failed.next().map_or(Why::First, |(name, failure)| Why::Unresolved { name, failure })
     }
 
-    /// The first candidate that is not held, besides the one in use.
-    fn free(&self, now: Time) -> Option<Ipv6Addr> {
-        let is_free = |c: &&Candidate| c.held_until.is_none_or(|t| t <= now) && Some(c.address) != self.current;
-        self.candidates.iter().find(is_free).map(|c| c.address)
-    }
-
-    /// The one in use does not answer.
-    fn fail(&mut self, now: Time, why: Why) {
-        let Some(current) = self.current else { return };
-        // Of the one that failed and stayed, only the first failure counts: it was not tried anew.
-        if !self.failing
-            && let Some(candidate) = self.candidates.iter_mut().find(|c| c.address == current)
-        {
-            let hold = FIRST_HOLD * 2u32.pow(candidate.failures.min(6));
-            candidate.held_until = Some(now + hold.min(LONGEST_HOLD));
-            candidate.failures += 1;
-        }
-        if let Some(other) = self.free(now) {
-            return self.change(Some(other), why);
-        }
-        self.failing = true;
-        let last = self.refreshed;
-        if let Some(slot) = self.source.and_then(|source| self.slots.get_mut(&source)) {
-            slot.refresh(now, last);
-            self.refreshed = Some(now);
+    /// Another one is used, and nothing is held against it.
+    fn change(&mut self, now: Time, to: Option<Ipv6Addr>, why: Why) {
+        if self.current != to {
+            self.calm();
+            self.take(now, to, why);
         }
     }
 
-    fn change(&mut self, to: Option<Ipv6Addr>, why: Why) {
-        if self.current == to {
-            return;
-        }
+    fn take(&mut self, now: Time, to: Option<Ipv6Addr>, why: Why) {
         let from = std::mem::replace(&mut self.current, to);
-        self.failing = false;
-        self.watch.restart();
+        self.taken = now;
+        self.watch.restart(now);
         self.outputs.push_back(Output::Moved { from, to, why });
     }
 
     fn find_state(&self) -> State {
         if let (Some(address), Some(source)) = (self.current, self.source) {
-            let candidates = self.candidates.len();
             let name = self.slots.get(&source).and_then(|slot| slot.name()).map(str::to_string);
-            return match self.failing {
-                true => State::Failing { address, candidates },
+            let is_dead = self.silent_since.is_some() && self.candidates.get(address).is_some_and(|c| c.echoes);
+            let first = self.candidates.iter().next().map_or(address, |c| c.address);
+            return match is_dead || self.rounds.is_some() {
+                true => State::Failing { address: first, candidates: self.candidates.iter().count() },
                 false => State::Using { address, source, name },
             };
+        }
+        if let Some(address) = self.considered().find_map(|(_, slot)| slot.ours(&self.own)) {
+            return State::Ours { address };
         }
         let Some((slot, name)) = self.considered().find_map(|(_, slot)| Some((slot, slot.name()?.to_string()))) else {
             return State::Unconfigured;

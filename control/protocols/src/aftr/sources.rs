@@ -111,6 +111,8 @@ pub(super) struct Slot {
     since: Time,
     asked: Option<Time>,
     due: Time,
+    /// It is to be asked of the resolvers, whatever is kept of an earlier answer.
+    anew: bool,
 }
 
 impl Slot {
@@ -119,7 +121,8 @@ impl Slot {
             Endpoint::Name(_) => Vec::new(),
             Endpoint::Addresses(addresses) => usable(addresses),
         };
-        Self { endpoint, addresses, confirmed: false, failure: None, failures: 0, since: now, asked: None, due: now }
+        let (confirmed, failure, failures, asked, anew) = (false, None, 0, None, false);
+        Self { endpoint, addresses, confirmed, failure, failures, since: now, asked, due: now, anew }
     }
 
     pub fn name(&self) -> Option<&str> {
@@ -129,13 +132,19 @@ impl Slot {
         }
     }
 
-    pub fn addresses(&self) -> &[Ipv6Addr] {
-        &self.addresses
+    /// Those that are not our own.
+    pub fn addresses(&self, own: &[Ipv6Addr]) -> Vec<Ipv6Addr> {
+        self.addresses.iter().copied().filter(|address| !own.contains(address)).collect()
     }
 
-    /// Nothing came of it; the next source is looked at.
+    /// An address, if all that are known are our own.
+    pub fn ours(&self, own: &[Ipv6Addr]) -> Option<Ipv6Addr> {
+        self.addresses.first().copied().filter(|_| self.addresses(own).is_empty())
+    }
+
+    /// Nothing came of it but our own addresses, perhaps; the next source is looked at.
     pub fn is_hopeless(&self, now: Time) -> bool {
-        self.name().is_none() || self.failure.is_some() || now >= self.since + PATIENCE
+        self.name().is_none() || self.failure.is_some() || !self.addresses.is_empty() || now >= self.since + PATIENCE
     }
 
     /// An answer is waited for.
@@ -143,14 +152,15 @@ impl Slot {
         self.asked.is_some()
     }
 
-    /// Whether the name is to be asked for now; it is then on its way.
-    pub fn ask(&mut self, now: Time) -> Option<String> {
+    /// The name, if it is to be asked for now; it is then on its way. Whether it is to be asked of the resolvers,
+    /// whatever is kept.
+    pub fn ask(&mut self, now: Time) -> Option<(String, bool)> {
         if self.asked.is_some_and(|at| now < at + LOST) || now < self.due {
             return None;
         }
         let name = self.name()?.to_string();
         self.asked = Some(now);
-        Some(name)
+        Some((name, std::mem::take(&mut self.anew)))
     }
 
     /// When [`Self::ask`] or [`Self::is_hopeless`] says something else, if nothing happens.
@@ -174,7 +184,7 @@ impl Slot {
     /// What is known is of no use: asked for anew, though not all the time.
     pub fn refresh(&mut self, now: Time, last: Option<Time>) {
         let soon = last.map_or(now, |last| now.max(last + FRESH));
-        self.due = self.due.min(soon);
+        (self.due, self.anew) = (self.due.min(soon), true);
     }
 
     /// `is_dead`: none of the addresses answers.

@@ -1,22 +1,21 @@
-//! Whether the border router in use answers: packets sent against packets received.
+//! Whether anything comes back from the border router in use: packets sent against packets received.
 
 use std::time::Duration;
 
 use hikyaku_net::Time;
 
-/// When a border router counts as silent.
+/// When a border router is suspected to be dead and asked for an echo. One-way traffic (a camera's) looks the same.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     /// So long nothing came back ...
     pub silence: Duration,
-    /// ... although at least so many packets went out meanwhile. One-way traffic (a camera's UDP) looks like
-    /// a dead border router: more packets make that rarer, and holds (see [`super::Selector`]) make it harmless.
+    /// ... although at least so many packets went out meanwhile.
     pub packets: u64,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { silence: Duration::from_secs(5), packets: 20 }
+        Self { silence: Duration::from_secs(5), packets: 3 }
     }
 }
 
@@ -27,76 +26,87 @@ const UNREACHABLE_WINDOW: Duration = Duration::from_secs(10);
 /// Errors that come beside answers are not believed.
 const ALIVE: Duration = Duration::from_secs(2);
 
+/// Packets went out, and none came back.
 #[derive(Clone, Copy, Debug)]
-struct Silence {
-    since: Time,
-    sent_before: u64,
+pub(super) struct Silence {
+    pub since: Time,
+    pub packets: u64,
+    pub time: Duration,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     sent: u64,
     received: u64,
+    /// When the counters were told last.
+    told: Time,
+    /// When packets were seen to go out last.
     sent_at: Option<Time>,
-    silence: Option<Silence>,
-    /// When something came back last, and since when without a pause that counts.
+    /// Since when nothing comes back, and how many packets had been sent then.
+    silence: Option<(Time, u64)>,
+    /// When a packet last came back.
     pub heard: Option<Time>,
-    pub answering_since: Option<Time>,
+    /// When an echo reply last came.
+    echoed: Option<Time>,
     unreachable: Option<(Time, u32)>,
 }
 
 /// What the counters of packets say about the border router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sign {
+    /// Something came back.
     Answers,
-    /// So many packets went unanswered for so long.
-    Silent {
-        packets: u64,
-        time: Duration,
-    },
+    /// Nobody has sent anything for a while, so nobody need answer.
+    Idle,
+    /// Nothing new.
     Nothing,
 }
 
 impl Watch {
     /// For another border router: only the counters go on.
-    pub fn restart(&mut self) {
-        *self = Self { sent: self.sent, received: self.received, ..Self::default() };
+    pub fn restart(&mut self, now: Time) {
+        let Self { sent, received, sent_at, .. } = *self;
+        *self = Self { sent, received, sent_at, told: now, ..Self::default() };
     }
 
     /// `sent` and `received` count up from any start; if one is less than before the start is another.
     pub fn traffic(&mut self, now: Time, sent: u64, received: u64, patience: &Patience) -> Sign {
-        let (sent_before, received_before) = (self.sent, self.received);
-        (self.sent, self.received) = (sent, received);
+        let (told, sent_before, received_before) = (self.told, self.sent, self.received);
+        (self.told, self.sent, self.received) = (now, sent, received);
         if sent < sent_before || received < received_before {
             self.silence = None;
             return Sign::Nothing;
         }
+        if sent > sent_before {
+            self.sent_at = Some(now);
+        }
         if received > received_before {
             (self.heard, self.silence, self.unreachable) = (Some(now), None, None);
-            self.sent_at = Some(now).filter(|_| sent > sent_before).or(self.sent_at);
-            self.answering_since.get_or_insert(now);
             return Sign::Answers;
         }
-        if sent == sent_before {
-            // Nobody asks: nobody need answer.
-            if self.sent_at.is_none_or(|at| now.since(at) >= patience.silence) {
-                self.silence = None;
-            }
-            return Sign::Nothing;
+        if sent > sent_before {
+            self.silence.get_or_insert((told, sent_before));
+        } else if self.sent_at.is_none_or(|at| now.since(at) >= patience.silence) {
+            self.silence = None;
+            return Sign::Idle;
         }
-        self.sent_at = Some(now);
-        let silence = *self.silence.get_or_insert(Silence { since: now, sent_before });
-        let (packets, time) = (sent - silence.sent_before, now.since(silence.since));
-        if time < patience.silence || packets < patience.packets {
-            return Sign::Nothing;
-        }
-        self.answering_since = None;
-        Sign::Silent { packets, time }
+        Sign::Nothing
+    }
+
+    /// An echo reply came from the border router: it lives, and silence is measured anew.
+    pub fn echoed(&mut self, now: Time) {
+        (self.echoed, self.silence, self.unreachable) = (Some(now), None, None);
+    }
+
+    /// Since when nothing came back, if packets go out.
+    pub fn silence(&self, now: Time) -> Option<Silence> {
+        let (since, sent_before) = self.silence?;
+        Some(Silence { since, packets: self.sent - sent_before, time: now.since(since) })
     }
 
     /// An ICMPv6 error says that the border router cannot be reached. Whether it is to be believed.
     pub fn unreachable(&mut self, now: Time) -> bool {
-        if self.heard.is_some_and(|heard| now.since(heard) < ALIVE) {
+        if [self.heard, self.echoed].into_iter().flatten().any(|at| now.since(at) < ALIVE) {
             return false;
         }
         let (since, count) = self.unreachable.filter(|u| now.since(u.0) < UNREACHABLE_WINDOW).unwrap_or((now, 0));

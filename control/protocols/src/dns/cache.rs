@@ -50,6 +50,10 @@ impl Cache {
         })
     }
 
+    pub fn remove(&mut self, name: &Name, record_type: RecordType) {
+        self.entries.remove(&(name.clone(), record_type));
+    }
+
     pub fn clear(&mut self) {
         self.entries.clear();
     }

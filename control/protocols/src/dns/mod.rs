@@ -181,6 +181,14 @@ impl StubResolver {
         id
     }
 
+    /// As [`Self::ask`], but the resolvers are asked, whatever is kept of an earlier answer: it is of no use any more.
+    pub fn ask_anew(&mut self, now: Time, name: &str, record_type: RecordType) -> QueryId {
+        if let Some(name) = canonical(name) {
+            self.cache.remove(&name, record_type);
+        }
+        self.ask(now, name, record_type)
+    }
+
     fn ask_checked(
         &mut self,
         now: Time,
@@ -188,13 +196,7 @@ impl StubResolver {
         text: &str,
         record_type: RecordType,
     ) -> Option<Result<Records, Failure>> {
-        let name = match Name::from_ascii(text) {
-            Ok(mut name) if name.iter().next().is_some() => {
-                name.set_fqdn(true);
-                name.to_lowercase()
-            }
-            _ => return Some(Err(Failure::BadName(text.into()))),
-        };
+        let Some(name) = canonical(text) else { return Some(Err(Failure::BadName(text.into()))) };
         if let Some(result) = self.cache.get(now, &name, record_type) {
             self.counts.from_cache += 1;
             return Some(result);
@@ -350,6 +352,13 @@ impl StubResolver {
     pub fn open_ports(&self) -> impl Iterator<Item = u16> {
         self.queries.iter().flat_map(|q| q.attempts.iter().map(|a| a.port))
     }
+}
+
+/// The name as it is compared: absolute, in small letters; `None` if it is none, or the root.
+fn canonical(text: &str) -> Option<Name> {
+    let mut name = Name::from_ascii(text).ok().filter(|name| name.iter().next().is_some())?;
+    name.set_fqdn(true);
+    Some(name.to_lowercase())
 }
 
 impl Machine for StubResolver {

@@ -149,6 +149,26 @@ fn an_answer_is_kept_for_its_ttl() {
     assert!(drain(&mut names, at(200.2)).0.iter().any(|s| s.query.queries[0].query_type() == RecordType::Aaaa.wire()));
 }
 
+#[test]
+fn what_is_kept_is_not_the_answer_to_a_question_anew() {
+    let mut names = names(1);
+    names.ask(at(0.0), AFTR, RecordType::Aaaa);
+    let sent = one(&mut names, at(0.0));
+    sent.answer(&mut names, at(0.1), ResponseCode::NoError, &[aaaa(AFTR, 300, 1)], &[]);
+    drain(&mut names, at(0.1));
+    let anew = names.ask_anew(at(1.0), "GW.Transix.JP.", RecordType::Aaaa);
+    let sent = one(&mut names, at(1.0));
+    sent.answer(&mut names, at(1.1), ResponseCode::NoError, &[aaaa(AFTR, 300, 2)], &[]);
+    let (_, answers) = drain(&mut names, at(1.1));
+    assert_eq!(answers.len(), 1);
+    assert_eq!(
+        (answers[0].0, answers[0].1.as_ref().unwrap().ipv6()),
+        (anew, &["2404:8e00::feed:2".parse().unwrap()][..])
+    );
+    names.ask(at(2.0), AFTR, RecordType::Aaaa);
+    assert_eq!(drain(&mut names, at(2.0)).0.len(), 0, "the new one is kept");
+}
+
 /// RFC 5452 9: id, address, port, question, letters; and a wrong message does not end the question.
 #[test]
 fn rfc5452_only_the_answer_is_heard() {

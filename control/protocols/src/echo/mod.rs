@@ -1,5 +1,5 @@
 //! What our own addresses answer by themselves: echo (RFC 792, RFC 4443 4.2), and, over IPv4, that nobody listens
-//! where nobody does (RFC 1122 4.1.3.1, RFC 9293 3.10.7.1).
+//! where nobody does (RFC 1122 4.1.3.1, RFC 9293 3.10.7.1). And the [`EchoRequest`]s that we send.
 //!
 //! No [`Machine`](crate::Machine): it has no timers, and a frame has at most one answer, at once.
 //!
@@ -19,6 +19,7 @@
 //! # Ok::<(), etherparse::err::packet::BuildWriteError>(())
 //! ```
 
+mod request;
 #[cfg(test)]
 mod tests;
 
@@ -36,6 +37,7 @@ use smoltcp::wire::{
 use zerocopy::FromBytes;
 
 use crate::answer_limits::AnswerLimits;
+pub use request::EchoRequest;
 
 const ETHERNET: usize = size_of::<Ethernet>();
 

@@ -234,6 +234,24 @@ fn a_flood_gets_few_answers() {
     assert!(machine.echo(Time(1_000_000_000), &frame, &OURS).is_some());
 }
 
+/// RFC 4443 4.1, 4.2: the host's own answer is the reply, and nothing else is one.
+#[test]
+fn what_we_ask_is_answered_by_its_reply_alone() {
+    let request = EchoRequest { to: HOST6, identifier: 0x1234, sequence: 7, data: *b"8 octets" };
+    let asked = request.packet(US6);
+    let frame = [&HOST.0[..], &US.0, &[0x86, 0xdd], &asked].concat();
+    let reply = Echo::new(HOST).echo(NOW, &frame, &[HOST6.into()]).expect("an answer")[14..].to_vec();
+    assert_eq!(EchoRequest::answered_by(&reply), Some(request));
+    assert_eq!(EchoRequest::answered_by(&asked), None);
+    for at in 0..reply.len() {
+        let changed = [&reply[..at], &[reply[at] ^ 0x10], &reply[at + 1..]].concat();
+        // Class, flow label and hop limit are nobody's to judge.
+        let is_covered = !(1..4).contains(&at) && at != 7;
+        assert_eq!(EchoRequest::answered_by(&changed), Some(request).filter(|_| !is_covered), "byte {at}");
+        assert_eq!(EchoRequest::answered_by(&reply[..at]), None);
+    }
+}
+
 proptest! {
     /// Whatever comes: no panic, and an answer only to who asked, from us.
     #[test]

@@ -83,6 +83,8 @@ pub struct Isp {
     pub resolver: Resolver,
     /// Others behind the router.
     pub hosts: Vec<Box<dyn Host>>,
+    /// Addresses behind the router that reply to echo requests, as [`ROUTER`] does.
+    pub echoes: Vec<Ipv6Addr>,
     /// Addresses of the line that other stations have.
     pub taken: HashMap<Ipv6Addr, Mac>,
     /// Packets that nobody behind the router was meant by, by destination.
@@ -116,6 +118,7 @@ impl Isp {
             dhcp,
             resolver: Resolver::new(RESOLVER),
             hosts: Vec::new(),
+            echoes: Vec::new(),
             taken: HashMap::new(),
             strays: Vec::new(),
             detected: Vec::new(),
@@ -166,8 +169,8 @@ impl Isp {
                     self.out.push_back(wire::frame6(ROUTER_MAC, heard.from, &packet));
                 }
             }
-            What::Icmp6 { src, dst: ROUTER, kind: 128, body, .. } => {
-                let reply = wire::icmp6((ROUTER_MAC, ROUTER), (self.station, *src), 129, body);
+            What::Icmp6 { src, dst, kind: 128, body, .. } if *dst == ROUTER || self.echoes.contains(dst) => {
+                let reply = wire::icmp6((ROUTER_MAC, *dst), (self.station, *src), 129, body);
                 self.forward(&reply[14..]);
             }
             What::Udp6 { src, dst, ports: (546, 547), payload } => {

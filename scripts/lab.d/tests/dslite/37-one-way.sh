@@ -1,6 +1,5 @@
 # shellcheck shell=bash
 # A hundred datagrams that nobody answers are no sign that the far end is dead: a connection that is idle meanwhile lives.
-# fails today, mostly: one-way traffic alone is taken for a dead far end ~ ^the connection did not live|^the far end was left
 isp_name "$AFTR1" "$AFTR2"
 was=$(asked)
 within $((AFTR_TTL + 15)) "the router asks for the name again" asked_more_than "$was"
