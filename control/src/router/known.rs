@@ -2,7 +2,6 @@
 //! it: what was said, and of what was not said, why.
 
 use hikyaku_config::{Config, Dhcpv6Mode};
-use hikyaku_protocols::aftr::Endpoint;
 use hikyaku_protocols::dhcpv6;
 use hikyaku_protocols::service::{Candidate, Known, Probe, Said};
 use hikyaku_protocols::softwire_options::{self, Offer, Softwire};
@@ -84,12 +83,7 @@ fn candidate(offer: Offer) -> Option<Candidate> {
         // Another step's.
         Offer::DsLite(_) => None,
         Offer::Softwire(Softwire::MapE(domain)) => Some(Candidate::MapE(domain)),
-        Offer::Softwire(Softwire::Lw4o6(lw4o6)) => Some(Candidate::Lw4o6 {
-            ipv4: lw4o6.ipv4,
-            ports: lw4o6.ports,
-            bind: lw4o6.bind_prefix,
-            far: Endpoint::Addresses(lw4o6.lwaftr),
-        }),
+        Offer::Softwire(Softwire::Lw4o6(lw4o6)) => Some(Candidate::Lw4o6(lw4o6)),
         Offer::Refused(code, why) => Some(Candidate::Unsupported { name: code.to_string(), why: why.to_string() }),
     }
 }

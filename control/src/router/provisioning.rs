@@ -102,12 +102,7 @@ fn candidate(technology: &Technology) -> Candidate {
         Technology::Dslite(aftr) => Candidate::Dslite(aftr.clone()),
         Technology::Ipip(ipip) => Candidate::Ipip { ipv4: ipip.address, local: Some(ipip.local), far: ipip.remote },
         Technology::MapE(domain) => Candidate::MapE(domain.clone()),
-        Technology::Lw4o6(lw4o6) => Candidate::Lw4o6 {
-            ipv4: lw4o6.ipv4,
-            ports: lw4o6.ports,
-            bind: lw4o6.bind_prefix,
-            far: lw4o6.lwaftr.clone(),
-        },
+        Technology::Lw4o6(lw4o6) => Candidate::Lw4o6(lw4o6.clone()),
         Technology::Unsupported(name) => {
             Candidate::Unsupported { name: name.clone(), why: "this program cannot do it".into() }
         }

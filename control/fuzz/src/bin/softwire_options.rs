@@ -6,6 +6,7 @@ use std::net::Ipv6Addr;
 
 use hikyaku_net::Prefix6;
 use hikyaku_net::map::{InterfaceId, Rule};
+use hikyaku_protocols::aftr::Endpoint;
 use hikyaku_protocols::dhcpv6::S46Container;
 use hikyaku_protocols::map_domain::MAX_RULES;
 use hikyaku_protocols::softwire_options::{self, Softwire};
@@ -46,7 +47,8 @@ fuzz_target!(|bytes: &[u8]| {
                 domain.rules.iter().for_each(|rule| check(rule, line.into()));
             }
             Ok(Softwire::Lw4o6(lw4o6)) => {
-                assert!(!lw4o6.lwaftr.is_empty() && lw4o6.lwaftr.iter().all(is_host), "{lw4o6:?}");
+                let Endpoint::Addresses(lwaftr) = &lw4o6.lwaftr else { panic!("a name: {lw4o6:?}") };
+                assert!(!lwaftr.is_empty() && lwaftr.iter().all(is_host), "{lw4o6:?}");
                 assert!(lw4o6.ports.ranges().next().is_some());
                 let whole = Prefix6::new(line.into(), 128).expect("a whole address is a prefix");
                 let end = lw4o6.end(&[whole]);

@@ -14,11 +14,12 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::json::{AtMost, Scalar, shown};
-use super::offer::{Auth, Ipip, Lw4o6, Offer, Refusal, Technology};
+use super::offer::{Auth, Ipip, Offer, Refusal, Technology};
 use crate::aftr::Endpoint;
 use crate::host::{host_name, host4, host6};
 use crate::http::Secret;
 use crate::map_domain::{Domain, MAX_RULES};
+use crate::softwire_options::Lw4o6;
 
 /// The longest `ttl`: seven days.
 pub const MAX_TTL: Duration = Duration::from_secs(604_800);

@@ -32,7 +32,7 @@ pub use answer::{BadAnswer, MAX_TTL};
 pub use client::{Client, Config, Output, Place};
 pub use discovery::{BadRecord, NAME, Server};
 pub use identity::{BadIdentity, Capability, Credentials, Identity, Product, VendorId};
-pub use offer::{Auth, Ipip, Lw4o6, Offer, Refusal, Technology};
+pub use offer::{Auth, Ipip, Offer, Refusal, Technology};
 pub use saved::Saved;
 pub use status::{Event, State, Status};
 

@@ -4,13 +4,13 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use hikyaku_net::{PortSet, Prefix4, Prefix6};
+use hikyaku_net::Prefix4;
 
 use super::json::shown;
 use crate::aftr::Endpoint;
 use crate::http::Secret;
 use crate::map_domain::Domain;
-use crate::softwire_options;
+use crate::softwire_options::Lw4o6;
 
 /// The answer of a provisioning server (specification 3.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,26 +47,6 @@ pub enum Technology {
     Ipip(Ipip),
     /// One that this program cannot do: `map_t`, `464xlat`, or one that it has never heard of.
     Unsupported(String),
-}
-
-/// Lightweight 4over6 (RFC 7596). As [`softwire_options::Lw4o6`], whose far end may still be a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lw4o6 {
-    /// The far end of the tunnel, the lwAFTR.
-    pub lwaftr: Endpoint,
-    /// The IPv4 address that packets leave with.
-    pub ipv4: Ipv4Addr,
-    /// Those of its ports that are ours.
-    pub ports: PortSet,
-    /// Which of our prefixes our end is in.
-    pub bind_prefix: Prefix6,
-}
-
-impl Lw4o6 {
-    /// The softwire, once it is known where the lwAFTR is.
-    pub fn at(&self, lwaftr: Vec<Ipv6Addr>) -> softwire_options::Lw4o6 {
-        softwire_options::Lw4o6 { lwaftr, ipv4: self.ipv4, ports: self.ports, bind_prefix: self.bind_prefix }
-    }
 }
 
 /// An IPv4-in-IPv6 tunnel (RFC 2473).

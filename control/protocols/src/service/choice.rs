@@ -20,6 +20,7 @@ use super::{Name, Technology};
 use crate::aftr::{self, Endpoint};
 use crate::map_domain::Domain;
 use crate::slaac::Token;
+use crate::softwire_options::Lw4o6;
 
 /// What the user wants of the line.
 #[derive(Clone, Debug)]
@@ -328,11 +329,9 @@ impl Wish {
                 .ipv4
                 .zip(self.far.as_ref().and_then(address))
                 .map(|(ipv4, far)| Candidate::Ipip { ipv4, local: None, far }),
-            Some(Technology::Lw4o6) => self.ipv4.zip(self.far.clone()).map(|(ipv4, far)| Candidate::Lw4o6 {
-                ipv4,
-                ports: self.ports.unwrap_or(PortSet::ALL),
-                bind: ANY,
-                far,
+            Some(Technology::Lw4o6) => self.ipv4.zip(self.far.clone()).map(|(ipv4, lwaftr)| {
+                let ports = self.ports.unwrap_or(PortSet::ALL);
+                Candidate::Lw4o6(Lw4o6 { lwaftr, ipv4, ports, bind_prefix: ANY })
             }),
             Some(Technology::MapE) | None => None,
         };
@@ -342,7 +341,7 @@ impl Wish {
     fn frame<'a>(&'a self, candidate: &Candidate, known: &'a Known) -> Frame<'a> {
         let profile = self.name.profile();
         let from_ipv4 = || match candidate {
-            Candidate::Ipip { ipv4, .. } | Candidate::Lw4o6 { ipv4, .. } => {
+            Candidate::Ipip { ipv4, .. } | Candidate::Lw4o6(Lw4o6 { ipv4, .. }) => {
                 Token::new(InterfaceId::Draft03.of(*ipv4, 0)).map(Local::Token)
             }
             _ => None,

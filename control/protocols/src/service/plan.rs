@@ -9,7 +9,7 @@ use super::{Name, Technology};
 use crate::aftr::{Endpoint, Source};
 use crate::map_domain::Domain;
 use crate::slaac::Token;
-use crate::softwire_options;
+use crate::softwire_options::Lw4o6;
 
 /// What is to be done. Two plans that are equal are carried out by the same softwire.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,16 +80,7 @@ pub enum Candidate {
     /// MAP-E, if the line's prefix is in one of the rules.
     MapE(Domain),
     /// Lightweight 4over6: an IPv4 address shared by ports.
-    Lw4o6 {
-        /// The IPv4 address that is shared.
-        ipv4: Ipv4Addr,
-        /// Those of its ports that are ours.
-        ports: PortSet,
-        /// Which of our prefixes our end is in; of no bits any (RFC 7598 4.4).
-        bind: Prefix6,
-        /// The far end, the lwAFTR.
-        far: Endpoint,
-    },
+    Lw4o6(Lw4o6),
     /// Something that this program cannot do.
     Unsupported {
         /// Its name, for people.
@@ -106,7 +97,7 @@ impl Candidate {
             Self::Dslite(_) => Technology::Dslite.to_string(),
             Self::Ipip { .. } => Technology::Ipip.to_string(),
             Self::MapE(_) => Technology::MapE.to_string(),
-            Self::Lw4o6 { .. } => Technology::Lw4o6.to_string(),
+            Self::Lw4o6(_) => Technology::Lw4o6.to_string(),
             Self::Unsupported { name, .. } => name.clone(),
         }
     }
@@ -114,7 +105,7 @@ impl Candidate {
     /// The name of its far end, if that has one.
     pub(super) fn far_name(&self) -> Option<&str> {
         match self {
-            Self::Dslite(Endpoint::Name(name)) | Self::Lw4o6 { far: Endpoint::Name(name), .. } => Some(name),
+            Self::Dslite(Endpoint::Name(name)) | Self::Lw4o6(Lw4o6 { lwaftr: Endpoint::Name(name), .. }) => Some(name),
             _ => None,
         }
     }
@@ -124,7 +115,7 @@ impl Candidate {
             Self::Dslite(_) => Technology::Dslite,
             Self::Ipip { .. } => Technology::Ipip,
             Self::MapE(_) => Technology::MapE,
-            Self::Lw4o6 { .. } => Technology::Lw4o6,
+            Self::Lw4o6(_) => Technology::Lw4o6,
             Self::Unsupported { .. } => return None,
         })
     }
@@ -157,15 +148,13 @@ impl Candidate {
                 mesh: None,
             },
             Self::MapE(domain) => map_e(domain, source, frame)?,
-            Self::Lw4o6 { ipv4, ports, bind, far } => {
-                let outside = Outside { ipv4: *ipv4, ports: *ports };
-                let softwire =
-                    softwire_options::Lw4o6 { lwaftr: Vec::new(), ipv4: *ipv4, ports: *ports, bind_prefix: *bind };
-                let local = match (frame.local, softwire.end(frame.prefixes)) {
+            Self::Lw4o6(lw4o6) => {
+                let local = match (frame.local, lw4o6.end(frame.prefixes)) {
                     (Some(local), _) => local,
                     (None, Some(end)) => Local::Address(end),
                     (None, None) if frame.prefixes.is_empty() => return Err(Unfit::NoPrefix),
                     (None, None) => {
+                        let bind = lw4o6.bind_prefix;
                         let why = format!("the softwire is bound to {bind}, and the line has no prefix in it");
                         return Err(Unfit::Because(why));
                     }
@@ -173,8 +162,8 @@ impl Candidate {
                 Plan {
                     technology: Technology::Lw4o6,
                     local,
-                    far: vec![(source, far.clone())],
-                    outside: Some(outside),
+                    far: vec![(source, lw4o6.lwaftr.clone())],
+                    outside: Some(Outside { ipv4: lw4o6.ipv4, ports: lw4o6.ports }),
                     mesh: None,
                 }
             }

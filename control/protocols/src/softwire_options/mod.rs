@@ -20,6 +20,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use hikyaku_net::map::InterfaceId;
 use hikyaku_net::{PortSet, Prefix6};
 
+use crate::aftr::Endpoint;
 use crate::dhcpv6::{Information, S46Container};
 use crate::map_domain::Domain;
 
@@ -38,8 +39,8 @@ pub enum Softwire {
 /// An IPv4 address of our own, or a share of one (RFC 7596).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lw4o6 {
-    /// Far ends, the first is preferred; at least one.
-    pub lwaftr: Vec<Ipv6Addr>,
+    /// The far end of the tunnel, the lwAFTR.
+    pub lwaftr: Endpoint,
     /// The IPv4 address that packets leave with, shared with other lines unless all ports of it are ours.
     pub ipv4: Ipv4Addr,
     /// Those of its ports that are ours (RFC 7597 5.1).

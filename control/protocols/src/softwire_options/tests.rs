@@ -5,6 +5,7 @@ use hikyaku_net::map::{Psid, Rule};
 use proptest::prelude::*;
 
 use super::*;
+use crate::aftr::Endpoint;
 use crate::map_domain::BadDomain;
 
 /// An option, or a container as a Reply has it.
@@ -122,7 +123,7 @@ fn rfc7598_5_3_lw4o6() {
     let whole = lw(&[&bind_head(0), &BR]).unwrap();
     let ipv4 = Ipv4Addr::new(192, 0, 2, 18);
     let bind_prefix = "2001:db8:12:3400::/56".parse().unwrap();
-    assert_eq!(whole, Lw4o6 { lwaftr: vec![br()], ipv4, ports: PortSet::ALL, bind_prefix });
+    assert_eq!(whole, Lw4o6 { lwaftr: Endpoint::Addresses(vec![br()]), ipv4, ports: PortSet::ALL, bind_prefix });
     let shared = lw(&[&BR, &bind_head(8), &PORTS]).unwrap();
     assert_eq!(shared.ports, PortSet::new(6, 8, 0x34).unwrap());
     let no_psid = lw(&[&BR, &bind_head(8), &[0, 93, 0, 4, 6, 0, 0x34, 0]]).unwrap();
@@ -143,7 +144,7 @@ fn rfc7598_5_3_lw4o6() {
 #[test]
 fn rfc7596_5_1_our_end() {
     let of = |bind: &str| Lw4o6 {
-        lwaftr: vec![br()],
+        lwaftr: Endpoint::Addresses(vec![br()]),
         ipv4: Ipv4Addr::new(192, 0, 2, 18),
         ports: PortSet::new(0, 8, 0x34).unwrap(),
         bind_prefix: bind.parse().unwrap(),
@@ -217,7 +218,7 @@ fn as_kea_writes_it() {
         0x00, 0x5d, 0x00, 0x04, 0x06, 0x08, 0x34, 0x00,
     ];
     let lw4o6 = Lw4o6 {
-        lwaftr: vec!["2001:db8:ffff::2".parse().unwrap()],
+        lwaftr: "2001:db8:ffff::2".parse().unwrap(),
         ipv4: Ipv4Addr::new(192, 0, 2, 18),
         ports: PortSet::new(6, 8, 52).unwrap(),
         bind_prefix: "2001:db8:12:3400::/56".parse().unwrap(),

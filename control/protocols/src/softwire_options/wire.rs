@@ -6,6 +6,7 @@ use hikyaku_net::map::{Psid, Rule};
 use hikyaku_net::{Addr4, PortSet, Prefix4, Prefix6};
 
 use super::{Code, Lw4o6, Refused};
+use crate::aftr::Endpoint;
 use crate::host::is_host6;
 use crate::map_domain::{BadDomain, Domain, MAX_RULES};
 
@@ -77,7 +78,7 @@ pub(super) fn lw4o6(bytes: &[u8]) -> Result<Lw4o6, Refused> {
         return Err(Refused::Missing(Code(BR), Code(CONT_LW)));
     }
     let (ipv4, bind_prefix, ports) = binding.ok_or(Refused::NoAddress)?;
-    Ok(Lw4o6 { lwaftr, ipv4, ports, bind_prefix })
+    Ok(Lw4o6 { lwaftr: Endpoint::Addresses(lwaftr), ipv4, ports, bind_prefix })
 }
 
 /// OPTION_S46_RULE (RFC 7598 4.1).

@@ -117,12 +117,12 @@ fn auto_prefers_what_comes_first() {
 fn a_named_service_takes_nothing_else() {
     let mut known = nothing();
     known.option64 = Said::Said("gw.example.net".into());
-    known.s46 = Said::Said(vec![Candidate::Lw4o6 {
+    known.s46 = Said::Said(vec![Candidate::Lw4o6(Lw4o6 {
+        lwaftr: name("lw.example.net"),
         ipv4: "192.0.2.1".parse().unwrap(),
         ports: PortSet::ALL,
-        bind: ANY,
-        far: name("lw.example.net"),
-    }]);
+        bind_prefix: ANY,
+    })]);
     let decision = choose(&wish(Name::V6plus), &known);
     assert_eq!(seen(&decision), [(Origin::S46, Outcome::Nothing), (Origin::Provisioning, Outcome::Nothing)]);
     assert!(decision.plan.is_none());
@@ -231,9 +231,9 @@ fn every_service_on_every_line() {
 #[test]
 fn a_far_end_that_is_not_found() {
     let far = Endpoint::Addresses(vec![address("2001:db8::1")]);
-    let lw4o6 = |far| {
-        let bind = "::/0".parse().unwrap();
-        Candidate::Lw4o6 { ipv4: "192.0.2.1".parse().unwrap(), ports: PortSet::ALL, bind, far }
+    let lw4o6 = |lwaftr| {
+        let ipv4 = "192.0.2.1".parse().unwrap();
+        Candidate::Lw4o6(Lw4o6 { lwaftr, ipv4, ports: PortSet::ALL, bind_prefix: ANY })
     };
     let unresolved = vec![("gw.example.net".to_string(), "no such name".to_string())];
     let mut known = Known { option64: Said::Said("gw.example.net".into()), unresolved, ..nothing() };
