@@ -20,9 +20,12 @@
 mod client;
 mod duid;
 mod exchange;
+mod facts;
+mod failure;
 mod information;
 mod lease;
 mod outgoing;
+mod prefix;
 mod reconfigure;
 #[cfg(test)]
 mod tests;
@@ -31,15 +34,16 @@ mod wire;
 use std::fmt;
 use std::net::Ipv6Addr;
 
-use dhcproto::v6::Status;
 use hikyaku_net::Mac;
 use serde::Serialize;
-use thiserror::Error;
 
 pub use client::Client;
 pub use duid::{Duid, DuidError};
+pub use facts::{Counts, Fact, Facts};
+pub use failure::{Failure, StatusName};
 pub use information::{Information, S46Container};
-pub use lease::{Lease, Leased, Prefix, PrefixError, SavedLease};
+pub use lease::{Lease, Leased, SavedLease};
+pub use prefix::{Prefix, PrefixError};
 pub use wire::{MAX_DATAGRAM, Malformed};
 
 /// The UDP port that clients listen on (RFC 8415 7.2).
@@ -236,119 +240,6 @@ impl fmt::Display for Event {
             Self::Failed(failure) => failure.fmt(f),
         }
     }
-}
-
-/// Why there are no leases, or no news of them.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Failure {
-    /// Solicit or Information-request without any answer so far.
-    #[error("no DHCPv6 server answered {0} messages; still asking: check the line, and that it offers DHCPv6")]
-    Silence(u32),
-    /// An Advertise or Reply without what we need.
-    #[error("DHCPv6 server {server} gives nothing: {status}{}{words}", if words.is_empty() { "" } else { ": " })]
-    Refused {
-        /// The server that refused.
-        server: Duid,
-        /// The status code that it gave.
-        status: StatusName,
-        /// Its words, printable, cut after 100 characters.
-        words: String,
-    },
-    /// The Request was sent as often as it may.
-    #[error("DHCPv6 server {0} offered a lease and did not answer the request for it")]
-    RequestUnanswered(Duid),
-    /// T2 was reached without an answer to the Renew (RFC 8415 18.2.5); the server that was asked.
-    #[error("DHCPv6 server {0} does not renew the lease; now any server is asked")]
-    RenewUnanswered(Duid),
-}
-
-/// A status code, by its name in RFC 8415 21.13.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StatusName(pub Status);
-
-impl fmt::Display for StatusName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Status::Success => f.write_str("it says nothing about it"),
-            Status::Unknown(code) => write!(f, "status {code}"),
-            status => write!(f, "{status:?}"),
-        }
-    }
-}
-
-/// Messages sent and heard, and what became of these.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    /// Messages sent, repetitions included.
-    pub sent: u64,
-    /// Answers that were ours and were acted upon.
-    pub taken: u64,
-    /// Refused as a whole: [`Malformed`].
-    pub malformed: u64,
-    /// From a source that is not link-local.
-    pub not_link_local: u64,
-    /// Not an answer to our message: other transaction, other client, no server or not the one that was asked.
-    pub foreign: u64,
-    /// A message that a server does not send, or not now.
-    pub unexpected: u64,
-    /// Reconfigure messages that were not asked for or not signed.
-    pub reconfigure_refused: u64,
-    /// Answers that refused what was asked for.
-    pub refused: u64,
-}
-
-/// Everything there is to know. Times are seconds from now; `None` is never.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Facts {
-    /// What it is doing.
-    pub state: State,
-    /// What it was told to do.
-    pub mode: Mode,
-    /// Our DHCP Unique Identifier (RFC 8415 11).
-    pub client: Duid,
-    /// Who gave the leases, or the information.
-    pub server: Option<Duid>,
-    /// The delegated prefixes.
-    pub prefixes: Vec<Fact<Prefix>>,
-    /// The leased addresses.
-    pub addresses: Vec<Fact<Ipv6Addr>>,
-    /// When the server that gave the leases is asked to renew them (T1).
-    pub t1: Option<u64>,
-    /// When any server is asked to extend them (T2).
-    pub t2: Option<u64>,
-    /// When the last lease ends.
-    pub expires: Option<u64>,
-    /// When information is asked for again.
-    pub refresh: Option<u64>,
-    /// What the server said besides leases.
-    #[serde(flatten)]
-    pub information: Information,
-    /// Messages sent and heard, and what became of these.
-    pub counts: Counts,
-}
-
-impl Facts {
-    /// Whether the server has said what it has to say.
-    pub fn is_informed(&self) -> bool {
-        use State::{Bound, Informed, Rebinding, Renewing};
-        matches!(self.state, Bound | Renewing | Rebinding | Informed) || self.information != Information::default()
-    }
-
-    /// Whether something is leased.
-    pub fn has_leases(&self) -> bool {
-        !self.prefixes.is_empty() || !self.addresses.is_empty()
-    }
-}
-
-/// One lease in [`Facts`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Fact<T> {
-    /// The prefix or address.
-    pub what: T,
-    /// Seconds of the preferred lifetime that are left.
-    pub preferred: Option<u64>,
-    /// Seconds of the valid lifetime that are left.
-    pub valid: Option<u64>,
 }
 
 /// Reads a datagram as the client would: for fuzzing.

@@ -6,7 +6,7 @@ use dhcproto::Encodable;
 use dhcproto::v6::{DhcpOption, IAAddr, IANA, IAPD, IAPrefix, Message, MessageType, ORO, OptionCode};
 
 use super::duid::Duid;
-use super::lease::Prefix;
+use super::prefix::Prefix;
 
 /// Identity associations as a message names them. What it names it names without lifetimes: those are
 /// the server's to choose (RFC 8415 18.2.1, 18.2.4).

@@ -5,7 +5,8 @@ use std::net::Ipv6Addr;
 use crate::dhcpv6::State;
 use crate::dhcpv6::duid::Duid;
 use crate::dhcpv6::exchange::Exchange;
-use crate::dhcpv6::lease::{Held, Prefix};
+use crate::dhcpv6::lease::Held;
+use crate::dhcpv6::prefix::Prefix;
 
 /// A server that advertised what we want.
 #[derive(Clone, Debug)]
