@@ -113,10 +113,10 @@ fn dhcpv6_mode(config: &Config, facts: &Facts) -> Mode {
         // What the server gave is the server's to end, or ends with its time: RFC 2462 5.5.3 had M going off change
         // nothing, RFC 4862 is silent, and a router that drops the flag for one advertisement, or a second one without
         // it, must not cost the line its prefix.
-        Dhcpv6Mode::Auto if mode == Mode::Stateful && facts.dhcpv6.has_leases() => mode,
-        Dhcpv6Mode::Auto if slaac.other => Mode::Stateless,
+        Dhcpv6Mode::Auto if mode.wants_leases() && facts.dhcpv6.has_leases() => mode,
+        Dhcpv6Mode::Auto if slaac.other => Mode::Other,
         // In the same way what it told (resolvers, an AFTR, softwires) outlives an advertisement without the flag.
-        Dhcpv6Mode::Auto if mode == Mode::Stateless && facts.dhcpv6.is_informed() => mode,
+        Dhcpv6Mode::Auto if mode != Mode::Off && facts.dhcpv6.is_informed() => mode,
         // The last router's flags say nothing once it is gone; leases end by themselves.
         Dhcpv6Mode::Auto if slaac.routers.is_empty() => mode,
         Dhcpv6Mode::Auto => Mode::Off,

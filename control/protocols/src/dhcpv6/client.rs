@@ -1,5 +1,6 @@
 //! The client's states, and what leads from one to another (RFC 8415 18.2).
 
+mod facts;
 mod input;
 mod output;
 mod phase;
@@ -8,23 +9,25 @@ use std::collections::VecDeque;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use dhcproto::v6::Status;
 use hikyaku_net::Time;
 use rand::rngs::StdRng;
 
 use super::duid::Duid;
 use super::exchange::{Exchange, MAX_RT, Schedule, Turn};
 use super::information::Information;
+use super::inquiry::Inquiry;
 use super::lease::{Held, Lease, Leased};
 use super::prefix::Prefix;
 use super::reconfigure::Key;
-use super::{Config, Counts, Event, Fact, Facts, Failure, Mode, Output, State, StatusName, Want};
+use super::{Config, Counts, Event, Failure, Ignored, Mode, Output, State, Want};
 use crate::Machine;
-use phase::{Offer, Phase};
+use phase::{Offer, Phase, Silence};
 
-/// Information refresh time if the server has no word on it, and the shortest there is (RFC 8415 7.6).
-const REFRESH: u32 = 86_400;
-const SHORTEST_REFRESH: u32 = 600;
+/// So many Solicits without an answer, and information is asked for by itself.
+const UNANSWERED: u32 = 3;
+
+/// Where that is told, further Solicits are so far apart at least: the line goes on without leases.
+const SLOWLY: Duration = Duration::from_secs(60);
 
 /// A DHCPv6 client on one link.
 #[derive(Debug)]
@@ -34,16 +37,23 @@ pub struct Client {
     mode: Mode,
     phase: Phase,
     held: Option<Held>,
+    /// The leases before these: a server that is asked again may give them again.
+    last: Option<Held>,
+    /// Where the leases came from on this link.
+    router: Option<Ipv6Addr>,
+    inquiry: Inquiry,
     information: Information,
-    /// Who gave the information.
-    informed_by: Option<Duid>,
-    refresh: Option<Time>,
     key: Option<Key>,
-    /// SOL_MAX_RT and INF_MAX_RT (RFC 7083).
+    /// SOL_MAX_RT (RFC 7083).
     solicit_max: Duration,
-    information_max: Duration,
     /// Requests refused since the last lease: each makes the next Solicit wait longer.
     refusals: u32,
+    /// What was refused since then.
+    refused: Option<Failure>,
+    /// What is wrong with the last answer that was used.
+    flaws: Vec<Failure>,
+    /// Why the last answers were ignored.
+    ignored: Option<Ignored>,
     /// What was last said to have failed.
     told: Option<Failure>,
     out: VecDeque<Output>,
@@ -66,13 +76,16 @@ impl Client {
             mode: Mode::Off,
             phase: Phase::Off,
             held: None,
+            last: None,
+            router: None,
+            inquiry: Inquiry::new(),
             information: Information::default(),
-            informed_by: None,
-            refresh: None,
             key: None,
             solicit_max: MAX_RT,
-            information_max: MAX_RT,
             refusals: 0,
+            refused: None,
+            flaws: Vec::new(),
+            ignored: None,
             told: None,
             out: VecDeque::new(),
             rng,
@@ -80,56 +93,89 @@ impl Client {
         }
     }
 
-    /// Does as the router advertisements say. Call when that changes: leaving [`Mode::Stateful`] for
-    /// [`Mode::Stateless`] gives the leases back, for [`Mode::Off`] it forgets them without a word. RFC 4862 5.5.3 no
-    /// longer says what to do when M goes from one to zero; a single RA without it should not lead here.
+    /// Does as the router advertisements say. Call when that changes: between [`Mode::Stateful`] and [`Mode::Other`] leases
+    /// and messages go on, [`Mode::Stateless`] gives leases back, [`Mode::Off`] forgets everything without a word.
+    /// RFC 4862 5.5.3 no longer says what to do when M goes from one to zero; a single RA without it should not lead here.
     pub fn set_mode(&mut self, now: Time, mode: Mode) {
         if mode == self.mode {
             return;
         }
         self.mode = mode;
         match mode {
-            Mode::Off => {
-                self.lose();
-                (self.informed_by, self.refresh, self.key) = Default::default();
-                if std::mem::take(&mut self.information) != Information::default() {
-                    self.event(Event::Informed);
-                }
-                self.phase = Phase::Off;
+            Mode::Off => self.forget(),
+            Mode::Stateless => {
+                self.inquiry.begin(now, &mut self.rng);
+                self.give_back(now);
             }
-            Mode::Stateless => self.give_back(now),
             // A Release under way goes on, and then begins what the mode says.
-            Mode::Stateful if matches!(self.phase, Phase::Releasing(..)) => (),
-            Mode::Stateful => self.begin(now),
+            Mode::Other | Mode::Stateful if matches!(self.phase, Phase::Off) => self.begin(now),
+            Mode::Other if matches!(self.phase, Phase::Soliciting(..)) => self.inquiry.begin(now, &mut self.rng),
+            Mode::Other | Mode::Stateful => (),
+        }
+    }
+
+    /// Gives up everything that is known, and falls silent.
+    fn forget(&mut self) {
+        self.lose();
+        self.inquiry.stop();
+        (self.phase, self.inquiry.told_by, self.key) = (Phase::Off, None, None);
+        (self.refused, self.ignored, self.flaws) = Default::default();
+        if std::mem::take(&mut self.information) != Information::default() {
+            self.event(Event::Informed);
         }
     }
 
     /// Gives the leases back and stops: [`State::Releasing`] for some seconds, then [`State::Off`].
     pub fn release(&mut self, now: Time) {
         self.mode = Mode::Off;
+        self.inquiry.stop();
         self.give_back(now);
     }
 
-    /// The link came up, maybe another one than before (RFC 8415 18.2.12).
+    /// The link came up, maybe another one than before (RFC 8415 18.2.12): leases are verified, and used on if nobody
+    /// answers; everything else begins anew.
     pub fn link_up(&mut self, now: Time) {
         if self.mode != Mode::Off {
+            self.inquiry.doubt(now, &mut self.rng);
             self.begin(now);
         }
     }
 
-    /// Takes up the leases of before a restart; `wall` is seconds of Unix. Whether there was anything to take
-    /// up: not if they are another machine's, or ended, or there are leases already.
+    /// Something says that the line may be another than it was, though the link never went down: its router changed, or
+    /// the far end fell silent. Everything that was learned is asked about at once; what is under way already is not
+    /// begun anew. Leases are verified as by [`Self::link_up`], but if nobody answers, others are looked for (Solicit) while
+    /// these are used, until there are new ones, or these end, or are to be renewed.
+    ///
+    /// Each call may send a message or two: how often is up to the caller.
+    pub fn doubt(&mut self, now: Time) {
+        self.inquiry.doubt(now, &mut self.rng);
+        match &mut self.phase {
+            Phase::Bound | Phase::Renewing(_) | Phase::Rebinding(_) => self.verify(now, Silence::AnotherLine),
+            Phase::Verifying(_, silence) => *silence = Silence::AnotherLine,
+            Phase::Soliciting(exchange, _) => exchange.hurry(now),
+            Phase::Requesting(exchange, _) if exchange.is_slow(now) => self.solicit(now),
+            Phase::Off | Phase::Requesting(..) | Phase::Declining(..) | Phase::Releasing(..) => (),
+        }
+    }
+
+    /// Takes up the leases of before a restart; `wall` is seconds of Unix. Whether there was anything to take up: not if
+    /// they are another machine's, or there are leases already, or they ended. Those that ended are asked for again.
     pub fn resume(&mut self, now: Time, wall: u64, lease: &Lease) -> bool {
+        if lease.client != self.duid || self.held.is_some() {
+            return false;
+        }
         let held = lease.load(now, wall);
-        if lease.client != self.duid || self.held.is_some() || !self.enough(&held) {
+        if !self.enough(&held) {
+            // Long before they ended: what is of interest is what they were.
+            self.last = Some(lease.load(now, 0));
             return false;
         }
         let (prefixes, addresses) = (held.delegated(), held.assigned());
         self.held = Some(held);
         self.information = lease.information.clone();
-        self.informed_by = Some(lease.server.clone());
+        self.inquiry.told_by = Some(lease.server.clone());
         self.event(Event::Resumed { prefixes, addresses });
-        if self.mode == Mode::Stateful {
+        if self.mode.wants_leases() {
             self.begin(now);
         }
         true
@@ -160,11 +206,6 @@ impl Client {
         self.phase = Phase::Declining(self.exchange(now, Schedule::GIVE_BACK, None), declined);
     }
 
-    /// What it is doing at the moment.
-    pub fn state(&self) -> State {
-        self.phase.state()
-    }
-
     /// What it was told to ask for.
     pub fn mode(&self) -> Mode {
         self.mode
@@ -190,35 +231,13 @@ impl Client {
         &self.information
     }
 
-    /// All that is known at `now`, with times left in seconds, for `hikyaku show`.
-    pub fn facts(&self, now: Time) -> Facts {
-        fn facts<T: Copy>(now: Time, leases: &[Leased<T>]) -> Vec<Fact<T>> {
-            let left = |at: Option<Time>| at.map(|at| at.since(now).as_secs());
-            let fact =
-                |l: &Leased<T>| Fact { what: l.what, preferred: left(l.preferred_until), valid: left(l.valid_until) };
-            leases.iter().map(fact).collect()
-        }
-        let left = |at: Option<Time>| at.map(|at| at.since(now).as_secs());
-        let held = self.held.as_ref();
-        Facts {
-            state: self.state(),
-            mode: self.mode,
-            client: self.duid.clone(),
-            server: held.map(|held| &held.server).or(self.informed_by.as_ref()).cloned(),
-            prefixes: facts(now, self.prefixes()),
-            addresses: facts(now, self.addresses()),
-            t1: held.and_then(|held| left(held.t1)),
-            t2: held.and_then(|held| left(held.t2)),
-            expires: held.and_then(|held| left(held.last_end())),
-            refresh: left(self.refresh),
-            information: self.information.clone(),
-            counts: self.counts,
-        }
-    }
-
     /// Does one thing that is due; whether there was one.
     fn step(&mut self, now: Time) -> bool {
-        if self.expire(now) {
+        if self.drop_leases(now, |held| held.expire(now)) {
+            return true;
+        }
+        if self.inquiry.turn(now, &mut self.rng) == Turn::Send {
+            self.send_inquiry(now);
             return true;
         }
         let turn = match &mut self.phase {
@@ -227,13 +246,6 @@ impl Client {
                 let due = self.held.as_ref().and_then(|held| held.t1).is_some_and(|t1| t1 <= now);
                 if due {
                     self.settle(now);
-                }
-                return due;
-            }
-            Phase::Informed => {
-                let due = self.refresh.is_some_and(|at| at <= now);
-                if due {
-                    self.ask(now, None);
                 }
                 return due;
             }
@@ -250,30 +262,42 @@ impl Client {
         };
         match turn {
             Turn::Wait => return false,
-            Turn::Send => self.send(now),
+            Turn::Send => {
+                self.send(now);
+                self.look_beside(now);
+            }
             Turn::GiveUp => self.give_up(now),
         }
         true
     }
 
-    /// Leases whose time is over.
-    fn expire(&mut self, now: Time) -> bool {
-        let Some(held) = &mut self.held else { return false };
-        let before = held.clone();
-        if !held.expire(now) {
+    /// Where Solicit is in vain everything else is asked for by itself, and Solicit takes its time.
+    fn look_beside(&mut self, now: Time) {
+        let Phase::Soliciting(exchange, _) = &mut self.phase else { return };
+        if exchange.sent <= UNANSWERED {
+            return;
+        }
+        match self.inquiry.state() {
+            Some(State::Informed) => exchange.slow_down(now, SLOWLY),
+            _ => self.inquiry.begin(now, &mut self.rng),
+        }
+    }
+
+    /// Lets leases go that are over, if `over` finds some; whether it did.
+    fn drop_leases(&mut self, now: Time, over: impl FnOnce(&mut Held) -> bool) -> bool {
+        let Some(held) = &self.held else { return false };
+        let mut left = held.clone();
+        if !over(&mut left) {
             return false;
         }
-        let left = held.clone();
         if self.enough(&left) {
-            let (old, new, addresses) = (before.delegated(), left.delegated(), left.assigned());
+            let (old, new, addresses) = (held.delegated(), left.delegated(), left.assigned());
+            self.held = Some(left);
             self.event(Event::Changed { old, new, addresses });
             return true;
         }
-        self.held = Some(before);
         self.lose();
-        let uses_leases =
-            matches!(self.phase, Phase::Bound | Phase::Renewing(_) | Phase::Rebinding(_) | Phase::Verifying(_));
-        if uses_leases {
+        if self.phase.rests_on_leases() {
             self.begin(now);
         }
         true
@@ -299,17 +323,24 @@ impl Client {
         }
     }
 
-    fn refused(&mut self, server: &Duid, status: Status, words: &str) {
+    /// Notes that a server does not give what was asked for, and reports it unless it refused the same before.
+    fn refuse(&mut self, now: Time, failure: Failure) {
         self.counts.refused += 1;
-        let words = words.chars().filter(|c| !c.is_control()).take(100).collect();
-        self.tell(Failure::Refused { server: server.clone(), status: StatusName(status), words });
+        if self.refused.as_ref() != Some(&failure) {
+            self.refused = Some(failure.clone());
+            self.event(Event::Failed(failure));
+        }
+        if matches!(self.phase, Phase::Soliciting(..)) {
+            self.inquiry.begin(now, &mut self.rng);
+        }
     }
 
     /// Without leases, from here on.
     fn lose(&mut self) {
         if let Some(held) = self.held.take() {
-            self.key = None;
+            (self.key, self.router) = (None, None);
             self.event(Event::Lost { prefixes: held.delegated(), addresses: held.assigned() });
+            self.last = Some(held);
         }
     }
 
@@ -322,21 +353,31 @@ impl Client {
         self.told = None;
         match self.mode {
             Mode::Off => self.phase = Phase::Off,
-            Mode::Stateless => self.ask(now, None),
-            Mode::Stateful if self.held.is_some() => {
-                let mut exchange = self.exchange(now, Schedule::CONFIRM, None);
-                exchange.end = Some(exchange.due() + Schedule::CONFIRM_LASTS);
-                self.phase = Phase::Verifying(exchange);
+            Mode::Stateless => {
+                self.phase = Phase::Off;
+                self.inquiry.begin(now, &mut self.rng);
             }
-            Mode::Stateful => self.solicit(now),
+            Mode::Other | Mode::Stateful if self.held.is_some() => self.verify(now, Silence::Nothing),
+            Mode::Other | Mode::Stateful => self.solicit(now),
         }
+    }
+
+    fn verify(&mut self, now: Time, silence: Silence) {
+        let mut exchange = self.exchange(now, Schedule::CONFIRM, None);
+        exchange.end = Some(exchange.due() + Schedule::CONFIRM_LASTS);
+        self.phase = Phase::Verifying(exchange, silence);
     }
 
     fn solicit(&mut self, now: Time) {
         let mut schedule = Schedule::solicit(self.solicit_max);
         // RFC 8415 18.2.10: a server that offers and then refuses is not asked in a loop.
         schedule.delay *= 1 << self.refusals.min(7);
-        self.phase = Phase::Soliciting(self.exchange(now, schedule, None), Vec::new());
+        // Leases that are used meanwhile are renewed in their time.
+        let end = self.held.as_ref().and_then(|held| held.next_time(now));
+        self.phase = Phase::Soliciting(self.exchange(now, schedule, end), Vec::new());
+        if self.mode == Mode::Other || self.refused.is_some() {
+            self.inquiry.begin(now, &mut self.rng);
+        }
     }
 
     fn request(&mut self, now: Time, offers: Vec<Offer>) {
@@ -353,11 +394,6 @@ impl Client {
             }
             _ => self.solicit(now),
         }
-    }
-
-    fn ask(&mut self, now: Time, end: Option<Time>) {
-        let schedule = Schedule::information_request(self.information_max);
-        self.phase = Phase::Asking(self.exchange(now, schedule, end));
     }
 
     /// To the state that T1 and T2 say.
@@ -399,6 +435,7 @@ impl Client {
                 }
                 self.settle(now);
             }
+            Phase::Verifying(_, Silence::AnotherLine) => self.solicit(now),
             // RFC 8415 18.2.3: without an answer the leases are used on.
             _ => self.settle(now),
         }
@@ -428,10 +465,9 @@ impl Machine for Client {
         }
         let due = match &self.phase {
             Phase::Bound => self.held.as_ref().and_then(|held| held.t1),
-            Phase::Informed => self.refresh,
             phase => phase.exchange().map(Exchange::due),
         };
         let end = self.held.as_ref().and_then(Held::first_end);
-        due.into_iter().chain(end).min()
+        due.into_iter().chain(self.inquiry.due()).chain(end).min()
     }
 }

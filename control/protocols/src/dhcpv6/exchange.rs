@@ -83,7 +83,7 @@ pub(super) struct Exchange {
     pub xid: [u8; 3],
     /// When it is given up, whatever else (MRD, or the end of T2 or of the leases).
     pub end: Option<Time>,
-    /// How often it was sent.
+    /// How often it was sent, since it began or was last hurried.
     pub sent: u32,
     first_sent: Option<Time>,
     wait: Duration,
@@ -91,6 +91,9 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
+    /// Waits of this length need not be cut short.
+    const SOON: Duration = Duration::from_secs(8);
+
     pub(super) fn new(schedule: Schedule, now: Time, end: Option<Time>, rng: &mut StdRng) -> Self {
         let delay = schedule.delay.mul_f64(rng.random_range(0.0..=1.0));
         Self { schedule, xid: rng.random(), end, sent: 0, first_sent: None, wait: Duration::ZERO, due: now + delay }
@@ -128,6 +131,30 @@ impl Exchange {
         self.first_sent.get_or_insert(now);
         self.due = now + self.wait;
         Turn::Send
+    }
+
+    /// Whether this is the transaction id of a message that was sent.
+    pub(super) fn is_answered_by(&self, xid: [u8; 3]) -> bool {
+        self.first_sent.is_some() && self.xid == xid
+    }
+
+    /// Whether it is sent again only after more than [`Self::SOON`].
+    pub(super) fn is_slow(&self, now: Time) -> bool {
+        self.due.since(now) > Self::SOON
+    }
+
+    /// Cuts a long wait short: it is sent at once, and its waits begin anew. One that is soon sent again stays as it is.
+    pub(super) fn hurry(&mut self, now: Time) {
+        if self.is_slow(now) {
+            (self.due, self.sent) = (now, 0);
+        }
+    }
+
+    /// The next wait is not shorter than this.
+    pub(super) fn slow_down(&mut self, now: Time, wait: Duration) {
+        if self.wait < wait {
+            (self.wait, self.due) = (wait, now + wait);
+        }
     }
 
     /// The Elapsed Time option's value, hundredths of a second (RFC 8415 21.9).

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use serde::Serialize;
 
-use super::{Duid, Information, Malformed, Mode, Prefix, State};
+use super::{Duid, Failure, Ignored, Information, Mode, Prefix, State};
 
 /// Messages sent and heard, and what became of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -13,10 +13,10 @@ pub struct Counts {
     pub sent: u64,
     /// Answers that were ours and were acted upon.
     pub taken: u64,
-    /// Refused as a whole: [`Malformed`].
+    /// Refused as a whole: [`Malformed`](super::Malformed).
     pub malformed: u64,
-    /// From a source that is not link-local.
-    pub not_link_local: u64,
+    /// From a multicast or unspecified address.
+    pub not_unicast: u64,
     /// Not an answer to our message: other transaction, other client, no server or not the one that was asked.
     pub foreign: u64,
     /// A message that a server does not send, or not now.
@@ -38,6 +38,9 @@ pub struct Facts {
     pub client: Duid,
     /// Who gave the leases, or the information.
     pub server: Option<Duid>,
+    /// Who handed the leases out on this link, server or relay: the link-local address that the Reply came from.
+    /// `None` if it came from another address, or before a restart.
+    pub router: Option<Ipv6Addr>,
     /// The delegated prefixes.
     pub prefixes: Vec<Fact<Prefix>>,
     /// The leased addresses.
@@ -50,6 +53,16 @@ pub struct Facts {
     pub expires: Option<u64>,
     /// When information is asked for again.
     pub refresh: Option<u64>,
+    /// What a server refused last, until something is leased.
+    pub refused: Option<Failure>,
+    /// Leases are asked for so far in vain: they were refused, or three Solicits were not answered.
+    pub in_vain: bool,
+    /// What was wrong in the last answer, of which the rest is used.
+    pub flaws: Vec<Failure>,
+    /// Why the last answers were ignored; `None` if one was taken since.
+    pub ignored: Option<Ignored>,
+    /// Whether a server has said what it says besides leases, if only that it has nothing to say.
+    pub informed: bool,
     /// What the server said besides leases.
     #[serde(flatten)]
     pub information: Information,
@@ -61,7 +74,7 @@ impl Facts {
     /// Whether the server has said what it has to say.
     pub fn is_informed(&self) -> bool {
         use State::{Bound, Informed, Rebinding, Renewing};
-        matches!(self.state, Bound | Renewing | Rebinding | Informed) || self.information != Information::default()
+        self.informed || matches!(self.state, Bound | Renewing | Rebinding | Informed)
     }
 
     /// Whether something is leased.

@@ -41,14 +41,34 @@ pub struct S46Container {
 const MOST: usize = 16;
 
 impl Information {
+    /// Takes from `before` what is not said here.
+    pub(super) fn fill(&mut self, before: Self) {
+        fn fill<T>(list: &mut Vec<T>, before: Vec<T>) {
+            if list.is_empty() {
+                *list = before;
+            }
+        }
+        fill(&mut self.dns, before.dns);
+        fill(&mut self.search, before.search);
+        self.aftr_name = self.aftr_name.take().or(before.aftr_name);
+        fill(&mut self.sntp, before.sntp);
+        fill(&mut self.ntp, before.ntp);
+        fill(&mut self.s46, before.s46);
+        fill(&mut self.s46_priority, before.s46_priority);
+    }
+
+    /// What stands in option 64 although it is no name, escaped for people.
+    pub(super) fn unreadable_aftr_name(incoming: &Incoming) -> Option<String> {
+        let octets: Vec<&[u8]> = raw(incoming, OptionCode::AftrName).collect();
+        let readable = matches!(octets[..], [octets] if wire::name(octets).is_some());
+        let escaped =
+            || octets.concat().iter().take(100).flat_map(|&octet| octet.escape_ascii()).map(char::from).collect();
+        (!octets.is_empty() && !readable).then(escaped)
+    }
+
     pub(super) fn read(incoming: &Incoming) -> Self {
         let all = |code: OptionCode| incoming.message.opts().get_all(code).unwrap_or_default();
-        let raw = |code: OptionCode| {
-            all(code).iter().filter_map(|option| match option {
-                DhcpOption::Unknown(unknown) => Some(unknown.data()),
-                _ => None,
-            })
-        };
+        let raw = |code: OptionCode| raw(incoming, code);
         let host = |address: &Ipv6Addr| !(address.is_unspecified() || address.is_multicast() || address.is_loopback());
         let (mut dns, mut search, mut ntp) = (Vec::new(), Vec::new(), Vec::new());
         for option in all(OptionCode::DomainNameServers) {
@@ -94,6 +114,14 @@ impl Information {
         s46_priority.truncate(MOST);
         Self { dns, search, aftr_name, sntp, ntp, s46: s46.take(MOST).collect(), s46_priority }
     }
+}
+
+/// The contents of these options, which dhcproto has no type for.
+fn raw(incoming: &Incoming, code: OptionCode) -> impl Iterator<Item = &[u8]> {
+    incoming.message.opts().get_all(code).unwrap_or_default().iter().filter_map(|option| match option {
+        DhcpOption::Unknown(unknown) => Some(unknown.data()),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

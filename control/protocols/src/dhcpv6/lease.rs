@@ -1,12 +1,15 @@
 //! What was leased to us, until when, and how it is kept over a restart.
 
+use std::fmt;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use dhcproto::v6::Status;
 use hikyaku_net::Time;
 use serde::{Deserialize, Serialize};
 
 use super::duid::Duid;
+use super::failure::Broken;
 use super::information::Information;
 use super::prefix::Prefix;
 use super::wire::{Association, Incoming};
@@ -53,48 +56,62 @@ impl Held {
         Self { server, prefixes: Vec::new(), addresses: Vec::new(), t1: None, t2: None }
     }
 
-    /// Takes over what the associations say (RFC 8415 18.2.10.1): lifetimes of what is mentioned, 0 ends it,
-    /// new ones are added, those not mentioned stay as they are.
-    pub(super) fn update(&mut self, now: Time, pd: Option<&Association<'_>>, na: Option<&Association<'_>>) {
-        for leased in pd.into_iter().flat_map(Association::prefixes) {
-            if let Some(what) = Prefix::new(leased.prefix_ip, leased.prefix_len) {
-                set(&mut self.prefixes, now, what, leased.preferred_lifetime, leased.valid_lifetime);
-            }
-        }
-        for leased in na.into_iter().flat_map(Association::addresses) {
-            let host = Prefix::new(leased.addr, 128).is_some() && !leased.addr.is_loopback();
-            if host {
-                set(&mut self.addresses, now, leased.addr, leased.preferred_life, leased.valid_life);
-            }
-        }
+    /// Drops what a message ends; whether something did.
+    pub(super) fn end(&mut self, given: &Given<'_>) -> bool {
+        self.retain(
+            |leased| !given.pd.as_ref().is_some_and(|pd| pd.ends(leased.what)),
+            |leased| !given.na.as_ref().is_some_and(|na| na.ends(leased.what)),
+        )
+    }
+
+    /// Takes over what a message leases to us, with its T1 and T2; what it does not mention stays as it is
+    /// (RFC 8415 18.2.10.1). Come after [`Self::end`]: a full house has room then.
+    pub(super) fn grant(&mut self, now: Time, given: &Given<'_>) {
+        let pd = given.pd.as_ref().and_then(|pd| grant(&mut self.prefixes, now, pd));
+        let na = given.na.as_ref().and_then(|na| grant(&mut self.addresses, now, na));
         // One T1 and T2 for all associations, the shortest (RFC 8415 18.2.4).
-        let shortest = self.shortest_preferred(now);
         let (mut t1, mut t2) = (None, None);
-        for ia in pd.into_iter().chain(na) {
-            let (ia_t1, ia_t2) = times(now, ia.t1, ia.t2, shortest);
-            t1 = earlier(t1, ia_t1);
-            t2 = earlier(t2, ia_t2);
+        for (ia_t1, ia_t2) in pd.into_iter().chain(na) {
+            t1 = earlier(t1, until(now, ia_t1));
+            t2 = earlier(t2, until(now, ia_t2));
         }
         (self.t1, self.t2) = (earlier(t1, t2), t2);
     }
 
-    /// The shortest preferred lifetime. Deprecated leases tell by their valid lifetime.
-    fn shortest_preferred(&self, now: Time) -> Option<Duration> {
-        let of = |preferred: Option<Time>, valid: Option<Time>| match preferred {
-            Some(at) if at <= now => valid,
-            at => at,
-        };
-        let prefixes = self.prefixes.iter().map(|l| of(l.preferred_until, l.valid_until));
-        let addresses = self.addresses.iter().map(|l| of(l.preferred_until, l.valid_until));
-        prefixes.chain(addresses).fold(None, earlier).map(|at| at.since(now))
+    fn retain(
+        &mut self,
+        prefix: impl FnMut(&Leased<Prefix>) -> bool,
+        address: impl FnMut(&Leased<Ipv6Addr>) -> bool,
+    ) -> bool {
+        let before = self.prefixes.len() + self.addresses.len();
+        self.prefixes.retain(prefix);
+        self.addresses.retain(address);
+        before != self.prefixes.len() + self.addresses.len()
+    }
+
+    /// Which of T1 and T2 comes next.
+    pub(super) fn next_time(&self, now: Time) -> Option<Time> {
+        [self.t1, self.t2].into_iter().flatten().filter(|&at| at > now).min()
     }
 
     /// Drops what ended; whether something did.
     pub(super) fn expire(&mut self, now: Time) -> bool {
-        let before = self.prefixes.len() + self.addresses.len();
-        self.prefixes.retain(|leased| leased.valid_until.is_none_or(|end| end > now));
-        self.addresses.retain(|leased| leased.valid_until.is_none_or(|end| end > now));
-        before != self.prefixes.len() + self.addresses.len()
+        let lasts = |end: Option<Time>| end.is_none_or(|end| end > now);
+        self.retain(|leased| lasts(leased.valid_until), |leased| lasts(leased.valid_until))
+    }
+
+    /// Whether this offer is like these leases: of the same server, or with one of them.
+    pub(super) fn is_offered(&self, offer: &Held) -> bool {
+        self.server == offer.server
+            || self.delegated().iter().any(|prefix| offer.delegated().contains(prefix))
+            || self.assigned().iter().any(|address| offer.assigned().contains(address))
+    }
+
+    /// Whether the server does not know of leases that are held: NoBinding (RFC 8415 18.2.10.1).
+    pub(super) fn is_forgotten(&self, given: &Given<'_>) -> bool {
+        let pd = given.pd.as_ref().filter(|_| !self.prefixes.is_empty()).map(|pd| pd.status.0);
+        let na = given.na.as_ref().filter(|_| !self.addresses.is_empty()).map(|na| na.status.0);
+        pd == Some(Status::NoBinding) || na == Some(Status::NoBinding)
     }
 
     /// When the next lease ends.
@@ -120,36 +137,53 @@ impl Held {
     }
 }
 
-/// T1 and T2 of one association; 0 leaves the choice to us (RFC 8415 21.4, 21.21): 0.5 and 0.8 of the
-/// shortest preferred lifetime.
-fn times(now: Time, t1: u32, t2: u32, shortest: Option<Duration>) -> (Option<Time>, Option<Time>) {
+/// The shortest T1 that is obeyed where the lifetimes allow it, seconds: dibbler gives 5.
+const SHORTEST_T1: u32 = 60;
+
+/// T1 and T2 of one association, seconds, for what it leases with these lifetimes. What is left to us (0), and what lies
+/// behind the end, is 0.5 and 0.8 of the preferred lifetime (RFC 8415 21.4, 21.21); all ones is never.
+fn times(t1: u32, t2: u32, preferred: u32, valid: u32) -> (u32, u32) {
     // Less than a second would be a storm of our own making.
-    let chosen = |factor: f64| shortest.map(|lifetime| now + lifetime.mul_f64(factor).max(Duration::from_secs(1)));
-    let given = |seconds: u32| until(now, seconds);
-    match (t1, t2) {
-        (0, 0) => (chosen(0.5), chosen(0.8)),
-        (0, t2) => (earlier(chosen(0.5), given(t2)), given(t2)),
-        (t1, 0) => (given(t1), chosen(0.8).max(given(t1)).filter(|_| t1 != u32::MAX)),
-        (t1, t2) => (given(t1), given(t2)),
+    let share = |tenths: u64| match preferred {
+        u32::MAX => u32::MAX,
+        preferred => (u64::from(preferred) * tenths / 10).max(1) as u32,
+    };
+    let given = |seconds: u32, chosen: u32| match seconds {
+        0 => chosen,
+        u32::MAX => u32::MAX,
+        seconds if seconds > valid => chosen,
+        seconds => seconds,
+    };
+    let t2 = given(t2, share(8));
+    let t1 = given(t1, share(5).min(t2));
+    match share(5).min(SHORTEST_T1) {
+        shortest if t1 < shortest => (shortest, t2.max(shortest * 8 / 5).min(valid).max(shortest)),
+        _ => (t1, t2.max(t1)),
     }
 }
 
-fn set<T: PartialEq>(leases: &mut Vec<Leased<T>>, now: Time, what: T, preferred: u32, valid: u32) {
-    // RFC 8415 21.6, 21.22: such a lease is as if it were not there.
-    if preferred > valid {
-        return;
+/// Takes over what an association leases to us. Its T1 and T2 in seconds; `None` if it leases nothing.
+fn grant<T: Copy + PartialEq>(
+    leases: &mut Vec<Leased<T>>,
+    now: Time,
+    association: &Association<'_, T>,
+) -> Option<(u32, u32)> {
+    for entry in association.granted() {
+        let (preferred_until, valid_until) = (until(now, entry.preferred), until(now, entry.valid));
+        let leased = Leased { what: entry.what, preferred_until, valid_until };
+        match leases.iter().position(|other| other.what == leased.what) {
+            Some(at) => leases[at] = leased,
+            None if leases.len() < MOST => leases.push(leased),
+            None => (),
+        }
     }
-    let place = leases.iter().position(|leased| leased.what == what);
-    if valid == 0 {
-        place.map(|at| leases.remove(at));
-        return;
-    }
-    let leased = Leased { what, preferred_until: until(now, preferred), valid_until: until(now, valid) };
-    match place {
-        Some(at) => leases[at] = leased,
-        None if leases.len() < MOST => leases.push(leased),
-        None => (),
-    }
+    // Those that are deprecated the server does not mean to extend (RFC 8415 21.21).
+    let preferred = association.granted().filter(|entry| entry.preferred > 0);
+    let of_preferred = preferred.map(|entry| (entry.preferred, entry.valid));
+    let of_all = association.granted().map(|entry| (entry.valid, entry.valid));
+    let shortest = |(a, b): (u32, u32), (c, d): (u32, u32)| (a.min(c), b.min(d));
+    let (preferred, valid) = of_preferred.reduce(shortest).or_else(|| of_all.reduce(shortest))?;
+    Some(times(association.t1, association.t2, preferred, valid))
 }
 
 /// What a restart must not lose: written to a file by the caller, times in seconds of Unix.
@@ -257,28 +291,53 @@ impl Lease {
     }
 }
 
-/// What a Reply gives, read once.
+/// What a message says of our leases.
 pub(super) struct Given<'a> {
-    pub pd: Option<Association<'a>>,
-    pub na: Option<Association<'a>>,
+    pub pd: Option<Association<'a, Prefix>>,
+    pub na: Option<Association<'a, Ipv6Addr>>,
+    /// A rule by which some of it is thrown away.
+    pub broken: Option<Broken>,
 }
 
 impl<'a> Given<'a> {
     pub(super) fn read(incoming: &'a Incoming, iaid: u32) -> Self {
-        Self { pd: incoming.ia_pd(iaid), na: incoming.ia_na(iaid) }
+        let mut broken = None;
+        let pd = incoming.ia_pd(iaid).filter(|ia| holds(ia, &mut broken));
+        let na = incoming.ia_na(iaid).filter(|ia| holds(ia, &mut broken));
+        Self { pd, na, broken }
     }
 
     /// The leases alone, as a new binding.
     pub(super) fn held(&self, now: Time, server: Duid) -> Held {
         let mut held = Held::empty(server);
-        held.update(now, self.pd.as_ref(), self.na.as_ref());
+        held.grant(now, self);
         held
     }
+
+    /// What the associations say of themselves.
+    pub(super) fn statuses(&self) -> impl Iterator<Item = (Status, &'a str)> {
+        self.pd.iter().map(|pd| pd.status).chain(self.na.iter().map(|na| na.status))
+    }
+}
+
+/// RFC 8415 21.4, 21.21: an association with T1 beyond T2 is as if it were not there.
+fn holds<T: fmt::Display>(ia: &Association<'_, T>, broken: &mut Option<Broken>) -> bool {
+    let (t1, t2) = (ia.t1, ia.t2);
+    let times = (t1 > t2 && t2 > 0).then_some(Broken::Times { t1, t2 });
+    let lifetimes = ia.entries.iter().find(|entry| entry.is_broken()).map(|entry| Broken::Lifetimes {
+        lease: entry.what.to_string(),
+        preferred: entry.preferred,
+        valid: entry.valid,
+    });
+    let holds = times.is_none();
+    *broken = broken.take().or(times).or(lifetimes);
+    holds
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dhcpv6::wire::Entry;
 
     const NOW: Time = Time(1_000_000_000_000);
 
@@ -289,38 +348,78 @@ mod tests {
     /// RFC 8415 21.4, 21.21 and 14.2: 0 means that the client chooses, all ones means never.
     #[test]
     fn t1_and_t2() {
-        let hour = Some(Duration::from_secs(3600));
-        assert_eq!(times(NOW, 0, 0, hour), (at(1800), at(2880)));
-        assert_eq!(times(NOW, 0, 900, hour), (at(900), at(900)));
-        assert_eq!(times(NOW, 3000, 0, hour), (at(3000), at(3000)), "T2 not before T1");
-        assert_eq!(times(NOW, 7200, 12600, hour), (at(7200), at(12600)), "the server's, as they are");
-        assert_eq!(times(NOW, u32::MAX, u32::MAX, hour), (None, None));
-        assert_eq!(times(NOW, u32::MAX, 0, hour), (None, None));
-        assert_eq!(times(NOW, 0, 0, None), (None, None), "leases without end");
-        assert_eq!(times(NOW, 0, 0, Some(Duration::ZERO)), (at(1), at(1)));
+        const MAX: u32 = u32::MAX;
+        assert_eq!(times(0, 0, 3600, 7200), (1800, 2880));
+        assert_eq!(times(0, 900, 3600, 7200), (900, 900));
+        assert_eq!(times(3000, 0, 3600, 7200), (3000, 3000), "T2 not before T1");
+        assert_eq!(times(7200, 12600, 3600, 14400), (7200, 12600), "the server's, as they are");
+        assert_eq!(times(MAX, MAX, 3600, 7200), (MAX, MAX));
+        assert_eq!(times(MAX, 0, 3600, 7200), (MAX, MAX));
+        assert_eq!(times(0, 0, MAX, MAX), (MAX, MAX), "leases without end");
+        assert_eq!(times(0, 0, 1, 1), (1, 1));
     }
 
-    /// RFC 8415 18.2.10.1: what is not mentioned stays, what comes with lifetime 0 goes.
+    /// ISC dhcpd 4.4.3 fills them from DHCPv4's timers: behind the end they are ours to choose.
     #[test]
-    fn leases_come_change_and_go() {
+    fn t1_and_t2_behind_the_end() {
+        assert_eq!(times(3600, 5400, 1125, 1800), (562, 900));
+        assert_eq!(times(1125, 1801, 1600, 1800), (1125, 1280), "T2 alone");
+        assert_eq!(times(1500, 5400, 1200, 1800), (1500, 1500));
+        assert_eq!(times(1800, 1800, 1200, 1800), (1800, 1800), "at the end is not behind it");
+    }
+
+    /// dibbler 1.0.1 gives 5 and 10 s whatever the lifetimes are, which would be 17,000 messages a day.
+    #[test]
+    fn t1_below_a_minute() {
+        assert_eq!(times(5, 10, 3600, 7200), (60, 96));
+        assert_eq!(times(5, 600, 3600, 7200), (60, 600));
+        assert_eq!(times(59, 59, u32::MAX, u32::MAX), (60, 96));
+        assert_eq!(times(5, 10, 40, 60), (20, 32), "the lifetimes do not allow a minute");
+        assert_eq!(times(5, 10, 100, 60), (50, 60), "never behind the end");
+        assert_eq!(times(10, 16, 20, 30), (10, 16));
+        assert_eq!(times(1, 1, 1, 1), (1, 1));
+    }
+
+    fn entry(what: char, preferred: u32, valid: u32, status: Status) -> Entry<char> {
+        Entry { what, preferred, valid, status }
+    }
+
+    fn association(entries: Vec<Entry<char>>) -> Association<'static, char> {
+        Association { status: (Status::Success, ""), t1: 0, t2: 0, entries }
+    }
+
+    /// RFC 8415 18.2.10.1, 21.22: what is not mentioned stays, what breaks a rule is as if it were not there.
+    #[test]
+    fn leases_come_and_change() {
+        let success = |what, preferred, valid| entry(what, preferred, valid, Status::Success);
         let mut leases = Vec::new();
-        set(&mut leases, NOW, 'a', 50, 100);
-        set(&mut leases, NOW, 'b', 101, 100);
-        assert_eq!(
-            leases,
-            [Leased { what: 'a', preferred_until: at(50), valid_until: at(100) }],
-            "21.22: b is invalid"
-        );
-        set(&mut leases, NOW, 'c', u32::MAX, u32::MAX);
-        set(&mut leases, NOW, 'a', 60, 90);
+        let one = association(vec![success('a', 50, 100), success('b', 101, 100), entry('c', 1, 1, Status::NotOnLink)]);
+        assert_eq!(grant(&mut leases, NOW, &one), Some((25, 40)));
+        assert_eq!(leases, [Leased { what: 'a', preferred_until: at(50), valid_until: at(100) }]);
+        let two = association(vec![success('c', u32::MAX, u32::MAX), success('a', 0, 90)]);
+        assert_eq!(grant(&mut leases, NOW, &two), Some((u32::MAX, u32::MAX)), "a is not meant to be extended");
         assert_eq!(leases[0].valid_until, at(90), "a server may shorten");
         assert_eq!(leases[1].valid_until, None);
-        set(&mut leases, NOW, 'a', 0, 0);
-        assert_eq!(leases.len(), 1);
-        for what in 'd'..'z' {
-            set(&mut leases, NOW, what, 1, 1);
-        }
+        assert_eq!(grant(&mut leases, NOW, &association(vec![success('a', 0, 80)])), Some((40, 64)));
+        assert_eq!(grant(&mut leases, NOW, &association(vec![])), None);
+        grant(&mut leases, NOW, &association(('d'..'z').map(|what| success(what, 1, 1)).collect()));
         assert_eq!(leases.len(), MOST);
+    }
+
+    /// RFC 8415 18.2.10.1: a valid lifetime of 0 ends a lease, whatever status stands beside it; unless it is renewed in
+    /// the same message.
+    #[test]
+    fn leases_go() {
+        for status in [Status::Success, Status::NoPrefixAvail] {
+            let mut given = association(vec![entry('a', 0, 0, status), entry('b', 1, 0, status)]);
+            assert!(given.ends('a') && !given.ends('b') && !given.ends('c'), "21.22: b is invalid");
+            given.status.0 = status;
+            assert!(given.ends('a'));
+        }
+        let both = |first, second| {
+            association(vec![entry('a', first, first, Status::Success), entry('a', second, second, Status::Success)])
+        };
+        assert!(!both(0, 9).ends('a') && !both(9, 0).ends('a'));
     }
 
     fn held() -> Held {

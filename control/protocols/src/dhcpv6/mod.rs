@@ -1,6 +1,7 @@
 //! The DHCPv6 client (RFC 8415): information-request, delegated prefixes, addresses.
 //!
-//! One binding, one exchange at a time. What is not done: unicast to servers (RFC 8415 18.2 lets a client
+//! One binding, and one exchange about it at a time; beside it, where no binding brings them, one about resolvers and the like.
+//! What is not done: unicast to servers (RFC 8415 18.2 lets a client
 //! do without it, and many lines have no route for it), temporary addresses, authentication other than that of Reconfigure.
 //!
 //! ```
@@ -23,6 +24,7 @@ mod exchange;
 mod facts;
 mod failure;
 mod information;
+mod inquiry;
 mod lease;
 mod outgoing;
 mod prefix;
@@ -40,7 +42,7 @@ use serde::Serialize;
 pub use client::Client;
 pub use duid::{Duid, DuidError};
 pub use facts::{Counts, Fact, Facts};
-pub use failure::{Failure, StatusName};
+pub use failure::{Broken, Failure, Ignored, StatusName};
 pub use information::{Information, S46Container};
 pub use lease::{Lease, Leased, SavedLease};
 pub use prefix::{Prefix, PrefixError};
@@ -62,9 +64,11 @@ pub enum Mode {
     /// Nothing is asked: neither flag is set.
     #[default]
     Off,
-    /// The O flag: resolvers and the like.
+    /// Everything but leases: resolvers, an AFTR and the like.
     Stateless,
-    /// The M flag: leases too.
+    /// The O flag alone: the same, and a prefix is asked for beside it (RFC 7084 WPD-4).
+    Other,
+    /// The M flag: leases, which bring the rest with them. Where nobody leases anything it is asked for by itself.
     Stateful,
 }
 
@@ -105,13 +109,21 @@ impl Config {
     }
 }
 
+impl Mode {
+    /// Whether leases are asked for.
+    pub fn wants_leases(self) -> bool {
+        matches!(self, Self::Other | Self::Stateful)
+    }
+}
+
 /// What the client is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// Silent, because nothing is to be asked.
     Off,
-    /// Looking for servers: Solicit.
+    /// Looking for servers: Solicit. Once that has been in vain and a server told everything else, it goes on behind
+    /// [`Self::Informed`]. Leases may be held meanwhile, where [`Client::doubt`] led here.
     Soliciting,
     /// Asking one for what it offered: Request.
     Requesting,
@@ -246,7 +258,7 @@ impl fmt::Display for Event {
 pub fn fuzz(datagram: &[u8]) {
     if let Ok(incoming) = wire::Incoming::read(datagram) {
         let _ = Information::read(&incoming);
-        let _ = incoming.ia_pd(1).map(|ia| ia.prefixes().count());
-        let _ = incoming.ia_na(1).map(|ia| ia.addresses().count());
+        let _ = incoming.ia_pd(1).map(|ia| ia.entries.len());
+        let _ = incoming.ia_na(1).map(|ia| ia.entries.len());
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct Associations {
     /// An IA_PD with these; `None` is no IA_PD.
     pub pd: Option<Vec<Prefix>>,
     /// An IAPREFIX with only a length (RFC 8415 18.2.1), if the IA_PD has nothing in it.
-    pub hint: Option<u8>,
+    pub length: Option<u8>,
     /// An IA_NA with these; `None` is no IA_NA.
     pub na: Option<Vec<Ipv6Addr>>,
 }
@@ -29,8 +29,8 @@ impl Associations {
             DhcpOption::IAPrefix(IAPrefix { preferred_lifetime, valid_lifetime, prefix_len, prefix_ip, opts })
         };
         let pd = self.pd.as_ref().map(|prefixes| {
-            let hint = self.hint.filter(|_| prefixes.is_empty()).map(|len| prefix(Ipv6Addr::UNSPECIFIED, len));
-            let opts = prefixes.iter().map(|p| prefix(p.address(), p.len())).chain(hint).collect();
+            let length = self.length.filter(|_| prefixes.is_empty()).map(|len| prefix(Ipv6Addr::UNSPECIFIED, len));
+            let opts = prefixes.iter().map(|p| prefix(p.named(), p.len())).chain(length).collect();
             DhcpOption::IAPD(IAPD { id: self.iaid, t1: 0, t2: 0, opts })
         });
         let na = self.na.as_ref().map(|addresses| {

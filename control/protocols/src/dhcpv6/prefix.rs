@@ -9,9 +9,16 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// A prefix that a server delegates: not of multicast, link-local or unspecified addresses.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+///
+/// Some servers set bits behind its length (Kea 2.2 gives 2001:db8:100:4210::/56 away). They mean nothing, and two prefixes
+/// that differ in nothing else are equal; but the server may know its lease by them, so they are kept for messages to it
+/// and over a restart.
+#[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Prefix(Prefix6);
+pub struct Prefix {
+    prefix: Prefix6,
+    named: Ipv6Addr,
+}
 
 /// Text that is no prefix that could be delegated.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -22,35 +29,45 @@ impl Prefix {
     /// The prefix of `len` bits that `address` is in; `None` if nothing on the Internet can have it:
     /// no bits, too many, link-local, multicast, unspecified.
     pub fn new(address: Ipv6Addr, len: u8) -> Option<Self> {
-        Self::checked(Prefix6::new(address, len)?)
-    }
-
-    fn checked(prefix: Prefix6) -> Option<Self> {
-        let address = prefix.address();
-        let sane = !(address.is_unspecified() || address.is_multicast() || address.is_unicast_link_local());
-        sane.then_some(Self(prefix))
+        let prefix = Prefix6::new(address, len)?;
+        let first = prefix.address();
+        let sane = !(first.is_unspecified() || first.is_multicast() || first.is_unicast_link_local());
+        sane.then_some(Self { prefix, named: address })
     }
 
     /// The same as the prefix of any network.
     pub fn prefix(self) -> Prefix6 {
-        self.0
+        self.prefix
     }
 
     /// The first address; host bits zero.
     pub fn address(self) -> Ipv6Addr {
-        self.0.address()
+        self.prefix.address()
+    }
+
+    /// The address by which the server named it.
+    pub(super) fn named(self) -> Ipv6Addr {
+        self.named
     }
 
     /// Length in bits, 1 to 128.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(self) -> u8 {
-        self.0.len()
+        self.prefix.len()
     }
 }
 
+impl PartialEq for Prefix {
+    fn eq(&self, other: &Self) -> bool {
+        self.prefix == other.prefix
+    }
+}
+
+impl Eq for Prefix {}
+
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.prefix.fmt(f)
     }
 }
 
@@ -63,13 +80,17 @@ impl fmt::Debug for Prefix {
 impl FromStr for Prefix {
     type Err = PrefixError;
     fn from_str(text: &str) -> Result<Self, PrefixError> {
-        text.parse().ok().and_then(Self::checked).ok_or_else(|| PrefixError(text.to_owned()))
+        let read = || {
+            let (address, len) = text.split_once('/')?;
+            Self::new(address.parse().ok()?, len.parse().ok()?)
+        };
+        read().ok_or_else(|| PrefixError(text.to_owned()))
     }
 }
 
 impl From<Prefix> for String {
     fn from(prefix: Prefix) -> Self {
-        prefix.to_string()
+        format!("{}/{}", prefix.named, prefix.len())
     }
 }
 
@@ -93,5 +114,18 @@ mod tests {
             assert_eq!(wrong.parse::<Prefix>(), Err(PrefixError(wrong.to_owned())));
         }
         assert_eq!("2001:db8::1/128".parse::<Prefix>().unwrap().len(), 128);
+    }
+
+    /// Kea 2.2 gives the first two out as one lease and takes the second back.
+    #[test]
+    fn bits_behind_the_length() {
+        let named = |text: &str| text.parse::<Prefix>().unwrap();
+        let off = named("2001:db8:100:4210::/56");
+        assert_eq!(off, named("2001:db8:100:4200::/56"));
+        assert_ne!(off, named("2001:db8:100:4200::/57"));
+        assert_eq!(
+            (off.to_string(), String::from(off)),
+            ("2001:db8:100:4200::/56".into(), "2001:db8:100:4210::/56".into())
+        );
     }
 }

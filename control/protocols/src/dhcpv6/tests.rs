@@ -1,7 +1,9 @@
 //! Histories: a client, a clock, and servers that say what the test wants.
 
+mod doubt;
 mod garbage;
 mod leases;
+mod servers;
 mod stateless;
 
 use std::net::Ipv6Addr;
@@ -80,6 +82,23 @@ impl Line {
         message
     }
 
+    /// The same, with Information-requests passed over.
+    fn expect_beside(&mut self, kind: MessageType, within: u64) -> Message {
+        let end = self.after(within);
+        loop {
+            let message = self.next_message(end);
+            if message.msg_type() != MessageType::InformationRequest {
+                assert_eq!(message.msg_type(), kind, "{message:?}");
+                return message;
+            }
+        }
+    }
+
+    /// How many of this kind are sent until then.
+    fn count(&mut self, kind: MessageType, until: Time) -> usize {
+        self.pass(until).iter().filter(|message| message.msg_type() == kind).count()
+    }
+
     /// Time passes, with whatever is sent in it.
     fn pass(&mut self, until: Time) -> Vec<Message> {
         let mut sent = self.sends();
@@ -148,6 +167,23 @@ fn address(text: &str, valid_life: u32) -> DhcpOption {
     let (addr, opts) = (text.parse().unwrap(), DhcpOptions::new());
     let opts = [DhcpOption::IAAddr(IAAddr { addr, preferred_life: valid_life, valid_life, opts })];
     DhcpOption::IANA(IANA { id: IAID, t1: 0, t2: 0, opts: opts.into_iter().collect() })
+}
+
+/// A prefix as it stands in an IA_PD, with this status beside it.
+fn in_association(text: &str, preferred_lifetime: u32, valid_lifetime: u32, code: Status) -> DhcpOption {
+    let (address, len) = text.split_once('/').unwrap();
+    let opts = if code == Status::Success { DhcpOptions::new() } else { [status(code)].into_iter().collect() };
+    let (prefix_ip, prefix_len) = (address.parse().unwrap(), len.parse().unwrap());
+    DhcpOption::IAPrefix(IAPrefix { preferred_lifetime, valid_lifetime, prefix_len, prefix_ip, opts })
+}
+
+/// An IA_PD with these in it.
+fn association<const N: usize>(t1: u32, t2: u32, options: [DhcpOption; N]) -> DhcpOption {
+    DhcpOption::IAPD(IAPD { id: IAID, t1, t2, opts: options.into_iter().collect() })
+}
+
+fn unknown(code: OptionCode, data: &[u8]) -> DhcpOption {
+    DhcpOption::Unknown(dhcproto::v6::UnknownOption::new(code, data.to_vec()))
 }
 
 fn status(status: Status) -> DhcpOption {

@@ -5,12 +5,15 @@
 //! options as if it were DHCP. So the options are sifted first: known ones with lengths that hold,
 //! where the RFC has them, are copied; dhcproto sees nothing else.
 
-use dhcproto::v6::{DhcpOption, DhcpOptions, IAAddr, IAPrefix, Message, OptionCode, Status};
+use std::net::Ipv6Addr;
+
+use dhcproto::v6::{DhcpOption, DhcpOptions, Message, OptionCode, Status};
 use dhcproto::{Decodable, Decoder, Name};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 use thiserror::Error;
 
 use super::duid::Duid;
+use super::prefix::Prefix;
 
 /// Larger datagrams are refused unread. A Reply with everything in it has some hundred bytes.
 pub const MAX_DATAGRAM: usize = 4096;
@@ -224,50 +227,83 @@ fn status(options: &DhcpOptions) -> (Status, &str) {
     }
 }
 
-/// What a message says about one of our identity associations.
+/// What a message says about one of our identity associations, and of what is leased in it.
 #[derive(Debug)]
-pub(super) struct Association<'a> {
+pub(super) struct Association<'a, T> {
     pub status: (Status, &'a str),
     pub t1: u32,
     pub t2: u32,
-    options: &'a DhcpOptions,
+    pub entries: Vec<Entry<T>>,
+}
+
+/// A lease as a message names it: lifetimes in seconds, all ones is forever (RFC 8415 7.7).
+#[derive(Debug)]
+pub(super) struct Entry<T> {
+    pub what: T,
+    pub preferred: u32,
+    pub valid: u32,
+    pub status: Status,
+}
+
+impl<T> Entry<T> {
+    /// RFC 8415 21.6, 21.22: it is to be thrown away.
+    pub(super) fn is_broken(&self) -> bool {
+        self.preferred > self.valid
+    }
+}
+
+impl<T: Copy + PartialEq> Association<'_, T> {
+    /// What is leased to us: no status refuses it.
+    pub(super) fn granted(&self) -> impl Iterator<Item = &Entry<T>> {
+        let success = self.status.0 == Status::Success;
+        let good = |entry: &&Entry<T>| entry.status == Status::Success && entry.valid > 0 && !entry.is_broken();
+        self.entries.iter().filter(move |entry| success && good(entry))
+    }
+
+    /// Whether `what` is over: a valid lifetime of 0, whatever status stands beside it (RFC 8415 18.2.10.1). Kea 2.2 takes
+    /// a prefix back in the message that renews it, by another name.
+    pub(super) fn ends(&self, what: T) -> bool {
+        self.entries.iter().any(|entry| entry.what == what && entry.valid == 0 && !entry.is_broken())
+            && !self.granted().any(|entry| entry.what == what)
+    }
 }
 
 impl Incoming {
-    /// Our IA_PD. One whose T1 is beyond T2 is as if it were not there (RFC 8415 21.21).
-    pub(super) fn ia_pd(&self, iaid: u32) -> Option<Association<'_>> {
-        self.message.opts().get_all(OptionCode::IAPD)?.iter().find_map(|option| match option {
-            DhcpOption::IAPD(ia) if ia.id == iaid => Association::new(ia.t1, ia.t2, &ia.opts),
+    /// Our IA_PD (RFC 8415 21.21).
+    pub(super) fn ia_pd(&self, iaid: u32) -> Option<Association<'_, Prefix>> {
+        let ia = self.message.opts().get_all(OptionCode::IAPD)?.iter().find_map(|option| match option {
+            DhcpOption::IAPD(ia) if ia.id == iaid => Some(ia),
             _ => None,
-        })
+        })?;
+        let entries = ia.opts.get_all(OptionCode::IAPrefix).unwrap_or_default().iter().filter_map(|option| {
+            let DhcpOption::IAPrefix(prefix) = option else { return None };
+            Some(Entry {
+                what: Prefix::new(prefix.prefix_ip, prefix.prefix_len)?,
+                preferred: prefix.preferred_lifetime,
+                valid: prefix.valid_lifetime,
+                status: status(&prefix.opts).0,
+            })
+        });
+        Some(Association { status: status(&ia.opts), t1: ia.t1, t2: ia.t2, entries: entries.collect() })
     }
 
     /// Our IA_NA (RFC 8415 21.4).
-    pub(super) fn ia_na(&self, iaid: u32) -> Option<Association<'_>> {
-        self.message.opts().get_all(OptionCode::IANA)?.iter().find_map(|option| match option {
-            DhcpOption::IANA(ia) if ia.id == iaid => Association::new(ia.t1, ia.t2, &ia.opts),
+    pub(super) fn ia_na(&self, iaid: u32) -> Option<Association<'_, Ipv6Addr>> {
+        let ia = self.message.opts().get_all(OptionCode::IANA)?.iter().find_map(|option| match option {
+            DhcpOption::IANA(ia) if ia.id == iaid => Some(ia),
             _ => None,
-        })
-    }
-}
-
-impl<'a> Association<'a> {
-    fn new(t1: u32, t2: u32, options: &'a DhcpOptions) -> Option<Self> {
-        (t1 == 0 || t2 == 0 || t1 <= t2).then(|| Self { status: status(options), t1, t2, options })
-    }
-
-    pub(super) fn prefixes(&self) -> impl Iterator<Item = &'a IAPrefix> {
-        self.options.get_all(OptionCode::IAPrefix).unwrap_or_default().iter().filter_map(|option| match option {
-            DhcpOption::IAPrefix(prefix) if status(&prefix.opts).0 == Status::Success => Some(prefix),
-            _ => None,
-        })
-    }
-
-    pub(super) fn addresses(&self) -> impl Iterator<Item = &'a IAAddr> {
-        self.options.get_all(OptionCode::IAAddr).unwrap_or_default().iter().filter_map(|option| match option {
-            DhcpOption::IAAddr(address) if status(&address.opts).0 == Status::Success => Some(address),
-            _ => None,
-        })
+        })?;
+        let entries = ia.opts.get_all(OptionCode::IAAddr).unwrap_or_default().iter().filter_map(|option| {
+            let DhcpOption::IAAddr(address) = option else { return None };
+            let host = Prefix::new(address.addr, 128).is_some() && !address.addr.is_loopback();
+            host.then_some(Entry {
+                what: address.addr,
+                preferred: address.preferred_life,
+                valid: address.valid_life,
+                status: status(&address.opts).0,
+            })
+        });
+        Some(Association { status: status(&ia.opts), t1: ia.t1, t2: ia.t2, entries: entries.collect() })
     }
 }
 

@@ -55,7 +55,7 @@ fn only_what_is_ready_is_used() {
 /// What is asked of the DHCPv6 server.
 #[test]
 fn which_dhcpv6() {
-    use Mode::{Off, Stateful, Stateless};
+    use Mode::{Off, Other, Stateful, Stateless};
     fn no_link_local(facts: &mut Facts) {
         facts.addresses.insert(ip("fe80::2"), Progress::Tentative);
     }
@@ -72,12 +72,12 @@ fn which_dhcpv6() {
     let rows: &[(&str, &str, &[Says], Option<Mode>)] = &[
         ("no router", DSLITE, &[], Some(Off)),
         ("no flags", DSLITE, &[router], Some(Off)),
-        ("O", DSLITE, &[router, other], Some(Stateless)),
+        ("O", DSLITE, &[router, other], Some(Other)),
         ("M", DSLITE, &[router, managed], Some(Stateful)),
         ("M and O", DSLITE, &[router, managed, other], Some(Stateful)),
         ("M went away, and leases are there", DSLITE, &[router, delegated], Some(Stateful)),
         ("M went away, and nothing was leased", DSLITE, &[router, soliciting], Some(Off)),
-        ("M went away, and O is there", DSLITE, &[router, soliciting, other], Some(Stateless)),
+        ("M went away, and O is there", DSLITE, &[router, soliciting, other], Some(Other)),
         ("O went away, and the server has answered", DSLITE, &[router, informed], Some(Stateless)),
         ("O went away, and the server has not answered", DSLITE, &[router, asking], Some(Off)),
         ("the router went away", DSLITE, &[soliciting], Some(Stateful)),

@@ -13,34 +13,38 @@ fn foreign_answers_are_ignored() {
     line.hear(&answer(&solicit, MessageType::Advertise, b"server", [lease(&[(PREFIX, 7200)], 0, 0)]));
     let request = line.expect(MessageType::Request, 2);
     let good = answer(&request, MessageType::Reply, b"server", [lease(&[(PREFIX, 7200)], 0, 0)]);
-    let foreign = |line: &mut Line, change: &dyn Fn(&mut Message)| {
+    let foreign = |line: &mut Line, ignored: Ignored, change: &dyn Fn(&mut Message)| {
         let mut message = good.clone();
         change(&mut message);
         line.hear(&message);
         assert_eq!(line.client.state(), State::Requesting, "{message:?}");
+        assert_eq!(line.client.facts(line.now).ignored, Some(ignored), "status says why");
     };
-    foreign(&mut line, &|m| _ = m.set_xid([0; 3]));
-    foreign(&mut line, &|m| drop(m.opts_mut().remove(OptionCode::ClientId)));
-    foreign(&mut line, &|m| drop(m.opts_mut().remove(OptionCode::ServerId)));
-    foreign(&mut line, &|m| {
+    foreign(&mut line, Ignored::OtherTransaction, &|m| _ = m.set_xid([0; 3]));
+    foreign(&mut line, Ignored::OtherClient, &|m| drop(m.opts_mut().remove(OptionCode::ClientId)));
+    foreign(&mut line, Ignored::NoServer, &|m| drop(m.opts_mut().remove(OptionCode::ServerId)));
+    foreign(&mut line, Ignored::OtherClient, &|m| {
         m.opts_mut().remove(OptionCode::ClientId);
         m.opts_mut().insert(DhcpOption::ClientId(b"somebody".to_vec()));
     });
-    foreign(&mut line, &|m| {
+    foreign(&mut line, Ignored::OtherServer, &|m| {
         m.opts_mut().remove(OptionCode::ServerId);
         m.opts_mut().insert(DhcpOption::ServerId(b"other".to_vec()));
     });
     assert_eq!(line.client.counts.foreign, 5);
-    foreign(&mut line, &|m| _ = m.set_msg_type(MessageType::Advertise));
-    foreign(&mut line, &|m| _ = m.set_msg_type(MessageType::Request));
+    foreign(&mut line, Ignored::Unexpected, &|m| _ = m.set_msg_type(MessageType::Advertise));
+    foreign(&mut line, Ignored::Unexpected, &|m| _ = m.set_msg_type(MessageType::Request));
     assert_eq!(line.client.counts.unexpected, 2);
-    foreign(&mut line, &|m| m.opts_mut().insert(DhcpOption::ClientId(b"second".to_vec())));
+    foreign(&mut line, Ignored::Malformed(Malformed::Repeated(1)), &|m| {
+        m.opts_mut().insert(DhcpOption::ClientId(b"second".to_vec()))
+    });
     assert_eq!(line.client.counts.malformed, 1);
-    line.client.handle_input(line.now, "2001:db8::1".parse().unwrap(), &good.to_vec().unwrap());
-    assert_eq!(line.client.counts.not_link_local, 1);
+    line.client.handle_input(line.now, SERVERS, &good.to_vec().unwrap());
+    assert_eq!(line.client.counts.not_unicast, 1);
+    assert_eq!(line.client.facts(line.now).ignored, Some(Ignored::NotUnicast));
     assert!(line.events().is_empty());
     line.hear(&good);
-    assert_eq!(line.client.state(), State::Bound);
+    assert_eq!((line.client.state(), line.client.facts(line.now).ignored), (State::Bound, None));
 }
 
 /// RFC 8415 18.2.10.1: an association with another id is not ours, one with T1 beyond T2 is none.
@@ -67,10 +71,13 @@ enum Step {
     Cut(u8),
     Mode(u8),
     LinkUp,
+    Doubt,
     Release,
     Decline,
     Restart(u32),
 }
+
+const MODES: [Mode; 4] = [Mode::Off, Mode::Stateless, Mode::Other, Mode::Stateful];
 
 fn steps() -> impl Strategy<Value = Step> {
     let extra = prop::collection::vec((0u16..100, prop::collection::vec(any::<u8>(), 0..40)), 0..3);
@@ -83,8 +90,9 @@ fn steps() -> impl Strategy<Value = Step> {
         }),
         1 => prop::collection::vec(any::<u8>(), 0..200).prop_map(Step::Bytes),
         1 => any::<u8>().prop_map(Step::Cut),
-        1 => (0u8..3).prop_map(Step::Mode),
+        1 => (0u8..4).prop_map(Step::Mode),
         1 => Just(Step::LinkUp),
+        1 => Just(Step::Doubt),
         1 => Just(Step::Release),
         1 => Just(Step::Decline),
         1 => (0u32..10_000).prop_map(Step::Restart),
@@ -144,8 +152,9 @@ proptest! {
                 }
                 Step::Bytes(bytes) => client.handle_input(now, SOURCE, &bytes),
                 Step::Cut(at) => client.handle_input(now, SOURCE, &last_bytes[..usize::from(at).min(last_bytes.len())]),
-                Step::Mode(mode) => client.set_mode(now, [Mode::Off, Mode::Stateless, Mode::Stateful][usize::from(mode)]),
+                Step::Mode(mode) => client.set_mode(now, MODES[usize::from(mode)]),
                 Step::LinkUp => client.link_up(now),
+                Step::Doubt => client.doubt(now),
                 Step::Release => client.release(now),
                 Step::Decline => client.decline(now, "2001:db8::9".parse().unwrap()),
                 Step::Restart(seconds) => {

@@ -3,7 +3,7 @@
 use super::*;
 
 fn number(code: OptionCode, seconds: u32) -> DhcpOption {
-    DhcpOption::Unknown(dhcproto::v6::UnknownOption::new(code, seconds.to_be_bytes().to_vec()))
+    unknown(code, &seconds.to_be_bytes())
 }
 
 fn informed(line: &mut Line, refresh: Option<u32>) {
@@ -118,4 +118,79 @@ fn resumed_lease_on_a_stateless_line() {
     line.expect(MessageType::Release, 0);
     line.pass(line.after(18));
     assert_eq!(line.client.state(), State::Asking);
+}
+
+/// RFC 7084 WPD-4: with the O flag alone a prefix is asked for beside everything else; where nobody answers that, it goes
+/// on slowly, and a prefix that comes late is taken.
+#[test]
+fn other_flag_alone() {
+    let mut line = Line::new(|_| ());
+    line.client.set_mode(line.now, Mode::Other);
+    let first = line.next_message(line.after(1));
+    let second = line.next_message(line.after(1));
+    let (solicit, request) = if first.msg_type() == MessageType::Solicit { (first, second) } else { (second, first) };
+    assert_eq!(solicit.msg_type(), MessageType::Solicit);
+    assert_eq!(request.msg_type(), MessageType::InformationRequest);
+    line.hear(&answer(&request, MessageType::Reply, b"server", [dns(1)]));
+    let facts = line.client.facts(line.now);
+    assert!((facts.state, facts.is_informed(), facts.in_vain) == (State::Soliciting, true, false));
+    assert_eq!((facts.refresh, facts.information.dns.len()), (Some(86_400), 1));
+
+    // After 1, 2 and 4 s.
+    let began = line.now;
+    let sent: Vec<_> = line.pass(line.after(12)).iter().map(Message::msg_type).collect();
+    assert_eq!(sent, [MessageType::Solicit; 3]);
+    let facts = line.client.facts(line.now);
+    assert!((facts.state, facts.is_informed(), facts.in_vain) == (State::Informed, true, true));
+    // 60, 120, ... 3600 s.
+    assert!((5..=8).contains(&line.count(MessageType::Solicit, began + Duration::from_secs(3600))));
+    assert_eq!(line.events(), [Event::Informed], "nobody is silent here");
+
+    line.client.set_mode(line.now, Mode::Stateful);
+    line.client.set_mode(line.now, Mode::Other);
+    assert_eq!(line.client.facts(line.now).refresh.map(|left| left < 86_400), Some(true), "nothing begins anew");
+    let again = line.expect(MessageType::Solicit, 4000);
+    assert_eq!(again.xid(), solicit.xid());
+    line.hear(&answer(&again, MessageType::Advertise, b"server", [lease(&[(PREFIX, 7200)], 0, 0)]));
+    let request = line.expect(MessageType::Request, 0);
+    line.hear(&answer(&request, MessageType::Reply, b"server", [lease(&[(PREFIX, 7200)], 0, 0)]));
+    let facts = line.client.facts(line.now);
+    assert_eq!((facts.state, facts.refresh, facts.information.dns.len()), (State::Bound, None, 1));
+    assert!(line.pass(line.after(1799)).is_empty(), "leases bring the rest with them");
+
+    // M comes and goes: the lease stays; it ends: everything is asked for again.
+    line.events();
+    line.client.set_mode(line.now, Mode::Stateful);
+    line.client.set_mode(line.now, Mode::Other);
+    assert!(line.events().is_empty() && line.client.state() == State::Bound);
+    let sent = line.pass(line.after(5500));
+    assert!(sent.iter().any(|message| message.msg_type() == MessageType::InformationRequest));
+    line.client.set_mode(line.now, Mode::Stateless);
+    assert_eq!(line.count(MessageType::Solicit, line.after(10_000)), 0);
+}
+
+/// RFC 8415 18.2.6: with the M flag, where the server has no leases, it is asked for everything else.
+#[test]
+fn managed_line_without_leases() {
+    let mut line = Line::new(|_| ());
+    line.client.set_mode(line.now, Mode::Stateful);
+    let solicit = line.expect(MessageType::Solicit, 1);
+    line.hear(&answer(&solicit, MessageType::Advertise, b"server", [no_lease(Status::NoPrefixAvail)]));
+    let request = line.expect(MessageType::InformationRequest, 1);
+    line.hear(&answer(&request, MessageType::Reply, b"server", [dns(1)]));
+    let facts = line.client.facts(line.now);
+    assert!(facts.is_informed() && facts.in_vain && facts.state == State::Informed);
+    let refused = facts.refused.unwrap();
+    assert!(refused.to_string().ends_with("gives nothing: NoPrefixAvail: words"), "{refused}");
+    assert_eq!(line.events(), [Event::Failed(refused), Event::Informed]);
+    assert!((8..=12).contains(&line.count(MessageType::Solicit, line.after(3600))), "it goes on");
+
+    let mut line = Line::new(|_| ());
+    line.client.set_mode(line.now, Mode::Stateful);
+    for _ in 0..4 {
+        line.expect(MessageType::Solicit, 5);
+    }
+    let request = line.expect(MessageType::InformationRequest, 1);
+    line.hear(&answer(&request, MessageType::Reply, b"server", []));
+    assert!(line.client.facts(line.now).is_informed(), "that it has nothing to say is said too");
 }
