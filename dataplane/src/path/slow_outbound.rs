@@ -130,9 +130,7 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
     ) -> Result<bool, Not> {
         match softwire.napt.as_deref() {
             Some(napt) if Addr4::from(napt.outside()) == dst => {
-                let from = softwire.local;
-                Translator { napt, fragments: &mut core.fragments, from, now: self.burst.now }
-                    .comes_back(packet, checked)
+                core.translator(napt, softwire.local, self.burst.now).comes_back(packet, checked)
             }
             _ => Ok(false),
         }
@@ -200,9 +198,9 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
                 if softwire.napt.is_some() { softwire.remote_of(ip.dst, done.far_port) } else { softwire.remote };
             return core.send_tunnel(self.burst, rings, (softwire, remote), packet, done.hash);
         }
-        match self.burst.snapshot.routes.lookup(ip.dst) {
-            Route::Link(link) => core.send_lan(self.burst, rings, link, packet, Verdict::Hairpin),
-            _ => Reason::NoRoute.into(),
+        match softwire.host_link(self.burst.snapshot, ip.dst) {
+            Some(link) => core.send_lan(self.burst, rings, link, packet, Verdict::Hairpin),
+            None => Reason::NoRoute.into(),
         }
     }
 

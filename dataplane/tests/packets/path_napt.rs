@@ -205,7 +205,6 @@ fn rfc4787_req9_hairpin_udp() {
 
 /// REQ-9 where the softwire says which link its hosts are on, and there are no routes to them (`hikyaku replay`).
 #[test]
-#[ignore = "issue: replay cannot hairpin"]
 fn rfc4787_req9_hairpin_without_a_route_to_the_lan() {
     for fast in [true, false] {
         let setup = Setup { filtering: Filtering::EndpointIndependent, replay: true, fast, ..Setup::ipip() };
