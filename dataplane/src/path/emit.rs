@@ -13,7 +13,7 @@ use crate::icmp;
 use crate::napt::{Hash, Key, Kind};
 use crate::punt::Class;
 use crate::shared::Message;
-use crate::snapshot::{B4_ADDRESS, FarEnd, Softwire};
+use crate::snapshot::{B4_ADDRESS, FarEnd, Side, Softwire};
 use crate::tunnel::mtu::Fit;
 use crate::tunnel::{Composed, OUTER_LEN, Outer, fragment, mss};
 use crate::verdict::{Reason, Verdict};
@@ -112,7 +112,7 @@ impl Core {
         let Some(answer) = icmp::compose(message, link.icmp_source(), self.ids.next_id() as u16, packet) else {
             return;
         };
-        if self.may_answer(burst) && originate(tx, burst.link, back, &answer).is_ok() {
+        if self.may_tell(Side::Lan, message, burst) && originate(tx, burst.link, back, &answer).is_ok() {
             self.counters.note(Event::IcmpSent, 1);
         }
     }
@@ -152,7 +152,7 @@ impl Core {
             }
             None => return,
         };
-        if !self.may_answer(burst) {
+        if !self.may_tell(Side::Wan, message, burst) {
             return;
         }
         let answer = Packet::Bytes(&bytes[..len]);
@@ -161,8 +161,9 @@ impl Core {
         }
     }
 
-    pub(super) fn may_answer(&mut self, burst: Burst) -> bool {
-        let may = self.limiter.take(burst.now);
+    /// Whether one more error may go to somebody on this side.
+    pub(super) fn may_tell(&mut self, to: Side, message: icmp::Message, burst: Burst) -> bool {
+        let may = self.errors.take(to, message, burst.now);
         if !may {
             self.counters.note(Event::IcmpLimited, 1);
         }

@@ -26,10 +26,11 @@ use std::sync::Arc;
 use crossbeam_utils::CachePadded;
 use hikyaku_net::checksum::Delta;
 use hikyaku_net::packet::{Ipv4, Tcp};
-use hikyaku_net::{Limiter, Time, protocol};
+use hikyaku_net::{Time, protocol};
 use hikyaku_ring::{BadSlot, Frame, HEAD, LinkId, NotSent, RxRing, TxRing};
 
 use crate::counters::{Counters, Event};
+use crate::icmp::Budgets;
 use crate::napt::{Direction, Fragments, Hash, Key, Kind, Napt, Rewrite, Session, SessionId};
 use crate::punt;
 use crate::shared::{FlowLabels, MAX_WORKERS, Shared};
@@ -161,7 +162,7 @@ struct Core {
     /// SYNs that may be answered later.
     unsolicited: unsolicited::Unsolicited,
     /// ICMP errors of ours.
-    limiter: Limiter,
+    errors: Budgets,
     /// Frames for the control thread.
     punts: punt::Limits,
     /// There were some.
@@ -170,9 +171,8 @@ struct Core {
     scratch: Vec<u8>,
 }
 
-/// ICMP errors of ours per second and at once, per worker (RFC 1812 4.3.2.8 leaves the numbers open).
-const ICMP_RATE: u32 = 1000;
-const ICMP_BURST: u32 = 50;
+/// The longest packet that is put together.
+const SCRATCH: usize = 1 << 16;
 
 /// One worker's packet path.
 pub struct Path {
@@ -214,10 +214,10 @@ impl Path {
             ids: FragmentIds::new(shared.fragment_ids.clone(), worker as u32, MAX_WORKERS as u32),
             shared,
             unsolicited: Default::default(),
-            limiter: Limiter::new(ICMP_RATE, ICMP_BURST),
+            errors: Budgets::default(),
             punts: punt::Limits::default(),
             has_punted: false,
-            scratch: Vec::with_capacity(1 << 16),
+            scratch: Vec::with_capacity(SCRATCH),
         };
         Self {
             batch: Box::new([Meta::NONE; MAX_BATCH].into()),

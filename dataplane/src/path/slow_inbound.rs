@@ -10,7 +10,7 @@ use zerocopy::FromBytes;
 use super::classify;
 use super::emit::{ETHERNET, Packet, drop, native6, refused_option};
 use super::fast_inbound::Inbound;
-use super::translate::{Not, Translator, far_port};
+use super::translate::{Not, far_port};
 use super::{Burst, Core, Rings, Translation, local};
 use crate::counters::Event;
 use crate::napt::Direction;
@@ -190,16 +190,21 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
         if refused_option(&bytes[20..checked.header_len]) {
             return Err(drop(Reason::Ipv4Option));
         }
-        if ip.ttl <= 1 {
-            return Err(drop(Reason::TtlExceeded));
-        }
-        if checked.len > self.whole && ip.dont_fragment() {
-            return Err((Reason::TooBig, self.whole as u16));
-        }
         let packet = &mut bytes[..checked.len];
+        let now = self.burst.now;
+        let is_late = ip.ttl <= 1;
+        if is_late || checked.len > self.whole && ip.dont_fragment() {
+            let failed = if is_late { drop(Reason::TtlExceeded) } else { (Reason::TooBig, self.whole as u16) };
+            // Who has no session here is told nothing.
+            return match softwire.napt.as_deref() {
+                Some(napt) if !core.translator(napt, from, now).has_session(Direction::Inbound, packet, checked) => {
+                    Ok(Some(failed.0.into()))
+                }
+                _ => Err(failed),
+            };
+        }
         if let Some(napt) = softwire.napt.as_deref() {
-            let mut translator = Translator { napt, fragments: &mut core.fragments, from, now: self.burst.now };
-            match translator.translate(Direction::Inbound, packet, checked) {
+            match core.translator(napt, from, now).translate(Direction::Inbound, packet, checked) {
                 Ok(done) => core.counters.note(Event::SessionOpened, done.opened.into()),
                 Err(Not::Possible(reason)) => return Err(drop(reason)),
                 Err(Not::Yet) => {
@@ -236,7 +241,7 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
         while let Some(mut waiting) = core.fragments.ready(Some(from), first) {
             let verdict = match ipv4::check(&waiting.bytes) {
                 Ok(checked) => {
-                    let mut translator = Translator { napt, fragments: &mut core.fragments, from, now: self.burst.now };
+                    let mut translator = core.translator(napt, from, self.burst.now);
                     match translator.translate(Direction::Inbound, &mut waiting.bytes, checked) {
                         Ok(_) => {
                             core.pass(softwire, &mut waiting.bytes, checked);

@@ -14,6 +14,8 @@ use crate::napt::{
 };
 use crate::verdict::Reason;
 
+use super::Core;
+
 /// What a translation did.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Translated {
@@ -59,6 +61,13 @@ pub(super) struct Translator<'a> {
     /// The end of the tunnel that inbound packets came from.
     pub from: Addr6,
     pub now: Time,
+}
+
+impl Core {
+    /// Translates for packets from this end of the tunnel.
+    pub(super) fn translator<'a>(&'a mut self, napt: &'a Napt, from: Addr6, now: Time) -> Translator<'a> {
+        Translator { napt, fragments: &mut self.fragments, from, now }
+    }
 }
 
 impl Translator<'_> {
@@ -119,6 +128,20 @@ impl Translator<'_> {
         if met { Ok(()) } else { Err(Reason::NaptNoSession) }
     }
 
+    /// Whether a packet is of a session that is there, or an error about one.
+    pub fn has_session(&self, direction: Direction, packet: &[u8], checked: Checked) -> bool {
+        let Ok((ip, _)) = Ipv4::read_from_prefix(packet) else { return false };
+        let key = match read(&ip, direction, &packet[checked.header_len..checked.len]) {
+            Ok(Carried::Flow { src, dst, .. }) => {
+                Key::flow(kind_of(direction), ip.protocol, Endpoint::new(ip.src, src), Endpoint::new(ip.dst, dst))
+            }
+            Ok(Carried::Error(about)) => error_key(direction, &about),
+            Ok(Carried::LaterFragment) => return self.fragments.find(self.origin(direction), &ip, self.now).is_some(),
+            Err(_) => return false,
+        };
+        self.napt.find(&key, self.napt.hash(&key)).is_some()
+    }
+
     /// The session of a flow; opened if need be and allowed.
     fn flow(
         &self,
@@ -130,11 +153,7 @@ impl Translator<'_> {
     ) -> Result<(Hash, bool, &Session), Reason> {
         self.napt.check_protocol(ip.protocol)?;
         let (src, dst) = (Endpoint::new(ip.src, src), Endpoint::new(ip.dst, dst));
-        let kind = match direction {
-            Direction::Outbound => Kind::Outbound,
-            Direction::Inbound => Kind::Inbound,
-        };
-        let key = Key::flow(kind, ip.protocol, src, dst);
+        let key = Key::flow(kind_of(direction), ip.protocol, src, dst);
         let hash = self.napt.hash(&key);
         let (id, opened) = match self.napt.find(&key, hash) {
             Some(id) => (id, false),
@@ -176,18 +195,7 @@ impl Translator<'_> {
         ip: &Ipv4,
         mut about: Quoted,
     ) -> Result<Translated, Not> {
-        // The quoted packet went the other way, so seen from here its ends are exchanged.
-        let [mut near, mut far] = [Endpoint::new(about.dst, about.dst_port), Endpoint::new(about.src, about.src_port)];
-        let kind = match direction {
-            Direction::Outbound => Kind::Outbound,
-            Direction::Inbound => Kind::Inbound,
-        };
-        if about.protocol == protocol::ICMP {
-            // The identifier is the port of our side.
-            let peer = if direction == Direction::Outbound { &mut far } else { &mut near };
-            peer.port = Port::default();
-        }
-        let key = Key::flow(kind, about.protocol, near, far);
+        let key = error_key(direction, &about);
         let hash = self.napt.hash(&key);
         // RFC 5508 REQ-3 c, REQ-6: without a mapping it is dropped. It never ends or refreshes one.
         let id = self.napt.find(&key, hash).ok_or(Reason::NaptIcmpError)?;
@@ -211,6 +219,24 @@ impl Translator<'_> {
         header.checksum = header.checksum.updated(delta);
         Ok(Translated { hash, opened: false, far_port })
     }
+}
+
+fn kind_of(direction: Direction) -> Kind {
+    match direction {
+        Direction::Outbound => Kind::Outbound,
+        Direction::Inbound => Kind::Inbound,
+    }
+}
+
+/// The session that an ICMP error is about. The quoted packet went the other way, so seen from here its ends are exchanged.
+fn error_key(direction: Direction, about: &Quoted) -> Key {
+    let [mut near, mut far] = [Endpoint::new(about.dst, about.dst_port), Endpoint::new(about.src, about.src_port)];
+    if about.protocol == protocol::ICMP {
+        // The identifier is the port of our side.
+        let peer = if direction == Direction::Outbound { &mut far } else { &mut near };
+        peer.port = Port::default();
+    }
+    Key::flow(kind_of(direction), about.protocol, near, far)
 }
 
 /// Whether a TCP or UDP header does not contradict itself: `len` is that of the whole transport

@@ -95,8 +95,8 @@ impl Core {
             Kind::Unreachable(_) => softwire.state.note_unreachable(),
             _ => {}
         }
-        if relay.is_some()
-            && self.may_answer(burst)
+        if let Some(message) = relay
+            && self.may_tell(Side::Lan, message, burst)
             && self.send_lan(burst, rings, lan, Packet::Bytes(packet), Verdict::Inbound) == Verdict::Inbound
         {
             self.counters.note(Event::IcmpSent, 1);

@@ -284,11 +284,17 @@ impl Model {
         if has_refused_option(&packet) {
             return Err(drop(Reason::Ipv4Option));
         }
-        if packet[8] <= 1 {
-            return Err(drop(Reason::TtlExceeded));
-        }
-        if packet.len() > self.line.lan_mtu.into() && dont_fragment(&packet) {
-            return Err((Reason::TooBig, self.line.lan_mtu));
+        let failed = match packet[8] {
+            0 | 1 => Some(drop(Reason::TtlExceeded)),
+            _ if packet.len() > self.line.lan_mtu.into() && dont_fragment(&packet) => {
+                Some((Reason::TooBig, self.line.lan_mtu))
+            }
+            _ => None,
+        };
+        if let Some(failed) = failed {
+            // Nothing is answered to a packet without a session.
+            let told = !self.line.napt || self.has_session(&packet, from);
+            return if told { Err(failed) } else { Ok(Ok(Some(failed.0.into()))) };
         }
         let mut translated = packet.clone();
         if self.line.napt
@@ -405,7 +411,9 @@ impl Model {
         if too_big && told < path {
             self.path_mtu = Some((told, self.now));
         }
-        if relay.is_some() && self.errors.take(self.now) {
+        if let Some(message) = relay
+            && self.may_tell(0, message)
+        {
             self.send_lan(Packet { bytes: error, own: true }, Verdict::Inbound);
         }
         Ok(())

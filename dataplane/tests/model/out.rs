@@ -206,10 +206,20 @@ impl Model {
             return;
         }
         let Some(error) = compose(message, ROUTER, packet) else { return };
-        if self.errors.take(self.now) {
+        if self.may_tell(0, message) {
             let bytes = padded([&frame[6..12], &ROUTER_MAC, &[8, 0], &error].concat());
             self.out.lan.push(Frame { bytes, free: vec![Free::Id4(14)] });
         }
+    }
+
+    /// RFC 1812 4.3.2.8.
+    pub fn may_tell(&mut self, link: usize, message: Message) -> bool {
+        let purpose = match message {
+            (3, 4, _) => 0,
+            (11, ..) => 1,
+            _ => 2,
+        };
+        self.errors[link][purpose].take(self.now)
     }
 
     /// The same through the tunnel.
@@ -222,7 +232,7 @@ impl Model {
     pub fn tell_tunnel(&mut self, packet: &[u8], message: Message) {
         let from = if self.line.napt { OUTSIDE } else { [192, 0, 0, 2] };
         let Some(bytes) = compose(message, from, packet) else { return };
-        if self.errors.take(self.now) {
+        if self.may_tell(1, message) {
             self.send_tunnel(Packet { bytes, own: true }, None);
         }
     }

@@ -48,7 +48,8 @@ pub struct Model {
     pub reassembly: Reassembly,
     /// Learned, and when (RFC 8201).
     pub path_mtu: Option<(u16, u64)>,
-    pub errors: Bucket,
+    /// ICMP errors to LAN and WAN: fragmentation needed, time exceeded, others.
+    pub errors: [[Bucket; 3]; 2],
     pub unsolicited: Vec<Unsolicited>,
     /// Of LAN and WAN.
     pub unresolved: [Bucket; 2],
@@ -76,7 +77,7 @@ impl Model {
             reassembly: Reassembly::default(),
             path_mtu: None,
             unsolicited: Vec::new(),
-            errors: Bucket::new(1000, 50, now),
+            errors: [(); 2].map(|()| [(); 3].map(|()| Bucket::new(1000, 50, now))),
             unresolved: [(); 2].map(|()| Bucket::new(1000, 64, now)),
             cut: 0,
             out: Emitted::default(),

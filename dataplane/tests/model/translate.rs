@@ -226,6 +226,18 @@ impl Model {
         }
     }
 
+    /// Whether an inbound packet is of a session that is there.
+    pub fn has_session(&self, packet: &[u8], from: [u8; 16]) -> bool {
+        let peer = |protocol, end: End| if protocol == 1 { (end.0, 0) } else { end };
+        let (protocol, peer, ours) = match carried(packet, Direction::Inbound) {
+            Ok(Carried::Flow { src: port, dst: ours, .. }) => (packet[9], (src(packet), port), (dst(packet), ours)),
+            Ok(Carried::Error(quote)) => (quote.protocol, peer(quote.protocol, quote.dst), quote.src),
+            Ok(Carried::Later) => return self.known(&whose(Some(from), packet)).is_some(),
+            Err(_) => return false,
+        };
+        ours.0 == OUTSIDE && self.napt.towards(protocol, peer, ours.1).is_some()
+    }
+
     pub fn known(&self, whose: &Whose) -> Option<Known> {
         self.known.get(whose).filter(|known| self.now - known.since < FRAGMENTS).cloned()
     }

@@ -145,7 +145,6 @@ fn what_nobody_listens_for_is_not_punted() {
 /// RFC 1812 4.3.2.8 lets errors be limited, but not so that strangers outside use up those that hosts need to find a path's
 /// MTU (RFC 1191). To a packet without a session nothing is said.
 #[test]
-#[ignore = "issue: strangers use up the ICMP errors of LAN hosts"]
 fn strangers_do_not_use_up_the_errors_of_lan_hosts() {
     let mut router = Router::new(&Setup::ipip());
     let large = from_lan(&udp((CLIENT, 5000), (SERVER, 6000), &bytes(1472)).df());

@@ -90,16 +90,19 @@ fn packets_of_lan_hosts_in_the_name_of_others() {
 fn ttl_0_and_1_from_both_sides_are_answered_to_a_limit() {
     for ttl in [0, 1] {
         all_end(LAN, &inside(|n| udp((CLIENT, 1), stranger(n), &[0]).ttl(ttl)), Reason::TtlExceeded, 50);
-        // Nor does a stranger learn more from an answer than that nobody is there.
-        let to = |n: usize| (OUTSIDE, 1024 + n as u16);
+        // A stranger learns nothing.
+        all_end(WAN, &outside(|n| udp(stranger(n), (OUTSIDE, 1024 + n as u16), &[0]).ttl(ttl)), Reason::TtlExceeded, 0);
+        // Whoever was sent to is told, to the limit.
         let mut line = transfers();
-        let out = line.among(WAN, &outside(|n| udp(stranger(n), to(n), &[0]).ttl(ttl)));
+        line.router.lan(from_lan(&udp((CLIENT, 7777), (SERVER, 7777), b"asked")));
+        let end = (OUTSIDE, 7777);
+        let out = line.among(WAN, &outside(|_| udp((SERVER, 7777), end, &[0]).ttl(ttl)));
         assert_eq!(out.verdicts, [(Verdict::Dropped(Reason::TtlExceeded), MANY as u64)]);
         assert_eq!((out.lan.len(), out.wan.len()), (0, 50));
         assert_eq!(line.router.event(Event::IcmpLimited), MANY as u64 - 50);
         // The limit is a rate: a second later 50 more, and not what a second would be worth.
         line.router.advance(Duration::from_secs(1));
-        let out = line.among(WAN, &outside(|n| udp(stranger(n), to(n), &[0]).ttl(ttl)));
+        let out = line.among(WAN, &outside(|_| udp((SERVER, 7777), end, &[0]).ttl(ttl)));
         assert_eq!((out.lan.len(), out.wan.len()), (0, 50));
     }
 }
