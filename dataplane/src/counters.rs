@@ -69,6 +69,8 @@ events! {
     QueueLost = "queue-lost",
     /// A worker got a queue of a link whose interface came back.
     QueueAdopted = "queue-adopted",
+    /// A worker panicked and went on, or ended: a fault of this program.
+    WorkerPanicked = "worker-panics",
 }
 
 /// The counters of one worker. The worker pads them onto cache lines of their own.
@@ -107,6 +109,13 @@ impl Counters {
     #[inline(always)]
     pub fn note(&self, event: Event, n: u64) {
         add(&self.events[event as usize], n);
+    }
+
+    /// Nobody will say any more what became of the frames that have no verdict yet: they end so, and nothing is held.
+    pub fn settle(&self, verdict: Verdict) {
+        self.set_held(0);
+        let totals = self.totals();
+        self.end(verdict, totals.taken().saturating_sub(totals.verdicts.iter().sum()));
     }
 
     /// So many frames wait for their verdict.
@@ -182,6 +191,10 @@ impl Totals {
 
     /// Every frame that a worker received from a link or from another worker has exactly one verdict of it, or is still held.
     pub fn add_up(&self) -> bool {
-        self.received() + self.event(Event::HandoffReceived) == self.verdicts.iter().sum::<u64>() + self.held
+        self.taken() == self.verdicts.iter().sum::<u64>() + self.held
+    }
+
+    fn taken(&self) -> u64 {
+        self.received() + self.event(Event::HandoffReceived)
     }
 }

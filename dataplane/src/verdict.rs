@@ -202,6 +202,9 @@ reasons! {
     NoListener = "no-listener",
         "Normal: strangers who try ports of the router's own address, multicast that is not for a router. Nothing is \
          answered on the WAN.";
+    /// In the hands of a worker that panicked. It may have been forwarded before.
+    WorkerPanicked = "worker-panicked",
+        "A fault of this program, which goes on: report it with what the log says of the panic.";
     /// The control thread's queue for what the frame is was full, or its sender has sent more than its share.
     PuntFull = "punt-full",
         "A flood of packets for the router itself (ARP, ND, ping): find the sender; forwarding goes on.";

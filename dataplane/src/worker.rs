@@ -7,6 +7,7 @@ mod tests;
 use std::fmt;
 use std::io;
 use std::os::fd::RawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -21,6 +22,7 @@ use hikyaku_net::Time;
 use hikyaku_ring::{HandoffRx, LinkId, Provider, Queue, RxRing, Traffic, TxRing};
 
 use crate::counters::{Counters, Event};
+use crate::napt::Napt;
 use crate::path::{Burst, Handoff, MAX_BATCH, Path};
 use crate::shared::{Message, Shared};
 use crate::snapshot::Snapshot;
@@ -75,6 +77,9 @@ impl Default for Config {
 /// The longest sleep of [`Idle::Sleep`]: timers and the control thread's frames wait no longer.
 const SLEEP: Duration = Duration::from_millis(1);
 
+/// So many panics of a worker without a whole turn in between are its last.
+const MOST_FRUITLESS: u32 = 3;
+
 /// Frames of the control thread that wait for a worker, at most.
 const INJECT_QUEUE: usize = 64;
 
@@ -88,6 +93,8 @@ pub struct Handle {
     pub counters: Arc<CachePadded<Counters>>,
     /// Frames that the control thread wants sent.
     pub inject: Arc<ArrayQueue<Message>>,
+    /// Turns so far, on the worker's own thread: one that stands still has no more of them.
+    pub turns: Arc<AtomicU64>,
     /// Links that failed at their last sync, a bit for each [`LinkId`]: the interface is down or gone.
     pub failing: Arc<AtomicU64>,
     /// A queue of a link that was opened anew, in place of the one that the worker has; or none, where the
@@ -174,6 +181,7 @@ impl Worker {
             handle: Handle {
                 counters,
                 inject: Arc::new(ArrayQueue::new(INJECT_QUEUE)),
+                turns: Arc::default(),
                 failing: Arc::default(),
                 adopt: Arc::new(ArrayQueue::new(ADOPT_QUEUE)),
             },
@@ -299,6 +307,11 @@ impl Worker {
     }
 
     /// Runs turns on a thread pinned to `core` until `stop`.
+    ///
+    /// After a panic it goes on, on the same thread and the same rings: what unwound is over, so nobody else has any of them
+    /// in hand, and the frames that it had are lost ([`Event::WorkerPanicked`]). It does not go on, and the thread
+    /// ends with the panic, where turns do nothing but panic, or a session table was left half changed. Whoever watches
+    /// [`Handle::turns`] sees that.
     pub fn spawn(
         mut self,
         core: Option<usize>,
@@ -309,22 +322,53 @@ impl Worker {
             if let Some(id) = core {
                 core_affinity::set_for_current(core_affinity::CoreId { id });
             }
-            let mut bursts = bursts;
-            let mut now = self.shared.clock.now();
-            while !stop.load(Ordering::Relaxed) {
-                let frames = self.turn(now);
-                let after = self.shared.clock.now();
-                if frames > 0 {
-                    bursts.record(after.since(now).as_nanos() as u64, frames as u64);
-                    now = after;
-                } else {
-                    self.idle();
-                    now = self.shared.clock.now();
+            let (mut bursts, mut fruitless) = (bursts, 0);
+            loop {
+                let turns = self.handle.turns.load(Ordering::Relaxed);
+                let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.run(&stop, &mut bursts))) else { break };
+                fruitless = if self.handle.turns.load(Ordering::Relaxed) == turns { fruitless + 1 } else { 0 };
+                self.recover();
+                if fruitless == MOST_FRUITLESS || self.tables().any(|napt| napt.is_poisoned()) {
+                    self.offline();
+                    resume_unwind(panic);
                 }
             }
             self.offline();
             self
         })
+    }
+
+    fn run(&mut self, stop: &AtomicBool, bursts: &mut Bursts) {
+        let mut now = self.shared.clock.now();
+        let mut turns = self.handle.turns.load(Ordering::Relaxed);
+        while !stop.load(Ordering::Relaxed) {
+            let frames = self.turn(now);
+            turns += 1;
+            self.handle.turns.store(turns, Ordering::Relaxed);
+            let after = self.shared.clock.now();
+            if frames > 0 {
+                bursts.record(after.since(now).as_nanos() as u64, frames as u64);
+                now = after;
+            } else {
+                self.idle();
+                now = self.shared.clock.now();
+            }
+        }
+    }
+
+    /// After a panic in a turn: gives the slots back that it had taken, and forgets what it held.
+    #[cold]
+    fn recover(&mut self) {
+        let counters = self.handle.counters.clone();
+        counters.note(Event::WorkerPanicked, 1);
+        for input in &mut self.inputs {
+            counters.note(Event::Received, input.rx.abandon().into());
+        }
+        for (_, ring) in &mut self.handoff {
+            counters.note(Event::HandoffReceived, ring.rx.abandon().into());
+            ring.give_back();
+        }
+        self.path.recover(self.config.reassembly);
     }
 
     fn idle(&mut self) {
@@ -352,9 +396,14 @@ impl Worker {
 
     /// Sleeping or ending: removed sessions need not wait for this worker.
     fn offline(&self) {
-        for napt in self.snapshot.arc_swap().load().softwires.iter().filter_map(|s| s.napt.as_ref()) {
-            napt.offline(self.id);
-        }
+        self.tables().for_each(|napt| napt.offline(self.id));
+    }
+
+    /// The session tables of the newest snapshot.
+    fn tables(&self) -> impl Iterator<Item = Arc<Napt>> + use<> {
+        let tables: Vec<_> =
+            self.snapshot.arc_swap().load().softwires.iter().filter_map(|softwire| softwire.napt.clone()).collect();
+        tables.into_iter()
     }
 }
 

@@ -20,6 +20,7 @@ use hikyaku_ring::LinkState;
 use super::card::Card;
 use super::guard::LinkGuard;
 use super::links;
+use super::watchdog::{Standstill, Watchdog};
 use crate::router::{LinkFacts, Parts, Router, StateDir, Surroundings};
 use crate::show::Query;
 use hikyaku_config::{Config, Level};
@@ -60,6 +61,7 @@ pub struct ControlThread {
     pub cores: Vec<usize>,
     pub bursts: Vec<BurstReport>,
     pub stop: Arc<AtomicBool>,
+    pub watchdog: Watchdog,
     /// Called before each turn.
     #[cfg(test)]
     pub before_turn: Option<Hook>,
@@ -87,18 +89,24 @@ enum End {
     Stopped,
     /// A link is another than before.
     Relinked,
+    /// A worker stands still.
+    Standstill(Standstill),
 }
 
 impl ControlThread {
     /// Until it is told to stop. A panic is logged and the mind made anew, with what was saved and what the
     /// workers know; they forward all the while.
-    pub fn run(mut self) {
+    ///
+    /// # Errors
+    /// A worker stands still, and will not be joined.
+    pub fn run(mut self) -> Result<(), Standstill> {
         self.shared.listen();
         let mut pause = PAUSE[0];
         while !self.stop.load(Ordering::Relaxed) {
             let started = Instant::now();
             match catch_unwind(AssertUnwindSafe(|| self.live())) {
-                Ok(End::Stopped) => return,
+                Ok(End::Stopped) => return Ok(()),
+                Ok(End::Standstill(standstill)) => return Err(standstill),
                 Ok(End::Relinked) => continue,
                 Err(_) => {}
             }
@@ -117,6 +125,7 @@ impl ControlThread {
             }
             pause = (pause * 2).min(PAUSE[1]);
         }
+        Ok(())
     }
 
     fn now(&self) -> Time {
@@ -148,6 +157,10 @@ impl ControlThread {
             if began >= carriers {
                 if self.look_at_links(&mut router) {
                     return End::Relinked;
+                }
+                let busy = self.guards.iter().any(LinkGuard::is_gone);
+                if let Err(standstill) = self.watchdog.look(&self.handles, busy) {
+                    return End::Standstill(standstill);
                 }
                 carriers = began + CARRIERS;
             }
@@ -186,7 +199,8 @@ impl ControlThread {
         self.cards[1].set_silent(router.silent());
         while let Ok(query) = self.queries.try_recv() {
             let of_links = self.cards.iter().flat_map(Card::warnings);
-            let warnings: Vec<String> = self.reload.warnings.iter().cloned().chain(of_links).collect();
+            let warnings: Vec<String> =
+                self.reload.warnings.iter().cloned().chain(of_links).chain(self.watchdog.warnings()).collect();
             let surroundings = Surroundings {
                 handles: &self.handles,
                 cores: &self.cores,

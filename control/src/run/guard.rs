@@ -29,6 +29,11 @@ impl LinkGuard {
         Self { name, ids, host, watch, gone: false, obstacle: String::new() }
     }
 
+    /// Whether its interface is gone, and not back yet.
+    pub fn is_gone(&self) -> bool {
+        self.gone
+    }
+
     /// To be called now and then. What the link is now, if it was opened anew.
     pub fn look(&mut self, workers: &[Handle]) -> Option<LinkInfo> {
         let watch = self.watch.as_deref_mut()?;

@@ -8,6 +8,7 @@ mod card;
 mod control;
 mod guard;
 mod links;
+mod watchdog;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ use crate::show::Listener;
 
 use control::{ControlThread, Reload};
 use links::Links;
+pub use watchdog::Standstill;
+use watchdog::Watchdog;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,7 +57,7 @@ Examples:
     kill -HUP PID
 
 Exit code: 0 it was told to stop (SIGTERM, SIGINT); 1 something failed; 2 a flag or the file is wrong, and nothing
-was started. Passwords are given in files only (credentials-file), never as flags.";
+was started; 3 a worker stands still, and it is to be started again. Passwords are given in files only (credentials-file), never as flags.";
 
 /// Bring up the line and route
 ///
@@ -147,14 +150,15 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         cores,
         bursts,
         stop,
+        watchdog: Watchdog::default(),
         #[cfg(test)]
         before_turn: None,
     };
-    control.run();
+    // What a worker that stands still has in hand, or asks of the kernel, is over when the process is.
+    control.run()?;
     drop(server);
     workers_stop.store(true, Ordering::Relaxed);
     for thread in threads {
-        // A worker that panicked has said so; its links are closed like the others'.
         let _ = thread.join();
     }
     tracing::info!("stopped");

@@ -5,7 +5,7 @@ mod open;
 mod writer;
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::sync::{Arc, TryLockError};
 
 use crossbeam_utils::CachePadded;
 use hikyaku_net::{Addr4, Port, PortSet, Time, protocol};
@@ -264,7 +264,11 @@ impl Napt {
         if self.changing.aged.load(Relaxed) == now.seconds() {
             return;
         }
-        let Ok(mut writer) = self.changing.writer.try_lock() else { return };
+        let mut writer = match self.changing.writer.try_lock() {
+            Ok(writer) => writer,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
         if writer.age(self, now.seconds(), budget) {
             self.changing.aged.store(now.seconds(), Relaxed);
         }
@@ -374,8 +378,13 @@ impl Napt {
             + self.readers.bytes()
     }
 
+    /// Whether a worker panicked while it changed the table. Lookups go on, and so do changes, for as long as it takes to
+    /// end the process: what was left half done nobody knows.
+    pub fn is_poisoned(&self) -> bool {
+        self.changing.writer.lock().is_err()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Writer> {
-        // Nothing under the lock panics half way; a poisoned table is as good as any.
         self.changing.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

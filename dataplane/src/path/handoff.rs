@@ -75,6 +75,12 @@ impl Handoff {
         Self { link, me, to, shares, batches, owners: Fragments::default() }
     }
 
+    /// After a panic: nothing is in hand, and no fragment waits.
+    pub(super) fn recover(&mut self) {
+        self.batches.iter_mut().for_each(|batch| batch.clear());
+        self.owners = Fragments::default();
+    }
+
     /// Which worker a flow has.
     #[inline(always)]
     fn worker(&self, flow: Hash) -> u8 {

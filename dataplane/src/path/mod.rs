@@ -254,6 +254,21 @@ impl Path {
         counters.set_held(held);
     }
 
+    /// After a panic: nothing is in hand and nothing is held. What frames taught, a limit or an identification, goes on.
+    pub(crate) fn recover(&mut self, reassembly: Limits) {
+        let Self { taken, ours, core, .. } = self;
+        taken.clear();
+        ours.clear();
+        core.reassembler = Reassembler::new(reassembly);
+        core.fragments = Fragments::default();
+        core.unsolicited = Default::default();
+        core.scratch = Vec::with_capacity(SCRATCH);
+        if let Some(handoff) = &mut core.handoff {
+            handoff.recover();
+        }
+        core.counters.settle(Reason::WorkerPanicked.into());
+    }
+
     /// Lets go of everything that is held: the end of a replay.
     pub fn drain(&mut self) {
         self.expire(Time(u64::MAX));

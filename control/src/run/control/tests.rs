@@ -50,7 +50,7 @@ struct Lab {
     file: Arc<Mutex<String>>,
     reload: Arc<AtomicBool>,
     workers_stop: Arc<AtomicBool>,
-    control: Option<JoinHandle<()>>,
+    control: Option<JoinHandle<Result<(), Standstill>>>,
     worker: Option<JoinHandle<Worker>>,
     state: std::path::PathBuf,
 }
@@ -113,9 +113,10 @@ impl Lab {
                 cores: Vec::new(),
                 bursts: vec![report],
                 stop: stop_there,
+                watchdog: Watchdog::default(),
                 before_turn: Some(Box::new(before_turn)),
             };
-            thread.run();
+            thread.run()
         });
         Self {
             lan,
@@ -137,7 +138,7 @@ impl Lab {
     fn end(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.control.take() {
-            thread.join().unwrap();
+            thread.join().unwrap().unwrap();
         }
         self.workers_stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.worker.take() {
@@ -209,6 +210,23 @@ impl Lab {
         }
         false
     }
+}
+
+/// The process ends, and whoever supervises it starts it again.
+#[test]
+fn a_worker_that_stands_still_ends_it() {
+    let mut lab = Lab::new(|_| ());
+    lab.come_up();
+    lab.workers_stop.store(true, Ordering::Relaxed);
+    let control = lab.control.take().unwrap();
+    let end = Instant::now() + STUCK;
+    while !control.is_finished() {
+        assert!(Instant::now() < end, "nobody sees it");
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(control.join().unwrap(), Err(Standstill { worker: 0 }));
+    let error = anyhow::Error::from(Standstill { worker: 0 });
+    assert_eq!(crate::exit::code(&error), std::process::ExitCode::from(3));
 }
 
 fn arp_request() -> Vec<u8> {

@@ -1,0 +1,136 @@
+//! Workers are watched: what one did not survive is said, and one that stands still ends the process.
+
+use std::sync::atomic::Ordering;
+
+use hikyaku_dataplane::counters::Event;
+use hikyaku_dataplane::worker::Handle;
+
+/// A worker that has had no turn for so many looks in a row, of which there are two a second, stands still. Looks are counted
+/// and not seconds, because a process that was stopped, or a machine that slept, wakes the control thread first now and then.
+const PATIENCE: u32 = 3;
+
+/// A worker has had no turn for a second or more. It is not replaced: nobody knows what it has in hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "worker {worker} stands still: this process ends with code {}, to be started again by its supervisor; report what the log says \
+     before this line",
+    Standstill::EXIT_CODE
+)]
+pub struct Standstill {
+    /// The worker's number.
+    pub worker: usize,
+}
+
+impl Standstill {
+    /// How the process ends: neither a failure that was seen coming nor the wrong configuration.
+    pub const EXIT_CODE: u8 = 3;
+}
+
+/// What was seen of each worker.
+#[derive(Debug, Default)]
+pub struct Watchdog {
+    seen: Vec<Seen>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    turns: u64,
+    /// Looks since it had a turn.
+    still: u32,
+    panics: u64,
+}
+
+impl Watchdog {
+    /// To be called now and then. `busy`: workers let go of a link just now, which may take as long as it takes.
+    pub fn look(&mut self, workers: &[Handle], busy: bool) -> Result<(), Standstill> {
+        self.seen.resize(workers.len(), Seen::default());
+        for (worker, (handle, seen)) in workers.iter().zip(&mut self.seen).enumerate() {
+            let panics = handle.counters.event(Event::WorkerPanicked);
+            if panics != seen.panics {
+                tracing::error!(
+                    worker,
+                    panics,
+                    "a worker panicked: a fault of this program; the frames that it had in hand are lost (worker-panicked), it goes on with \
+                     its rings and all sessions; report it with what was written about the panic"
+                );
+            }
+            let turns = handle.turns.load(Ordering::Relaxed);
+            let still = if turns != seen.turns || busy { 0 } else { seen.still + 1 };
+            *seen = Seen { turns, still, panics };
+            if still == PATIENCE {
+                return Err(Standstill { worker });
+            }
+        }
+        Ok(())
+    }
+
+    /// What is not as it should be, for people.
+    pub fn warnings(&self) -> impl Iterator<Item = String> + '_ {
+        let panicked = self.seen.iter().enumerate().filter(|(_, seen)| seen.panics > 0);
+        panicked.map(|(worker, Seen { panics, .. })| {
+            format!(
+                "worker {worker} panicked {panics} times and went on: a fault of this program, report it with the log"
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hikyaku_dataplane::shared::Shared;
+    use hikyaku_dataplane::snapshot::Snapshot;
+    use hikyaku_dataplane::worker::{Config, Worker};
+
+    fn workers() -> Vec<Handle> {
+        let shared = Shared::new(Snapshot::default());
+        (0..2).map(|id| Worker::new(id, [], &shared, Config::default()).handle()).collect()
+    }
+
+    fn turn(worker: &Handle) {
+        worker.turns.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[test]
+    fn one_that_has_no_turn_for_a_second_is_found() {
+        let (workers, mut dog) = (workers(), Watchdog::default());
+        for _ in 0..10 {
+            workers.iter().for_each(turn);
+            assert_eq!(dog.look(&workers, false), Ok(()));
+        }
+        let mut looks = (1..).map(|look| {
+            turn(&workers[0]);
+            (look, dog.look(&workers, false))
+        });
+        let (look, standstill) = looks.find(|(_, seen)| seen.is_err()).unwrap();
+        assert_eq!((look, standstill), (3, Err(Standstill { worker: 1 })));
+    }
+
+    #[test]
+    fn one_that_lets_go_of_a_link_has_time() {
+        let (workers, mut dog) = (workers(), Watchdog::default());
+        for _ in 0..100 {
+            assert_eq!(dog.look(&workers, true), Ok(()));
+        }
+        assert_eq!(dog.look(&workers, false), Ok(()));
+        workers.iter().for_each(turn);
+        assert_eq!(dog.look(&workers, false), Ok(()));
+    }
+
+    #[test]
+    fn a_panic_is_a_warning_from_then_on() {
+        let (workers, mut dog) = (workers(), Watchdog::default());
+        for panics in [0, 1, 1, 3] {
+            workers.iter().for_each(turn);
+            let counters = &workers[1].counters;
+            counters.note(Event::WorkerPanicked, panics - counters.event(Event::WorkerPanicked));
+            dog.look(&workers, false).unwrap();
+            let warnings: Vec<_> = dog.warnings().collect();
+            assert_eq!(warnings.len(), usize::from(panics > 0));
+            assert!(
+                warnings.iter().all(|w| w.starts_with(&format!("worker 1 panicked {panics} times"))),
+                "{warnings:?}"
+            );
+        }
+    }
+}
