@@ -50,5 +50,6 @@ pub mod service;
 pub mod slaac;
 pub mod sockets;
 pub mod softwire_options;
+mod span;
 
 pub use machine::Machine;

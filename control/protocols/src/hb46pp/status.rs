@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Auth;
+use crate::span::span;
 
 /// How provisioning stands, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -162,14 +163,5 @@ impl fmt::Display for Event {
                 write!(f, "{why}{kept}; tried again in {}", span(*retry))
             }
         }
-    }
-}
-
-/// A time, as exact as one wants to know it.
-fn span(time: Duration) -> String {
-    match time.as_secs() {
-        s @ ..120 => format!("{s} s"),
-        s @ ..7200 => format!("{} min", s / 60),
-        s => format!("{} h", s / 3600),
     }
 }

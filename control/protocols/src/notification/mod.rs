@@ -49,12 +49,12 @@ use hikyaku_net::Time;
 
 use crate::Machine;
 use crate::http::{HttpError, Request, Response, Secret, Trust, UrlError};
+use crate::span::span;
 
 pub use dialect::{Dialect, Source};
 pub use status::{State, Status};
 
 use dialect::Verdict;
-use status::span;
 
 /// How often it is said again though nothing changed, unless configured. An hour: a border router that has
 /// forgotten us costs that much at most, and a service with a hundred thousand lines gets 28 requests a second.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Dialect;
+use crate::span::span;
 
 /// How the notification stands at one moment, for `hikyaku show status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -66,14 +67,5 @@ impl fmt::Display for Status {
             write!(f, "; next in {}", span(Duration::from_secs(next)))?;
         }
         Ok(())
-    }
-}
-
-/// A time, as exact as one wants to know it.
-pub(super) fn span(time: Duration) -> String {
-    match time.as_secs() {
-        s @ ..120 => format!("{s} s"),
-        s @ ..7200 => format!("{} min", s / 60),
-        s => format!("{} h", s / 3600),
     }
 }
