@@ -119,7 +119,7 @@ impl Rig {
         Self::with(shape, |_| ())
     }
 
-    /// The same with a table that somebody has had in hand.
+    /// A router that has seen nothing, whose session table `table` changes before it is made.
     pub(crate) fn with(shape: Shape, table: impl FnOnce(&mut napt::Config)) -> Result<Self, Usage> {
         let memory = MemoryConfig { handoff_slots: HANDOFF_SLOTS, ..shape.memory };
         let napt = (shape.mode == Mode::Ipip).then(|| {
@@ -402,8 +402,8 @@ impl Rig {
         Packet { flags, number: number as u32, len: self.shape.frame - 14, ..packet }
     }
 
-    /// Every frame that was delivered was received, none was dropped that [`Self::laps_at_once`] did not tell of, and the
-    /// counters add up.
+    /// Every frame that was delivered was received, none was dropped that [`Self::laps_at_once`] did not tell of, and
+    /// the counters add up.
     pub fn check_counters(&self) -> Result<(), Wrong> {
         let totals = self.totals();
         let (received, dropped) = (totals.received(), totals.dropped());

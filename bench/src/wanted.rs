@@ -43,7 +43,7 @@ impl Packet {
         Self { src: to.dst, dst: to.src, ..to }
     }
 
-    /// The same after a router.
+    /// The packet as a router forwards it: its TTL is one less.
     pub fn forwarded(self) -> Self {
         Self { ttl: self.ttl - 1, ..self }
     }

@@ -10,7 +10,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// Runs shortly.
+/// Runs a short measurement with these flags; its JSON.
 fn measure(args: &str) -> serde_json::Value {
     let run = bench(&format!("path --runs 1 --seconds 0 --json --huge-pages false {args}"));
     assert_eq!(text(&run.stderr), "", "{args}");

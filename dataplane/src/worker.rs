@@ -56,8 +56,8 @@ pub struct Config {
     pub fast: bool,
     /// How long the outer fragments of a packet may take, and how many wait.
     pub reassembly: Limits,
-    /// Of several workers: how much of the tunnel's flows one keeps of what comes in by its own queue, percent. `None`: what
-    /// suits their number.
+    /// Of several workers: how much of the tunnel's flows one keeps of what comes in by its own queue, percent. `None`:
+    /// what suits their number.
     pub keep_flows: Option<u8>,
 }
 
@@ -153,8 +153,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Worker number `id` (below [`MAX_WORKERS`](crate::shared::MAX_WORKERS); its reader number in every session table) with
-    /// these queues.
+    /// Worker number `id` (below [`MAX_WORKERS`](crate::shared::MAX_WORKERS); its reader number in every session table)
+    /// with these queues.
     pub fn new(
         id: usize,
         queues: impl IntoIterator<Item = (LinkId, Queue)>,
@@ -188,7 +188,7 @@ impl Worker {
         }
     }
 
-    /// The same worker as one of several that share what comes in by one queue.
+    /// This worker as one of several that share what comes in by one queue of the tunnel's link.
     #[must_use]
     pub fn with_handoff(mut self, rings: HandoffRings) -> Self {
         let HandoffRings { link, to, from, doorbells } = rings;

@@ -70,7 +70,7 @@ fn sessions(text: &str) -> Result<u32, String> {
     text.parse().ok().filter(fits).ok_or_else(|| "give a power of two from 4096 to 8388608".into())
 }
 
-/// The same of a quiet router and of an attacked one.
+/// One figure of a quiet router and of an attacked one, and the ratio of the two.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Beside {
     quiet: f64,

@@ -36,7 +36,7 @@ fn joined() -> Vec<String> {
     of_card.filter_map(|line| line.split_whitespace().last().map(String::from)).collect()
 }
 
-/// What `ip` says.
+/// What the program `ip` says to these words.
 fn ip(words: &[&str]) -> String {
     let output = Command::new("ip").args(words).output().unwrap();
     String::from_utf8(output.stdout).unwrap()

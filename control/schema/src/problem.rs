@@ -78,7 +78,7 @@ impl Problems {
         self.0.len() >= Self::MAX
     }
 
-    /// The same in the order of the file, as they are mended.
+    /// These problems in the order of the file, as they are mended.
     pub fn in_order(mut self) -> Self {
         self.0.sort_by_key(|problem| match problem.place {
             Place::Line { line, .. } => line,

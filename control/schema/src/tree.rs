@@ -21,7 +21,7 @@ pub struct Setting {
 /// A table of the file, or the whole of it, with what flags put in.
 #[derive(Clone, Debug)]
 pub struct Section {
-    /// As in the file's heads: `lan.dhcpv4`; empty for the whole.
+    /// The section's name as in the file's heads: `lan.dhcpv4`; empty for the whole file.
     pub name: String,
     /// The line of its head.
     pub place: Place,

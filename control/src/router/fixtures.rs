@@ -21,7 +21,7 @@ pub type Says = fn(&mut Facts);
 pub const MAC: Mac = Mac([2, 0, 0, 0, 0, 2]);
 pub const ROUTER_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 
-/// An address.
+/// The IPv6 address that a text says.
 pub fn ip(text: &str) -> Ipv6Addr {
     text.parse().unwrap()
 }
@@ -132,7 +132,7 @@ pub fn delegated(facts: &mut Facts) {
     (facts.dhcpv6.mode, facts.dhcpv6.state) = (dhcpv6::Mode::Stateful, State::Bound);
 }
 
-/// It leases 2001:db8:3::5.
+/// The DHCPv6 server leases 2001:db8:3::5.
 pub fn leased(facts: &mut Facts) {
     facts.dhcpv6.addresses.push(Fact { what: ip("2001:db8:3::5"), preferred: Some(1800), valid: Some(3600) });
     (facts.dhcpv6.mode, facts.dhcpv6.state) = (dhcpv6::Mode::Stateful, State::Bound);
@@ -188,7 +188,7 @@ pub fn leaving(facts: &mut Facts) {
     facts.leaving = true;
 }
 
-/// DS-Lite to gw.example.net.
+/// A plan: DS-Lite to gw.example.net.
 pub fn dslite() -> Plan {
     let far = vec![(Source::Dhcp, Endpoint::Name("gw.example.net".into()))];
     Plan { technology: Technology::Dslite, local: Local::Own, far, outside: None, mesh: None }

@@ -14,7 +14,7 @@ use crate::services::seconds;
 use crate::world::web::Web;
 use crate::world::{LINKS, World};
 
-/// The configuration's file.
+/// The text of a configuration file with this `[service]`.
 fn file(service: &str) -> String {
     format!("{LINKS}{service}")
 }

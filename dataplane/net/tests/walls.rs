@@ -414,7 +414,7 @@ fn no_modules_import_each_other_in_a_circle() {
     }
 }
 
-/// A made-up crate.
+/// The sources of a made-up crate, file by file.
 fn made_up(files: &[(&str, &str)]) -> Sources {
     files.iter().map(|&(file, text)| (file.into(), text.into())).collect()
 }

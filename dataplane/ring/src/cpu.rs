@@ -12,7 +12,8 @@ pub fn prefetch<T>(at: *const T) {
     let _ = at;
 }
 
-/// The same to write to it: no other core keeps a copy, that would have to be asked for at the first write.
+/// Asks the cache for a line to write to: no other core keeps a copy, that would have to be asked for at the first
+/// write.
 #[inline(always)]
 pub(crate) fn prefetch_to_write<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]

@@ -53,7 +53,7 @@ impl Headroom {
         if self == Self::NONE { 0 } else { self.max() + 128 }
     }
 
-    /// The same with half the colours, for smaller buffers; `None` when there is only one.
+    /// This headroom with half the colours, for smaller buffers; `None` when there is only one.
     pub(super) fn fewer_colours(self) -> Option<Self> {
         (self.colour_mask > 0).then_some(Self { colour_mask: self.colour_mask / 2, ..self })
     }

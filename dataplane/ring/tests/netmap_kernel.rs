@@ -113,7 +113,7 @@ fn forward(from: &mut Queue, to: &mut Queue, change: Change, moved: &mut Moved) 
 trait End {
     /// Sends one frame, or says that there is no room now.
     fn send(&mut self, frame: &[u8]) -> bool;
-    /// Takes what arrived.
+    /// Takes the frames that arrived since the last call.
     fn receive(&mut self, each: &mut dyn FnMut(&[u8]));
 }
 

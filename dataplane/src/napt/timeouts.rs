@@ -13,7 +13,7 @@ pub struct Timeouts {
     /// UDP towards ports 53 and 123, where one question has one answer (RFC 4787 REQ-5a). Names
     /// are asked from ever new ports: on a line of 240 they must come back soon.
     pub udp_query: u32,
-    /// The same when as many answers came as questions went: more is not expected.
+    /// UDP towards ports 53 and 123 when as many answers came as questions went: more is not expected.
     pub udp_answered: u32,
     /// ICMP echo (RFC 5508 REQ-2, RFC 7857: 60 seconds).
     pub icmp: u32,

@@ -100,7 +100,7 @@ impl Handoff {
         plain.then(|| self.worker(flows.of(&flow(ip, first_word(&view.rest)))))
     }
 
-    /// The same as seen from here.
+    /// The worker of a flow, as seen from this one.
     fn owner(&self, flow: Hash) -> Owner {
         let worker = usize::from(self.worker(flow));
         if worker == self.me { Owner::Me } else { Owner::Other(worker) }
@@ -112,9 +112,9 @@ impl Handoff {
     }
 }
 
-/// How much of the tunnel's flows a worker keeps of what comes in by its own queue, of `n` workers, percent: so much that
-/// none has more to do than another. To see whose a frame is and to hand it on takes a third of what it takes to finish
-/// it, so of four workers the first has enough to do with that (docs/performance.md).
+/// How much of the tunnel's flows a worker keeps of what comes in by its own queue, of `n` workers, percent: so much
+/// that none has more to do than another. To see whose a frame is and to hand it on takes a third of what it takes to
+/// finish it, so of four workers the first has enough to do with that (docs/performance.md).
 fn usual_keep(n: usize) -> u8 {
     match n {
         0..=1 => 100,
@@ -236,8 +236,8 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
         }
     }
 
-    /// The same of a packet that is in no frame of its own, whose worker is known. What is longer than a slot is
-    /// delivered here, and may be overtaken.
+    /// Delivers or hands off a packet that is in no frame of its own, whose worker is known. What is longer than a slot
+    /// is delivered here, and may be overtaken.
     fn deliver_or_hand_off_bytes(
         &self,
         core: &mut Core,
@@ -284,8 +284,8 @@ impl Core {
         self.handoff.as_deref_mut().filter(|handoff| !burst.handed_off && handoff.link == burst.link)
     }
 
-    /// Hands frames to their workers, up to one about which it takes the slow path to say whose it is. Answers how many came
-    /// before that; our own of them are then in `ours`, which was empty.
+    /// Hands frames to their workers, up to one about which it takes the slow path to say whose it is. Answers how many
+    /// came before that; our own of them are then in `ours`, which was empty.
     #[inline(always)]
     pub(super) fn hand_off(&mut self, rings: &mut Rings, frames: &[Frame], ours: &mut Box<FrameBatch>) -> usize {
         let Some(mut handoff) = self.handoff.take() else { return 0 };

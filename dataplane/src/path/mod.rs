@@ -331,7 +331,7 @@ impl Path {
         }
     }
 
-    /// The same, but before anything else each frame goes to the worker of its flow.
+    /// Like [`Self::run`], but before anything else each frame goes to the worker of its flow.
     #[inline(never)]
     fn run_with_handoff<S: Stages>(&mut self, n: usize, mut rings: Rings, stages: &S) {
         let Self { batch, taken, ours, core } = self;

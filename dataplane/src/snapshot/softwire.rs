@@ -155,8 +155,8 @@ impl SoftwireState {
         self.path_mtu.lock().unwrap_or_else(PoisonError::into_inner).get(now, link_mtu)
     }
 
-    /// The same of either far end. What is too big for the border router, is for other CEs: a narrow
-    /// place is most often our own line, and what they do not get goes to the border router.
+    /// The largest outer packet that reaches this far end, as far as is known. What is too big for the border router,
+    /// is for other CEs: a narrow place is most often our own line, and what they do not get goes to the border router.
     pub fn path_mtu_to(&self, far: FarEnd, now: Time, link_mtu: u16) -> u16 {
         let path_mtu = self.path_mtu(now, link_mtu);
         match far {

@@ -5,14 +5,14 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A captured frame.
+/// A frame of a capture, and when it went by.
 pub struct Captured {
     /// Since the first one.
     pub time: Duration,
     pub bytes: Vec<u8>,
 }
 
-/// A file's place.
+/// The path of a file of pcap-fixtures.
 pub fn path(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "../pcap-fixtures", name].iter().collect()
 }
@@ -69,7 +69,7 @@ fn pcapng(bytes: &[u8]) -> Vec<Captured> {
     frames
 }
 
-/// `index.json`.
+/// What pcap-fixtures/index.json says.
 pub fn index() -> serde_json::Value {
     serde_json::from_slice(&std::fs::read(path("index.json")).unwrap()).unwrap()
 }

@@ -254,7 +254,7 @@ pub fn from_wan_pieces(packet: &Packet, size: usize, id: u32) -> Vec<Vec<u8>> {
     pieces.map(|(i, piece)| from_wan_piece(piece, i * size, i + 1 < count, id)).collect()
 }
 
-/// One outer fragment.
+/// A frame from the line with one outer fragment in it.
 pub fn from_wan_piece(piece: &[u8], offset: usize, more: bool, id: u32) -> Vec<u8> {
     let offset = IpFragOffset::try_new((offset / 8) as u16).unwrap();
     let fragment = Ipv6FragmentHeader::new(IpNumber::IPV4, offset, more, id);

@@ -113,12 +113,12 @@ impl Setup {
         }
     }
 
-    /// A B4.
+    /// A router that is a DS-Lite B4 (RFC 6333).
     pub fn dslite() -> Self {
         Self { napt: false, ..Self::ipip() }
     }
 
-    /// Both.
+    /// Routers of both kinds, with and without NAPT.
     pub fn all() -> [Self; 2] {
         [Self::ipip(), Self::dslite()]
     }

@@ -90,7 +90,7 @@ pub fn is_host(a: Addr) -> bool {
     !matches!(a[0], 0 | 127 | 224..)
 }
 
-/// RFC 3927.
+/// Whether an IPv4 address is link-local (RFC 3927 2.1).
 pub fn is_link_local(a: Addr) -> bool {
     a[..2] == [169, 254]
 }

@@ -29,14 +29,14 @@ impl Frame {
     }
 }
 
-/// What led somewhere.
+/// What frames led to: frames that left on either side, punts, verdicts.
 #[derive(Clone, Debug, Default)]
 pub struct Emitted {
     pub lan: Vec<Frame>,
     pub wan: Vec<Frame>,
     /// For the control thread: the link and what it is.
     pub punted: Vec<(u8, Class, Frame)>,
-    /// By name.
+    /// How often each verdict was come to, by its name.
     pub verdicts: BTreeMap<&'static str, u64>,
 }
 

@@ -14,10 +14,10 @@ pub struct History {
 
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Bursts.
+    /// A burst of frames from the LAN.
     Lan(Vec<LanSent>),
     Wan(Vec<WanSent>),
-    /// Milliseconds.
+    /// So many milliseconds pass.
     Wait(u64),
     Change(Change),
     /// So many UDP flows of one host to port 443 of one server, or to 53.
@@ -63,10 +63,10 @@ pub enum Ends {
 #[derive(Clone, Copy, Debug)]
 pub struct Carries {
     pub kind: Kind,
-    /// TCP.
+    /// Flags of a TCP segment.
     pub flags: u8,
     pub options: u8,
-    /// Bytes of payload.
+    /// Bytes of payload behind the transport header.
     pub len: usize,
     /// The checksum is right; for UDP also: there is none.
     pub sum: Sum,
@@ -157,7 +157,7 @@ pub enum WanSent {
 #[derive(Clone, Copy, Debug)]
 pub struct Outer {
     pub class: u8,
-    /// Which extension headers.
+    /// Which extension header is in front of the inner packet; 0: none.
     pub extensions: u8,
     pub from: u8,
     pub to: u8,

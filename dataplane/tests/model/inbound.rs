@@ -91,7 +91,7 @@ fn may_be_skipped(options: &[u8]) -> bool {
     true
 }
 
-/// RFC 6040 4.2.
+/// The inner packet's traffic class behind the tunnel (RFC 6040 4.2), or why it is dropped.
 fn decapsulated(inner: u8, outer: u8) -> Result<u8, Reason> {
     let ecn = match (inner & 3, outer & 3) {
         (0, 3) => return Err(Reason::TunnelEcn),
@@ -103,8 +103,8 @@ fn decapsulated(inner: u8, outer: u8) -> Result<u8, Reason> {
     Ok(inner & 0xfc | ecn)
 }
 
-/// What somebody listens for of IPv6 packets to us: discovery from the link itself (RFC 4861 6.1, 7.1; RFC 3810 5), echo,
-/// errors and answers, and on the line what goes to the DHCPv6 client.
+/// What somebody listens for of IPv6 packets to us: discovery from the link itself (RFC 4861 6.1, 7.1; RFC 3810 5),
+/// echo, errors and answers, and on the line what goes to the DHCPv6 client.
 fn class6(link: u8, walked: &Walked, packet: &[u8]) -> Option<Class> {
     let near = packet[24] == 0xff && packet[25] & 15 <= 2 || packet[24] == 0xfe && packet[25] & 0xc0 == 0x80;
     let payload = walked.payload.as_slice();

@@ -11,10 +11,10 @@ use super::line::Line;
 
 pub type End = (Addr, u16);
 
-/// Protocol, inside, peer.
+/// What a session is of: protocol, inside endpoint, peer.
 pub type Flow = (u8, End, End);
 
-/// Most sessions.
+/// The most sessions that the table holds.
 pub const CAPACITY: usize = 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Session {
     pub claim: Claim,
     /// Second of the last packet.
     pub last: u64,
-    /// Outbound, inbound.
+    /// Packets of the session, outbound and inbound.
     pub packets: [u32; 2],
     seen: [bool; 2],
     fin: [bool; 2],

@@ -40,7 +40,7 @@ const MAX_WAITING: usize = 64;
 #[derive(Debug)]
 pub struct Model {
     pub line: Line,
-    /// Nanoseconds.
+    /// The time, nanoseconds.
     pub now: u64,
     pub napt: Napt,
     pub known: BTreeMap<Whose, Known>,

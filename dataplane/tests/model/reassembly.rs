@@ -8,13 +8,13 @@ use hikyaku_dataplane::verdict::Reason;
 const PACKETS: usize = 256;
 const LEN: usize = 4096;
 const PIECES: usize = 64;
-/// Nanoseconds.
+/// How long the first fragment waits for the last, nanoseconds.
 const TIMEOUT: u64 = 2_000_000_000;
 
-/// Source, destination, identification.
+/// What belongs together: source, destination, identification (RFC 8200 4.5).
 pub type Key = ([u8; 16], [u8; 16], u32);
 
-/// A fragment.
+/// A fragment that waits for the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
     pub begin: usize,

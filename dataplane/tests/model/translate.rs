@@ -26,7 +26,7 @@ pub struct Quote {
     pub dst: End,
 }
 
-/// Why not.
+/// Why a packet is not translated.
 #[derive(Debug)]
 pub enum Not {
     Possible(Reason),

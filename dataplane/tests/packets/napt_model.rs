@@ -18,7 +18,7 @@ const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 /// The last second: after it (136 years) timers would not fit their words.
 const LAST: u64 = u32::MAX as u64 - 10_000;
 
-/// Protocol, inside, peer.
+/// What a session is of: protocol, inside address and port, peer's address and port.
 type Flow = (u8, Ipv4Addr, u16, Ipv4Addr, u16);
 
 /// Protocol, inside address and port.
@@ -30,7 +30,7 @@ struct Session {
     claim: Claim,
     last: u64,
     packets: [u32; 2],
-    /// Outbound, inbound.
+    /// Whether a packet went outbound, inbound.
     seen: [bool; 2],
     fin: [bool; 2],
     established: bool,
@@ -241,9 +241,9 @@ enum Op {
     Packet { which: usize, direction: Direction, flags: u8 },
     /// As `Out` and `In`, but the table is not asked first: another worker was faster.
     Race { which: usize, direction: Direction },
-    /// Other forwards.
+    /// Static mappings are replaced by these.
     Forward(Vec<Forward>),
-    /// Seconds pass.
+    /// So many seconds pass.
     Wait(u64),
     /// One turn of ageing.
     Age(usize),

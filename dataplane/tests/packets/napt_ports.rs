@@ -45,7 +45,7 @@ struct Nat {
 }
 
 impl Nat {
-    /// 240 ports.
+    /// A table of 240 ports, its configuration changed by `change`.
     fn with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config { sessions: 1 << 13, ports: few(), huge_pages: false, ..Config::new(OUTSIDE) };
         change(&mut config);
@@ -78,7 +78,7 @@ impl Nat {
         self.napt.create_outbound(protocol, src, dst, flags, self.time())
     }
 
-    /// The outside port.
+    /// Sends a packet out; the outside port that it left with.
     fn out(&self, protocol: u8, src: Endpoint, dst: Endpoint) -> u16 {
         self.outside_of(self.open(protocol, src, dst).unwrap()).port.number()
     }

@@ -15,7 +15,7 @@ const SIX_IN_FOUR: u8 = 41;
 /// IPv4 in IPv4, experiments, and what nobody knows.
 const OTHERS: [u8; 5] = [4, 2, 253, 200, 255];
 
-/// Another peer.
+/// A peer on the Internet besides the usual one.
 const PEER: [u8; 4] = [198, 51, 100, 7];
 
 fn protocols() -> impl Iterator<Item = u8> {

@@ -175,7 +175,7 @@ fn answer(packet: &Packet, napt: bool) -> Packet {
     back.tos(packet.tos_byte())
 }
 
-/// What happens next.
+/// What happens next in a history.
 #[derive(Clone, Debug)]
 enum Step {
     /// Frames of the captures from here on; mutated at some places.

@@ -20,7 +20,7 @@ use proptest::prelude::*;
 enum Shape {
     Plain,
     Options,
-    /// Congestion marked outside.
+    /// A tunnel packet whose outer header says that congestion was met.
     Marked,
     OuterPieces,
     InnerPieces,

@@ -87,11 +87,11 @@ impl Router {
 pub enum Renewal {
     /// Granted for as long again.
     Granted,
-    /// The same, and beside it the prefix without the bits behind its length, with lifetimes of zero.
+    /// Granted for as long again, and beside it the prefix without the bits behind its length, with lifetimes of zero.
     GrantedAndMaskedTakenBack,
     /// Lifetimes of zero, and NoPrefixAvail in the association. Another is free for who solicits.
     Refused,
-    /// The same with the status in the prefix.
+    /// Lifetimes of zero, and NoPrefixAvail in the prefix.
     RefusedInPrefix,
     /// Deprecated, and another beside it. Only that one is carried from then on.
     Replaced,
@@ -106,8 +106,8 @@ pub enum Unknown {
     TakenBack,
 }
 
-/// A DHCPv6 server. It speaks from the router of its number, and a prefix that it gave is carried by that one, while it is
-/// leased.
+/// A DHCPv6 server. It speaks from the router of its number, and a prefix that it gave is carried by that one, while it
+/// is leased.
 #[derive(Clone, Debug)]
 pub struct Server {
     /// Number of the router that it speaks from; it is in its DUID, too.

@@ -110,8 +110,8 @@ fn delegating(change: impl FnOnce(&mut Server)) -> Habits {
     Habits::new(vec![Router { flags: MANAGED | OTHER, ..Router::new(1) }], Some(server))
 }
 
-/// The same, renewed after 15 s with this result: half of the preferred lifetime, without which a T1 below a minute would be
-/// none (dibbler's 5 s would be 17,000 messages a day).
+/// A router and a server as of [`delegating`], whose prefix is renewed after 15 s with this result: half of the preferred
+/// lifetime, without which a T1 below a minute would be none (dibbler's 5 s would be 17,000 messages a day).
 fn renewed(renewal: Renewal) -> Habits {
     delegating(|server| {
         server.renewal = renewal;

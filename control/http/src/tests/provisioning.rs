@@ -72,7 +72,7 @@ impl Line {
     }
 }
 
-/// Serves one request.
+/// Serves one request of a connection.
 fn one(stream: &mut (impl Read + Write), serve: Serve, all: &Mutex<Vec<(String, String)>>) {
     let mut stream = BufReader::new(stream);
     let head = head(&mut stream);

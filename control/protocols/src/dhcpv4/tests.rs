@@ -188,7 +188,7 @@ impl Lan {
         offer.message.yiaddr()
     }
 
-    /// DISCOVER to ACK.
+    /// Has a station lease an address, from DISCOVER to ACK.
     fn lease(&mut self, mac: Mac) -> Ipv4Addr {
         let address = self.offer(mac);
         let ack = self.hear(&message(mac, MessageType::Request).wants(address).server(ROUTER)).unwrap();
@@ -250,7 +250,8 @@ fn a_lease() {
     assert!(lan.events().is_empty());
 }
 
-/// RFC 2131 4.1: to everybody if the client cannot take it otherwise, to its address if it has one; NAKs always to everybody.
+/// RFC 2131 4.1: to everybody if the client cannot take it otherwise, to its address if it has one; NAKs always to
+/// everybody.
 #[test]
 fn where_replies_go() {
     let mut lan = Lan::new(config());
@@ -268,7 +269,8 @@ fn where_replies_go() {
     assert_eq!(nak.codes(), [53, 54, 56]);
 }
 
-/// RFC 6842 3: every reply has the client's identifier, if the client sent one; it is by that that it is known (RFC 2131 4.2).
+/// RFC 6842 3: every reply has the client's identifier, if the client sent one; it is by that that it is known (RFC
+/// 2131 4.2).
 #[test]
 fn client_identifier() {
     let mut lan = Lan::new(config());

@@ -101,7 +101,7 @@ impl Query {
         old.map(|s| s.id)
     }
 
-    /// The same for the name that an alias leads to.
+    /// Asks from the beginning for the name that an alias leads to. Returns the connection that is not needed any more.
     pub fn follow(&mut self, now: Time, target: Name, aliases: usize, ttl: Duration) -> Option<StreamId> {
         let (aliases, ttl) = (self.aliases + aliases, self.ttl.min(ttl));
         let old = self.restart(now);

@@ -47,7 +47,7 @@ pub enum Foreign {
     /// The message repeats another question, none, or several.
     #[error("another question, or not exactly one")]
     Question,
-    /// The same name in other letters: a resolver that does not keep them, or a guess.
+    /// It repeats the question in other letters: a resolver that does not keep them, or a guess.
     #[error("our question in other letters")]
     Case,
 }

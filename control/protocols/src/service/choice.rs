@@ -109,7 +109,8 @@ pub struct Known {
     pub provisioning: Said<Vec<Candidate>>,
     /// The services whose AFTR's name the line's resolvers know.
     pub names: Said<Vec<Name>>,
-    /// Names of far ends that do not resolve ([`super::Unresolved`]), and why: what has no other far end is passed over.
+    /// Names of far ends that do not resolve ([`super::Unresolved`]), and why: what has no other far end is passed
+    /// over.
     pub unresolved: Vec<(String, String)>,
 }
 
@@ -159,7 +160,7 @@ pub struct Step {
     pub origin: Origin,
     /// What came of it.
     pub outcome: Outcome,
-    /// The same in words, with the reason.
+    /// The outcome in words, with the reason.
     pub why: String,
 }
 

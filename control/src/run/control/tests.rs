@@ -30,7 +30,7 @@ const CONFIG: &str = "[wan]\nlink = 'vale0:wan'\ninterface-id = 'eui64'\nmtu = 1
 
 /// RFC 4861 4.2: the M flag.
 const MANAGED: u8 = 0x80;
-/// RFC 8415 7.3.
+/// Type of a Release message (RFC 8415 7.3).
 const RELEASE: u8 = 8;
 
 /// Whatever takes longer is stuck.
@@ -325,8 +325,8 @@ fn an_idle_thread_sleeps() {
     assert!((turned as u128) < sleeps * 2 + 40, "{turned} turns in the time of {sleeps} sleeps");
 }
 
-/// RFC 9096 WPD-9: who is told to stop keeps its leases, for the next start. RFC 8415 18.2.7: with `release-at-exit`, also
-/// where that was set while it ran, they are given back, and it ends although nobody answers.
+/// RFC 9096 WPD-9: who is told to stop keeps its leases, for the next start. RFC 8415 18.2.7: with `release-at-exit`,
+/// also where that was set while it ran, they are given back, and it ends although nobody answers.
 #[test]
 fn leases_are_given_back_at_the_end_if_wanted() {
     assert!(!releases_at_the_end(|_| ()));

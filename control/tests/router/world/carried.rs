@@ -12,7 +12,7 @@ use hikyaku_net::map::InterfaceId;
 /// Who translates for a far end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Translates {
-    /// It does (DS-Lite).
+    /// The far end translates (DS-Lite).
     FarEnd,
     /// We do, to an address that is all ours.
     WholeAddress,

@@ -10,13 +10,13 @@ use dhcproto::{Decodable, Encodable};
 /// Preferred and valid lifetime of a lease; T1 and T2 are a half and four fifths of the first.
 const LIFETIMES: (u32, u32) = (7200, 14400);
 
-/// A server.
+/// The line's DHCPv6 server.
 pub struct Server {
-    /// It answers.
+    /// Whether it answers.
     pub alive: bool,
     /// The prefix that it delegates.
     pub prefix: Option<(Ipv6Addr, u8)>,
-    /// Option 23.
+    /// Resolvers that it names (option 23, RFC 3646).
     pub resolvers: Vec<Ipv6Addr>,
     /// Option 64 (RFC 6334).
     pub aftr: Option<String>,

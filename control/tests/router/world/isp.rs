@@ -13,10 +13,10 @@ use super::{Host, WAN_MAC};
 
 /// Flags of a router advertisement (RFC 4861 4.2).
 pub const MANAGED: u8 = 0x80;
-/// See [`MANAGED`].
+/// Flag O of a router advertisement (RFC 4861 4.2).
 pub const OTHER: u8 = 0x40;
 
-/// The router.
+/// Link-local address of the line's router.
 pub const ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 const ROUTER_MAC: Mac = Mac([2, 0, 0, 0, 9, 1]);
 /// The resolver, somewhere behind it.
@@ -44,7 +44,7 @@ pub struct Advertisement {
     pub flags: u8,
     pub lifetime: u16,
     pub prefixes: Vec<Prefix>,
-    /// RFC 8106.
+    /// Resolvers that the advertisement names (RFC 8106).
     pub resolvers: Vec<Ipv6Addr>,
 }
 
@@ -70,11 +70,11 @@ impl Advertisement {
     }
 }
 
-/// All of it.
+/// The other end of the line, as a whole.
 pub struct Isp {
     /// The line is connected.
     pub alive: bool,
-    /// Our router's.
+    /// Ethernet address of the router under test.
     pub station: Mac,
     /// What is sent to whoever solicits, and every [`Self::every`].
     pub advertisement: Option<Advertisement>,

@@ -11,17 +11,17 @@ use hikyaku_net::{Mac, Time};
 use super::LAN_MAC;
 use super::wire::{self, What};
 
-/// The router there.
+/// The router's address on the LAN.
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
 
-/// A host.
+/// A host of the LAN.
 pub struct Station {
     pub mac: Mac,
     /// Configured by hand, or leased.
     pub address: Option<Ipv4Addr>,
     /// Where the router is, by ARP.
     pub gateway: Option<Mac>,
-    /// It answers.
+    /// Whether it answers.
     pub alive: bool,
     /// ARP requests that it was sent.
     pub asked: u64,
@@ -29,7 +29,7 @@ pub struct Station {
     pub received: u64,
 }
 
-/// All of them.
+/// The hosts of the LAN.
 pub struct Lan {
     pub stations: Vec<Station>,
     /// Frames with IPv6 that were seen.

@@ -33,9 +33,9 @@ use carried::Translates;
 use isp::Isp;
 use lan::Lan;
 
-/// Our stations.
+/// The router's Ethernet address on the LAN.
 pub const LAN_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
-/// See [`LAN_MAC`].
+/// The router's Ethernet address on the line.
 pub const WAN_MAC: Mac = Mac([2, 0, 0, 0, 0, 2]);
 
 /// Seconds since 1970 at the start.
@@ -62,14 +62,14 @@ pub trait Host {
     }
 }
 
-/// Everything.
+/// The router under test, and everything around it.
 pub struct World {
     pub now: Time,
     pub router: Router,
     pub shared: Arc<Shared>,
     pub isp: Isp,
     pub lan: Lan,
-    /// What workers counted.
+    /// What the workers of this world have counted.
     pub counters: Counters,
     /// The states the line has been in, in order.
     pub states: Vec<State>,
@@ -158,7 +158,7 @@ impl World {
         WALL + self.now.since(self.started).as_secs()
     }
 
-    /// Lets `time` pass.
+    /// Lets time pass, in which everybody does what is due.
     pub fn pass(&mut self, time: Duration) {
         self.pass_until(time, |_| false);
     }
@@ -271,7 +271,7 @@ impl World {
         }
     }
 
-    /// The newest snapshot.
+    /// The snapshot that workers are told now.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.shared.snapshot.load_full()
     }

@@ -17,10 +17,10 @@ use super::wire::{self, What};
 /// Names in small letters, without the last dot.
 type Records = HashMap<(String, RecordType), (u32, Vec<RData>)>;
 
-/// A resolver.
+/// A resolver of the line.
 pub struct Resolver {
     pub address: Ipv6Addr,
-    /// It answers.
+    /// Whether it answers.
     pub alive: bool,
     /// It says by UDP that the answer is too long for it.
     pub truncates: bool,

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 pub const MAP_E: u16 = 94;
 pub const LW4O6: u16 = 96;
-/// RFC 8026 1.4.
+/// OPTION_S46_PRIORITY (RFC 8026 1.4).
 pub const PRIORITY: u16 = 111;
 
 fn option(code: u16, body: &[u8]) -> Vec<u8> {

@@ -14,7 +14,7 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
 use super::Host;
 
-/// Connections at once.
+/// Connections that a server takes at once.
 const SOCKETS: usize = 4;
 
 /// What to answer a request with, head and all.
@@ -23,7 +23,7 @@ pub type Answer = Box<dyn FnMut(&str) -> String>;
 /// What came so far, and from whom: how much of it is a request, and the answer, if it is a whole one.
 type Reader = Box<dyn FnMut(Ipv6Addr, &[u8]) -> Option<(usize, Vec<u8>)>>;
 
-/// A server.
+/// An HTTP server on the Internet.
 pub struct Web {
     address: Ipv6Addr,
     port: u16,

@@ -121,13 +121,13 @@ pub fn arp(request: bool, mac: Mac, sender: Ipv4Addr, to: Mac, target: Ipv4Addr)
     [&to.0[..], &mac.0, &[8, 6], &head, &body].concat()
 }
 
-/// RFC 2464 7.
+/// The Ethernet address of an IPv6 multicast group (RFC 2464 7).
 pub fn group_mac(group: Ipv6Addr) -> Mac {
     let [.., a, b, c, d] = group.octets();
     Mac([0x33, 0x33, a, b, c, d])
 }
 
-/// RFC 4291 2.7.1.
+/// The solicited-node group of an address (RFC 4291 2.7.1).
 pub fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
     let [.., a, b, c] = address.octets();
     Ipv6Addr::from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c])

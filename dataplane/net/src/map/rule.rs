@@ -179,7 +179,7 @@ impl Rule {
         }
     }
 
-    /// The same rule, for forwarding or not.
+    /// This rule as a forwarding mapping rule as well, or as a basic one only (RFC 7597 5).
     pub fn with_forwarding(self, forwarding: bool) -> Self {
         Self { forwarding, ..self }
     }

@@ -92,13 +92,13 @@ impl RxRing {
         self.raw.prefetch_head(buf as usize * self.raw.buf_size as usize + (ptr & self.raw.offset_mask) as usize);
     }
 
-    /// The same for a frame that was taken.
+    /// Asks the cache for the headers of a frame that was taken.
     #[inline(always)]
     pub fn prefetch_frame(&self, frame: Frame) {
         self.raw.prefetch_head(self.raw.place(frame));
     }
 
-    /// The same for the first `n` frames.
+    /// Asks the cache for the headers of the first `n` frames that wait.
     #[inline(always)]
     pub fn prefetch_first(&self, n: u32) {
         for i in 0..n {

@@ -263,7 +263,7 @@ const fn frame_room(buf_size: u32) -> u32 {
 #[cfg(target_os = "linux")]
 #[derive(Debug)]
 struct Step {
-    /// As in "cannot …".
+    /// What was to be done, as it stands behind "cannot".
     doing: &'static str,
     source: io::Error,
 }

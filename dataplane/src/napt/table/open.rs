@@ -48,8 +48,8 @@ use crate::verdict::Reason;
 /// enough to find one unless nearly all are in use towards the same peer.
 const MOST_PROBES: u32 = 1024;
 
-/// The same once many searches of this second went to the end: whoever has a thousand servers of which each is
-/// talked to from every port could make the rest of the packets wait for his. Towards others a port is found at
+/// Ports that are looked at once many searches of this second went to the end: whoever has a thousand servers of which
+/// each is talked to from every port could make the rest of the packets wait for his. Towards others a port is found at
 /// once, unless most are in use towards them, too.
 const FEW_PROBES: u32 = 16;
 

@@ -148,7 +148,7 @@ pub fn receive(queue: &mut Queue, mut each: impl FnMut(&[u8])) -> io::Result<()>
     synced
 }
 
-/// Sends one frame.
+/// Sends a frame; whether there was room for it.
 pub fn send(queue: &mut Queue, frame: &[u8]) -> io::Result<bool> {
     let sent = queue.tx.originate(frame.len(), |to| to.copy_from_slice(frame)).is_ok();
     queue.tx.publish();

@@ -148,7 +148,7 @@ pub fn lladdr(kind: u8, mac: Mac) -> Vec<u8> {
     [&[kind, 1], &mac.0[..]].concat()
 }
 
-/// A nonce option.
+/// A nonce option of six bytes (RFC 3971 5.3.2).
 pub fn nonce(nonce: [u8; 6]) -> Vec<u8> {
     [&[14, 1], &nonce[..]].concat()
 }
@@ -254,7 +254,7 @@ pub fn events(outputs: &[Output]) -> Vec<Output> {
     outputs.iter().filter(|output| !matches!(output, Output::Send(_))).cloned().collect()
 }
 
-/// Without their times.
+/// Outputs without the times at which they came.
 pub fn untimed(outputs: Vec<(Duration, Output)>) -> Vec<Output> {
     outputs.into_iter().map(|(_, output)| output).collect()
 }

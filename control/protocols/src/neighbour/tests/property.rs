@@ -88,7 +88,7 @@ fn six(n: u8) -> Ipv6Addr {
     Ipv6Addr::from_bits(US6.to_bits() & !0xff | u128::from(n))
 }
 
-/// Of both families.
+/// Address number `n`, by turns of either family.
 fn any_addr(n: u8) -> IpAddr {
     if n.is_multiple_of(2) { four(n).into() } else { six(n).into() }
 }

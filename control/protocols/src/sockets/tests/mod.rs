@@ -104,7 +104,7 @@ impl Lab {
         self.send();
     }
 
-    /// Lets time pass.
+    /// Lets time pass, in which both ends do what is due.
     fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         while self.now < end {
