@@ -18,6 +18,7 @@ pub mod counters;
 pub mod cpu;
 pub mod icmp;
 pub mod memory_router;
+mod message;
 pub mod napt;
 pub mod path;
 pub mod punt;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crossbeam_queue::ArrayQueue;
 use hikyaku_net::{Limiter, Time};
 
-use crate::shared::Message;
+use crate::message::Message;
 use crate::snapshot::Side;
 
 /// Why the control thread wants a frame.
