@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use hikyaku_capture::CaptureError;
 use hikyaku_dataplane::memory_router::SetupError;
-pub use hikyaku_schema::exit::{Usage, parse};
+pub use hikyaku_schema::exit::parse;
 
 use crate::run::Standstill;
 

@@ -7,11 +7,11 @@ use hikyaku_net::map::{BadRule, Ce, InterfaceId, Psid, Rule, Unfit};
 use hikyaku_net::{PortSet, Prefix6};
 use hikyaku_protocols::map_domain::Domain;
 use hikyaku_protocols::service::closed_network;
+use hikyaku_schema::Usage;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 use super::MapEArgs;
-use crate::exit::Usage;
 
 /// Everything that was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -6,9 +6,7 @@ use clap::Args;
 use hikyaku_net::Prefix6;
 use hikyaku_net::map::{Ce, InterfaceId, Mesh, Psid, Rule};
 use hikyaku_protocols::map_domain::Domain;
-use hikyaku_schema::number;
-
-use crate::exit::Usage;
+use hikyaku_schema::{Usage, number};
 
 /// What a line with MAP-E is (RFC 7597).
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]

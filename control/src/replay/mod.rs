@@ -15,10 +15,9 @@ use hikyaku_config::{Behaviour, LINK_MTU, mtu_mode};
 use hikyaku_net::{Mac, PortSet};
 use hikyaku_protocols::service::Outside;
 use hikyaku_ring::Vlan;
-use hikyaku_schema::{Flags, Tuning, number};
+use hikyaku_schema::{Flags, Tuning, Usage, number};
 
 use crate::capture_router::{CaptureRouter, Setup};
-use crate::exit::Usage;
 
 pub use map_e::MapEArgs;
 pub use player::{Ends, Pace, Played, Player};

@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use hikyaku_config::SOCKET;
-use hikyaku_schema::number;
+use hikyaku_schema::{Usage, number};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::people::{self, SESSION_HEAD};
 use super::protocol::{Answer, Request, SessionFilter};
 use super::report::{Counters, Leases, Neighbour, Ports, Session, Status};
-use crate::exit::Usage;
 
 const EXAMPLES: &str = "\
 Examples:
