@@ -83,8 +83,8 @@ impl Keys for Dhcpv6 {
     #[rustfmt::skip]
     const KEYS: &'static [Key<Self>] = &[
         key("mode", OneOf("MODE", || words(MODES)), Live, field!(mode, one_of(MODES)),
-            "What to ask for: `auto` is what the router advertisement's M and O flags say, `stateless` resolvers and the \
-             like, `stateful` a prefix too, `off` nothing").default("auto"),
+            "What to ask for: `auto` is everything if the router advertisement has flag M or O (RFC 7084 WPD-4), `stateless` \
+             resolvers and the like, `stateful` a prefix too, `off` nothing").default("auto"),
         key("pd-hint", One("N"), Restart, field!(pd_hint, number(48u8..=64)),
             "Length of the prefix that is asked for, 48 to 64; the server decides"),
         key("request-na", Bool, Restart, field!(request_na, boolean),

@@ -15,6 +15,9 @@ pub enum Failure {
     /// Solicit or Information-request without any answer so far.
     #[error("no DHCPv6 server answered {0} messages; still asking: check the line, and that it offers DHCPv6")]
     Silence(u32),
+    /// Nor was any answer good that came.
+    #[error("DHCPv6 answers came and were ignored, the last one because {0}; still asking")]
+    Ignored(Ignored),
     /// An Advertise or Reply without what we need.
     #[error("DHCPv6 server {server} gives nothing: {status}{}{words}", if words.is_empty() { "" } else { ": " })]
     Refused {

@@ -49,7 +49,7 @@ impl Client {
         self.out.push_back(Output::Send { to: SERVERS, payload });
         // One that refuses, or tells everything else, is not silent.
         if in_silence && self.refused.is_none() && self.inquiry.state() != Some(State::Informed) {
-            self.tell(Failure::Silence(SILENCE));
+            self.tell(self.ignored.map_or(Failure::Silence(SILENCE), Failure::Ignored));
         }
     }
 

@@ -38,6 +38,25 @@ fn answers_from_any_unicast_address() {
     }
 }
 
+/// Where answers come and none is for us (RFC 8415 16.3) nobody is told that there is no server.
+#[test]
+fn answers_that_are_ignored_are_told() {
+    let mut line = Line::new(|_| ());
+    line.client.set_mode(line.now, Mode::Stateful);
+    for _ in 0..5 {
+        let solicit = line.expect_beside(MessageType::Solicit, 20);
+        let mut advertise = answer(&solicit, MessageType::Advertise, b"server", [lease(&[(PREFIX, 7200)], 0, 0)]);
+        advertise.opts_mut().remove(OptionCode::ServerId);
+        line.hear(&advertise);
+    }
+    let told = Failure::Ignored(Ignored::NoServer);
+    assert_eq!(
+        told.to_string(),
+        "DHCPv6 answers came and were ignored, the last one because it names no server; still asking"
+    );
+    assert_eq!(line.events(), [Event::Failed(told)]);
+}
+
 /// RFC 8415 18.2.10.1, Kea 2.2 (pool gone): a lease whose valid lifetime is 0 is over, wherever a status stands beside it.
 #[test]
 fn zero_lifetimes_beside_a_status() {
