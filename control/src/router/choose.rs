@@ -8,6 +8,7 @@ use hikyaku_protocols::notification;
 use hikyaku_protocols::service::{self, Decision, Local, Plan, closed_network};
 use hikyaku_protocols::slaac::Token;
 
+use super::evidence::Evidence;
 use super::facts::Facts;
 use super::known::known;
 use super::uplink::{Uplink, uplink, upper_half};
@@ -27,6 +28,8 @@ pub(super) struct Choice {
     pub place: Option<notification::Place>,
     /// Names of far ends that the line still says, of those that were given up.
     pub given_up: Vec<String>,
+    /// What speaks for the line being another.
+    pub evidence: Evidence,
 }
 
 /// The choice that follows from the facts. `previous`: the one before.
@@ -35,6 +38,7 @@ pub(super) fn choose(config: &Config, facts: &Facts, previous: &Choice) -> Choic
     if facts.leaving {
         return Choice { uplink, decision: previous.decision.clone(), ..Choice::default() };
     }
+    let evidence = previous.evidence.after(facts, uplink.router);
     let wish = &config.service.wish;
     let known = known(config, facts, &uplink);
     // Nothing outside can be reached from a closed network. Only who names the far end may know one inside.
@@ -43,7 +47,7 @@ pub(super) fn choose(config: &Config, facts: &Facts, previous: &Choice) -> Choic
     let plan = plan(facts, &decision, previous.plan.as_ref());
     let end = plan.as_ref().and_then(|plan| end(plan.local, &uplink));
     let given_up = known.unresolved.iter().map(|(name, _)| name.clone()).filter(|name| known.says(name)).collect();
-    Choice { place: place(facts, &uplink, end, previous.place), uplink, decision, plan, end, given_up }
+    Choice { place: place(facts, &uplink, end, previous.place), uplink, decision, plan, end, given_up, evidence }
 }
 
 /// What is to be carried: what was decided; and while nobody says anything, what was before, as long as it is of this

@@ -4,13 +4,14 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use hikyaku_config::{Config, Dhcpv6Mode};
-use hikyaku_net::Mac;
+use hikyaku_net::Time;
 use hikyaku_protocols::dhcpv6::Mode;
 use hikyaku_protocols::hb46pp;
 use hikyaku_protocols::notification;
 use hikyaku_protocols::service::Plan;
 
 use super::choose::{Choice, ends};
+use super::evidence::Sign;
 use super::facts::{Carried, Facts, LineId};
 use super::uplink::upper_half;
 
@@ -27,8 +28,10 @@ pub(super) struct Desired {
     pub mtu: u16,
     /// ReachableTime and RetransTimer of neighbour discovery (RFC 4861 6.3.2).
     pub timers: (Duration, Duration),
-    /// Where routers are, as they say themselves.
-    pub routers: Vec<(Ipv6Addr, Mac)>,
+    /// The router that packets go through.
+    pub router: Option<Ipv6Addr>,
+    /// What was learnt of the line is verified: since when, and why.
+    pub verified: Option<(Time, Sign)>,
     /// Neighbours that are never forgotten.
     pub kept: Vec<IpAddr>,
     /// Our link-local address, once the link can be spoken on: routers are asked from there.
@@ -73,7 +76,8 @@ pub(super) fn desired(config: &Config, facts: &Facts, choice: &Choice) -> Desire
         source: choice.uplink.source,
         mtu: facts.slaac.mtu,
         timers: (facts.slaac.reachable_time, facts.slaac.retrans_timer),
-        routers: routers.iter().filter_map(|router| Some((router.address, router.mac?))).collect(),
+        router: choice.uplink.router,
+        verified: choice.evidence.verified,
         kept: routers.iter().map(|router| router.address).chain(next_hop).map(IpAddr::from).collect(),
         link_local,
         dhcpv6: link_local.filter(|_| !facts.leaving).map(|_| dhcpv6_mode(config, facts)),

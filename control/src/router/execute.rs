@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use hikyaku_net::Time;
 
 use super::desired::Desired;
+use super::evidence::Sign;
 use super::machines::Machines;
 
 /// Our own packets are small enough for any path (RFC 8200 5): nobody waits for a Packet Too Big.
@@ -16,6 +17,7 @@ impl Machines {
         self.execute_link(now, desired);
         if !self.leaving {
             self.execute_service(now, desired);
+            self.verify(now, desired.verified);
         }
     }
 
@@ -37,12 +39,24 @@ impl Machines {
         if let Some(mode) = desired.dhcpv6 {
             wan.dhcpv6.set_mode(now, mode);
         }
-        for &(router, mac) in &desired.routers {
-            wan.neighbours.learn(now, router, mac, true);
-        }
         wan.neighbours.keep(now, &desired.kept);
-        wan.reception.set_target(now, desired.source.zip(desired.routers.first().map(|&(router, _)| router)));
+        wan.slaac.set_router(now, desired.router);
+        wan.reception.set_target(now, desired.source.zip(desired.router));
         wan.resolver.set_servers(now, &desired.resolvers);
+    }
+
+    /// The line may be another than the one that was learnt: routers are asked whether they are there (RFC 4861 7.3) and
+    /// what they announce (6.3.7), the server whether leases hold (RFC 8415 18.2.12), resolvers what names mean.
+    fn verify(&mut self, now: Time, verified: Option<(Time, Sign)>) {
+        let Some((_, sign)) = verified.filter(|_| verified != self.verified) else { return };
+        self.verified = verified;
+        tracing::info!(why = %sign, "the line may be another: all that was learnt of it is verified");
+        let wan = &mut self.wan;
+        for router in wan.slaac.facts(now).routers {
+            wan.neighbours.probe(now, router.address.into());
+        }
+        wan.slaac.solicit(now);
+        wan.dhcpv6.link_up(now);
     }
 
     /// What is found out about the service, and its tunnel.

@@ -32,8 +32,8 @@ pub(super) struct Facts {
     pub slaac: slaac::Facts,
     /// What the DHCPv6 server says.
     pub dhcpv6: dhcpv6::Facts,
-    /// The address that is ours in the first of the delegated prefixes.
-    pub delegated_address: Option<Ipv6Addr>,
+    /// The address that is ours in each of the delegated prefixes, in their order.
+    pub delegated_addresses: Vec<Option<Ipv6Addr>>,
     /// What the line's resolvers say about AFTRs.
     pub names: AftrNames,
     /// What the provisioning server says; `None`: switched off.
@@ -97,6 +97,8 @@ pub(super) struct FarEndFacts {
     pub state: aftr::State,
     /// Since when packets go to far ends and nothing comes back, not even replies to echo requests.
     pub silent_since: Option<Time>,
+    /// How often its side said that it does not know our address (ICMPv6 type 1 code 5).
+    pub refused: u64,
 }
 
 impl Facts {

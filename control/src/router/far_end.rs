@@ -165,6 +165,7 @@ impl FarEnd {
             address: self.aftr.current(),
             state: self.aftr.state().clone(),
             silent_since: self.aftr.silent_since(),
+            refused: self.path.refused(),
         }
     }
 

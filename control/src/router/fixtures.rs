@@ -10,7 +10,9 @@ use hikyaku_protocols::dhcpv6::{self, Fact, State};
 use hikyaku_protocols::dns::Failure;
 use hikyaku_protocols::neighbour::Progress;
 use hikyaku_protocols::service::{Candidate, Local, Outside, Plan, Probe, Said, Technology};
-use hikyaku_protocols::slaac::{self, Address, InterfaceId, Lifetime, Preference, Prefix, Resolver, Router, Slaac};
+use hikyaku_protocols::slaac::{
+    self, Address, Announced, InterfaceId, Lifetime, Preference, Prefix, Resolver, Router, Slaac,
+};
 
 use super::choose::Choice;
 use super::facts::{AftrNames, Carried, Facts, FarEndFacts, LineId, Provisioned};
@@ -45,12 +47,18 @@ pub fn facts(says: &[Says]) -> Facts {
         taken: HashMap::new(),
         slaac: Slaac::new(slaac).facts(now),
         dhcpv6: dhcpv6::Client::new(dhcpv6::Config::new(MAC)).facts(now),
-        delegated_address: None,
+        delegated_addresses: Vec::new(),
         names: AftrNames { line: LineId::default(), known: Probe::default().said(), unresolved: Vec::new() },
         provisioning: None,
         carried: None,
         trouble: None,
-        far: FarEndFacts { plan: None, address: None, state: aftr::State::Unconfigured, silent_since: None },
+        far: FarEndFacts {
+            plan: None,
+            address: None,
+            state: aftr::State::Unconfigured,
+            silent_since: None,
+            refused: 0,
+        },
         next_hop: None,
     };
     says.iter().for_each(|say| say(&mut facts));
@@ -68,6 +76,25 @@ pub fn router(facts: &mut Facts) {
     });
 }
 
+fn another_router(facts: &mut Facts, preference: Preference) {
+    facts.slaac.routers.push(Router { address: ip("fe80::b"), preference, ..facts.slaac.routers[0].clone() });
+}
+
+/// Another one does, too.
+pub fn second_router(facts: &mut Facts) {
+    another_router(facts, Preference::Medium);
+}
+
+/// Another one does, and wants to be used before others.
+pub fn preferred_router(facts: &mut Facts) {
+    another_router(facts, Preference::High);
+}
+
+/// The first one does not answer.
+pub fn first_is_dead(facts: &mut Facts) {
+    facts.slaac.routers[0].unreachable = true;
+}
+
 /// It has the M flag.
 pub fn managed(facts: &mut Facts) {
     facts.slaac.managed = true;
@@ -81,19 +108,21 @@ pub fn other(facts: &mut Facts) {
 fn prefix(facts: &mut Facts, prefix: &str, autonomous: bool, deprecated: bool) {
     let lifetime = Lifetime::Seconds(if deprecated { 0 } else { 1800 });
     let valid = Lifetime::Seconds(3600);
-    let (prefix, router) = (ip(prefix), ip("fe80::1"));
+    let prefix = ip(prefix);
+    let address = Ipv6Addr::from_bits(prefix.to_bits() | 2);
     facts.slaac.prefixes.push(Prefix {
         prefix,
         length: 64,
-        router,
+        routers: vec![ip("fe80::1")],
+        announced: Announced::Yes,
         on_link: true,
         autonomous,
+        address: Some(address).filter(|_| autonomous),
         deprecated,
         preferred: lifetime,
         valid,
     });
     if autonomous {
-        let address = Ipv6Addr::from_bits(prefix.to_bits() | 2);
         facts.slaac.addresses.push(Address { address, deprecated, preferred: lifetime, valid });
         facts.addresses.insert(address, Progress::Tentative);
     }
@@ -107,6 +136,41 @@ pub fn advertised(facts: &mut Facts) {
 /// It advertises 2001:db8:9::/64, not for new connections any more.
 pub fn deprecated(facts: &mut Facts) {
     prefix(facts, "2001:db8:9::", true, true);
+}
+
+/// The last prefix is the second router's.
+pub fn of_second_router(facts: &mut Facts) {
+    facts.slaac.prefixes.last_mut().unwrap().routers = vec![ip("fe80::b")];
+}
+
+/// The last prefix is of a station that is no router.
+pub fn of_a_stranger(facts: &mut Facts) {
+    facts.slaac.prefixes.last_mut().unwrap().routers = vec![ip("fe80::bad")];
+}
+
+/// It advertises 2001:db8:4::/64.
+pub fn advertised_too(facts: &mut Facts) {
+    prefix(facts, "2001:db8:4::", true, false);
+}
+
+/// It advertises fd00:1::/64.
+pub fn unique_local(facts: &mut Facts) {
+    prefix(facts, "fd00:1::", true, false);
+}
+
+/// The first prefix was not in its router's last advertisement.
+pub fn first_is_missed(facts: &mut Facts) {
+    facts.slaac.prefixes[0].announced = Announced::Missed;
+}
+
+/// The first prefix was in none for long.
+pub fn first_is_withdrawn(facts: &mut Facts) {
+    facts.slaac.prefixes[0].announced = Announced::Withdrawn;
+}
+
+/// The first prefix is not for new connections any more.
+pub fn first_is_deprecated(facts: &mut Facts) {
+    facts.slaac.prefixes[0].deprecated = true;
 }
 
 /// It advertises 2001:db8:8::/64, in which hosts make no addresses.
@@ -128,8 +192,17 @@ pub fn rdnss(facts: &mut Facts) {
 pub fn delegated(facts: &mut Facts) {
     let what = "2001:db8:2::/56".parse().unwrap();
     facts.dhcpv6.prefixes.push(Fact { what, preferred: Some(1800), valid: Some(3600) });
-    facts.delegated_address = Some(ip("2001:db8:2::2"));
+    facts.delegated_addresses.push(Some(ip("2001:db8:2::2")));
     (facts.dhcpv6.mode, facts.dhcpv6.state) = (dhcpv6::Mode::Stateful, State::Bound);
+}
+
+/// What it delegates first is not for new connections any more, and it delegates 2001:db8:6::/56 beside it.
+pub fn delegated_anew(facts: &mut Facts) {
+    delegated(facts);
+    facts.dhcpv6.prefixes[0].preferred = Some(0);
+    let what = "2001:db8:6::/56".parse().unwrap();
+    facts.dhcpv6.prefixes.push(Fact { what, preferred: Some(1800), valid: Some(3600) });
+    facts.delegated_addresses.push(Some(ip("2001:db8:6::2")));
 }
 
 /// The DHCPv6 server leases 2001:db8:3::5.
@@ -161,7 +234,8 @@ pub fn option64(facts: &mut Facts) {
 /// Nobody objects to any address.
 pub fn ready(facts: &mut Facts) {
     let made = facts.slaac.addresses.iter().map(|address| address.address);
-    let leased = facts.dhcpv6.addresses.iter().map(|leased| leased.what).chain(facts.delegated_address);
+    let delegated = facts.delegated_addresses.iter().copied().flatten();
+    let leased = facts.dhcpv6.addresses.iter().map(|leased| leased.what).chain(delegated);
     let carried = facts.carried.as_ref().map(|carried| carried.local);
     facts.addresses.extend(made.chain(leased).chain(carried).map(|address| (address, Progress::Ready)));
 }
@@ -208,6 +282,16 @@ pub fn carried(facts: &mut Facts) {
     facts.far = FarEndFacts { plan: Some(dslite()), ..facts.far.clone() };
 }
 
+/// The far end says nothing, an echo request included, for ten seconds.
+pub fn silent(facts: &mut Facts) {
+    facts.far.silent_since = Some(Time(facts.now.0 - 10_000_000_000));
+}
+
+/// The far end has a unique local address.
+pub fn local_far_end(facts: &mut Facts) {
+    facts.far.address = Some(ip("fd00:f::1"));
+}
+
 /// DS-Lite from an address of a line that we had before.
 pub fn carried_elsewhere(facts: &mut Facts) {
     facts.carried = Some(Carried { plan: dslite(), local: ip("2001:db8:77::2") });
@@ -217,8 +301,8 @@ pub fn carried_elsewhere(facts: &mut Facts) {
 /// The far end's name does not resolve.
 pub fn unresolved(facts: &mut Facts) {
     let (name, failure) = ("gw.example.net".into(), Failure::TimedOut);
-    facts.far =
-        FarEndFacts { plan: Some(dslite()), state: aftr::State::Unresolved { name, failure }, ..facts.far.clone() };
+    let state = aftr::State::Unresolved { name, failure };
+    facts.far = FarEndFacts { plan: Some(dslite()), address: None, state, ..facts.far.clone() };
 }
 
 /// It resolves, to 2001:db8:f::1, and the way there is known.

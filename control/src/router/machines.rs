@@ -10,6 +10,7 @@ use hikyaku_protocols::dns::RecordType::Aaaa;
 use hikyaku_protocols::service::{Probe, Unresolved};
 use hikyaku_ring::LinkId;
 
+use super::evidence::Sign;
 use super::facts::{AftrNames, Facts, LineId};
 use super::far_end::{Asks, FarEnd};
 use super::lan::Lan;
@@ -51,6 +52,8 @@ pub(super) struct Machines {
     pub far: FarEnd,
     /// What they want to send.
     pub frames: Frames,
+    /// As verified last.
+    pub verified: Option<(Time, Sign)>,
     /// The program is about to end: leases are given back, and nothing new is asked.
     pub leaving: bool,
 }
@@ -145,7 +148,7 @@ impl Machines {
     pub fn gather(&self, now: Time) -> Facts {
         let wan = &self.wan;
         let far = self.far.facts();
-        let next_hop = far.address.and_then(|address| wan.slaac.next_hop(now, address));
+        let next_hop = far.address.and_then(|address| wan.slaac.next_hop(address));
         let addresses = wan.neighbours.ours().into_iter().filter_map(|ours| match ours.address {
             IpAddr::V6(address) => Some((address, ours.progress)),
             IpAddr::V4(_) => None,
@@ -159,7 +162,7 @@ impl Machines {
             taken: wan.taken.clone(),
             slaac: wan.slaac.facts(now),
             dhcpv6: wan.dhcpv6.facts(now),
-            delegated_address: wan.delegated_address(),
+            delegated_addresses: wan.delegated_addresses(),
             names: AftrNames {
                 line: self.line.clone(),
                 known: self.probe.said(),

@@ -10,6 +10,7 @@
 
 mod choose;
 mod desired;
+mod evidence;
 mod execute;
 mod facts;
 mod far_end;
@@ -20,6 +21,7 @@ mod lan;
 mod machines;
 mod neighbour_log;
 mod notice;
+mod prefix;
 mod provisioning;
 mod publish;
 mod report;
@@ -62,6 +64,7 @@ use provisioning::Provisioning;
 use publish::Basis;
 use requests::Requests;
 use tunnel::Tunnel;
+use uplink::Uplink;
 use wan::Wan;
 use wire::Frames;
 
@@ -149,6 +152,7 @@ impl Router {
             tunnel: Tunnel::new(&config, workers, before.softwires.first()),
             far: FarEnd::new(before.softwires.first()),
             frames: Frames::default(),
+            verified: None,
             leaving: false,
         };
         Ok(Self {
@@ -316,8 +320,10 @@ impl Router {
         if self.is_unsettled {
             return Time::default();
         }
-        let silent = self.choice.uplink.silent_from.filter(|&from| from > self.turned);
-        let due = [self.machines.next(), silent].into_iter().flatten();
+        let Uplink { silent_from, forgets_from, .. } = self.choice.uplink;
+        let patience = [silent_from, forgets_from].map(|from| from.filter(|&from| from > self.turned));
+        let machines = [self.machines.next(), self.choice.evidence.next(self.turned)];
+        let due = machines.into_iter().chain(patience).flatten();
         due.chain((!self.machines.leaving).then_some(self.look)).min().unwrap_or(Time(u64::MAX))
     }
 

@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use hikyaku_config::Config;
-use hikyaku_net::{Prefix6, Time};
+use hikyaku_net::Time;
 
 use super::facts::{Facts, LineId};
+use super::prefix::{Candidate, Given, SILENCE, any_router, candidates};
 
 /// How long a DHCPv6 server may take before the line counts as one without: Solicit is sent four times by then.
 const DHCPV6_PATIENCE: Duration = Duration::from_secs(15);
@@ -17,6 +18,8 @@ const DHCPV6_PATIENCE: Duration = Duration::from_secs(15);
 pub(super) struct Uplink {
     /// The prefix that our end of the tunnel is in, of which the upper 64 bits count.
     pub prefix: Option<Ipv6Addr>,
+    /// The router that packets go through: it takes what comes from the prefix.
+    pub router: Option<Ipv6Addr>,
     /// The WAN's own address.
     pub own: Option<Ipv6Addr>,
     /// What our own packets come from: an address that may be used.
@@ -25,47 +28,51 @@ pub(super) struct Uplink {
     pub resolvers: Vec<IpAddr>,
     /// The line, as names are asked on it.
     pub line: LineId,
+    /// From when on a prefix that its router left out of its advertisements is forgotten: the far end is silent.
+    pub forgets_from: Option<Time>,
     /// From when on the DHCPv6 server counts as silent; `None`: it has answered, or there is no line to ask on.
     pub silent_from: Option<Time>,
 }
 
 /// What follows from the facts. `previous`: what was used before.
 pub(super) fn uplink(config: &Config, facts: &Facts, previous: &Uplink) -> Uplink {
-    let own = own_address(facts);
+    let candidates = candidates(facts, previous.prefix, previous.router);
+    let best = candidates.first();
+    let own = own_address(facts, &candidates);
     let resolvers = resolvers(config, facts);
     let source = source(facts, own);
     Uplink {
-        prefix: prefix(facts),
+        prefix: best.map(|candidate| candidate.prefix.address()),
+        router: best.and_then(|candidate| candidate.router).or_else(|| any_router(facts, previous.router)),
         own,
         source,
         line: LineId {
-            prefixes: end_user_prefixes(facts),
+            // Prefixes that a MAP rule may be for.
+            prefixes: candidates
+                .iter()
+                .filter(|candidate| !candidate.deprecated)
+                .map(|candidate| candidate.prefix)
+                .collect(),
             resolvers: if source.is_some() { resolvers.clone() } else { Vec::new() },
         },
         resolvers,
+        forgets_from: facts.far.silent_since.map(|since| since + SILENCE),
         silent_from: silent_from(facts, previous.silent_from),
     }
 }
 
-/// The prefix that our end of the tunnel is in: the link's own, or the first of what was delegated.
-fn prefix(facts: &Facts) -> Option<Ipv6Addr> {
-    let delegated = || facts.dhcpv6.prefixes.first().map(|leased| leased.what.address());
-    facts.slaac.main_prefix().map(|prefix| prefix.prefix).or_else(delegated)
-}
-
-/// Prefixes that a MAP rule may be for, the link's own before what was delegated.
-fn end_user_prefixes(facts: &Facts) -> Vec<Prefix6> {
-    let advertised = facts.slaac.prefixes.iter().filter(|prefix| prefix.autonomous && !prefix.deprecated);
-    let advertised = advertised.filter_map(|prefix| Prefix6::new(prefix.prefix, prefix.length));
-    let delegated = facts.dhcpv6.prefixes.iter().map(|leased| leased.what);
-    advertised.chain(delegated.filter_map(|prefix| Prefix6::new(prefix.address(), prefix.len()))).collect()
-}
-
-/// The WAN's own address: from the advertised prefix, from the server, or made in the delegated prefix.
-fn own_address(facts: &Facts) -> Option<Ipv6Addr> {
-    let advertised = facts.slaac.addresses.first().map(|address| address.address);
-    let leased = || facts.dhcpv6.addresses.first().map(|leased| leased.what);
-    advertised.or_else(leased).or(facts.delegated_address)
+/// The WAN's own address: in the prefix that was chosen, or else one that the server leased, or in any other prefix. On
+/// a line that delegates a prefix the leased one comes first, so that what is delegated stays for the LAN.
+fn own_address(facts: &Facts, candidates: &[Candidate]) -> Option<Ipv6Addr> {
+    let is_out = |address: &Ipv6Addr| {
+        address.is_unique_local() && !candidates.iter().any(|c| c.prefix.address().is_unique_local())
+    };
+    let mut leased: Vec<_> =
+        facts.dhcpv6.addresses.iter().filter(|leased| candidates.is_empty() || !is_out(&leased.what)).collect();
+    leased.sort_by_key(|leased| leased.preferred == Some(0));
+    let leased = leased.first().map(|leased| leased.what);
+    let chosen = candidates.first().filter(|candidate| candidate.given == Given::Advertised).and_then(|c| c.address);
+    chosen.or(leased).or_else(|| candidates.iter().find_map(|candidate| candidate.address))
 }
 
 /// What our own packets come from: our own address, or else the end of the tunnel in use.

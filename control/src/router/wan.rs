@@ -45,6 +45,8 @@ pub struct Wan {
     interface_id: InterfaceId,
     /// How many of our link-local addresses were somebody else's.
     duplicates: u8,
+    /// The same of those that were made in a delegated prefix.
+    delegated_duplicates: HashMap<Ipv6Addr, u8>,
     pub(super) neighbours: Neighbours,
     pub(super) slaac: Slaac,
     pub(super) dhcpv6: dhcpv6::Client,
@@ -79,6 +81,7 @@ impl Wan {
             id,
             up: false,
             duplicates: 0,
+            delegated_duplicates: HashMap::new(),
             neighbours: Neighbours::new(neighbour::Config::new(link.mac, false)),
             slaac: Slaac::new(slaac::Config { mac: link.mac, mtu, interface_id: interface_id.clone() }),
             dhcpv6: dhcpv6::Client::new(dhcpv6::Config {
@@ -113,7 +116,7 @@ impl Wan {
             self.neighbours.announce(now);
             self.dhcpv6.link_up(now);
         } else {
-            self.slaac.link_down();
+            self.slaac.link_down(now);
         }
     }
 
@@ -145,7 +148,7 @@ impl Wan {
     /// A tunnel packet that lacks its next hop.
     pub(super) fn resolve(&mut self, now: Time, frame: Vec<u8>) {
         let destination = frame.get(wire::ETHERNET..).and_then(wire::destination);
-        if let Some(next_hop) = destination.and_then(|destination| self.slaac.next_hop(now, destination)) {
+        if let Some(next_hop) = destination.and_then(|destination| self.slaac.next_hop(destination)) {
             self.neighbours.want(now, next_hop.into(), Some(frame));
         }
     }
@@ -157,7 +160,7 @@ impl Wan {
             return frames.send(self.id, wire::frame6(wire::group_mac(destination), self.link.mac, packet));
         }
         // Without a route it is lost, as on any host; whoever sent it asks again.
-        if let Some(next_hop) = self.slaac.next_hop(now, destination) {
+        if let Some(next_hop) = self.slaac.next_hop(destination) {
             let frame = wire::frame6(Mac::default(), self.link.mac, packet);
             self.neighbours.want(now, next_hop.into(), Some(frame));
         }
@@ -168,9 +171,14 @@ impl Wan {
         self.interface_id.link_local(self.link.mac, self.duplicates)
     }
 
-    /// The address that is ours in the first of the delegated prefixes.
-    pub(super) fn delegated_address(&self) -> Option<Ipv6Addr> {
-        self.interface_id.address(self.dhcpv6.prefixes().first()?.what.address(), 0)
+    /// The address that is ours in each of the delegated prefixes; none where all that could be tried are somebody's.
+    pub(super) fn delegated_addresses(&self) -> Vec<Option<Ipv6Addr>> {
+        self.dhcpv6.prefixes().iter().map(|leased| self.delegated_address(leased.what.address())).collect()
+    }
+
+    fn delegated_address(&self, prefix: Ipv6Addr) -> Option<Ipv6Addr> {
+        let duplicates = self.delegated_duplicates.get(&prefix).copied().unwrap_or_default();
+        self.interface_id.address(prefix, duplicates)
     }
 
     /// Carries out what the machines want, and what they say to each other.
@@ -182,6 +190,12 @@ impl Wan {
             match output {
                 slaac::Output::Send(packet) => self.send(now, &packet, frames),
                 slaac::Output::Event(event) => tracing::info!(machine = "slaac", link = %self.link.name, "{event}"),
+                slaac::Output::Heard(router, mac) => {
+                    self.neighbours.learn(now, router, mac, true);
+                    if self.slaac.is_dead(router) {
+                        self.neighbours.probe(now, router.into());
+                    }
+                }
                 // What it knows is read off it in every turn.
                 slaac::Output::Changed => {}
             }
@@ -189,6 +203,8 @@ impl Wan {
         while let Some(output) = self.dhcpv6.drive(now) {
             self.dhcpv6_says(now, output, frames);
         }
+        let leased = self.dhcpv6.prefixes();
+        self.delegated_duplicates.retain(|prefix, _| leased.iter().any(|leased| leased.what.address() == *prefix));
         while let Some(packet) = self.reception.drive(now) {
             self.send(now, &packet, frames);
         }
@@ -219,6 +235,13 @@ impl Wan {
                     self.duplicates += 1;
                 }
                 self.slaac.duplicate(now, address);
+                // RFC 7217 6: the next one is made, at once, for nobody else is asked to step aside.
+                for leased in self.dhcpv6.prefixes() {
+                    let prefix = leased.what.address();
+                    if self.delegated_address(prefix) == Some(address) {
+                        *self.delegated_duplicates.entry(prefix).or_default() += 1;
+                    }
+                }
             }
             _ => {}
         }

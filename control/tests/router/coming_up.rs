@@ -7,7 +7,7 @@ use hikyaku::router::{State, WAN};
 use hikyaku_dataplane::snapshot::{Route, SoftwireId};
 use hikyaku_net::Mac;
 
-use crate::world::isp::{PREFIX, RESOLVER, ROUTER};
+use crate::world::isp::{PREFIX, Prefix, RESOLVER, ROUTER};
 use crate::world::web::Web;
 use crate::world::{WAN_MAC, World, wire};
 
@@ -99,7 +99,12 @@ fn ipip_with_notification() {
     assert_in_order(&world.state_names(), &IN_ORDER);
     let token = "::feed".parse::<Ipv6Addr>().unwrap().to_bits();
     for (number, prefix) in [(1, PREFIX), (2, "2001:db8:200::".parse().unwrap())] {
-        world.isp.says().prefixes[0].prefix = prefix;
+        // RFC 9096 3.5: what it advertised before it takes back.
+        let says = world.isp.says();
+        let before =
+            (says.prefixes[0].prefix != prefix).then(|| Prefix { preferred: 0, valid: 7200, ..says.prefixes[0] });
+        says.prefixes[0].prefix = prefix;
+        says.prefixes.extend(before);
         world.isp.advertise();
         let ce = Ipv6Addr::from_bits(prefix.to_bits() | token);
         world.pass_until(Duration::from_secs(10), |world| Ipv6Addr::from(world.softwire().local) == ce);

@@ -20,15 +20,8 @@ use crate::world::{WAN_MAC, start, wire};
 
 /// Rows that the router does not fulfil today. One that it comes to fulfil is taken off, together with the words
 /// `fails today` in its file of scripts/lab.d/tests/lines.
-const FAIL_TODAY: [&str; 8] = [
-    "address-taken",
-    "deprecated-beside-new",
+const FAIL_TODAY: [&str; 1] = [
     "rebind-unanswered",
-    "exchanged",
-    "exchanged-delegated",
-    "unique-local-beside",
-    "two-routers",
-    "one-advertisement",
 ];
 
 /// As in every other test, but for the interface id, which is one that can be another.

@@ -136,6 +136,20 @@ impl Cache {
         }
     }
 
+    /// Asks `addr` now, if it is not being asked.
+    pub fn probe(&mut self, now: Time, addr: IpAddr, ours: &Addresses, out: &mut Outbox) {
+        let Some(entry) = self.entries.get(addr) else { return };
+        let (state, due) = match entry.state {
+            State::Reachable | State::Delay => (State::Probe, None),
+            State::Unreachable => (State::Unreachable, entry.due),
+            State::Incomplete | State::Probe | State::Pinned => return,
+        };
+        if due.is_none_or(|due| due > now + self.retransmit) {
+            self.entries.change(addr, |entry| (entry.state, entry.tries) = (state, 0));
+            self.ask(now, addr, ours, out);
+        }
+    }
+
     /// Only `mac` may have `addr`.
     pub fn pin(&mut self, now: Time, addr: IpAddr, mac: Mac, out: &mut Outbox) {
         if self.entries.get(addr).is_none() {

@@ -281,6 +281,12 @@ impl Neighbours {
         self.cache.keep(now, &addrs, &self.addresses, &mut self.out);
     }
 
+    /// Asks a neighbour that is known whether it is still there, once a second at most: there is reason to doubt it
+    /// (RFC 4861 7.3.1).
+    pub fn probe(&mut self, now: Time, addr: IpAddr) {
+        self.cache.probe(now, addr, &self.addresses, &mut self.out);
+    }
+
     /// Only the station `mac` has the neighbour address `addr`: a lease or a reservation. It is not asked any more.
     /// An address of ours is not pinned, nor to a `mac` that is ours or of no station.
     pub fn pin(&mut self, now: Time, addr: IpAddr, mac: Mac) {

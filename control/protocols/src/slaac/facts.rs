@@ -20,7 +20,7 @@ pub struct Router {
     pub preference: Preference,
     /// How long it lasts from now on.
     pub lifetime: Lifetime,
-    /// It did not answer and is passed over for now.
+    /// Neighbour unreachability detection found it dead: it is passed over until it answers (RFC 4861 6.3.6).
     pub unreachable: bool,
 }
 
@@ -31,18 +31,35 @@ pub struct Prefix {
     pub prefix: Ipv6Addr,
     /// How many of its bits count, 0 to 128.
     pub length: u8,
-    /// The router that advertised it last.
-    pub router: Ipv6Addr,
+    /// The stations that advertise it, the one first whose word counts.
+    pub routers: Vec<Ipv6Addr>,
+    /// Whether that one still does.
+    pub announced: Announced,
     /// Hosts in it are on the link, and reached directly (L, RFC 4861 4.6.2).
     pub on_link: bool,
     /// Hosts make addresses in it (A, RFC 4861 4.6.2).
     pub autonomous: bool,
+    /// Ours in it; `None` if there is none, or somebody else's was tried and another is about to be.
+    #[serde(skip)]
+    pub address: Option<Ipv6Addr>,
     /// Its preferred lifetime is over: it is not for new connections any more (RFC 4862 5.5.4).
     pub deprecated: bool,
     /// What is left of its use for new connections; of `valid` if it is not autonomous.
     pub preferred: Lifetime,
     /// How long it lasts from now on.
     pub valid: Lifetime,
+}
+
+/// Whether a router still advertises a prefix, beside what lifetimes say (RFC 8978).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Announced {
+    /// It was in its router's last advertisement with prefixes.
+    Yes,
+    /// It was not, and may be in the next.
+    Missed,
+    /// It was in none for three times the longest interval between two of its announcements.
+    Withdrawn,
 }
 
 /// An address of ours, made from a prefix. Whether somebody else has it already is for duplicate address
@@ -115,9 +132,9 @@ pub struct Facts {
     pub reachable_time: Duration,
     /// Time between two solicitations of a neighbour (RFC 4861 6.3.2, RetransTimer).
     pub retrans_timer: Duration,
-    /// In the order in which they were first heard of.
+    /// As the router in use says, or else as others do, in the order in which they were first heard of.
     pub rdnss: Vec<Resolver>,
-    /// In the order in which they were first heard of.
+    /// In the same way.
     pub dnssl: Vec<SearchDomain>,
 }
 
@@ -125,11 +142,6 @@ impl Facts {
     /// The router that packets go to which are for nobody on the link.
     pub fn default_router(&self) -> Option<Ipv6Addr> {
         self.routers.first().map(|r| r.address)
-    }
-
-    /// The prefix to take addresses in: the best autonomous one that is not deprecated, or the best of those that are.
-    pub fn main_prefix(&self) -> Option<&Prefix> {
-        self.prefixes.iter().find(|p| p.autonomous)
     }
 }
 

@@ -1,8 +1,10 @@
 //! Things that advertisements give with a lifetime: resolvers, search domains, routes.
 
+use std::cmp::Reverse;
+
 use hikyaku_net::Time;
 
-use super::Lifetime;
+use super::{Lifetime, Standing};
 
 /// At most so many things, in the order in which they were first heard of.
 #[derive(Debug)]
@@ -16,9 +18,17 @@ impl<T> Kept<T> {
         Self { list: Vec::new(), most }
     }
 
-    /// `item` was advertised; `same` finds the one it takes the place of. Lifetime zero ends it at once. If
-    /// all places are taken, what ends first makes room, unless that is `item` (RFC 8106 6.2).
-    pub fn learn(&mut self, now: Time, item: T, lifetime: Lifetime, same: impl Fn(&T) -> bool) {
+    /// `item` was advertised; `same` finds the one it takes the place of. Lifetime zero ends it at once. If all places
+    /// are taken, what a station of less standing said makes room, and of that what ends first, unless that is `item`
+    /// (RFC 8106 6.2).
+    pub fn learn(
+        &mut self,
+        now: Time,
+        item: T,
+        lifetime: Lifetime,
+        same: impl Fn(&T) -> bool,
+        standing: impl Fn(&T) -> Standing,
+    ) {
         let end = lifetime.end(now);
         match self.list.iter().position(|(kept, _)| same(kept)) {
             Some(at) if lifetime.is_zero() => drop(self.list.remove(at)),
@@ -26,8 +36,9 @@ impl<T> Kept<T> {
             None if lifetime.is_zero() => {}
             None => {
                 if self.list.len() == self.most {
-                    let first = (0..self.most).min_by_key(|&i| self.list[i].1);
-                    match first.filter(|&i| self.list[i].1 < end) {
+                    let worth = |item: &T, end: Time| (Reverse(standing(item)), end);
+                    let least = (0..self.most).min_by_key(|&i| worth(&self.list[i].0, self.list[i].1));
+                    match least.filter(|&i| worth(&self.list[i].0, self.list[i].1) < worth(&item, end)) {
                         Some(i) => drop(self.list.remove(i)),
                         None => return,
                     }

@@ -44,10 +44,10 @@ pub use advertisement::{
     Advertisement, MAX_DOMAINS, MAX_PREFIXES, MAX_RESOLVERS, MAX_ROUTES, Preference, PrefixOption, Refusal, RouteOption,
 };
 pub use event::Event;
-pub use facts::{Address, Facts, Prefix, Resolver, Route, Router, SearchDomain};
+pub use facts::{Address, Announced, Facts, Prefix, Resolver, Route, Router, SearchDomain};
 pub use interface_id::{InterfaceId, Token, TokenError};
 pub use lifetime::Lifetime;
-pub use routers::MAX_ROUTERS;
+pub use routers::{MAX_ROUTERS, Standing};
 
 use crate::Machine;
 use kept::Kept;
@@ -83,6 +83,9 @@ pub enum Output {
     Changed,
     /// Something happened that is worth a line in the log.
     Event(Event),
+    /// This router, which may have been taken for dead, was heard, and says that its Ethernet address is this
+    /// (RFC 4861 6.3.4).
+    Heard(Ipv6Addr, Mac),
 }
 
 /// Solicitations, advertisements, and what was wrong with these.
@@ -96,6 +99,12 @@ pub struct Counts {
     pub refused: u64,
     /// Options of advertisements left out: wrong length, senseless value, or too many.
     pub options_ignored: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ResolverKey {
+    address: Ipv6Addr,
+    router: Ipv6Addr,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,10 +128,13 @@ pub struct Slaac {
     last: Parameters,
     prefixes: Prefixes,
     routes: Kept<RouteKey>,
-    resolvers: Kept<Ipv6Addr>,
-    domains: Kept<String>,
+    resolvers: Kept<ResolverKey>,
+    /// Each with the router that said it.
+    domains: Kept<(String, Ipv6Addr)>,
     /// No router, or none that answers: what [`Self::settle`] saw last.
     lost: bool,
+    /// The router's lifetime was about to end at this moment, and it was asked for.
+    asked_late: Option<Time>,
     /// As last told by [`Output::Changed`].
     told: Facts,
     /// When [`Self::settle`] ran last.
@@ -164,6 +176,7 @@ impl Slaac {
             resolvers: Kept::new(MAX_RESOLVERS),
             domains: Kept::new(MAX_DOMAINS),
             lost: true,
+            asked_late: None,
             told,
             settled: Time::default(),
             mtu_refused: None,
@@ -186,9 +199,25 @@ impl Slaac {
     }
 
     /// Nothing can be sent; lifetimes go on.
-    pub fn link_down(&mut self) {
+    pub fn link_down(&mut self, now: Time) {
         self.link_up = false;
         self.solicitor.stop();
+        self.prefixes.link_down(now);
+    }
+
+    /// Asks for advertisements now, whatever is known: the line may be another (RFC 4861 6.3.7).
+    pub fn solicit(&mut self, now: Time) {
+        if self.link_up {
+            self.solicitor.start_at_once(now);
+        }
+    }
+
+    /// The router that is to be used, as long as it may be reachable, whatever others say of themselves.
+    pub fn set_router(&mut self, now: Time, router: Option<Ipv6Addr>) {
+        if self.routers.chosen != router {
+            self.routers.chosen = router;
+            self.settle(now);
+        }
     }
 
     /// An IPv6 packet came in on the line.
@@ -216,19 +245,26 @@ impl Slaac {
         }
         self.handle_router(now, &heard);
         self.last.learn(&heard);
-        let outputs = &mut self.outputs;
+        let Self { routers, outputs, .. } = self;
+        let standing = |router| routers.standing(router);
         let mut event = |e| outputs.push_back(Output::Event(e));
-        self.prefixes.learn(now, heard.router, &heard.prefixes, &self.config.interface_id, &mut event);
         let router = heard.router;
+        self.prefixes.learn(now, router, &heard.prefixes, standing, &mut event);
         for &RouteOption { prefix, length, preference, lifetime } in heard.routes.iter().filter(|r| r.length > 0) {
             let key = RouteKey { prefix, length, router, preference };
-            self.routes.learn(now, key, lifetime, |k| (k.prefix, k.length, k.router) == (prefix, length, router));
+            let same = |k: &RouteKey| (k.prefix, k.length, k.router) == (prefix, length, router);
+            self.routes.learn(now, key, lifetime, same, |route| standing(route.router));
         }
         for &(address, lifetime) in &heard.resolvers {
-            self.resolvers.learn(now, address, lifetime, |&kept| kept == address);
+            let key = ResolverKey { address, router };
+            self.resolvers.learn(now, key.clone(), lifetime, |kept| *kept == key, |kept| standing(kept.router));
         }
         for (domain, lifetime) in &heard.domains {
-            self.domains.learn(now, domain.clone(), *lifetime, |kept| kept.eq_ignore_ascii_case(domain));
+            let same = |kept: &(String, Ipv6Addr)| kept.0.eq_ignore_ascii_case(domain) && kept.1 == router;
+            self.domains.learn(now, (domain.clone(), router), *lifetime, same, |kept| standing(kept.1));
+        }
+        if let Some(mac) = heard.mac {
+            outputs.push_back(Output::Heard(router, mac));
         }
         self.settle(now);
     }
@@ -266,6 +302,11 @@ impl Slaac {
         self.settle(now);
     }
 
+    /// Whether `router` is a default router that does not answer.
+    pub fn is_dead(&self, router: Ipv6Addr) -> bool {
+        self.routers.standing(router) == Standing::Dead
+    }
+
     /// A neighbour advertisement of `router` has no router flag any more (RFC 4861 7.2.5).
     pub fn no_router(&mut self, now: Time, router: Ipv6Addr) {
         if self.routers.remove(router) {
@@ -288,16 +329,19 @@ impl Slaac {
     }
 
     /// Where a packet goes: its destination itself if that is on the link, else a router.
-    pub fn next_hop(&self, now: Time, destination: Ipv6Addr) -> Option<Ipv6Addr> {
-        if destination.is_unicast_link_local() || destination.is_multicast() || self.prefixes.is_on_link(destination) {
+    pub fn next_hop(&self, destination: Ipv6Addr) -> Option<Ipv6Addr> {
+        // What others than the router in use say to be on the link would take packets off their way.
+        let in_use = self.routers.best().map(|r| r.address);
+        let is_on_link = || self.prefixes.is_on_link(destination, |router| in_use.is_none_or(|used| used == router));
+        if destination.is_unicast_link_local() || destination.is_multicast() || is_on_link() {
             return Some(destination);
         }
         // RFC 4191 3.2: the longest prefix with a router that may be reachable, then preference.
         let matching = self.routes.iter().map(|(route, _)| route);
         let matching = matching.filter(|r| advertisement::masked(destination, r.length) == Some(r.prefix));
-        let usable = matching.filter(|r| !self.routers.is_held(now, r.router));
+        let usable = matching.filter(|r| self.routers.standing(r.router) != Standing::Dead);
         let special = usable.max_by_key(|r| (r.length, r.preference)).map(|r| r.router);
-        special.or_else(|| self.routers.best(now).map(|r| r.address))
+        special.or(in_use)
     }
 
     fn mtu_range(&self) -> std::ops::RangeInclusive<u32> {
@@ -314,18 +358,25 @@ impl Slaac {
         for address in self.routers.expire(now) {
             self.event(Event::RouterExpired { address });
         }
-        let outputs = &mut self.outputs;
-        self.prefixes.expire(now, &self.config.interface_id, &mut |e| outputs.push_back(Output::Event(e)));
+        let Self { routers, outputs, .. } = self;
+        let mut event = |e| outputs.push_back(Output::Event(e));
+        self.prefixes.expire(now, &self.config.interface_id, |router| routers.standing(router), &mut event);
         self.routes.expire(now);
         self.resolvers.expire(now);
         self.domains.expire(now);
 
-        let lost = self.routers.best(now).is_none_or(|r| r.is_held(now));
+        let lost = self.routers.best().is_none_or(routers::Entry::is_dead);
         // At the moment of the loss only: a dead router's advertisements must not make us ask again each time.
         if lost && !self.lost && self.link_up {
             self.solicitor.start(now);
         }
         self.lost = lost;
+        // Once for each lifetime: then solicitations go on by themselves.
+        let late = self.routers.best().and_then(routers::Entry::late_at);
+        if late.is_some_and(|at| at <= now) && late != self.asked_late && self.link_up {
+            self.asked_late = late;
+            self.solicitor.start(now);
+        }
 
         let facts = self.facts_with(now, |end| if end > now { Lifetime::Forever } else { Lifetime::Seconds(0) });
         if facts == self.told {
@@ -350,18 +401,36 @@ impl Slaac {
         }
     }
 
-    fn facts_with(&self, now: Time, left: impl Fn(Time) -> Lifetime) -> Facts {
-        let routers = self.routers.sorted(now);
+    fn facts_with(&self, now: Time, left: impl Fn(Time) -> Lifetime + Copy) -> Facts {
+        let routers = self.routers.sorted();
         let parameters = routers.first().map_or(self.last, |r| r.parameters);
-        let prefixes = self.prefixes.sorted(now);
+        let standing = |router| self.routers.standing(router);
+        let prefixes = self.prefixes.sorted(now, standing);
         let address = |e: &&prefixes::Entry| {
-            let autonomous = e.autonomous?;
+            let (preferred, valid) = e.announcer(standing).autonomous?;
             Some(Address {
-                address: autonomous.address?,
-                deprecated: e.is_deprecated(now),
-                preferred: left(autonomous.preferred),
-                valid: left(autonomous.valid),
+                address: e.address()?,
+                deprecated: e.is_deprecated(now, standing),
+                preferred: left(preferred),
+                valid: left(valid),
             })
+        };
+        let prefix = |e: &&prefixes::Entry| {
+            let announcer = e.announcer(standing);
+            let mut all: Vec<_> = e.announcers().iter().map(|announcer| announcer.router).collect();
+            all.sort_by_key(|&router| (standing(router), router != announcer.router));
+            Prefix {
+                prefix: e.prefix,
+                length: e.length,
+                routers: all,
+                announced: announcer.announced(now),
+                on_link: announcer.on_link.is_some(),
+                autonomous: announcer.autonomous.is_some(),
+                address: e.address(),
+                deprecated: e.is_deprecated(now, standing),
+                preferred: left(announcer.autonomous.map_or(announcer.end(), |(preferred, _)| preferred)),
+                valid: left(announcer.end()),
+            }
         };
         Facts {
             addresses: prefixes.iter().filter_map(address).collect(),
@@ -372,24 +441,12 @@ impl Slaac {
                     mac: r.mac,
                     preference: r.preference,
                     lifetime: left(r.end),
-                    unreachable: r.is_held(now),
+                    unreachable: r.is_dead(),
                 })
                 .collect(),
             managed: parameters.managed,
             other: parameters.other,
-            prefixes: prefixes
-                .iter()
-                .map(|e| Prefix {
-                    prefix: e.prefix,
-                    length: e.length,
-                    router: e.router,
-                    on_link: e.on_link.is_some(),
-                    autonomous: e.autonomous.is_some(),
-                    deprecated: e.is_deprecated(now),
-                    preferred: left(e.autonomous.map_or(e.end(), |a| a.preferred)),
-                    valid: left(e.end()),
-                })
-                .collect(),
+            prefixes: prefixes.iter().map(prefix).collect(),
             routes: self
                 .routes
                 .iter()
@@ -405,13 +462,30 @@ impl Slaac {
             hop_limit: parameters.hop_limit.unwrap_or(HOP_LIMIT),
             reachable_time: parameters.reachable_time.unwrap_or(REACHABLE_TIME),
             retrans_timer: parameters.retrans_timer.unwrap_or(RETRANS_TIMER),
-            rdnss: self.resolvers.iter().map(|(&address, end)| Resolver { address, lifetime: left(end) }).collect(),
-            dnssl: self
-                .domains
-                .iter()
-                .map(|(domain, end)| SearchDomain { domain: domain.clone(), lifetime: left(end) })
-                .collect(),
+            rdnss: self.resolvers_with(left),
+            dnssl: self.domains_with(left),
         }
+    }
+
+    /// Those that the stations of the best standing say.
+    fn resolvers_with(&self, left: impl Fn(Time) -> Lifetime) -> Vec<Resolver> {
+        let standing = |key: &ResolverKey| self.routers.standing(key.router);
+        let best = self.resolvers.iter().map(|(key, _)| standing(key)).min();
+        let theirs = self.resolvers.iter().filter(|(key, _)| Some(standing(key)) == best);
+        let mut all: Vec<Resolver> = Vec::new();
+        for (key, end) in theirs {
+            if all.iter().all(|known| known.address != key.address) {
+                all.push(Resolver { address: key.address, lifetime: left(end) });
+            }
+        }
+        all
+    }
+
+    /// In the same way.
+    fn domains_with(&self, left: impl Fn(Time) -> Lifetime) -> Vec<SearchDomain> {
+        let best = self.domains.iter().map(|((_, router), _)| self.routers.standing(*router)).min();
+        let theirs = self.domains.iter().filter(|((_, router), _)| Some(self.routers.standing(*router)) == best);
+        theirs.map(|((domain, _), end)| SearchDomain { domain: domain.clone(), lifetime: left(end) }).collect()
     }
 }
 

@@ -7,13 +7,24 @@ use std::time::Duration;
 use hikyaku_net::{Mac, Time};
 
 use super::advertisement::{Advertisement, Preference};
+use super::lifetime::NEVER;
 
 /// Routers that are kept at most.
 pub const MAX_ROUTERS: usize = 8;
 
-/// For how long a router that did not answer stands behind those that may: doubled by each further failure.
-const FIRST_HOLD: Duration = Duration::from_secs(60);
-const LONGEST_HOLD: Duration = Duration::from_secs(3600);
+/// What the word of a station counts against that of others about the same thing, the best first: a router that carries
+/// our packets is not told of by a stranger (RFC 6724 5 rule 5.5, RFC 8028 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// The default router in use.
+    InUse,
+    /// A default router that may be reachable.
+    Router,
+    /// A default router that does not answer (RFC 4861 7.3).
+    Dead,
+    /// No default router, or none any more.
+    Stranger,
+}
 
 /// What advertisements of one router say about the link.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,14 +51,6 @@ impl Parameters {
     }
 }
 
-/// Neighbour unreachability detection found it dead.
-#[derive(Clone, Copy, Debug)]
-struct Failure {
-    at: Time,
-    held_until: Time,
-    hold: Duration,
-}
-
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub address: Ipv6Addr,
@@ -56,12 +59,18 @@ pub(super) struct Entry {
     pub end: Time,
     pub parameters: Parameters,
     heard: Time,
-    failure: Option<Failure>,
+    /// When neighbour unreachability detection found it dead: it is, until it answers (RFC 4861 6.3.6).
+    failed: Option<Time>,
 }
 
 impl Entry {
-    pub fn is_held(&self, now: Time) -> bool {
-        self.failure.is_some_and(|f| f.held_until > now)
+    pub fn is_dead(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    /// When it is asked to say that it is still there: its lifetime would else end between two advertisements.
+    pub fn late_at(&self) -> Option<Time> {
+        (self.end != NEVER).then(|| self.heard + self.end.since(self.heard).mul_f64(0.75))
     }
 }
 
@@ -69,6 +78,8 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(super) struct Routers {
     list: Vec<Entry>,
+    /// The one that was chosen: it comes before all others that may be reachable.
+    pub chosen: Option<Ipv6Addr>,
 }
 
 impl Routers {
@@ -95,14 +106,14 @@ impl Routers {
         let mut evicted = None;
         if self.list.len() == MAX_ROUTERS {
             // Never the one in use: a flood of made-up routers must not cut the line.
-            let used = self.best(now).map(|r| r.address);
+            let used = self.best().map(|r| r.address);
             let others = (0..MAX_ROUTERS).filter(|&i| Some(self.list[i].address) != used);
             evicted = others.min_by_key(|&i| self.list[i].heard).map(|i| self.list.remove(i).address);
         }
         let mut parameters = Parameters::default();
         parameters.learn(heard);
         let (address, mac) = (heard.router, heard.mac);
-        self.list.push(Entry { address, mac, preference, end, parameters, heard: now, failure: None });
+        self.list.push(Entry { address, mac, preference, end, parameters, heard: now, failed: None });
         (true, evicted)
     }
 
@@ -118,41 +129,41 @@ impl Routers {
 
     pub fn unreachable(&mut self, now: Time, address: Ipv6Addr) {
         if let Some(router) = self.list.iter_mut().find(|r| r.address == address) {
-            let hold = match router.failure {
-                None => FIRST_HOLD,
-                // Said again while it is held: nothing new.
-                Some(f) if f.held_until > now => f.hold,
-                Some(f) => (f.hold * 2).min(LONGEST_HOLD),
-            };
-            router.failure = Some(Failure { at: now, held_until: now + hold, hold });
+            router.failed = Some(now);
         }
     }
 
     pub fn reachable(&mut self, address: Ipv6Addr) {
         if let Some(router) = self.list.iter_mut().find(|r| r.address == address) {
-            router.failure = None;
+            router.failed = None;
         }
     }
 
-    /// RFC 4191 3.2: one that may be reachable before any that is not, then by preference, then as they
-    /// came. Among those that are not, the one that failed longest ago: so all are tried in turn.
-    pub fn sorted(&self, now: Time) -> Vec<&Entry> {
+    /// RFC 4191 3.2: those that may be reachable before any that are not; of them the one that was chosen, then by
+    /// preference, then as they came. Among those that are not, the one that failed longest ago: so all are tried in
+    /// turn (RFC 4861 6.3.6).
+    pub fn sorted(&self) -> Vec<&Entry> {
         let mut sorted: Vec<_> = self.list.iter().collect();
-        sorted.sort_by_key(|r| (r.failure.filter(|f| f.held_until > now).map(|f| f.at), Reverse(r.preference)));
+        sorted.sort_by_key(|r| (r.failed, Some(r.address) != self.chosen, Reverse(r.preference)));
         sorted
     }
 
-    pub fn best(&self, now: Time) -> Option<&Entry> {
-        self.sorted(now).first().copied()
+    pub fn best(&self) -> Option<&Entry> {
+        self.sorted().first().copied()
     }
 
-    /// Whether `address` is known to be dead.
-    pub fn is_held(&self, now: Time, address: Ipv6Addr) -> bool {
-        self.list.iter().any(|r| r.address == address && r.is_held(now))
+    /// What the word of `address` counts.
+    pub fn standing(&self, address: Ipv6Addr) -> Standing {
+        match self.list.iter().find(|r| r.address == address) {
+            None => Standing::Stranger,
+            Some(router) if router.is_dead() => Standing::Dead,
+            Some(_) if self.best().is_some_and(|best| best.address == address) => Standing::InUse,
+            Some(_) => Standing::Router,
+        }
     }
 
     pub fn poll_timeout(&self, now: Time) -> Option<Time> {
-        let holds = self.list.iter().filter_map(|r| r.failure.map(|f| f.held_until)).filter(|&t| t > now);
-        self.list.iter().map(|r| r.end).chain(holds).min()
+        let late = self.best().and_then(Entry::late_at).filter(|&at| at > now);
+        self.list.iter().map(|r| r.end).chain(late).min()
     }
 }

@@ -32,6 +32,11 @@ impl Solicitor {
         *self = Self { due: Some(now + delay), wait: None };
     }
 
+    /// Without the wait that keeps hosts of a link apart: this one alone has a reason.
+    pub fn start_at_once(&mut self, now: Time) {
+        *self = Self { due: Some(now), wait: None };
+    }
+
     pub fn stop(&mut self) {
         *self = Self::default();
     }

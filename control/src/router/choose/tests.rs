@@ -95,6 +95,131 @@ fn what_of_the_line_is_used() {
     }
 }
 
+/// Which prefix carries the tunnel and which router its packets go to: the rows of the table in `prefix`, with the lines of
+/// the field that they come from. In use is 2001:db8:1::/64 where something is carried.
+#[test]
+fn which_prefix_and_which_router() {
+    const A: &str = "fe80::1";
+    const B: &str = "fe80::b";
+    type Row<'a> = (&'a str, &'a [Says], Option<&'a str>, Option<&'a str>);
+    let rows: &[Row] = &[
+        // Out: what cannot reach the far end (RFC 6724 5 rule 2 and 6, RFC 4193).
+        ("a unique local prefix alone", &[router, unique_local], Some("fd00:1::"), Some(A)),
+        ("and a global one", &[router, unique_local, advertised], Some("2001:db8:1::"), Some(A)),
+        ("the other way round", &[router, advertised, unique_local], Some("2001:db8:1::"), Some(A)),
+        ("and one that is deprecated", &[router, unique_local, deprecated], Some("2001:db8:9::"), Some(A)),
+        ("and one that is delegated", &[router, unique_local, delegated], Some("2001:db8:2::"), Some(A)),
+        ("a unique local far end", &[router, advertised, unique_local, local_far_end], Some("fd00:1::"), Some(A)),
+        (
+            "of a station that is no router: a smart home's",
+            &[router, advertised, carried, unique_local, of_a_stranger],
+            Some("2001:db8:1::"),
+            Some(A),
+        ),
+        // Out: what no router takes, while there is something that one does (RFC 8028, RFC 6724 5 rule 5.5).
+        (
+            "a stranger's prefix, newer",
+            &[router, advertised_too, of_a_stranger, advertised],
+            Some("2001:db8:1::"),
+            Some(A),
+        ),
+        ("a stranger's prefix alone", &[router, advertised, of_a_stranger], Some("2001:db8:1::"), Some(A)),
+        (
+            "a stranger's, and the router's is deprecated",
+            &[router, deprecated, advertised, of_a_stranger],
+            Some("2001:db8:9::"),
+            Some(A),
+        ),
+        ("no router at all", &[advertised], Some("2001:db8:1::"), None),
+        (
+            "the router is dead, in use or not, and another has a prefix",
+            &[router, second_router, first_is_dead, advertised, carried, advertised_too, of_second_router],
+            Some("2001:db8:4::"),
+            Some(B),
+        ),
+        (
+            "the router is dead, and nobody has another prefix",
+            &[router, second_router, first_is_dead, advertised, carried],
+            Some("2001:db8:1::"),
+            Some(B),
+        ),
+        // In use stays.
+        (
+            "a second router, as good as the first",
+            &[router, second_router, advertised_too, of_second_router, advertised, carried],
+            Some("2001:db8:1::"),
+            Some(A),
+        ),
+        (
+            "a second router that wants to be preferred",
+            &[router, preferred_router, advertised_too, of_second_router, advertised, carried],
+            Some("2001:db8:1::"),
+            Some(A),
+        ),
+        (
+            "missed now and then: two daemons of one router",
+            &[router, advertised, carried, first_is_missed, advertised_too],
+            Some("2001:db8:1::"),
+            Some(A),
+        ),
+        (
+            "until its router forgot it (RFC 8978)",
+            &[router, advertised, carried, first_is_withdrawn, advertised_too],
+            Some("2001:db8:4::"),
+            Some(A),
+        ),
+        (
+            "early, when the far end is silent too",
+            &[router, advertised, carried, first_is_missed, advertised_too, silent],
+            Some("2001:db8:4::"),
+            Some(A),
+        ),
+        (
+            "a far end that is silent is no reason alone",
+            &[router, advertised, carried, advertised_too, silent],
+            Some("2001:db8:1::"),
+            Some(A),
+        ),
+        (
+            "until it is deprecated (RFC 4862 5.5.4)",
+            &[router, advertised, carried, first_is_deprecated, advertised_too],
+            Some("2001:db8:4::"),
+            Some(A),
+        ),
+        ("forgotten, and there is no other", &[router, advertised, first_is_withdrawn], Some("2001:db8:1::"), Some(A)),
+        // Among the rest (RFC 4191 3, RFC 6724).
+        (
+            "the preference of a router counts for its prefixes",
+            &[router, preferred_router, advertised, advertised_too, of_second_router],
+            Some("2001:db8:4::"),
+            Some(B),
+        ),
+        (
+            "two routers, each with a prefix: what the line names first, and its router",
+            &[router, second_router, advertised_too, of_second_router, advertised],
+            Some("2001:db8:4::"),
+            Some(B),
+        ),
+        ("preferred before deprecated, delegated", &[router, delegated_anew], Some("2001:db8:6::"), Some(A)),
+        (
+            "a delegated one through the router that wants to be preferred",
+            &[router, preferred_router, delegated],
+            Some("2001:db8:2::"),
+            Some(B),
+        ),
+        (
+            "a deprecated one of the link, and a delegated one",
+            &[router, deprecated, delegated],
+            Some("2001:db8:2::"),
+            Some(A),
+        ),
+    ];
+    for (name, says, prefix, router) in rows {
+        let uplink = settled(&config(AUTO), &facts(says), &Choice::default()).uplink;
+        assert_eq!((uplink.prefix, uplink.router), (prefix.map(ip), router.map(ip)), "{name}");
+    }
+}
+
 fn names_known(facts: &mut Facts) {
     facts.names.known = Said::Said(vec![Name::Xpass]);
     facts.names.line =

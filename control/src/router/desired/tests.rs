@@ -159,7 +159,7 @@ fn whether_the_provisioning_server_is_asked() {
 #[test]
 fn routers_and_the_way_to_the_far_end_are_kept() {
     let desired = wanted(DSLITE, &[router, advertised, found]);
-    assert_eq!(desired.routers, [(ip("fe80::1"), ROUTER_MAC)]);
+    assert_eq!(desired.router, Some(ip("fe80::1")));
     assert!(desired.kept.contains(&ip("fe80::1").into()));
 }
 
