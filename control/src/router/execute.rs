@@ -56,7 +56,8 @@ impl Machines {
             wan.neighbours.probe(now, router.address.into());
         }
         wan.slaac.solicit(now);
-        wan.dhcpv6.link_up(now);
+        wan.dhcpv6.doubt(now);
+        self.far.doubt(now);
     }
 
     /// What is found out about the service, and its tunnel.

@@ -96,6 +96,11 @@ impl FarEnd {
         self.plan = plan.cloned();
     }
 
+    /// The line may be another: so may be what the far end's name means.
+    pub fn doubt(&mut self, now: Time) {
+        self.aftr.resolvers_changed(now, !self.resolvers.is_empty());
+    }
+
     /// These addresses are our own: none of them is a far end.
     pub fn set_own(&mut self, now: Time, own: &[Ipv6Addr]) {
         if self.own != own {

@@ -196,6 +196,11 @@ pub fn delegated(facts: &mut Facts) {
     (facts.dhcpv6.mode, facts.dhcpv6.state) = (dhcpv6::Mode::Stateful, State::Bound);
 }
 
+/// The first router handed the lease out.
+pub fn by_the_first_router(facts: &mut Facts) {
+    facts.dhcpv6.router = Some(ip("fe80::1"));
+}
+
 /// What it delegates first is not for new connections any more, and it delegates 2001:db8:6::/56 beside it.
 pub fn delegated_anew(facts: &mut Facts) {
     delegated(facts);

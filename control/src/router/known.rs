@@ -50,9 +50,10 @@ fn unsaid<T>(config: &Config, facts: &Facts, uplink: &Uplink, nothing: &str) -> 
     if facts.dhcpv6.state == dhcpv6::State::Off && !facts.slaac.managed && !facts.slaac.other {
         return Said::Nothing("the router says that there is no server".into());
     }
-    match uplink.silent_from.is_some_and(|from| from <= facts.now) {
-        true => Said::Silent("no server answers".into()),
-        false => Said::Waiting("the server has not answered yet".into()),
+    match (uplink.silent_from.is_some_and(|from| from <= facts.now), &facts.dhcpv6.ignored) {
+        (true, None) => Said::Silent("no server answers".into()),
+        (true, Some(why)) => Said::Silent(format!("what answers is ignored: {why}")),
+        (false, _) => Said::Waiting("the server has not answered yet".into()),
     }
 }
 

@@ -102,7 +102,10 @@ fn advertised(facts: &Facts) -> impl Iterator<Item = Candidate> {
 }
 
 fn delegated(facts: &Facts, before: Option<Ipv6Addr>) -> impl Iterator<Item = Candidate> {
-    let router = any_router(facts, before);
+    // Who handed the lease out takes what comes from it.
+    let routers = facts.slaac.routers.iter().filter(|router| !router.unreachable);
+    let router = facts.dhcpv6.router.filter(|from| routers.clone().any(|router| router.address == *from));
+    let router = router.or_else(|| any_router(facts, before));
     let preference = facts.slaac.routers.iter().find(|known| Some(known.address) == router);
     let preference = preference.map_or(Preference::Low, |known| known.preference);
     facts.dhcpv6.prefixes.iter().zip(&facts.delegated_addresses).map(move |(leased, &address)| Candidate {

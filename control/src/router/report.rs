@@ -158,6 +158,11 @@ impl Router {
 
     fn warnings(&self, facts: &Facts) -> Vec<String> {
         let mut warnings = self.machines.tunnel.unusable.clone();
+        let dhcpv6 = &facts.dhcpv6;
+        warnings.extend(dhcpv6.refused.iter().chain(&dhcpv6.flaws).map(ToString::to_string));
+        if let Some(why) = dhcpv6.ignored.filter(|_| !dhcpv6.is_informed()) {
+            warnings.push(format!("what answers our DHCPv6 messages is ignored: {why}"));
+        }
         let refused = self.machines.far.path.refused();
         if refused > 0 {
             warnings.push(format!(

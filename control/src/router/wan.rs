@@ -139,7 +139,11 @@ impl Wan {
                 }
             }
             _ => match wire::udp_to(&packet, DHCP6_CLIENT) {
-                Some(payload) => self.dhcpv6.handle_input(now, packet.src, payload),
+                // RFC 8415 16: clients ask from their link-local address, so that is where answers go.
+                Some(payload) if wire::destination(packet.bytes) == self.link_local() => {
+                    self.dhcpv6.handle_input(now, packet.src, payload);
+                }
+                Some(_) => self.unread += 1,
                 None => self.sockets.handle_input(now, packet.bytes),
             },
         }

@@ -208,6 +208,12 @@ fn which_prefix_and_which_router() {
             Some(B),
         ),
         (
+            "a delegated one through who handed it out, if it is a router",
+            &[router, preferred_router, delegated, by_the_first_router],
+            Some("2001:db8:2::"),
+            Some(A),
+        ),
+        (
             "a deprecated one of the link, and a delegated one",
             &[router, deprecated, delegated],
             Some("2001:db8:2::"),
