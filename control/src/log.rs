@@ -94,4 +94,43 @@ mod tests {
         }
         assert_eq!(line["mtu"], 1500);
     }
+
+    /// What stands between the parentheses of each `tracing::…!(…)`.
+    fn log_lines(source: &str) -> impl Iterator<Item = &str> {
+        source.split("tracing::").skip(1).filter_map(|text| {
+            let arguments = text.split_once("!(")?.1;
+            let mut depth = 1;
+            let end = arguments.char_indices().find_map(|(at, c)| {
+                depth += i32::from(c == '(') - i32::from(c == ')');
+                (depth == 0).then_some(at)
+            });
+            Some(&arguments[..end?])
+        })
+    }
+
+    /// Every field of the program's lines has a row in CONTRIBUTING.md.
+    #[test]
+    fn fields_have_names_that_are_written_down() {
+        let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let table = std::fs::read_to_string(top.join("../CONTRIBUTING.md")).unwrap();
+        let (mut folders, mut lines) = (vec![top.join("src")], 0);
+        while let Some(folder) = folders.pop() {
+            for path in folder.read_dir().unwrap().map(|entry| entry.unwrap().path()) {
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let source = std::fs::read_to_string(path).unwrap();
+                for line in log_lines(&source) {
+                    lines += 1;
+                    for field in line.split(',').map(|part| part.split(" = ").next().unwrap().trim()) {
+                        let name = field.trim_start_matches('%');
+                        let is_name = name.chars().all(|c| c.is_ascii_lowercase() || "_4".contains(c));
+                        assert!(name.is_empty() || !is_name || table.contains(&format!("`{name}`")), "{name}: {line}");
+                    }
+                }
+            }
+        }
+        assert!(lines > 40, "{lines}");
+    }
 }
