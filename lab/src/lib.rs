@@ -1,7 +1,7 @@
 //! The far end of the tunnel, for the lab in network namespaces (`scripts/lab`): an AFTR of RFC 6333
 //! and a border router in one small program, which can also have a bad day. The border router serves
 //! fixed addresses, or addresses shared by rules (RFC 7597) or by a table (RFC 7596). Beside it, a
-//! customer like us for meshes: [`ce`]. Apart from all that, whole lines that have habits of their own: [`line`].
+//! customer like us for meshes: [`ce`]. Apart from all that, whole lines that have habits of their own: [`mod@line`].
 //!
 //! It is test code: written from the RFCs with `etherparse`, without the dataplane, so that a mistake
 //! there is not repeated here. The kernel does what it does well: it routes the inner packets, tracks

@@ -46,7 +46,7 @@ pub struct Router {
     pub number: u8,
     /// Router lifetime in seconds; 0: it is no default router.
     pub lifetime: u16,
-    /// Flags of the advertisement: [`MANAGED`], [`OTHER`].
+    /// Flags of the advertisement: `MANAGED`, `OTHER`.
     pub flags: u8,
     /// Prefixes with L and A, with preferred and valid lifetime in seconds.
     pub prefixes: Vec<(Network, u32, u32)>,
