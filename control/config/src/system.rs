@@ -79,7 +79,7 @@ pub enum Level {
     Info,
     /// What machines hear and say.
     Debug,
-    /// Why a machine decided as it did.
+    /// What only who looks for a fault of the program wants.
     Trace,
 }
 

@@ -50,7 +50,7 @@ impl Machines {
     fn verify(&mut self, now: Time, verified: Option<(Time, Sign)>) {
         let Some((_, sign)) = verified.filter(|_| verified != self.verified) else { return };
         self.verified = verified;
-        tracing::info!(why = %sign, "the line may be another: all that was learnt of it is verified");
+        tracing::info!(reason = %sign, "the line may be another: all that was learnt of it is verified");
         let wan = &mut self.wan;
         for router in wan.slaac.facts(now).routers {
             wan.neighbours.probe(now, router.address.into());

@@ -134,6 +134,7 @@ impl Lan {
             return;
         }
         if let Some(server) = self.dhcpv4.as_mut().filter(|_| is_to_dhcp_server(frame)) {
+            tracing::debug!(machine = "dhcpv4", link = %self.link.name, "heard");
             return server.handle_input(now, frame);
         }
         let ours = self.ours();
@@ -182,7 +183,10 @@ impl Lan {
 
     fn dhcpv4_says(&mut self, now: Time, output: dhcpv4::Output, frames: &mut Frames) {
         match output {
-            dhcpv4::Output::Send(frame) => frames.send(self.id, frame),
+            dhcpv4::Output::Send(frame) => {
+                tracing::debug!(machine = "dhcpv4", link = %self.link.name, "sent");
+                frames.send(self.id, frame);
+            }
             dhcpv4::Output::Probe(address) => match self.neighbours.get(address.into()) {
                 Some(mac) => {
                     if let Some(server) = &mut self.dhcpv4 {
