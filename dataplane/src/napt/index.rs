@@ -81,6 +81,8 @@ pub(super) struct Index {
     buckets: Slab<Bucket>,
     /// Number of buckets of one kind, less one.
     mask: u32,
+    /// How often an entry was moved.
+    moves: AtomicU32,
 }
 
 impl Index {
@@ -89,7 +91,7 @@ impl Index {
     pub fn new(sessions: usize, huge: bool) -> std::io::Result<Self> {
         assert!(sessions.is_power_of_two() && sessions <= 1 << 24);
         let each = (sessions / 4).max(1);
-        Ok(Self { buckets: slab(4 * each, huge)?, mask: each as u32 - 1 })
+        Ok(Self { buckets: slab(4 * each, huge)?, mask: each as u32 - 1, moves: AtomicU32::new(0) })
     }
 
     /// The number of a quarter's bucket among all.
@@ -131,10 +133,17 @@ impl Index {
 
     /// The session under `hash` that `is` the wanted one.
     pub fn find(&self, hash: Hash, mut is: impl FnMut(SessionId) -> bool) -> Option<SessionId> {
-        self.places(hash).into_iter().find_map(|place| {
-            let bucket = &self.buckets[place];
-            bucket.matching(hash.tag()).map(|entry| bucket.ids[entry].load(Ordering::Acquire)).find(|&id| is(id))
-        })
+        loop {
+            let moves = self.moves.load(Ordering::Acquire);
+            let found = self.places(hash).into_iter().find_map(|place| {
+                let bucket = &self.buckets[place];
+                bucket.matching(hash.tag()).map(|entry| bucket.ids[entry].load(Ordering::Acquire)).find(|&id| is(id))
+            });
+            // One that moved meanwhile, from the place looked at last to the first, was seen in neither.
+            if found.is_some() || self.moves.load(Ordering::Relaxed) == moves {
+                return found;
+            }
+        }
     }
 
     /// Makes `id` findable under `hash`; false when both buckets are full and nothing in them can
@@ -154,8 +163,8 @@ impl Index {
         true
     }
 
-    /// Moves an entry of a full bucket of `hash` to its own other bucket. A reader who looks there
-    /// first and then here misses it; misses are looked up again under the lock.
+    /// Moves an entry of a full bucket of `hash` to its own other bucket. It is there before it is not here any more, and
+    /// whoever sees that it is not here sees that something moved: [`Self::find`] looks again.
     #[cold]
     fn make_room(&self, hash: Hash, hash_of: impl Fn(SessionId, Kind) -> Hash) -> bool {
         self.places(hash).into_iter().flat_map(|b| (0..8).map(move |entry| (b, entry))).any(|(b, entry)| {
@@ -168,6 +177,7 @@ impl Index {
             let Some(free) = other.free().next() else { return false };
             other.ids[free].store(id, Ordering::Release);
             other.set_tag(free, tag);
+            self.moves.store(self.moves.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
             bucket.set_tag(entry, 0);
             true
         })
@@ -324,6 +334,39 @@ mod tests {
             (1..=taken).for_each(|i| index.remove(hash_of(i, Kind::Outbound), i));
             assert_eq!(index.fullness()[0], 16, "seed {seed}");
         }
+    }
+
+    /// The hash of an entry with these two places; equal tags for equal `n`.
+    fn hash_at(n: u64, first: u64, second: u64) -> Hash {
+        Hash::from_product((first | second << 24 | (Kind::Outbound as u64) << 48 | n << 51).into())
+    }
+
+    /// An entry moves from the place where a reader looks last to the one where it has looked already, in between.
+    #[test]
+    fn an_entry_that_moves_meanwhile_is_found() {
+        // Two full buckets, 0 and 1. In bucket 0 stands number 9, whose first choice, bucket 2, has room again; the
+        // reader meets number 8 there, which has the same tag.
+        let hash_of = |n: SessionId, _: Kind| match n {
+            1..=7 => hash_at(n.into(), 2, 3),
+            8 => hash_at(9, 2, 3),
+            9 => hash_at(9, 2, 0),
+            10..=16 => hash_at(n.into(), 0, 0),
+            17..=24 => hash_at(n.into(), 1, 1),
+            _ => hash_at(n.into(), 0, 1),
+        };
+        let of = |n| hash_of(n, Kind::Outbound);
+        let index = Index::new(16, false).unwrap();
+        assert!((1..=24).all(|n| index.insert(of(n), n, hash_of)));
+        index.remove(of(1), 1);
+        let mut moved = false;
+        let found = index.find(of(9), |id| {
+            if !std::mem::replace(&mut moved, true) {
+                assert_eq!(id, 8);
+                assert!(index.insert(of(25), 25, hash_of), "something has to move for it");
+            }
+            id == 9
+        });
+        assert_eq!((found, index.moves.load(Ordering::Relaxed)), (Some(9), 1));
     }
 
     #[test]
