@@ -87,7 +87,8 @@ impl RxRing {
             return;
         }
         let slot = self.raw.slot(index);
-        // SAFETY: a slot between head and tail is ours; of others what is read is only a hint.
+        debug_assert!(i < self.available(), "not one that waits");
+        // SAFETY: the slot is inside the ring, and ours, being one of those that wait.
         let (buf, ptr) = unsafe { ((*slot).buf_idx, (*slot).ptr) };
         self.raw.prefetch_head(buf as usize * self.raw.buf_size as usize + (ptr & self.raw.offset_mask) as usize);
     }
