@@ -159,7 +159,7 @@ impl ControlThread {
                     return End::Relinked;
                 }
                 let busy = self.guards.iter().any(LinkGuard::is_gone);
-                if let Err(standstill) = self.watchdog.look(&self.handles, busy) {
+                if let Err(standstill) = self.watchdog.look(began, &self.handles, busy) {
                     return End::Standstill(standstill);
                 }
                 carriers = began + CARRIERS;

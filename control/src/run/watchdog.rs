@@ -1,13 +1,17 @@
 //! Workers are watched: what one did not survive is said, and one that stands still ends the process.
 
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::worker::Handle;
 
-/// A worker that has had no turn for so many looks in a row, of which there are two a second, stands still. Looks are counted
-/// and not seconds, because a process that was stopped, or a machine that slept, wakes the control thread first now and then.
-const PATIENCE: u32 = 3;
+/// A worker that has had no turn for so many looks in a row stands still. Looks are counted and not seconds, because a process
+/// that was stopped, or a machine that slept, wakes the control thread first now and then.
+const PATIENCE: u32 = 4;
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(450);
 
 /// A worker has had no turn for a second or more. It is not replaced: nobody knows what it has in hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +34,7 @@ impl Standstill {
 #[derive(Debug, Default)]
 pub struct Watchdog {
     seen: Vec<Seen>,
+    looked: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,8 +46,12 @@ struct Seen {
 }
 
 impl Watchdog {
-    /// To be called now and then. `busy`: workers let go of a link just now, which may take as long as it takes.
-    pub fn look(&mut self, workers: &[Handle], busy: bool) -> Result<(), Standstill> {
+    /// To be called twice a second; what is called earlier is none. `busy`: workers let go of a link just now, which may take as long as it takes.
+    pub fn look(&mut self, now: Instant, workers: &[Handle], busy: bool) -> Result<(), Standstill> {
+        if self.looked.is_some_and(|looked| now.saturating_duration_since(looked) < PAUSE) {
+            return Ok(());
+        }
+        self.looked = Some(now);
         self.seen.resize(workers.len(), Seen::default());
         for (worker, (handle, seen)) in workers.iter().zip(&mut self.seen).enumerate() {
             let panics = handle.counters.event(Event::WorkerPanicked);
@@ -87,6 +96,12 @@ mod tests {
         (0..2).map(|id| Worker::new(id, [], &shared, Config::default()).handle()).collect()
     }
 
+    /// Half a second after the last one.
+    fn look(dog: &mut Watchdog, workers: &[Handle], busy: bool) -> Result<(), Standstill> {
+        let now = dog.looked.map_or_else(Instant::now, |looked| looked + Duration::from_millis(500));
+        dog.look(now, workers, busy)
+    }
+
     fn turn(worker: &Handle) {
         worker.turns.fetch_add(1, Ordering::Relaxed);
     }
@@ -96,25 +111,27 @@ mod tests {
         let (workers, mut dog) = (workers(), Watchdog::default());
         for _ in 0..10 {
             workers.iter().for_each(turn);
-            assert_eq!(dog.look(&workers, false), Ok(()));
+            assert_eq!(look(&mut dog, &workers, false), Ok(()));
         }
-        let mut looks = (1..).map(|look| {
+        let mut looks = (1..).map(|number| {
             turn(&workers[0]);
-            (look, dog.look(&workers, false))
+            // One that comes too early is none.
+            assert_eq!(dog.look(dog.looked.unwrap(), &workers, false), Ok(()));
+            (number, look(&mut dog, &workers, false))
         });
-        let (look, standstill) = looks.find(|(_, seen)| seen.is_err()).unwrap();
-        assert_eq!((look, standstill), (3, Err(Standstill { worker: 1 })));
+        let (number, standstill) = looks.find(|(_, seen)| seen.is_err()).unwrap();
+        assert_eq!((number, standstill), (4, Err(Standstill { worker: 1 })));
     }
 
     #[test]
     fn one_that_lets_go_of_a_link_has_time() {
         let (workers, mut dog) = (workers(), Watchdog::default());
         for _ in 0..100 {
-            assert_eq!(dog.look(&workers, true), Ok(()));
+            assert_eq!(look(&mut dog, &workers, true), Ok(()));
         }
-        assert_eq!(dog.look(&workers, false), Ok(()));
+        assert_eq!(look(&mut dog, &workers, false), Ok(()));
         workers.iter().for_each(turn);
-        assert_eq!(dog.look(&workers, false), Ok(()));
+        assert_eq!(look(&mut dog, &workers, false), Ok(()));
     }
 
     #[test]
@@ -124,7 +141,7 @@ mod tests {
             workers.iter().for_each(turn);
             let counters = &workers[1].counters;
             counters.note(Event::WorkerPanicked, panics - counters.event(Event::WorkerPanicked));
-            dog.look(&workers, false).unwrap();
+            look(&mut dog, &workers, false).unwrap();
             let warnings: Vec<_> = dog.warnings().collect();
             assert_eq!(warnings.len(), usize::from(panics > 0));
             assert!(
