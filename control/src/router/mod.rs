@@ -46,6 +46,7 @@ use hikyaku_dataplane::snapshot::{Listening, Snapshot};
 use hikyaku_net::Time;
 use hikyaku_protocols::service::{Outcome, Probe, Step, Unresolved};
 use hikyaku_protocols::sockets::{Stack, Wake};
+use hikyaku_ring::Losses;
 
 pub use machines::{LAN, LAN_HOST, WAN, WAN_HOST};
 pub use report::Surroundings;
@@ -107,6 +108,8 @@ pub struct Router {
     wake: Wake,
     /// As workers know it, on LAN and WAN; also those who go on with the snapshot of a control thread that crashed.
     listens: [Listening; 2],
+    /// Of LAN and WAN.
+    losses: [Losses; 2],
     /// What the last published snapshot was made of; `None`: nothing was published yet.
     published: Option<Basis>,
     /// As logged last, and since when.
@@ -165,6 +168,7 @@ impl Router {
             config,
             wake,
             listens: [LAN, WAN].map(|id| before.link(id).map(|link| link.listens.clone()).unwrap_or_default()),
+            losses: Default::default(),
             published: None,
             state: State::LinkDown,
             since: now,
@@ -212,6 +216,11 @@ impl Router {
     /// An address of ours on the WAN that nothing comes to, and the router that was asked for an answer to it.
     pub fn silent(&self) -> Option<(Ipv6Addr, Ipv6Addr)> {
         self.machines.wan.reception.silent()
+    }
+
+    /// What was lost between the cards of LAN and WAN and the workers.
+    pub fn set_losses(&mut self, losses: [Losses; 2]) {
+        self.losses = losses;
     }
 
     /// The carriers came or went.

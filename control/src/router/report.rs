@@ -124,6 +124,7 @@ impl Router {
             mac: lan.link.mac.to_string(),
             mtu: lan.config.mtu,
             up: lan.up,
+            lost: self.losses[0].frames(),
             ipv4: lan.config.ipv4.to_string(),
             leases: lan.dhcpv4.as_ref().map(|server| server.leases(now).len()),
         }
@@ -139,6 +140,7 @@ impl Router {
             mac: wan.link.mac.to_string(),
             mtu: facts.slaac.mtu,
             up: wan.up,
+            lost: self.losses[1].frames(),
             addresses: wan.neighbours.ours().into_iter().map(|ours| address(ours, facts)).collect(),
             prefixes: prefixes(facts),
             routers: facts.slaac.routers.iter().map(|router| self.router(router)).collect(),
@@ -226,6 +228,10 @@ impl Router {
         machine("stack", counted(&wan.sockets.counts));
         if let Some(server) = &lan.dhcpv4 {
             machine("dhcpv4", counted(&server.counts));
+        }
+        for (name, losses) in ["link lan", "link wan"].into_iter().zip(&self.losses) {
+            let lost = losses.named().into_iter().filter(|&(_, n)| n > 0);
+            machine(name, lost.map(|(name, n)| (name.to_string(), n)).collect());
         }
         let unread = [("lan", lan.unread), ("wan", wan.unread), ("frames-lost", self.machines.frames.lost)];
         machine("unread", unread.into_iter().map(|(name, n)| (name.to_string(), n)).collect());

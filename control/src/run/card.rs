@@ -1,10 +1,14 @@
 //! The cards behind the links: what they are asked to pass on.
 
 use std::net::Ipv6Addr;
+use std::time::{Duration, Instant};
 
 use hikyaku_net::Mac;
 use hikyaku_platform::{Heard, ReceiveFilter};
-use hikyaku_ring::{LinkName, LinkState, promiscuous_command, up_command};
+use hikyaku_ring::{LinkName, LinkState, Losses, promiscuous_command, up_command};
+
+/// Frames that were lost so long ago are no warning any more.
+const RECENTLY: Duration = Duration::from_secs(60);
 
 /// The card of a link, kept in step with our addresses there. Links without a card, VALE ports and pipes, have nothing
 /// that could keep frames from us.
@@ -20,6 +24,9 @@ pub struct Card {
     /// An address that nothing came to, and the router that was asked for an answer to it.
     silent: Option<(Ipv6Addr, Ipv6Addr)>,
     state: LinkState,
+    losses: Losses,
+    /// When frames were lost last.
+    lost: Option<Instant>,
 }
 
 impl Card {
@@ -28,8 +35,16 @@ impl Card {
     pub fn open(link: &LinkName, own: Option<[u8; 6]>, ours: Mac) -> Self {
         let open = || ReceiveFilter::open(link.port()).map_err(|error| error.to_string());
         let filter = link.is_interface().then(open);
-        let mut card =
-            Self { link: link.clone(), filter, station: None, trouble: None, silent: None, state: LinkState::Carrier };
+        let mut card = Self {
+            link: link.clone(),
+            filter,
+            station: None,
+            trouble: None,
+            silent: None,
+            state: LinkState::Carrier,
+            losses: Losses::default(),
+            lost: None,
+        };
         card.reopened(own, ours);
         card
     }
@@ -81,6 +96,37 @@ impl Card {
         }
     }
 
+    /// What was lost between it and the workers. It is logged, once a minute at most.
+    pub fn set_losses(&mut self, losses: Losses) {
+        let more = losses.frames() > self.losses.frames();
+        self.losses = losses;
+        if more {
+            let is_news = !self.is_losing();
+            self.lost = Some(Instant::now());
+            if is_news {
+                tracing::warn!(link = %self.link, "{}", self.losing());
+            }
+        }
+    }
+
+    /// What was lost.
+    pub fn losses(&self) -> Losses {
+        self.losses
+    }
+
+    fn is_losing(&self) -> bool {
+        self.lost.is_some_and(|lost| lost.elapsed() < RECENTLY)
+    }
+
+    fn losing(&self) -> String {
+        format!(
+            "{}: {} frames were lost before a worker had them: more comes in than the workers take, or they stood still; more \
+             `cores`, more `ring-slots`",
+            self.link,
+            self.losses.frames()
+        )
+    }
+
     /// What the card passes on, in a word; `None` if that is not known, or there is no card.
     pub fn heard(&self) -> Option<&'static str> {
         let filter = self.filter.as_ref()?.as_ref().ok().filter(|_| self.trouble.is_none())?;
@@ -93,7 +139,8 @@ impl Card {
     /// What is not as it should be, for people.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         let down = (self.state == LinkState::Down).then(|| self.down());
-        down.into_iter().chain(self.trouble.as_deref().map(|why| self.deaf(why))).chain(self.unheard())
+        let losing = self.is_losing().then(|| self.losing());
+        down.into_iter().chain(losing).chain(self.trouble.as_deref().map(|why| self.deaf(why))).chain(self.unheard())
     }
 
     fn unheard(&self) -> Option<String> {
@@ -136,6 +183,8 @@ mod tests {
             trouble: None,
             silent: None,
             state: LinkState::Carrier,
+            losses: Losses::default(),
+            lost: None,
         }
     }
 
@@ -184,6 +233,20 @@ mod tests {
         let mut port = Card::open(&"vale0:a".parse().unwrap(), None, OURS);
         port.set_silent(silent);
         assert_eq!(port.warnings().count(), 0);
+    }
+
+    #[test]
+    fn frames_that_were_lost_are_said() {
+        let mut card = refused();
+        card.set_losses(Losses::default());
+        assert_eq!(card.warnings().count(), 0);
+        card.set_losses(Losses { received: 120_000, card: 3, no_buffer: 7, ..Losses::default() });
+        let warning = card.warnings().next().unwrap();
+        assert!(warning.starts_with("netmap:ix0: 120003 frames were lost"), "{warning}");
+        // No more of them: after a while it is no warning.
+        card.lost = Instant::now().checked_sub(RECENTLY);
+        card.set_losses(card.losses());
+        assert_eq!((card.warnings().count(), card.losses().frames()), (0, 120_003));
     }
 
     #[test]

@@ -251,6 +251,7 @@ impl ControlThread {
         let names = [&self.config.lan.link, &self.config.wan.link];
         let mut relinked = false;
         for (side, guard) in self.guards.iter_mut().enumerate() {
+            self.cards[side].set_losses(guard.losses());
             let Some(info) = guard.look(&self.handles) else { continue };
             match [links::lan_facts, links::wan_facts][side](&self.config, &info) {
                 Ok(facts) => {
@@ -260,6 +261,7 @@ impl ControlThread {
                 Err(error) => tracing::error!(%error, "going on with the link as it was"),
             }
         }
+        router.set_losses(self.cards.each_ref().map(Card::losses));
         match hikyaku_ring::states(names) {
             Ok(states) => {
                 self.cards.iter_mut().zip(states).for_each(|(card, state)| card.set_state(state));

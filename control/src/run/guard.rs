@@ -4,7 +4,7 @@
 pub mod tests;
 
 use hikyaku_dataplane::worker::Handle;
-use hikyaku_ring::{LinkId, LinkInfo, LinkName, Queue, Reopened, Watch};
+use hikyaku_ring::{LinkId, LinkInfo, LinkName, Losses, Queue, Reopened, Watch};
 
 use super::links::LinksError;
 
@@ -19,6 +19,9 @@ pub struct LinkGuard {
     /// None for what is never gone.
     watch: Option<Box<dyn Watch>>,
     gone: bool,
+    /// What was lost, and what the system said at the last look.
+    losses: Losses,
+    counted: Losses,
     /// Why it is not open again, as it was logged.
     obstacle: String,
 }
@@ -26,12 +29,23 @@ pub struct LinkGuard {
 impl LinkGuard {
     /// Of a link as it was opened.
     pub fn new(name: LinkName, ids: [LinkId; 2], host: bool, watch: Option<Box<dyn Watch>>) -> Self {
-        Self { name, ids, host, watch, gone: false, obstacle: String::new() }
+        // A card counts from its own beginning.
+        let counted = watch.as_ref().map(|watch| watch.losses()).unwrap_or_default();
+        Self { name, ids, host, watch, gone: false, losses: Losses::default(), counted, obstacle: String::new() }
     }
 
     /// Whether its interface is gone, and not back yet.
     pub fn is_gone(&self) -> bool {
         self.gone
+    }
+
+    /// What came to the link since it was first opened and was lost before a worker saw it.
+    pub fn losses(&mut self) -> Losses {
+        if let Some(watch) = self.watch.as_ref().filter(|_| !self.gone) {
+            let now = watch.losses();
+            self.losses.add(std::mem::replace(&mut self.counted, now), now);
+        }
+        self.losses
     }
 
     /// To be called now and then. What the link is now, if it was opened anew.

@@ -55,7 +55,8 @@ impl Display for Status {
         let lan = &self.lan;
         let carrier = if lan.up { "" } else { ", no carrier" };
         let (link, vlan, mode) = (&lan.link, vlan(lan.vlan), mode(&lan.mode, lan.heard.as_deref()));
-        line(f, "LAN", format_args!("{link}{vlan} ({mode}), {}, MTU {}{carrier}", lan.mac, lan.mtu))?;
+        let lost = lost(lan.lost);
+        line(f, "LAN", format_args!("{link}{vlan} ({mode}), {}, MTU {}{carrier}{lost}", lan.mac, lan.mtu))?;
         let leases = lan.leases.map(|n| format!(", {n} leases")).unwrap_or_default();
         line(f, "", format_args!("{}{leases}", lan.ipv4))?;
         if let Some(s) = &self.sessions {
@@ -88,6 +89,10 @@ fn vlan(vlan: Option<u16>) -> String {
     vlan.map(|vlan| format!(" VLAN {vlan}")).unwrap_or_default()
 }
 
+fn lost(frames: u64) -> String {
+    if frames > 0 { format!(", {} frames lost before a worker had them", grouped(frames)) } else { String::new() }
+}
+
 /// How frames get in, and which the card passes on.
 fn mode(mode: &str, heard: Option<&str>) -> String {
     match heard {
@@ -101,7 +106,8 @@ impl Display for Wan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let carrier = if self.up { "" } else { ", no carrier" };
         let (link, vlan, mode) = (&self.link, vlan(self.vlan), mode(&self.mode, self.heard.as_deref()));
-        line(f, "WAN", format_args!("{link}{vlan} ({mode}), {}, MTU {}{carrier}", self.mac, self.mtu))?;
+        let lost = lost(self.lost);
+        line(f, "WAN", format_args!("{link}{vlan} ({mode}), {}, MTU {}{carrier}{lost}", self.mac, self.mtu))?;
         for a in &self.addresses {
             let valid = a.valid_seconds.map(|s| format!(", valid {}", span(s))).unwrap_or_default();
             line(f, "", format_args!("address   {} {} ({}){valid}", a.address, a.state, a.role))?;
@@ -312,6 +318,7 @@ mod tests {
                 mac: "02:00:00:00:00:01".into(),
                 mtu: 1500,
                 up: true,
+                lost: 123_647,
                 addresses: vec![Address {
                     address: "2001:db8::1".parse().unwrap(),
                     state: "preferred".into(),
@@ -370,7 +377,8 @@ mod tests {
         let text = status.to_string();
         for says in [
             "hikyaku   0.1.0, process 7, up 1 h 1 min\nline      up, for 1 min 1 s\n",
-            "WAN       netmap:ix0 VLAN 10 (native, multicast groups joined), 02:00:00:00:00:01, MTU 1500\n",
+            "WAN       netmap:ix0 VLAN 10 (native, multicast groups joined), 02:00:00:00:00:01, MTU 1500, 123 647 frames lost before a worker \
+             had them\n",
             "          address   2001:db8::1 preferred (slaac), valid 2 h\n",
             "          router    fe80::1 at unknown station, stale, for 30 min\n",
             "service   ocx (ipip), silent: the far end does not answer (for 1 min 1 s)\n          chosen    HB46PP: it is\n",

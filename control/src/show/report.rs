@@ -65,6 +65,9 @@ pub struct Wan {
     pub mtu: u16,
     /// Whether the link has a carrier.
     pub up: bool,
+    /// Frames that came in and were lost before a worker had them, as the system counts them since the start: they are
+    /// in no other count.
+    pub lost: u64,
     /// The router's own addresses on the line.
     pub addresses: Vec<Address>,
     /// Prefixes that the line told or delegated.
@@ -189,6 +192,8 @@ pub struct Lan {
     pub mtu: u16,
     /// Whether the link has a carrier.
     pub up: bool,
+    /// Frames that were lost, as [`Wan::lost`].
+    pub lost: u64,
     /// Our address on the LAN, with the network's length: `192.168.1.1/24`.
     pub ipv4: String,
     /// Leases that hold, where addresses are given; `null` where not.
@@ -318,7 +323,7 @@ pub struct Counters {
     pub verdicts: BTreeMap<String, u64>,
     /// What happened besides the verdict, by event name (docs/drop-reasons.md).
     pub events: BTreeMap<String, u64>,
-    /// What the machines of the control thread counted: by machine, by name.
+    /// What the machines of the control thread counted, and what was lost at the links: by machine or link, by name.
     pub control: BTreeMap<String, BTreeMap<String, u64>>,
 }
 

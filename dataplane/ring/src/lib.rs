@@ -40,7 +40,7 @@ pub use cpu::{equal_lanes, prefetch};
 pub use error::LinkError;
 pub use frame::{Frame, HEAD, Headroom};
 pub use handoff::{HANDOFF_SLOTS, HandoffRx, HandoffTx, MIN_HANDOFF_SLOTS, handoff_ring};
-pub use link::{LinkId, LinkInfo, Offsets};
+pub use link::{LinkId, LinkInfo, Losses, Offsets};
 pub use name::{LinkKind, LinkName, NameError, Rings};
 pub use open::{Link, LinkOptions, Wanted, open};
 pub use platform::{Adapter, LinkState, promiscuous_command, states, up_command};

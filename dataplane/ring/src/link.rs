@@ -172,6 +172,46 @@ impl fmt::Display for LinkInfo {
     }
 }
 
+/// What was lost between a link's interface and its rings since it was opened, as the system counts it. No worker saw any of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// AF_XDP, received frames: the worker was too slow, so that there was no buffer for them or no room in
+    /// the ring, or they were too long for a buffer (`XDP_STATISTICS`).
+    pub received: u64,
+    /// AF_XDP: times that there was no buffer.
+    pub no_buffer: u64,
+    /// AF_XDP: frames that the kernel refused to send, buffers that it refused to receive into. None, ever.
+    pub refused: u64,
+    /// AF_XDP: buffers that the kernel returned though it did not have them. None, ever.
+    pub strays: u64,
+    /// Received frames that the card had no room for; of netmap's links also those that its driver dropped, which of
+    /// AF_XDP's are among [`Self::received`].
+    pub card: u64,
+}
+
+impl Losses {
+    /// All frames of these that came in.
+    pub fn frames(&self) -> u64 {
+        self.received + self.card
+    }
+
+    /// Each count with its name, which is stable.
+    pub fn named(&self) -> [(&'static str, u64); 5] {
+        let &Self { received, no_buffer, refused, strays, card } = self;
+        [("lost", received), ("lost-by-card", card), ("no-buffer", no_buffer), ("refused", refused), ("strays", strays)]
+    }
+
+    /// Adds what was lost from `before` to `now`. A count that is lower now has begun again: the link was opened anew.
+    pub fn add(&mut self, before: Self, now: Self) {
+        let grown = |before: u64, now: u64| now.checked_sub(before).unwrap_or(now);
+        self.received += grown(before.received, now.received);
+        self.no_buffer += grown(before.no_buffer, now.no_buffer);
+        self.refused += grown(before.refused, now.refused);
+        self.strays += grown(before.strays, now.strays);
+        self.card += grown(before.card, now.card);
+    }
+}
+
 /// Where the program at an interface runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attach {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::error::LinkError;
 use super::kernel::{self, KernelLink, OpenError, OpenOptions};
-use super::link::LinkInfo;
+use super::link::{LinkInfo, Losses};
 use super::name::{LinkKind, LinkName};
 use super::platform::{self, Identity};
 use super::queue::Queue;
@@ -15,6 +15,12 @@ use super::xdp;
 pub trait Watch: Send {
     /// Whether the interface that was opened is there no more. There may be another of its name.
     fn gone(&self) -> bool;
+
+    /// What the system says of the interface that was lost before a worker saw it. Each number only grows, until the link is
+    /// opened anew. The card's count is of the interface's whole life.
+    fn losses(&self) -> Losses {
+        Losses::default()
+    }
 
     /// Whether its queues are of no use then. Workers have to drop them before [`Self::reopen`], which makes
     /// others; if not, they go on with those that they have.
@@ -44,6 +50,10 @@ impl fmt::Debug for Reopened {
 impl Watch for xdp::Watch {
     fn gone(&self) -> bool {
         self.gone()
+    }
+
+    fn losses(&self) -> Losses {
+        Losses { card: platform::missed(self.name().port()), ..self.losses() }
     }
 
     fn replaces_queues(&self) -> bool {
@@ -84,6 +94,11 @@ impl Watch for NetmapWatch {
     fn gone(&self) -> bool {
         // What cannot be asked is no reason to drop queues.
         platform::identity(self.name.port()).is_ok_and(|now| now.is_none() || now != self.opened)
+    }
+
+    fn losses(&self) -> Losses {
+        let port = self.name.port();
+        Losses { card: platform::missed(port) + platform::dropped(port), ..Losses::default() }
     }
 
     fn replaces_queues(&self) -> bool {

@@ -1,6 +1,6 @@
 //! The guard beside workers on memory rings, and an interface that is not there when the test says so.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use hikyaku_dataplane::counters::Event;
@@ -26,6 +26,8 @@ pub struct Interface {
     pub back: Mutex<Option<Reopened>>,
     /// How often opening it was tried.
     pub tries: AtomicU32,
+    /// What its card has counted.
+    pub lost: AtomicU64,
 }
 
 impl Interface {
@@ -58,6 +60,10 @@ pub struct MemoryWatch(pub Arc<Interface>);
 impl Watch for MemoryWatch {
     fn gone(&self) -> bool {
         self.0.gone.load(Ordering::Relaxed)
+    }
+
+    fn losses(&self) -> Losses {
+        Losses { card: self.0.lost.load(Ordering::Relaxed), ..Losses::default() }
     }
 
     fn replaces_queues(&self) -> bool {
@@ -209,4 +215,17 @@ fn both_links_go_and_come_again_and_again() {
         second.look(&lab.handles);
     }
     assert!(lab.handles[0].adopt.len() < lab.handles[0].adopt.capacity());
+}
+
+/// A card counts from its own beginning, the router from its.
+#[test]
+fn losses_are_added_up_over_all_interfaces_of_the_name() {
+    let interface = Arc::new(Interface::default());
+    interface.lost.store(1000, Ordering::Relaxed);
+    let watch = Box::new(MemoryWatch(interface.clone()));
+    let mut guard = LinkGuard::new(NAME.parse().unwrap(), [LINK, HOST], false, Some(watch));
+    for (counted, lost) in [(1000, 0), (1005, 5), (1005, 5), (1100, 100), (3, 103), (4, 104)] {
+        interface.lost.store(counted, Ordering::Relaxed);
+        assert_eq!(guard.losses().frames(), lost);
+    }
 }

@@ -57,6 +57,22 @@ pub(super) fn carrier(_: &str, entry: &libc::ifaddrs) -> bool {
     up && data.is_none_or(|data| data.ifi_link_state != LINK_STATE_DOWN)
 }
 
+/// Received frames that the card had no room for; 0 where nobody counts them.
+pub fn missed(name: &str) -> u64 {
+    let dropped = |entry: &libc::ifaddrs| {
+        // SAFETY: getifaddrs(3) makes `ifa_data` of an AF_LINK entry point at an if_data, or null.
+        let data = unsafe { entry.ifa_data.cast::<libc::if_data>().as_ref() }?;
+        Some(data.ifi_iqdrops)
+    };
+    let found = super::collect(|its, entry| if its == name { dropped(entry) } else { None });
+    found.ok().and_then(|mut found| found.pop()).unwrap_or(0)
+}
+
+/// Received frames that the driver dropped: they are among those that were missed.
+pub fn dropped(_: &str) -> u64 {
+    0
+}
+
 /// The next interface gets the lowest number that is free. What tells it from the last one is when it was
 /// attached, in seconds since the system started: one that is removed and made anew within a second is not
 /// told apart.

@@ -61,6 +61,21 @@ pub(super) fn carrier(name: &str, _: &libc::ifaddrs) -> bool {
     fs::read_to_string(format!("/sys/class/net/{name}/carrier")).is_ok_and(|carrier| carrier.trim() == "1")
 }
 
+/// Received frames that the card had no room for; 0 where nobody counts them.
+pub fn missed(name: &str) -> u64 {
+    counted(name, "rx_missed_errors")
+}
+
+/// Received frames that the driver dropped.
+pub fn dropped(name: &str) -> u64 {
+    counted(name, "rx_dropped")
+}
+
+fn counted(name: &str, counter: &str) -> u64 {
+    let text = fs::read_to_string(format!("/sys/class/net/{name}/statistics/{counter}"));
+    text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}
+
 /// A driver that speaks netmap itself uses the netmap module's symbols, so the kernel lists it
 /// among that module's holders. Not so where netmap is built into the kernel.
 pub(super) fn adapter(name: &str) -> Adapter {

@@ -31,6 +31,11 @@ impl Watch {
         match *self {}
     }
 
+    /// The name that it was opened by; there is no such link on this system.
+    pub fn name(&self) -> &LinkName {
+        match *self {}
+    }
+
     /// What was lost; there is no such link on this system that could be asked.
     pub fn losses(&self) -> Losses {
         match *self {}

@@ -20,7 +20,7 @@
 use std::io;
 
 use super::link::LinkInfo;
-pub use super::link::{Attach, Transfer, XdpMode};
+pub use super::link::{Attach, Losses, Transfer, XdpMode};
 use super::name::LinkName;
 use super::queue::BadRing;
 use super::queue::Queue;
@@ -102,20 +102,6 @@ pub struct XdpLink {
     pub info: LinkInfo,
     /// For whoever sees to it that the link comes back when its interface was gone.
     pub watch: Watch,
-}
-
-/// What was lost between a link's interface and its rings (`XDP_STATISTICS`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Losses {
-    /// Received frames: the worker was too slow, so that there was no buffer for them or no room in
-    /// the ring, or they were too long for a buffer.
-    pub received: u64,
-    /// Times that there was no buffer.
-    pub no_buffer: u64,
-    /// Frames that the kernel refused to send. None, ever.
-    pub refused: u64,
-    /// Buffers that the kernel returned though it did not have them. None, ever.
-    pub strays: u64,
 }
 
 /// Why a link could not be opened, or opened again. One line each.

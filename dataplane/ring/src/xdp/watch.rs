@@ -21,6 +21,11 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// The name that it was opened by.
+    pub fn name(&self) -> &LinkName {
+        &self.name
+    }
+
     pub(super) fn new(name: LinkName, options: OpenOptions, umem: Umem, seats: Vec<(u16, Arc<Seat>)>) -> Self {
         Self { name, options, umem, seats }
     }
@@ -30,7 +35,7 @@ impl Watch {
         self.seats.iter().any(|(_, seat)| seat.is_gone())
     }
 
-    /// What was lost since the sockets were opened.
+    /// What was lost since the sockets were opened, but for what the card counts.
     pub fn losses(&self) -> Losses {
         let mut losses = Losses::default();
         for (_, seat) in &self.seats {
@@ -38,7 +43,7 @@ impl Watch {
             if let Some(kernel) = seat.statistics() {
                 losses.received += kernel.rx_dropped + kernel.rx_ring_full;
                 losses.no_buffer += kernel.rx_fill_ring_empty_descs;
-                losses.refused += kernel.tx_invalid_descs;
+                losses.refused += kernel.tx_invalid_descs + kernel.rx_invalid_descs;
             }
         }
         losses
