@@ -34,7 +34,9 @@ pub(super) struct Desired {
     pub verified: Option<(Time, Sign)>,
     /// Neighbours that are never forgotten.
     pub kept: Vec<IpAddr>,
-    /// Our link-local address, once the link can be spoken on: routers are asked from there.
+    /// The WAN link can be spoken on: routers are asked.
+    pub link_up: bool,
+    /// Our link-local address, once nobody else has it: routers are asked from there, and until then from `::`.
     pub link_local: Option<Ipv6Addr>,
     /// What is asked of the DHCPv6 server; `None`: what is asked already.
     pub dhcpv6: Option<Mode>,
@@ -78,6 +80,7 @@ pub(super) fn desired(config: &Config, facts: &Facts, choice: &Choice) -> Desire
         timers: (facts.slaac.reachable_time, facts.slaac.retrans_timer),
         router: choice.uplink.router,
         verified: choice.evidence.verified,
+        link_up: facts.link_up,
         kept: routers.iter().map(|router| router.address).chain(next_hop).map(IpAddr::from).collect(),
         link_local,
         dhcpv6: link_local.filter(|_| !facts.leaving).map(|_| dhcpv6_mode(config, facts)),

@@ -33,7 +33,7 @@ impl Machines {
         wan.sockets.set_mtu(desired.mtu.min(OUR_MTU));
         wan.usable.clone_from(&desired.usable);
         wan.source = desired.source;
-        if desired.link_local.is_some() {
+        if desired.link_up {
             wan.slaac.link_up(now, desired.link_local);
         }
         if let Some(mode) = desired.dhcpv6 {

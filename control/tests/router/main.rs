@@ -7,5 +7,6 @@ mod lines;
 mod provisioned;
 mod reloaded;
 mod services;
+mod start;
 mod storms;
 mod world;

@@ -41,7 +41,7 @@ pub fn line(service: &str) -> World {
 }
 
 /// The container of MAP-E for this rule.
-fn map_e(mesh: bool) -> (u16, Vec<u8>) {
+pub fn map_e(mesh: bool) -> (u16, Vec<u8>) {
     (s46::MAP_E, s46::map_e(RULE.0, RULE.1, 16, 4, mesh, BR))
 }
 

@@ -369,9 +369,7 @@ impl Client {
     }
 
     fn solicit(&mut self, now: Time) {
-        let mut schedule = Schedule::solicit(self.solicit_max);
-        // RFC 8415 18.2.10: a server that offers and then refuses is not asked in a loop.
-        schedule.delay *= 1 << self.refusals.min(7);
+        let schedule = Schedule::solicit(self.solicit_max).after_refusals(self.refusals);
         // Leases that are used meanwhile are renewed in their time.
         let end = self.held.as_ref().and_then(|held| held.next_time(now));
         self.phase = Phase::Soliciting(self.exchange(now, schedule, end), Vec::new());

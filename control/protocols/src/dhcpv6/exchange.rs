@@ -26,13 +26,27 @@ const SECOND: Duration = Duration::from_secs(1);
 /// SOL_MAX_RT and INF_MAX_RT unless the server says otherwise (RFC 7083).
 pub(super) const MAX_RT: Duration = Duration::from_secs(3600);
 
+/// The longest random delay of the first message of a start. RFC 8415 18.2.1 and 18.2.6 have one second, so that clients
+/// that start together do not ask together. They solicited routers before, each with a delay of its own, and a household
+/// waits for this message: a tenth of it is left.
+pub(super) const START_DELAY: Duration = Duration::from_millis(100);
+
 impl Schedule {
     pub(super) fn solicit(longest: Duration) -> Self {
-        Self { first: SECOND, longest: Some(longest), times: None, delay: SECOND, collects: true }
+        Self { first: SECOND, longest: Some(longest), times: None, delay: START_DELAY, collects: true }
     }
 
-    pub(super) fn information_request(longest: Duration) -> Self {
-        Self { first: SECOND, longest: Some(longest), times: None, delay: SECOND, collects: false }
+    pub(super) fn information_request(longest: Duration, delay: Duration) -> Self {
+        Self { first: SECOND, longest: Some(longest), times: None, delay, collects: false }
+    }
+
+    /// Begins later, by a random delay of up to a second, doubled for each of so many refusals up to 128 s: a server
+    /// that offers and then refuses is not asked in a loop (RFC 8415 18.2.10).
+    pub(super) fn after_refusals(mut self, refusals: u32) -> Self {
+        if refusals > 0 {
+            self.delay = SECOND * (1 << refusals.min(7));
+        }
+        self
     }
 
     pub(super) const REQUEST: Self = Self {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hikyaku_net::Time;
 use rand::rngs::StdRng;
 
-use super::exchange::{Exchange, MAX_RT, Schedule, Turn};
+use super::exchange::{Exchange, MAX_RT, START_DELAY, Schedule, Turn};
 use super::{Duid, State};
 
 /// Information refresh time if the server has no word on it, and the shortest there is (RFC 8415 7.6), seconds.
@@ -40,13 +40,17 @@ impl Inquiry {
     /// Begins, unless it is under way or answered.
     pub(super) fn begin(&mut self, now: Time, rng: &mut StdRng) {
         if matches!(self.stage, Stage::Idle) {
-            self.ask(now, rng);
+            self.ask_within(START_DELAY, now, rng);
         }
     }
 
-    /// Sends a first Information-request within a second, whatever was under way.
+    /// Sends a first Information-request within a second (RFC 8415 18.2.6: INF_MAX_DELAY), whatever was under way.
     pub(super) fn ask(&mut self, now: Time, rng: &mut StdRng) {
-        let schedule = Schedule::information_request(self.longest);
+        self.ask_within(Duration::from_secs(1), now, rng);
+    }
+
+    fn ask_within(&mut self, delay: Duration, now: Time, rng: &mut StdRng) {
+        let schedule = Schedule::information_request(self.longest, delay);
         self.stage = Stage::Asking(Exchange::new(schedule, now, None, rng));
     }
 

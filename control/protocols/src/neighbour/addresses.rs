@@ -24,6 +24,11 @@ const ARP_PROBE_MIN: Duration = Duration::from_millis(100);
 const ARP_PROBE_SPREAD: Duration = Duration::from_millis(100);
 const ARP_ANNOUNCE_WAIT: Duration = Duration::from_millis(300);
 
+/// An IPv6 address that nobody has objected to for so long after the last question is ours. RFC 4862 5.1 has RetransTimer
+/// there, whose default this is (RFC 4861 10). A router that says another means how often neighbours are asked: lines with
+/// 10 s are in use, where whoever has the address answers as fast as on any other.
+const DAD_WAIT: Duration = Duration::from_secs(1);
+
 /// RFC 4861 10: MAX_NEIGHBOR_ADVERTISEMENT.
 const ADVERTISEMENTS: u8 = 3;
 
@@ -191,7 +196,7 @@ impl Address {
         }
         self.sent += 1;
         let (frame, wait) = match self.addr {
-            IpAddr::V6(addr) => (ndp::detection(out.mac, addr, self.nonce), retransmit),
+            IpAddr::V6(addr) => (ndp::detection(out.mac, addr, self.nonce), retransmit.min(DAD_WAIT)),
             IpAddr::V4(addr) => {
                 let last = self.sent == probes;
                 let wait = if last { ARP_ANNOUNCE_WAIT } else { ARP_PROBE_MIN + up_to(ARP_PROBE_SPREAD) };

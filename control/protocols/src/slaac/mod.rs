@@ -14,7 +14,7 @@
 //! let mac = Mac([2, 0, 0, 0, 0, 1]);
 //! let mut line = Slaac::new(Config { mac, mtu: 1500, interface_id: InterfaceId::Eui64(mac) });
 //! line.link_up(Time(0), None);
-//! let now = line.poll_timeout().unwrap(); // within a second (RFC 4861 6.3.7)
+//! let now = line.poll_timeout().unwrap(); // after a short random delay (RFC 4861 6.3.7)
 //! let Some(Output::Send(packet)) = line.drive(now) else { panic!("nothing to send") };
 //! assert_eq!(packet[40], 133, "a router solicitation");
 //! // What comes in goes to `line.handle_input(now, &packet)`; then `line.facts(now)` has routers and addresses.
@@ -190,11 +190,15 @@ impl Slaac {
     /// without it solicitations come from `::`. Call it again when it is ready. What was known stays: a
     /// cable that was out for a second ends nothing; routers are asked anew.
     pub fn link_up(&mut self, now: Time, link_local: Option<Ipv6Addr>) {
-        let again = self.link_up;
+        let (again, before) = (self.link_up, self.link_local);
         (self.link_up, self.link_local) = (true, link_local);
-        // An address that became ready while the question waits or was answered needs no new question.
-        if !again {
-            self.solicitor.start(now);
+        // A question from `::` is answered to all, which a router does every three seconds at most (RFC 4861 6.2.6), and
+        // some not at all: it is asked once more from an address that it can answer to. While the first waits to be sent,
+        // or was answered, there is no need.
+        match again {
+            false => self.solicitor.start(now),
+            true if before.is_none() && link_local.is_some() && self.solicitor.is_waiting() => self.solicit(now),
+            true => {}
         }
     }
 

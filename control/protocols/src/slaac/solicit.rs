@@ -11,8 +11,9 @@ use smoltcp::wire::{Icmpv6Packet, Icmpv6Repr, IpProtocol, Ipv6Packet, Ipv6Repr, 
 /// All routers of the link (RFC 4291 2.7.1).
 const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 
-/// RFC 4861 10, MAX_RTR_SOLICITATION_DELAY: hosts of a link that comes up do not speak all at once.
-const FIRST_DELAY: Duration = Duration::from_secs(1);
+/// Hosts of a link that comes up do not speak all at once. RFC 4861 10 has MAX_RTR_SOLICITATION_DELAY of 1 s, for links
+/// with hundreds of them, at 10 Mb/s; a line has a few, and everybody behind it waits.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
 /// RFC 7559 2, IRT.
 const INITIAL: Duration = Duration::from_secs(4);
 /// RFC 7559 2, MRT.
@@ -39,6 +40,11 @@ impl Solicitor {
 
     pub fn stop(&mut self) {
         *self = Self::default();
+    }
+
+    /// A solicitation was sent, and nobody has answered.
+    pub fn is_waiting(&self) -> bool {
+        self.wait.is_some()
     }
 
     pub fn poll_timeout(&self) -> Option<Time> {

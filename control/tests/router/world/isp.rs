@@ -18,7 +18,7 @@ pub const OTHER: u8 = 0x40;
 
 /// Link-local address of the line's router.
 pub const ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
-const ROUTER_MAC: Mac = Mac([2, 0, 0, 0, 9, 1]);
+pub const ROUTER_MAC: Mac = Mac([2, 0, 0, 0, 9, 1]);
 /// The resolver, somewhere behind it.
 pub const RESOLVER: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 0x53);
 /// The prefix that it advertises at first.
@@ -46,15 +46,22 @@ pub struct Advertisement {
     pub prefixes: Vec<Prefix>,
     /// Resolvers that the advertisement names (RFC 8106).
     pub resolvers: Vec<Ipv6Addr>,
+    /// RetransTimer, milliseconds; 0: not said.
+    pub retrans_timer: u32,
+    /// The source link-layer address option: the router's Ethernet address, or none.
+    pub mac: Option<Mac>,
 }
 
 impl Advertisement {
     fn body(&self) -> Vec<u8> {
         let mut body = vec![64, self.flags];
         body.extend(self.lifetime.to_be_bytes());
-        body.extend([0; 8]);
-        body.extend([1, 1]);
-        body.extend(ROUTER_MAC.0);
+        body.extend([0; 4]);
+        body.extend(self.retrans_timer.to_be_bytes());
+        if let Some(mac) = &self.mac {
+            body.extend([1, 1]);
+            body.extend(mac.0);
+        }
         for Prefix { prefix, preferred, valid } in &self.prefixes {
             body.extend([3, 4, 64, 0xc0]);
             body.extend(valid.to_be_bytes());
@@ -79,6 +86,8 @@ pub struct Isp {
     /// What is sent to whoever solicits, and every [`Self::every`].
     pub advertisement: Option<Advertisement>,
     pub every: Duration,
+    /// How long whoever solicits waits for it (RFC 4861 6.2.6: up to half a second).
+    pub answers_after: Duration,
     pub dhcp: Server,
     pub resolver: Resolver,
     /// Others behind the router.
@@ -113,8 +122,11 @@ impl Isp {
                 lifetime: 1800,
                 prefixes: vec![prefix],
                 resolvers: Vec::new(),
+                retrans_timer: 0,
+                mac: Some(ROUTER_MAC),
             }),
             every: Duration::from_secs(300),
+            answers_after: Duration::ZERO,
             dhcp,
             resolver: Resolver::new(RESOLVER),
             hosts: Vec::new(),
@@ -153,7 +165,7 @@ impl Isp {
         match &heard.what {
             What::Icmp6 { kind: 133, hop_limit, .. } => {
                 assert_eq!(*hop_limit, 255, "RFC 4861 6.1.1");
-                self.advertise();
+                self.due = self.due.min(now + self.answers_after);
             }
             What::Icmp6 { src, kind: 135, body, .. } => {
                 let target = Ipv6Addr::from(<[u8; 16]>::try_from(&body[4..20]).unwrap());

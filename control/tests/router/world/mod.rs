@@ -99,7 +99,12 @@ impl Drop for World {
 impl World {
     /// A router that is plugged in at this moment. `service`: its configuration, `[service]` first.
     pub fn new(service: &str) -> Self {
-        let config = Arc::new(Config::parse("test.toml", &format!("{LINKS}{service}")).unwrap());
+        Self::of(&format!("{LINKS}{service}"))
+    }
+
+    /// The same of a whole configuration.
+    pub fn of(config: &str) -> Self {
+        let config = Arc::new(Config::parse("test.toml", config).unwrap());
         let state_dir = std::env::temp_dir().join(format!("hikyaku-router-{}", rand::random::<u64>()));
         let shared = Shared::new(Snapshot::default());
         let now = Time(1_000_000_000);

@@ -81,7 +81,8 @@ fn doubts_in_a_row() {
     }
     let count = |kind| sent.iter().filter(|message| message.msg_type() == kind).count();
     assert!((3..=6).contains(&count(MessageType::Rebind)), "1, 2, 4 s in 10 s");
-    assert!((6..=20).contains(&count(MessageType::Solicit)), "1, 2, 4, 8 s: {}", count(MessageType::Solicit));
+    // In the other 50 s. A wait of more than 8 s is cut short: four in 8 s if all come out so.
+    assert!((6..=26).contains(&count(MessageType::Solicit)), "1, 2, 4, 8 s: {}", count(MessageType::Solicit));
 }
 
 /// RFC 8415 18.2.12: the link's coming up is no doubt, and becomes one.
