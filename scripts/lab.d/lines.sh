@@ -68,7 +68,7 @@ line_play() {
     line_conf "$name" >"$LAB/$name/router.toml"
     spawn "$name-isp" "$name-isp" "$LAB_PROGRAM" line "$name" --play isp
     line_router "$name"
-    spawn "$name-ping" "$name-host" ping -n -i 1 -W 1 -c "$seconds" "$INTERNET"
+    spawn "$name-ping" "$name-host" scripts/lab.d/pings "$seconds" "$INTERNET"
     if ((restarted > 0)); then
         sleep "$restarted"
         stop "$name-router"
@@ -88,8 +88,7 @@ line_judged() {
     local name=$1
     poll 300 line_ended "$name" || fail "the line is not played to its end"
     grep -hv DEBUG "$LAB/$name-isp.log" "$LAB/$name-play.log" || true
-    # The first ping is of second 0.
-    sed -nE 's/.*bytes from .* icmp_seq=([0-9]+) .*/\1/p' "$LAB/$name-ping.log" | awk '{ print $1 - 1 }' >"$LAB/$name-answered"
+    sed -nE '/^[0-9]+$/p' "$LAB/$name-ping.log" >"$LAB/$name-answered"
     "$LAB_PROGRAM" line "$name" --judge <"$LAB/$name-answered" 2>"$LAB/$name-judgement" ||
         fail "$(sed 's/^hikyaku-lab: //' "$LAB/$name-judgement")"
 }
