@@ -188,6 +188,10 @@ reasons! {
     ReassemblyFull = "reassembly-full",
         "More packets in pieces at once than there is room for: an attack, or a far end that fragments everything. \
          Set the tunnel's MTU to 1460.";
+    /// The prefix or lease of our end of the tunnel has ended, and there is no other yet.
+    SoftwireEnded = "softwire-ended",
+        "The line took our address back, or its router or server fell silent: `hikyaku show status` says what is waited \
+         for.";
     /// The next hop's Ethernet address is not known.
     NoNeighbour = "no-neighbour",
         "The host or the line's router does not answer ARP or neighbour solicitations: cable, VLAN, its power.";

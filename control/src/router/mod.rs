@@ -270,7 +270,7 @@ impl Router {
     /// Tells the workers, if what they have to know is other than before.
     fn publish(&mut self, now: Time, facts: &Facts) {
         self.listens.iter().zip(publish::listens(&self.machines)).for_each(|(known, at)| known.set(at));
-        let basis = publish::basis(&self.machines, facts, &self.choice);
+        let basis = publish::basis(&self.machines, facts, &self.choice, self.published.as_ref());
         if self.published.as_ref() == Some(&basis) {
             return;
         }

@@ -6,7 +6,7 @@ use hikyaku_config as config;
 use hikyaku_dataplane::snapshot::{
     Deliver, Link, Listening, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId,
 };
-use hikyaku_net::{Mac, Prefix4, protocol};
+use hikyaku_net::{Mac, Prefix4, Time, protocol};
 use hikyaku_protocols::{dhcpv4, dhcpv6};
 
 use super::choose::Choice;
@@ -29,12 +29,13 @@ struct Ends {
     local: Ipv6Addr,
     remote: Ipv6Addr,
     next_hop: Option<Mac>,
+    until: Time,
     /// Which session table, mesh and path: [`super::tunnel::Tunnel::changes`], [`super::far_end::FarEnd::changes`].
     changes: [u64; 2],
 }
 
-/// What the machines have come to, as far as workers have to know it.
-pub(super) fn basis(machines: &Machines, facts: &Facts, choice: &Choice) -> Basis {
+/// What the machines have come to, as far as workers have to know it. `published`: what they know.
+pub(super) fn basis(machines: &Machines, facts: &Facts, choice: &Choice, published: Option<&Basis>) -> Basis {
     let Machines { lan, tunnel, far, .. } = machines;
     let mut addresses: Vec<_> = facts.slaac.addresses.iter().map(|address| address.address).collect();
     addresses.extend(facts.dhcpv6.addresses.iter().map(|leased| leased.what));
@@ -43,6 +44,7 @@ pub(super) fn basis(machines: &Machines, facts: &Facts, choice: &Choice) -> Basi
     addresses.sort_unstable();
     addresses.dedup();
     let ends = facts.carried.as_ref().map(|carried| carried.local).zip(facts.far.address);
+    let known = published.and_then(|basis| basis.tunnel.as_ref());
     Basis {
         hosts: lan.neighbours.generation(),
         mtu: facts.slaac.mtu,
@@ -51,9 +53,21 @@ pub(super) fn basis(machines: &Machines, facts: &Facts, choice: &Choice) -> Basi
             local,
             remote,
             next_hop: facts.next_hop.and_then(|(_, mac)| mac),
+            until: until(
+                facts.now,
+                machines.wan.valid_until(local),
+                known.filter(|known| known.local == local).map(|known| known.until),
+            ),
             changes: [tunnel.changes, far.changes],
         }),
     }
+}
+
+/// Until when workers may send from our end of the tunnel, which is valid until `valid`. What they know stays while it is
+/// not too long and good for half of the time: not every advertisement and Renew is news to them.
+fn until(now: Time, valid: Time, known: Option<Time>) -> Time {
+    let is_enough = |known: &Time| *known <= valid && known.since(now) >= valid.since(now) / 2;
+    known.filter(is_enough).unwrap_or(valid)
 }
 
 /// Where we listen, on LAN and WAN.
@@ -128,12 +142,13 @@ pub(super) fn snapshot(
 }
 
 fn softwire(basis: &Basis, machines: &Machines, config: &config::Service) -> Option<Softwire> {
-    let Ends { local, remote, next_hop, .. } = *basis.tunnel.as_ref()?;
+    let Ends { local, remote, next_hop, until, .. } = *basis.tunnel.as_ref()?;
     Some(Softwire {
         local: local.into(),
         remote: remote.into(),
         link: WAN,
         next_hop,
+        until,
         mtu: config.mtu,
         class: config.behaviour.class(),
         mss: config.behaviour.mss_limit(config.mtu, basis.mtu),
@@ -142,4 +157,30 @@ fn softwire(basis: &Basis, machines: &Machines, config: &config::Service) -> Opt
         deliver: Deliver::Routed,
         state: machines.far.path.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_lease_is_news_when_it_comes_nearer_or_near() {
+        let at = |seconds: u64| Time::default() + Duration::from_secs(seconds);
+        let never = Time(u64::MAX);
+        let rows = [
+            // now, valid until, known; told
+            (0, at(100), None, at(100)),
+            (10, at(110), Some(at(100)), at(100)),
+            (60, at(160), Some(at(100)), at(160)),
+            (10, at(50), Some(at(100)), at(50)),
+            (10, never, Some(at(100)), never),
+            (10, at(100), Some(never), at(100)),
+            (10, never, Some(never), never),
+        ];
+        for (now, valid, known, told) in rows {
+            assert_eq!(until(at(now), valid, known), told, "{now} {valid:?} {known:?}");
+        }
+    }
 }

@@ -180,6 +180,17 @@ impl Wan {
         self.interface_id.link_local(self.link.mac, self.duplicates)
     }
 
+    /// Until when the line lets us have `end`. An end that is in nothing that it gives is the user's own, or in a part of
+    /// a home gateway's prefix that we were not given: for as long as it is said.
+    pub(super) fn valid_until(&self, end: Ipv6Addr) -> Time {
+        let prefixes = self.dhcpv6.prefixes().iter();
+        let delegated = prefixes.filter(|leased| leased.what.prefix().contains(end)).map(|leased| leased.valid_until);
+        let addresses = self.dhcpv6.addresses().iter().filter(|leased| leased.what == end);
+        let leased =
+            delegated.chain(addresses.map(|leased| leased.valid_until)).map(|until| until.unwrap_or(Time(u64::MAX)));
+        leased.chain(self.slaac.valid_until(end)).max().unwrap_or(Time(u64::MAX))
+    }
+
     /// The address that is ours in each of the delegated prefixes; none where all that could be tried are somebody's.
     pub(super) fn delegated_addresses(&self) -> Vec<Option<Ipv6Addr>> {
         self.dhcpv6.prefixes().iter().map(|leased| self.delegated_address(leased.what.address())).collect()

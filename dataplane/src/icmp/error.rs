@@ -42,7 +42,7 @@ pub const fn answer(reason: Reason, mtu: u16) -> Option<Message> {
         // RFC 1812 5.3.1.
         Reason::TtlExceeded => Some(Message::TIME_EXCEEDED),
         // RFC 1812 4.3.3.1.
-        Reason::NoRoute => Some(Message::NET_UNREACHABLE),
+        Reason::NoRoute | Reason::SoftwireEnded => Some(Message::NET_UNREACHABLE),
         // RFC 2473 7.2, RFC 1191 4.
         Reason::TooBig => Some(Message::too_big(mtu)),
         // RFC 6888 REQ-11: a translator out of mappings says "host unreachable".

@@ -201,6 +201,9 @@ impl Core {
         flow: Hash,
     ) -> Verdict {
         let Some(wan) = burst.snapshot.link(softwire.link) else { return Reason::NoRoute.into() };
+        if softwire.has_ended(burst.now) {
+            return Reason::SoftwireEnded.into();
+        }
         let headers = softwire.headers(wan.mac, softwire.next_hop.unwrap_or_default());
         let Rings { rx, tx } = rings;
         let bytes = packet.bytes(rx);

@@ -55,7 +55,7 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
 impl<'a> Encap<'a> {
     fn new(burst: Burst<'a>, id: SoftwireId) -> Option<Self> {
         let softwire = &burst.snapshot.softwires[id.0 as usize];
-        let wan = burst.snapshot.link(softwire.link)?;
+        let wan = burst.snapshot.link(softwire.link).filter(|_| !softwire.has_ended(burst.now))?;
         let path_mtu = softwire.state.path_mtu(burst.now, wan.mtu);
         let whole = softwire.mtu.inner_mtu(path_mtu).min(path_mtu.saturating_sub(OUTER_LEN as u16));
         Some(Self {

@@ -87,6 +87,9 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
             Ok(hairpin) => hairpin,
             Err(not) => return self.wait(core, rings, frame, &ip, not),
         };
+        if !hairpin && softwire.has_ended(self.burst.now) {
+            return Err(drop(Reason::SoftwireEnded));
+        }
         if !hairpin && let Fit::TooBig { mtu } = Core::fit(self.burst, softwire, far, checked.len, ip.dont_fragment()) {
             return Err((Reason::TooBig, mtu));
         }

@@ -38,6 +38,9 @@ pub struct Softwire {
     pub link: LinkId,
     /// The next hop's Ethernet address, once it is known.
     pub next_hop: Option<Mac>,
+    /// Until when our end is ours: the end of its prefix or lease (RFC 4862 5.5.4, RFC 8415 18.2.5). From then on nothing is
+    /// sent from it, also while the control thread, which would say more, stands still.
+    pub until: Time,
     /// How large a packet may be and what becomes of larger ones.
     pub mtu: MtuMode,
     /// DSCP and ECN of the outer header.
@@ -82,6 +85,7 @@ impl Softwire {
             remote: remote.into(),
             link,
             next_hop,
+            until: Time(u64::MAX),
             mtu: MtuMode::default(),
             class: ClassMode::default(),
             mss: None,
@@ -90,6 +94,12 @@ impl Softwire {
             deliver: Deliver::Routed,
             state: Arc::default(),
         }
+    }
+
+    /// Whether our end is not ours any more.
+    #[inline(always)]
+    pub fn has_ended(&self, now: Time) -> bool {
+        self.until <= now
     }
 
     /// The headers of every packet of this tunnel, but for payload length, class and flow label.

@@ -9,6 +9,7 @@ use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::tunnel::ecn::{ClassMode, Dscp, EcnMode};
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
+use hikyaku_net::Time;
 
 const C: End = (CLIENT, 40000);
 const S: End = (SERVER, 443);
@@ -592,6 +593,24 @@ fn rfc4861_unknown_stations() {
             let scan = (0..200).map(|_| router.wan(from_wan(&udp(S, sent.src(), b"x"))).verdict());
             let verdicts: Vec<_> = scan.collect();
             assert!(verdicts.contains(&Verdict::Punted) && verdicts.contains(&Reason::NoNeighbour.into()));
+        }
+    }
+}
+
+/// Nothing is sent from an address that ended, whoever stands still meanwhile: the host is told.
+#[test]
+fn rfc4862_5_5_4_nothing_leaves_from_an_end_that_ended() {
+    for setup in Setup::all() {
+        for fast in [true, false] {
+            let until = Time(1_000_000_000) + Duration::from_secs(30);
+            let mut router =
+                Router::with(&Setup { fast, ..setup.clone() }, |snapshot| snapshot.softwires[0].until = until);
+            for (wait, verdict) in [(29, Verdict::Outbound), (2, Reason::SoftwireEnded.into())] {
+                router.wait(wait);
+                let out = router.lan(from_lan(&udp(C, S, b"x")));
+                assert_eq!((out.verdict(), out.wan.len()), (verdict, usize::from(verdict == Verdict::Outbound)));
+                assert_eq!(out.lan.is_empty(), verdict == Verdict::Outbound, "ICMP network unreachable");
+            }
         }
     }
 }

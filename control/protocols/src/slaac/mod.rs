@@ -306,6 +306,11 @@ impl Slaac {
         self.settle(now);
     }
 
+    /// Until when addresses in the prefix of `address` may be used (RFC 4862 5.5.4); `None`: it is in no prefix of the link.
+    pub fn valid_until(&self, address: Ipv6Addr) -> Option<Time> {
+        self.prefixes.valid_until(address, |router| self.routers.standing(router))
+    }
+
     /// Whether `router` is a default router that does not answer.
     pub fn is_dead(&self, router: Ipv6Addr) -> bool {
         self.routers.standing(router) == Standing::Dead

@@ -307,6 +307,12 @@ impl Prefixes {
         sorted
     }
 
+    /// When the prefixes end that `address` is in, by whose word counts; the last of them.
+    pub fn valid_until(&self, address: Ipv6Addr, standing: impl Fn(Ipv6Addr) -> Standing) -> Option<Time> {
+        let of = self.list.iter().filter(|entry| entry.contains(address));
+        of.filter_map(|entry| entry.announcer(&standing).autonomous).map(|(_, valid)| valid).max()
+    }
+
     /// Whether hosts at `address` are reached directly, as one of these says.
     pub fn is_on_link(&self, address: Ipv6Addr, counts: impl Fn(Ipv6Addr) -> bool) -> bool {
         let says_so = |e: &Entry| e.announcers.iter().any(|a| a.on_link.is_some() && counts(a.router));

@@ -26,7 +26,7 @@ fn reasons_and_their_answers() {
     for &reason in Reason::ALL {
         let expected = match reason {
             Reason::TtlExceeded => Some(Icmpv4Type::TimeExceeded(icmpv4::TimeExceededCode::TtlExceededInTransit)),
-            Reason::NoRoute => unreachable(D::Network),
+            Reason::NoRoute | Reason::SoftwireEnded => unreachable(D::Network),
             Reason::TooBig => unreachable(D::FragmentationNeeded { next_hop_mtu: 1460 }),
             Reason::NaptPortsFull | Reason::NaptTableFull | Reason::NaptHostLimit | Reason::NaptPeerInUse => {
                 unreachable(D::Host)
