@@ -30,5 +30,6 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let file = args.file.iter().chain(&args.config).next().map(PathBuf::as_path);
     let config = Config::load(file, &Overlay::default())?;
     println!("ok: {}\n{}", file.unwrap_or(Path::new("")).display(), config.summary());
+    config.warnings().iter().for_each(|warning| println!("warning: {warning}"));
     Ok(())
 }

@@ -93,7 +93,7 @@ impl Keys for Dhcpv4Keys {
         key("lease-time", One("SECONDS"), Live, field!(lease_time, number(120u32..=31_536_000)),
             "Seconds that a lease holds, 120 to 31536000").default("43200"),
         key("dns", Many("ADDR"), Live, field!(dns[], host4),
-            "Resolvers that hosts are told; there is no resolver of ours yet"),
+            "Resolvers that hosts are told; unset: none, for there is no resolver of ours yet"),
         key("domain", One("NAME"), Live, field!(domain, host_name),
             "Domain that hosts are told"),
         key("mtu", One("N"), Live, field!(mtu, number(576..=LINK_MTU)),
@@ -157,6 +157,13 @@ impl Lan {
         let keys = dhcpv4.keys.clone();
         if keys.dns.len() > MAX_DNS {
             problems.add(dhcpv4.at.place("dns"), format!("dns: give at most {MAX_DNS}"));
+        }
+        if keys.dns.contains(&ipv4.address) {
+            let text = format!(
+                "dns = '{}': that is our own address, and there is no resolver of ours yet; give one that hosts can reach",
+                ipv4.address
+            );
+            problems.add(dhcpv4.at.place("dns"), text);
         }
         if keys.mtu.is_some_and(|told| told > mtu) {
             problems.add(dhcpv4.at.place("mtu"), format!("mtu: more than the LAN's own {mtu}"));

@@ -9,8 +9,8 @@
 //! To add a key: its row and its field, both in the file of its section; the place that uses it; a test; CHANGELOG.md;
 //! `UPDATE=1 cargo test -p hikyaku --test program config_file` writes it into docs/configuration.md.
 //!
-//! The crate imports no subcommand and starts no thread. It reads the files that the configuration names, users and
-//! groups by their names, and nothing else.
+//! The crate imports no subcommand. It reads the files that the configuration names, users and groups by their names, and
+//! asks whether cores may be used; nothing else.
 
 #![forbid(unsafe_code)]
 
@@ -31,6 +31,7 @@ mod summary;
 mod system;
 mod value;
 mod wan;
+mod warnings;
 
 pub use account::{Account, AccountError, Group};
 pub use behaviour::{Behaviour, LINK_MTU, Mss, TimeoutList, mtu_mode};

@@ -1,7 +1,7 @@
 //! The side of the hosts: ARP, the DHCPv4 server, echo.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use hikyaku_config as config;
@@ -11,11 +11,12 @@ use hikyaku_protocols::Machine;
 use hikyaku_protocols::dhcpv4::{self, Standing};
 use hikyaku_protocols::echo::Echo;
 use hikyaku_protocols::neighbour::{self, Neighbours, Progress};
+use hikyaku_protocols::slaac::Advertisement;
 use hikyaku_ring::LinkId;
 
 use super::neighbour_log;
 use super::wan::LinkFacts;
-use super::wire::{ETHERNET, Frames};
+use super::wire::{ETHERNET, Frames, Packet6};
 
 /// Hosts that were heard of are asked again so often: what ARP caches do (20 minutes on FreeBSD). RFC 4861's half
 /// minute is for IPv6, and would wake every phone; who is leased an address is not asked at all, and who moves says
@@ -37,6 +38,8 @@ pub struct Lan {
     pub(super) unread: u64,
     /// Leases are others than those that were saved.
     pub(super) leases_changed: bool,
+    /// Who advertised itself as a router here, and until when it says to be one.
+    stray: Option<(Ipv6Addr, Mac, Time)>,
 }
 
 impl Lan {
@@ -57,6 +60,7 @@ impl Lan {
             pinned: HashMap::new(),
             unread: 0,
             leases_changed: false,
+            stray: None,
         }
     }
 
@@ -137,12 +141,37 @@ impl Lan {
             tracing::debug!(machine = "dhcpv4", link = %self.link.name, "heard");
             return server.handle_input(now, frame);
         }
+        if let Some(packet) = Packet6::read(frame) {
+            self.hear_ipv6(now, &packet, frame);
+        }
         let ours = self.ours();
         // Nobody listens here, but for DHCP: who asks is told so at once.
         match self.echo.echo(now, frame, &ours).or_else(|| self.echo.refuse(now, frame, &ours)) {
             Some(answer) => frames.send(self.id, answer),
             None => self.unread += 1,
         }
+    }
+
+    /// IPv6 of the LAN goes nowhere yet. But a default router there is a line, on the wrong link.
+    fn hear_ipv6(&mut self, now: Time, packet: &Packet6, frame: &[u8]) {
+        let Ok(heard) = Advertisement::parse(packet.bytes) else { return };
+        let station = frame.get(6..12).and_then(|bytes| bytes.try_into().ok()).map(Mac);
+        if let Some(station) = station.filter(|_| heard.lifetime > 0) {
+            self.stray = Some((heard.router, station, now + Duration::from_secs(heard.lifetime.into())));
+        }
+    }
+
+    /// What is to be said of a router that advertises itself here, by whether one does on the WAN.
+    pub(super) fn stray_router(&self, now: Time, wan_has_one: bool) -> Option<String> {
+        let (router, station, _) = self.stray.filter(|&(.., until)| now < until)?;
+        let what = match wan_has_one {
+            true => ": hosts take their IPv6 from it; unplug it there, if that is not meant",
+            false => {
+                ", and none does on the WAN: the two are swapped, most likely; exchange the cables, or the links of [wan] \
+                 and [lan]"
+            }
+        };
+        Some(format!("{}: router {router} (station {station}) advertises itself on the LAN{what}", self.link.name))
     }
 
     /// A packet that lacks its host's Ethernet address.

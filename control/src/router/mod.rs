@@ -33,6 +33,7 @@ mod state_dir;
 mod tunnel;
 mod uplink;
 mod wan;
+mod warnings;
 mod wire;
 
 use std::net::Ipv6Addr;
@@ -64,6 +65,7 @@ use notice::Notice;
 use provisioning::Provisioning;
 use publish::Basis;
 use requests::Requests;
+use state_dir::Unsaved;
 use tunnel::Tunnel;
 use uplink::Uplink;
 use wan::Wan;
@@ -74,6 +76,9 @@ const HOLD: Duration = Duration::from_secs(60);
 
 /// How often traffic is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// What could not be saved is tried again after this.
+const SAVE_AGAIN: Duration = Duration::from_secs(10);
 
 /// What a router is made from.
 pub struct Parts {
@@ -119,6 +124,13 @@ pub struct Router {
     /// When the last turn was.
     turned: Time,
     look: Time,
+    /// What the configuration leaves undone or cannot have.
+    of_config: Vec<String>,
+    /// What is not saved and why, and when it is tried again.
+    unsaved: Option<String>,
+    save_again: Time,
+    /// As logged last.
+    told: Vec<String>,
     /// The first snapshot of a control thread that had to start over waits until there is a tunnel in it.
     hold: bool,
 }
@@ -159,6 +171,10 @@ impl Router {
             leaving: false,
         };
         Ok(Self {
+            of_config: config.warnings(),
+            unsaved: None,
+            save_again: now,
+            told: Vec::new(),
             machines,
             choice: Choice::default(),
             is_unsettled: false,
@@ -184,6 +200,7 @@ impl Router {
     pub fn reload(&mut self, now: Time, wall: u64, config: Arc<Config>) {
         let was = std::mem::replace(&mut self.config, config);
         let config = self.config.clone();
+        self.of_config = config.warnings();
         let Machines { lan, wan, tunnel, notice, provisioning, .. } = &mut self.machines;
         let saved = lan.dhcpv4.is_none().then(|| self.state_dir.load("dhcpv4")).flatten();
         lan.reload(now, wall, &config.lan, saved);
@@ -248,6 +265,7 @@ impl Router {
         if now >= self.look {
             self.look = now + LOOK;
             self.machines.far.look(now, &totals());
+            self.tell_standing(now);
         }
         self.machines.poll_service(now);
         let facts = self.machines.gather(now);
@@ -286,27 +304,28 @@ impl Router {
         self.published = Some(basis);
     }
 
+    /// Saves what a restart must not lose, if it is other than before. What cannot be saved is tried again.
     fn save(&mut self, now: Time, wall: u64) {
+        if self.unsaved.is_some() && now < self.save_again {
+            return;
+        }
+        let (state, mut failed) = (&self.state_dir, None);
         let Machines { lan, wan, provisioning, .. } = &mut self.machines;
-        if std::mem::take(&mut wan.lease_changed) {
-            match wan.dhcpv6.lease(now, wall) {
-                Some(lease) => self.state_dir.save("dhcpv6", &lease),
-                None => self.state_dir.remove("dhcpv6"),
-            }
+        let mut done = |result: Result<(), Unsaved>| result.map_err(|error| failed = Some(error.to_string())).is_err();
+        if wan.lease_changed {
+            wan.lease_changed = done(state.put("dhcpv6", wan.dhcpv6.lease(now, wall).as_ref()));
         }
-        if let Some(provisioning) = provisioning
-            && std::mem::take(&mut provisioning.changed)
-        {
-            match provisioning.machine.saved(now, wall) {
-                Some(saved) => self.state_dir.save("provisioning", &saved),
-                None => self.state_dir.remove("provisioning"),
-            }
+        if let Some(provisioning) = provisioning.as_mut().filter(|provisioning| provisioning.changed) {
+            provisioning.changed = done(state.put("provisioning", provisioning.machine.saved(now, wall).as_ref()));
         }
-        if std::mem::take(&mut lan.leases_changed)
-            && let Some(server) = &lan.dhcpv4
-        {
-            self.state_dir.save("dhcpv4", &server.file(now, wall));
+        if lan.leases_changed {
+            let leases = lan.dhcpv4.as_ref().map(|server| server.file(now, wall));
+            lan.leases_changed = leases.is_some_and(|leases| done(state.put("dhcpv4", Some(&leases))));
         }
+        if failed.is_some() {
+            self.save_again = now + SAVE_AGAIN;
+        }
+        self.unsaved = failed;
     }
 
     /// How far the line has come.
@@ -332,7 +351,8 @@ impl Router {
         let Uplink { silent_from, forgets_from, .. } = self.choice.uplink;
         let patience = [silent_from, forgets_from].map(|from| from.filter(|&from| from > self.turned));
         let machines = [self.machines.next(), self.choice.evidence.next(self.turned)];
-        let due = machines.into_iter().chain(patience).flatten();
+        let save = self.unsaved.is_some().then_some(self.save_again);
+        let due = machines.into_iter().chain(patience).chain([save]).flatten();
         due.chain((!self.machines.leaving).then_some(self.look)).min().unwrap_or(Time(u64::MAX))
     }
 

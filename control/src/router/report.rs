@@ -82,7 +82,7 @@ impl Router {
                 opened: stats.created,
                 expired: stats.expired,
             }),
-            warnings: around.warnings.iter().cloned().chain(self.warnings(&facts)).collect(),
+            warnings: around.warnings.iter().cloned().chain(self.standing(now)).chain(self.warnings(&facts)).collect(),
             workers: workers(around),
         }
     }

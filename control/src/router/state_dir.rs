@@ -12,6 +12,18 @@ use serde::de::DeserializeOwned;
 #[derive(Clone, Debug)]
 pub struct StateDir(PathBuf);
 
+/// Something that a restart will not know.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{}: not saved: {error}; a restart will not know it. Make room there, or make it writable; it is tried again",
+    path.display()
+)]
+pub struct Unsaved {
+    /// The file that was to be written.
+    path: PathBuf,
+    error: io::Error,
+}
+
 impl StateDir {
     /// Makes it if it is not there.
     pub fn open(path: &Path) -> io::Result<Self> {
@@ -36,38 +48,40 @@ impl StateDir {
             .ok()
     }
 
-    /// Saves it, as a whole or not at all. A failure is logged: the line goes on.
-    pub fn save<T: Serialize>(&self, name: &str, what: &T) {
+    /// Saves it, as a whole or not at all; `None`: removes what was saved under this name.
+    ///
+    /// # Errors
+    /// The directory or the file in it cannot be written.
+    pub fn put<T: Serialize>(&self, name: &str, what: Option<&T>) -> Result<(), Unsaved> {
         let path = self.path(name);
-        if let Err(error) = self.try_save(&path, what) {
-            tracing::warn!(path = %path.display(), %error, "not saved; a restart will not remember it");
-        }
+        let done = match what {
+            Some(what) => self.save(&path, what),
+            None => fs::remove_file(&path).or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            }),
+        };
+        done.map_err(|error| Unsaved { path, error })
     }
 
-    fn try_save<T: Serialize>(&self, path: &Path, what: &T) -> io::Result<()> {
+    fn save<T: Serialize>(&self, path: &Path, what: &T) -> io::Result<()> {
         let text = serde_json::to_vec(what)?;
         let beside = path.with_extension("new");
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
         file.write_all(&text)?;
         file.sync_all()?;
-        fs::rename(beside, path)
+        fs::rename(beside, path)?;
+        // The new name, too, is to outlive a power cut.
+        fs::File::open(&self.0)?.sync_all()
     }
 
-    /// Removes what was saved under this name. A failure is logged.
-    pub fn remove(&self, name: &str) {
-        let path = self.path(name);
-        if let Err(error) = fs::remove_file(&path)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(path = %path.display(), %error, "not removed");
-        }
-    }
-
-    /// A secret of our own, made at the first start.
+    /// A secret of our own, made at the first start. One that cannot be saved is logged.
     pub fn secret(&self) -> [u8; 32] {
         self.load("secret").unwrap_or_else(|| {
             let secret: [u8; 32] = rand::random();
-            self.save("secret", &secret);
+            if let Err(error) = self.put("secret", Some(&secret)) {
+                tracing::warn!("{error}");
+            }
             secret
         })
     }
@@ -90,8 +104,17 @@ mod tests {
         assert_eq!(StateDir::open(&dir).unwrap().secret(), secret);
         fs::write(dir.join("lease.json"), "{ nonsense").unwrap();
         assert_eq!(state.load::<Vec<u32>>("lease"), None);
-        state.save("lease", &vec![1, 2]);
+        state.put("lease", Some(&vec![1, 2])).unwrap();
         assert_eq!(state.load::<Vec<u32>>("lease"), Some(vec![1, 2]));
-        fs::remove_dir_all(dir).unwrap();
+        for _ in 0..2 {
+            state.put::<Vec<u32>>("lease", None).unwrap();
+            assert_eq!(state.load::<Vec<u32>>("lease"), None);
+        }
+        fs::remove_dir_all(&dir).unwrap();
+        let error = state.put("lease", Some(&1)).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("{}: not saved: No such file", dir.join("lease.json").display())),
+            "{error}"
+        );
     }
 }

@@ -210,6 +210,7 @@ fn values_that_cannot_be() {
         ("[wan.dhcpv6]\npd-hint = 8", "pd-hint = '8': give a number from 48 to 64"),
         ("[lan.dhcpv4]\nlease-time = 1", "lease-time = '1': give a number from 120 to 31536000"),
         ("[lan.dhcpv4]\ndns = ['8.8.8.8', 'x']", "dns = 'x': an IPv4 address is written as 192.0.2.1"),
+        ("[lan.dhcpv4]\ndns = ['192.0.2.53', '192.168.1.1']", "dns = '192.168.1.1': that is our own address"),
         ("[[lan.dhcpv4.reservation]]\nmac = '01:00:5e:00:00:01'\nip = '192.168.1.9'", "it is no single station's"),
         ("[[lan.dhcpv4.reservation]]\nmac = '02:00:00:00:00:01'", "lacks ip = ADDR"),
     ] {
@@ -493,6 +494,8 @@ fn check_says_what_it_would_do() {
     ] {
         assert!(said.contains(what), "{what}\nis not in\n{said}");
     }
+    let warning = "warning: DHCPv4 tells hosts no resolver, and there is none of ours yet: name some";
+    assert!(said.lines().last().unwrap().starts_with(warning), "{said}");
     let wrong = File::new("wrong.toml", &DSLITE.replace("kind", "knid").replace("/24", "/99"));
     for args in [["check", wrong.name(), ""], ["run", "--config", wrong.name()]] {
         let run = hikyaku(&args[..if args[2].is_empty() { 2 } else { 3 }]);
@@ -533,6 +536,32 @@ fn check_says_what_it_would_do() {
     for what in ["Examples:", "--service dslite", "credentials-file", "--cores", "--copy-dscp", "Exit code:"] {
         assert!(help.contains(what), "{what}");
     }
+}
+
+/// What is no mistake, and yet is to be known.
+#[test]
+fn warnings() {
+    let resolver = DSLITE.replace("[service]", "[lan.dhcpv4]\ndns = ['192.0.2.53']\n[service]");
+    let of = |text: &str| Config::parse("f", text).unwrap().warnings();
+    assert_eq!(of(&resolver), Vec::<String>::new());
+    assert_eq!(of(&DSLITE.replace("[service]", "[lan.dhcpv4]\nenabled = false\n[service]")), Vec::<String>::new());
+    assert!(of(DSLITE)[0].contains("[lan.dhcpv4] dns = "));
+    let of = |more: &str| of(&resolver.replace("kind = 'dslite'\n", more)).join("\n");
+    // A service is told where its customer is, if that is known of it.
+    let fixed = "ipv4 = '192.0.2.1'\nbr = '2001:db8:f::1'\n";
+    assert!(of(&format!("kind = 'v6plus-fixed'\n{fixed}")).contains("[service.notification] is not there"));
+    assert_eq!(of(&format!("kind = 'ipip'\n{fixed}")), "");
+    assert!(of("kind = 'dslite'\n[tuning]\ncores = [1000]\n").contains("there is no core 1000, or it is not ours"));
+    // What does not fit the line, RFC 2473 6.7: 40 bytes are the outer header's.
+    let narrow = |more: &str| {
+        let text = resolver.replace("[lan]\n", "mtu = 1400\n[lan]\n");
+        Config::parse("f", &format!("{text}{more}")).unwrap().warnings().join("\n")
+    };
+    assert!(
+        narrow("").contains("leaves packets of 1360 bytes to the tunnel") && narrow("").ends_with("the other 1500")
+    );
+    assert_eq!(narrow("tunnel-mtu = 1360"), "");
+    assert_eq!(narrow("tunnel-mtu = 1500"), "", "fragments are wanted");
 }
 
 const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");

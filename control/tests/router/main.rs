@@ -9,4 +9,5 @@ mod reloaded;
 mod services;
 mod start;
 mod storms;
+mod warnings;
 mod world;

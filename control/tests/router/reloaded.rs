@@ -101,7 +101,7 @@ fn leases() {
         assert!(world.snapshot().links[0].neighbours.get(leased.into()).is_some(), "the host is where it was");
         world.status().lan.leases
     };
-    assert_eq!(then("pool = '192.168.1.50-192.168.1.220'\ndns = ['192.0.2.53']"), Some(1));
+    assert_eq!(then("pool = '192.168.1.50-192.168.1.220'\ndomain = 'home.arpa'"), Some(1));
     assert_eq!(then("enabled = false"), None);
     assert_eq!(then("pool = '192.168.1.100-192.168.1.200'"), Some(1), "as they were saved");
     assert_eq!(then("pool = '192.168.1.10-192.168.1.20'"), Some(0));

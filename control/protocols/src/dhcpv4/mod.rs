@@ -63,7 +63,7 @@ pub struct Config {
     pub reservations: Vec<Reservation>,
     /// For which addresses are leased: a minute to a year, whole seconds.
     pub lease_time: Duration,
-    /// Resolvers to tell (option 6), at most 8. This router is none itself.
+    /// Resolvers to tell (option 6, RFC 2132 3.8), at most 8. Without any the option is left out: this router is none itself.
     pub dns: Vec<Ipv4Addr>,
     /// Domain name to tell (option 15).
     pub domain: Option<String>,

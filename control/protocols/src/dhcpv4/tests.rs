@@ -222,10 +222,9 @@ fn a_lease() {
     let offer = lan.pass(Duration::from_millis(1)).pop().unwrap();
     assert_eq!((offer.kind(), offer.message.yiaddr()), (MessageType::Offer, host(100)));
     assert_eq!((offer.station, offer.to), (station(1), host(100)), "4.1: to the station and its address to be");
-    assert_eq!(offer.codes(), [1, 3, 6, 15, 26, 51, 53, 54, 58, 59]);
+    assert_eq!(offer.codes(), [1, 3, 15, 26, 51, 53, 54, 58, 59], "no resolver (6) is told where there is none");
     assert_eq!(offer.get(OptionCode::SubnetMask), Some(&DhcpOption::SubnetMask([255, 255, 255, 0].into())));
     assert_eq!(offer.get(OptionCode::Router), Some(&DhcpOption::Router(vec![ROUTER])));
-    assert_eq!(offer.get(OptionCode::DomainNameServer), Some(&DhcpOption::DomainNameServer(vec![ROUTER])));
     assert_eq!(offer.get(OptionCode::DomainName), Some(&DhcpOption::DomainName("home.arpa".to_owned())));
     assert_eq!(offer.get(OptionCode::InterfaceMtu), Some(&DhcpOption::InterfaceMtu(1460)));
     assert_eq!(offer.get(OptionCode::ServerIdentifier), Some(&DhcpOption::ServerIdentifier(ROUTER)));
@@ -248,6 +247,15 @@ fn a_lease() {
     // The ACK was lost: the same again, and no news.
     assert_eq!(lan.hear(&request).unwrap().kind(), MessageType::Ack);
     assert!(lan.events().is_empty());
+}
+
+/// RFC 2132 3.8: resolvers that were given are told, in that order. Ours is not among them: nothing answers there.
+#[test]
+fn resolvers() {
+    let resolvers = vec![Ipv4Addr::new(198, 51, 100, 53), host(53)];
+    let mut lan = Lan::new(Config { dns: resolvers.clone(), ..config() });
+    let offer = lan.ask(&message(station(1), MessageType::Discover)).unwrap();
+    assert_eq!(offer.get(OptionCode::DomainNameServer), Some(&DhcpOption::DomainNameServer(resolvers)));
 }
 
 /// RFC 2131 4.1: to everybody if the client cannot take it otherwise, to its address if it has one; NAKs always to
@@ -417,7 +425,7 @@ fn inform() {
     let ack = lan.hear(&message(station(1), MessageType::Inform).having(host(9))).unwrap();
     assert_eq!((ack.kind(), ack.to, ack.station), (MessageType::Ack, host(9), station(1)));
     assert_eq!((ack.message.yiaddr(), ack.message.ciaddr()), (Ipv4Addr::UNSPECIFIED, host(9)));
-    assert_eq!(ack.codes(), [1, 3, 6, 15, 26, 53, 54], "no times");
+    assert_eq!(ack.codes(), [1, 3, 15, 26, 53, 54], "no times");
     assert!(lan.hear(&message(station(1), MessageType::Inform)).is_none());
     assert!(lan.server.leases(lan.now).is_empty());
 }

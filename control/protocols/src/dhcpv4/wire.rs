@@ -253,10 +253,9 @@ impl Reply {
         }
         if !matches!(self, Self::Nak(_)) {
             options.insert(DhcpOption::SubnetMask(config.mask()));
-            let dns = if config.dns.is_empty() { vec![config.address] } else { config.dns.clone() };
             let parameters = [
                 Some(DhcpOption::Router(vec![config.address])),
-                Some(DhcpOption::DomainNameServer(dns)),
+                (!config.dns.is_empty()).then(|| DhcpOption::DomainNameServer(config.dns.clone())),
                 config.mtu.map(DhcpOption::InterfaceMtu),
                 config.domain.clone().map(DhcpOption::DomainName),
             ];

@@ -350,7 +350,7 @@ fn releases_at_the_end(before: impl FnOnce(&mut Lab)) -> bool {
         t2: None,
         information: Default::default(),
     };
-    let mut lab = Lab::with_state(|state| state.save("dhcpv6", &lease), |_| ());
+    let mut lab = Lab::with_state(|state| state.put("dhcpv6", Some(&lease)).unwrap(), |_| ());
     lab.come_up();
     before(&mut lab);
     lab.stop.store(true, Ordering::Relaxed);

@@ -46,7 +46,7 @@ const MOST_TURNS: u32 = 200;
 
 /// `[wan]` and `[lan]` of every test; `[service]` follows.
 pub const LINKS: &str = "[wan]\nlink = 'netmap:wan0'\ninterface-id = 'eui64'\n[lan]\nlink = 'netmap:lan0'\nipv4 = '192.168.1.1/24'\n\
-                     [lan.dhcpv4]\npool = '192.168.1.100-192.168.1.200'\n[tuning]\ntable = 1024\nhuge-pages = false\n";
+                     [lan.dhcpv4]\npool = '192.168.1.100-192.168.1.200'\ndns = ['192.0.2.53']\n[tuning]\ntable = 1024\nhuge-pages = false\n";
 
 /// Someone behind the ISP's router.
 pub trait Host {
@@ -86,7 +86,7 @@ pub struct World {
     /// Woken by a thread of the router's.
     woken: Receiver<()>,
     config: Arc<Config>,
-    state_dir: PathBuf,
+    pub state_dir: PathBuf,
     started: Time,
 }
 

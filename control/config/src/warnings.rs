@@ -1,0 +1,60 @@
+//! What a configuration may say and its user can hardly mean: no mistake, but to be known.
+
+use hikyaku_dataplane::tunnel::OUTER_LEN;
+use hikyaku_dataplane::tunnel::mtu::MtuMode;
+use hikyaku_protocols::service::Technology;
+
+use crate::config::Config;
+
+impl Config {
+    /// What it leaves undone or cannot have, a line each, with what to do about it. Asks the machine for its cores.
+    pub fn warnings(&self) -> Vec<String> {
+        let found = [self.no_resolver(), self.untold(), self.narrow_line(), self.missing_cores()];
+        found.into_iter().flatten().collect()
+    }
+
+    fn no_resolver(&self) -> Option<String> {
+        self.lan.dhcpv4.as_ref().filter(|dhcpv4| dhcpv4.dns.is_empty()).map(|_| {
+            "DHCPv4 tells hosts no resolver, and there is none of ours yet: name some that hosts can reach, as [lan.dhcpv4] \
+             dns = [\"ADDR\"]"
+                .into()
+        })
+    }
+
+    /// A fixed address whose service wants to be told where we are, as far as that is known of it.
+    fn untold(&self) -> Option<String> {
+        let (service, profile) = (&self.service, self.service.wish.name.profile());
+        let is_untold = profile.technology == Some(Technology::Ipip) && service.notification.is_none();
+        profile.notification.filter(|_| is_untold).map(|dialect| {
+            format!(
+                "{} has to be told where we are ({dialect}), and [service.notification] is not there: packets may not come \
+                 back; give it what the contract sheet says",
+                service.wish.name
+            )
+        })
+    }
+
+    fn narrow_line(&self) -> Option<String> {
+        let MtuMode::Strict { mtu: wanted } = self.service.mtu else { return None };
+        let line = self.wan.mtu?;
+        let fits = self.service.mtu.inner_mtu(line);
+        (fits < wanted).then(|| {
+            format!(
+                "[wan] mtu = {line} leaves packets of {fits} bytes to the tunnel, and [service] tunnel-mtu is {wanted}: make \
+                 the one {fits}, or the other {}",
+                usize::from(wanted) + OUTER_LEN
+            )
+        })
+    }
+
+    fn missing_cores(&self) -> Option<String> {
+        let missing: Vec<String> = self.tuning.missing_cores().iter().map(usize::to_string).collect();
+        (!missing.is_empty()).then(|| {
+            format!(
+                "[tuning] cores: there is no core {}, or it is not ours to use; its worker runs where the system puts it \
+                 (`lscpu --extended` lists cores)",
+                missing.join(", ")
+            )
+        })
+    }
+}

@@ -1,0 +1,47 @@
+//! What is not as it should be, and stays so until somebody acts: in `hikyaku show status` for as long as it is, in the
+//! log when it comes to be.
+
+use hikyaku_config::LINK_MTU;
+use hikyaku_dataplane::tunnel::IPV6_MIN_MTU;
+use hikyaku_net::Time;
+
+use super::Router;
+use super::wan::LinkFacts;
+
+impl Router {
+    /// All of it, a line each, with what to do.
+    pub(super) fn standing(&self, now: Time) -> Vec<String> {
+        let (lan, wan) = (&self.machines.lan, &self.machines.wan);
+        let narrow = [
+            narrow(&lan.link, "lan", Some(lan.config.mtu)),
+            narrow(&wan.link, "wan", self.config.wan.mtu),
+            lan.stray_router(now, wan.slaac.facts(now).default_router().is_some()),
+        ];
+        self.of_config.iter().cloned().chain(narrow.into_iter().flatten()).chain(self.unsaved.clone()).collect()
+    }
+
+    /// Logs what is new of it.
+    pub(super) fn tell_standing(&mut self, now: Time) {
+        let standing = self.standing(now);
+        standing.iter().filter(|warning| !self.told.contains(warning)).for_each(|warning| tracing::warn!("{warning}"));
+        self.told = standing;
+    }
+}
+
+/// An interface that carries less than was asked for.
+fn narrow(link: &LinkFacts, section: &str, wanted: Option<u16>) -> Option<String> {
+    let LinkFacts { name, mtu, .. } = link;
+    let wanted = wanted.unwrap_or(LINK_MTU);
+    if section == "wan" && *mtu < IPV6_MIN_MTU {
+        return Some(format!(
+            "{name}: its largest packet has {mtu} bytes, and IPv6 needs {IPV6_MIN_MTU} (RFC 8200 5): set the interface's MTU \
+             to {LINK_MTU}"
+        ));
+    }
+    (*mtu < wanted).then(|| {
+        format!(
+            "{name}: its largest packet has {mtu} bytes, and [{section}] mtu is {wanted}: set the interface's MTU to {wanted}, \
+             or [{section}] mtu = {mtu} if that is meant"
+        )
+    })
+}
