@@ -81,11 +81,15 @@ fn a_router_that_drops_the_m_flag_costs_no_prefix() {
         world.isp.advertise();
         world.pass(seconds(1));
     }
+    assert_eq!((local(&world), world.snapshots.len()), (before, snapshots), "workers saw nothing of it");
     world.isp.says().flags = OTHER;
     world.pass(seconds(20_000));
     assert!(world.isp.dhcp.asked.contains(&MessageType::Renew));
     assert!(!world.isp.dhcp.asked.contains(&MessageType::Release), "{:?}", world.isp.dhcp.asked);
-    assert_eq!((local(&world), world.snapshots.len()), (before, snapshots), "workers saw nothing of it");
+    // Of what is renewed they learn that it ends later.
+    let until: Vec<_> = world.snapshots[snapshots - 1..].iter().map(|snapshot| snapshot.softwires[0].until).collect();
+    assert!(until.is_sorted() && until.last() > Some(&world.now), "{until:?}");
+    assert_eq!(local(&world), before);
     // The server does not know the line any more: the lease ends with its time, and then the flags count.
     world.isp.dhcp.alive = false;
     world.pass(seconds(20_000));
