@@ -5,6 +5,7 @@ use hikyaku_net::protocol;
 
 use super::key::{Endpoint, Key, Kind, pair_addrs, pair_ports, split_addrs, split_ports};
 use super::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use super::timeouts::is_question;
 
 /// A session's place in the table. 0 is nobody's.
 pub type SessionId = u32;
@@ -320,10 +321,11 @@ impl Session {
         Endpoint { addr, port }
     }
 
-    /// Whether packets went out, and as many came in.
-    pub(super) fn is_answered(&self) -> bool {
+    /// Whether it is a question and perhaps its answer: to such a port, and nothing came back yet or no more than was asked, once
+    /// or twice, since a resolver asks for both of a name's addresses at once. A tunnel to such a port soon is not.
+    pub(super) fn is_question(&self) -> bool {
         let [out, back] = self.packets();
-        out > 0 && back >= out
+        is_question(self.protocol(), self.peer().port) && (back == 0 || out <= 2 && back <= out)
     }
 
     /// Packets outbound and inbound, modulo 2^32.

@@ -239,7 +239,7 @@ impl Napt {
     #[cold]
     pub fn track(&self, session: &Session, direction: Direction, flags: u8) {
         let (old, new) = session.track(direction, flags);
-        let timeout = |state| self.timeouts.of(session, state);
+        let timeout = |state| self.timeouts.of(session, state, false);
         // A later end needs nothing: ageing looks at the session at its earlier end and finds out.
         if timeout(new) < timeout(old) {
             let mut writer = self.lock();

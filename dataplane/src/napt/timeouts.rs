@@ -10,10 +10,10 @@ use super::session::{Session, state};
 pub struct Timeouts {
     /// UDP (RFC 4787 REQ-5: at least 2 minutes, 5 recommended).
     pub udp: u32,
-    /// UDP towards ports 53 and 123, where one question has one answer (RFC 4787 REQ-5a). Names
-    /// are asked from ever new ports: on a line of 240 they must come back soon.
+    /// UDP towards ports 53 and 123 where ports or places of the table are scarce, as long as it looks like a question (RFC
+    /// 4787 REQ-5a). Names are asked from ever new ports: on a line of 240 they must come back soon.
     pub udp_query: u32,
-    /// UDP towards ports 53 and 123 when as many answers came as questions went: more is not expected.
+    /// UDP towards ports 53 and 123, likewise, when as many answers came as questions went: more is not expected.
     pub udp_answered: u32,
     /// ICMP echo (RFC 5508 REQ-2, RFC 7857: 60 seconds).
     pub icmp: u32,
@@ -44,24 +44,26 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// The idle time of a session in this state.
-    pub(super) fn of(&self, session: &Session, state: u8) -> u32 {
+    /// The idle time of a session in this state. `scarce`: of ports or places there are few.
+    pub(super) fn of(&self, session: &Session, state: u8, scarce: bool) -> u32 {
         match session.protocol() {
             protocol::TCP if state::is_reset(state) => self.tcp_reset,
             protocol::TCP => {
                 let open = state & state::ESTABLISHED != 0 && !state::is_closed(state);
                 if open { self.tcp_established } else { self.tcp_transitory }
             }
-            protocol::UDP if !is_question(protocol::UDP, session.peer().port) => self.udp,
-            protocol::UDP if session.is_answered() => self.udp_answered.min(self.udp_query),
-            protocol::UDP => self.udp_query,
+            protocol::UDP if scarce && session.is_question() => match session.packets() {
+                [out, back] if out > 0 && back == out => self.udp_answered.min(self.udp_query),
+                _ => self.udp_query,
+            },
+            protocol::UDP => self.udp,
             protocol::ICMP => self.icmp,
             _ => self.other,
         }
     }
 }
 
-/// Whether a packet to `peer` is a question to which an answer comes, and nothing else: DNS, NTP.
+/// Whether a packet to `peer` is, as far as its port says, a question to which an answer comes and nothing else: DNS, NTP.
 pub(super) fn is_question(protocol: u8, peer: Port) -> bool {
     protocol == protocol::UDP && matches!(peer.number(), 53 | 123)
 }

@@ -70,8 +70,9 @@ impl Session {
         match protocol {
             6 if self.established && !self.is_closed() => 7440,
             6 => 240,
-            17 if is_question(17, peer.1) && out > 0 && back >= out => 3,
-            17 if is_question(17, peer.1) => 15,
+            // Of a small table.
+            17 if is_question(17, peer.1) && (1..=2).contains(&out) && back == out => 3,
+            17 if is_question(17, peer.1) && (back == 0 || out <= 2 && back <= out) => 15,
             17 => 300,
             1 => 60,
             _ => 300,

@@ -62,8 +62,11 @@ impl Model {
     fn timeout(&self, flow: &Flow) -> u64 {
         let (s, t) = (&self.sessions[flow], &self.timeouts);
         u64::from(match (flow.0, flow.4) {
-            (protocol::UDP, 53 | 123) if s.packets[0] > 0 && s.packets[1] >= s.packets[0] => t.udp_answered,
-            (protocol::UDP, 53 | 123) => t.udp_query,
+            (protocol::UDP, 53 | 123) => match s.packets {
+                [out @ 1..=2, back] if back == out => t.udp_answered,
+                [_, 0] | [1..=2, 0..=2] if s.packets[1] <= s.packets[0] => t.udp_query,
+                _ => t.udp,
+            },
             (protocol::UDP, _) => t.udp,
             (protocol::ICMP, _) => t.icmp,
             (GRE | protocol::UDP_LITE, _) => t.other,

@@ -352,23 +352,55 @@ fn questions_share_the_last_quarter_and_leave_it_to_mappings() {
 fn rfc4787_req5a_an_answered_question_is_over_soon() {
     for refresh in [true, false] {
         let mut nat = Nat::with(|config| config.inbound_refresh = refresh);
-        let [asked, answered, half] =
-            [1, 2, 3].map(|n| nat.open(UDP, host(n, 4000), peer(1, 53)).unwrap()).map(|id| nat.napt.session(id));
+        let [asked, answered, half, tunnel] =
+            [1, 2, 3, 4].map(|n| nat.open(UDP, host(n, 4000), peer(1, 53)).unwrap()).map(|id| nat.napt.session(id));
         let now = nat.time().seconds();
-        [asked, answered, half, half].iter().for_each(|session| session.note(Direction::Outbound, now, true));
-        [answered, half].iter().for_each(|session| session.note(Direction::Inbound, now, refresh));
+        let sent = [asked, answered, half, half, tunnel, tunnel, tunnel];
+        sent.iter().for_each(|session| session.note(Direction::Outbound, now, true));
+        [answered, half, tunnel].iter().for_each(|session| session.note(Direction::Inbound, now, refresh));
         let end = |session: &hikyaku_dataplane::napt::Session| session.outside();
-        let ports = [asked, answered, half].map(end);
+        let ports = [asked, answered, half, tunnel].map(end);
         let mapped = |nat: &Nat| ports.map(|port| nat.napt.is_mapped(UDP, port));
         nat.wait(3);
-        assert_eq!(mapped(&nat), [true; 3]);
+        assert_eq!(mapped(&nat), [true; 4]);
         nat.wait(2);
-        assert_eq!(mapped(&nat), [true, false, true], "two questions wait for two answers");
+        assert_eq!(mapped(&nat), [true, false, true, true], "two questions wait for two answers");
         nat.wait(10);
-        assert_eq!(mapped(&nat), [true, false, true]);
+        assert_eq!(mapped(&nat), [true, false, true, true]);
         nat.wait(2);
-        assert_eq!(mapped(&nat), [false; 3]);
+        assert_eq!(mapped(&nat), [false, false, false, true], "three are no question");
+        nat.wait(282);
+        assert_eq!(mapped(&nat), [false, false, false, true], "a tunnel lives as long as any other UDP");
+        nat.wait(3);
+        assert_eq!(mapped(&nat), [false; 4]);
     }
+}
+
+/// Where there are ports and places enough, nothing is shorter for its port, whatever it looks like. Once there is little
+/// room, questions that are over make some.
+#[test]
+fn rfc4787_req5_where_there_is_room_a_question_lives_as_long_as_any() {
+    let mut nat = Nat::with(|config| (config.ports, config.sessions) = (PortSet::ALL, 1 << 14));
+    let number = |nat: &Nat| nat.napt.stats().live;
+    for n in 0..100 {
+        let id = nat.open(UDP, host(1, 20_000 + n), peer(1, 53)).unwrap();
+        for way in [Direction::Outbound, Direction::Inbound] {
+            nat.napt.session(id).note(way, nat.time().seconds(), true);
+        }
+    }
+    nat.wait(100);
+    assert_eq!(number(&nat), 100);
+    // Three quarters of the table.
+    for n in 0..12_288_u16 {
+        nat.open(UDP, host(2 + (n % 100) as u8, 1024 + n), peer(2, 443)).unwrap();
+    }
+    nat.wait(17);
+    assert!((12_200..12_288 + 100).contains(&number(&nat)), "{:?}", nat.napt.stats());
+    assert!(
+        number(&nat) < 12_288 + 16,
+        "as many as were too many, and the rest of a batch at most: {:?}",
+        nat.napt.stats()
+    );
 }
 
 #[test]

@@ -15,10 +15,13 @@ use crate::napt::ports::{Ports, plane};
 use crate::napt::readers::Readers;
 use crate::napt::session::{Claim, Session, SessionId};
 use crate::napt::sync::Ordering::Relaxed;
-use crate::napt::timeouts::is_question;
+use crate::napt::timeouts::Timeouts;
 
 /// Seconds that one turn of the timing wheel takes. Longer waits come round again.
 pub(super) const WHEEL: usize = 256;
+
+/// Fewer ports or places than this are few: a share of an address, a table for a small network.
+const FEW: u32 = 1 << 14;
 
 /// Sessions that the ageing unlinks at a time, so that it can ask the cache ahead.
 const EXPIRY_BATCH: usize = 16;
@@ -210,16 +213,28 @@ impl Writer {
     /// The first second in which a session has been idle for longer than its timeout.
     pub(super) fn due(&self, napt: &Napt, id: SessionId) -> u32 {
         let session = napt.session(id);
-        let timeout = napt.timeouts.of(session, session.state());
+        let scarce = session.is_question() && self.is_scarce(napt);
+        let timeout = napt.timeouts.of(session, session.state(), scarce);
         session.last().saturating_add(timeout).saturating_add(1)
     }
 
-    /// When to see whether a question has got its answer: nothing else tells the ageing.
+    /// Whether ports or places are scarce, so that questions that are over must make room: there are few, or three quarters are
+    /// in use.
+    fn is_scarce(&self, napt: &Napt) -> bool {
+        let (live, capacity) = (napt.changing.live.load(Relaxed), napt.capacity());
+        self.ports.size().min(capacity) < FEW
+            || self.ports.left(plane(protocol::UDP)) <= self.ports.size() / 4
+            || live >= capacity - capacity / 4
+    }
+
+    /// When to see whether a question has got its answer, or whether there is little room now: nothing else tells the ageing.
     fn next_look(&self, napt: &Napt, session: &Session) -> u32 {
-        if !is_question(session.protocol(), session.peer().port) || session.is_answered() {
+        if !session.is_question() {
             return u32::MAX;
         }
-        self.wheel_now.max(session.last()).saturating_add(napt.timeouts.udp_answered).saturating_add(1)
+        let Timeouts { udp_answered, udp_query, .. } = napt.timeouts;
+        let soon = if self.is_scarce(napt) { udp_answered } else { udp_query };
+        self.wheel_now.max(session.last()).saturating_add(soon).saturating_add(1)
     }
 
     /// See [`Napt::age`]; whether there is nothing left to do until the next second.
