@@ -58,6 +58,9 @@ pub struct SavedLease {
     /// As the station calls itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
+    /// It renewed a lease before: its address stays its own for as long as there is room.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub known: bool,
     /// When it ends, or ended, in seconds of Unix.
     pub until: u64,
 }
@@ -106,6 +109,7 @@ mod tests {
             mac: Mac([2, 0, 0, 0, 0, 0xab]),
             client_id: Some(hex(&[1, 0xfe])),
             hostname: None,
+            known: false,
             until: 5,
         };
         let json = serde_json::to_string(&lease).unwrap();

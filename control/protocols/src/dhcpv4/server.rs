@@ -171,7 +171,8 @@ impl Server {
                 Client::Id(id) => Some(hex(id)),
                 Client::Station(_) => None,
             };
-            SavedLease { address, mac: holder.mac, client_id, hostname: holder.hostname.clone(), until }
+            let (hostname, known) = (holder.hostname.clone(), holder.is_known);
+            SavedLease { address, mac: holder.mac, client_id, hostname, known, until }
         };
         let leased = self.table.uses().filter_map(|(address, purpose, end)| match purpose {
             // Rounded up: a promise is not shortened by writing it down.
@@ -196,7 +197,7 @@ impl Server {
             let id = lease.client_id.as_deref().and_then(unhex);
             let client = self.table.client(lease.mac, id.as_deref());
             let hostname = lease.hostname.as_deref().and_then(printable);
-            let holder = Holder { client, mac: lease.mac, hostname };
+            let holder = Holder { client, mac: lease.mac, hostname, is_known: lease.known };
             let free = self.table.get(lease.address).is_none() && self.table.of(&holder.client).is_none();
             if !free || !self.table.may_have(lease.mac, lease.address) {
                 continue;
@@ -297,7 +298,7 @@ impl Server {
     }
 
     fn offer(&mut self, now: Time, address: Ipv4Addr, client: Client, request: &Request) {
-        let holder = Holder { client, mac: request.mac, hostname: request.hostname.clone() };
+        let holder = Holder { client, mac: request.mac, hostname: request.hostname.clone(), is_known: false };
         self.table.put(address, Use::Offered(holder), now + OFFER);
         self.answer(Reply::Offer(address, self.config.lease_time), request);
     }
@@ -371,7 +372,12 @@ impl Server {
         self.table.remove(address);
         // Not every message has the name in it.
         let hostname = request.hostname.clone().or_else(|| before.as_ref()?.hostname.clone());
-        let holder = Holder { client, mac: request.mac, hostname };
+        let is_late = leased && promised.since(now) <= self.config.lease_time.mul_f64(0.75);
+        let is_known = is_late || self.table.knows(&client) || before.as_ref().is_some_and(|before| before.is_known);
+        let (before, holder) = (
+            before.map(|before| Holder { is_known, ..before }),
+            Holder { client, mac: request.mac, hostname, is_known },
+        );
         if let Some(before) = before.as_ref().filter(|before| leased && before.mac != holder.mac) {
             self.event(Event::Ended { address, mac: before.mac });
         }

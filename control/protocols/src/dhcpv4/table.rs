@@ -21,7 +21,13 @@ pub(super) struct Holder {
     pub client: Client,
     pub mac: Mac,
     pub hostname: Option<String>,
+    /// It renewed a lease when a quarter of its time was over, at least once: it was here for longer than it takes to ask.
+    pub is_known: bool,
 }
+
+/// Of the addresses of the pool, a quarter stays for known hosts that were here before, however many stations ask that
+/// nobody ever saw: whoever makes up stations cannot take the place of those that are away for a day.
+const KEPT: usize = 4;
 
 /// What an address is in use for.
 #[derive(Clone, Debug)]
@@ -58,6 +64,8 @@ pub(super) struct Table {
     by_former_client: HashMap<Client, Ipv4Addr>,
     /// The `former` by their ends.
     oldest: BTreeSet<(Time, Ipv4Addr)>,
+    /// How many of the `former` are known.
+    known: usize,
     /// Of the pool, in no use and nobody's before.
     unused: BTreeSet<Ipv4Addr>,
     /// Of the pool, without ours and the reserved ones.
@@ -82,6 +90,7 @@ impl Table {
             former: BTreeMap::new(),
             by_former_client: HashMap::new(),
             oldest: BTreeSet::new(),
+            known: 0,
             unused: dynamic.clone(),
             dynamic,
             open: 0,
@@ -121,6 +130,12 @@ impl Table {
         had && !self.taken(client, address) && self.may_have(mac, address)
     }
 
+    /// Whether this client had an address, and was known.
+    pub(super) fn knows(&self, client: &Client) -> bool {
+        let had = self.by_former_client.get(client).and_then(|had| self.former.get(had));
+        had.is_some_and(|(holder, _)| holder.is_known)
+    }
+
     /// The address for a client (RFC 2131 4.3.1): the one that it has, the one that is reserved, the one that it had,
     /// the one that it wants, one that nobody had, the one that was left the longest ago.
     pub(super) fn choose(&self, client: &Client, mac: Mac, wanted: Option<Ipv4Addr>) -> Option<Ipv4Addr> {
@@ -130,7 +145,18 @@ impl Table {
         let had = || self.by_former_client.get(client).copied().filter(|&had| self.was(client, mac, had));
         let wants = || wanted.filter(|address| self.unused.contains(address));
         let new = || self.unused.first().copied();
-        let left = || self.oldest.iter().map(|&(_, address)| address).find(|a| free(a) && self.dynamic.contains(a));
+        let left = || {
+            let mut spare = self.known.saturating_sub(self.dynamic.len().div_ceil(KEPT));
+            let is_known = |address: &Ipv4Addr| self.former.get(address).is_some_and(|(holder, _)| holder.is_known);
+            let oldest = self.oldest.iter().map(|&(_, address)| address);
+            let mut left = oldest.filter(|address| {
+                // Of the known, those that left the longest ago.
+                let is_spare = spare > 0;
+                spare -= usize::from(is_spare && is_known(address));
+                is_spare || !is_known(address)
+            });
+            left.find(|address| free(address) && self.dynamic.contains(address))
+        };
         has.or_else(reserved).or_else(had).or_else(wants).or_else(new).or_else(left)
     }
 
@@ -169,6 +195,7 @@ impl Table {
     fn forget(&mut self, address: Ipv4Addr) {
         if let Some((holder, end)) = self.former.remove(&address) {
             self.oldest.remove(&(end, address));
+            self.known -= usize::from(holder.is_known);
             self.by_former_client.remove(&holder.client);
             self.unused_again(address);
         }
@@ -190,6 +217,7 @@ impl Table {
         }
         self.unused.remove(&address);
         self.oldest.insert((end, address));
+        self.known += usize::from(holder.is_known);
         self.by_former_client.insert(holder.client.clone(), address);
         self.former.insert(address, (holder, end));
     }

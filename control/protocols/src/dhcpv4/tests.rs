@@ -336,6 +336,32 @@ fn old_leases_are_reused_last() {
     assert_eq!(lan.offer(station(8)), host(102));
 }
 
+/// Whoever makes up stations gets all addresses but a quarter: those of hosts that were here for longer than a moment stay
+/// theirs, over a restart too.
+#[test]
+fn made_up_stations_do_not_take_the_place_of_known_hosts() {
+    let mut lan = Lan::new(config());
+    let home = lan.lease(station(1));
+    lan.seconds(LEASE / 2);
+    assert_eq!(lan.renew(station(1), home), Some(MessageType::Ack));
+    lan.seconds(2 * LEASE);
+    let mut taken = std::collections::BTreeSet::new();
+    for number in 60..200 {
+        let made_up = lan.ask(&message(station(number), MessageType::Discover));
+        taken.extend(made_up.map(|offer| offer.message.yiaddr()));
+        lan.seconds(1);
+    }
+    assert!(!taken.contains(&home) && taken.len() == 3, "{taken:?}");
+    let file = lan.server.file(lan.now, 1000);
+    assert!(serde_json::to_string(&file).unwrap().contains("\"known\":true"));
+    let mut again = Lan::new(config());
+    again.server.restore(again.now, 1000, &file);
+    again.ask(&message(station(201), MessageType::Discover));
+    for mut lan in [lan, again] {
+        assert_eq!(lan.lease(station(1)), home);
+    }
+}
+
 /// RFC 2131 4.3.2, SELECTING: only what was offered; an offer that was not taken is free again.
 #[test]
 fn selecting() {
