@@ -34,6 +34,8 @@ pub struct Lan {
     pub(super) echo: Echo,
     /// Leased and reserved addresses, as `neighbours` knows them.
     pinned: HashMap<Ipv4Addr, Mac>,
+    /// Who has the address that is to be ours.
+    pub(super) taken: Option<Mac>,
     /// Neither read by anybody nor answered.
     pub(super) unread: u64,
     /// Leases are others than those that were saved.
@@ -58,6 +60,7 @@ impl Lan {
             echo: Echo::new(link.mac),
             link,
             pinned: HashMap::new(),
+            taken: None,
             unread: 0,
             leases_changed: false,
             stray: None,
@@ -137,14 +140,19 @@ impl Lan {
         if self.neighbours.handle_input(now, frame) {
             return;
         }
+        let ours = self.ours();
         if let Some(server) = self.dhcpv4.as_mut().filter(|_| is_to_dhcp_server(frame)) {
             tracing::debug!(machine = "dhcpv4", link = %self.link.name, "heard");
-            return server.handle_input(now, frame);
+            // What it leases names us as the router: not before we are it (RFC 5227 2.1), and not beside another.
+            match ours.is_empty() {
+                true => self.unread += 1,
+                false => server.handle_input(now, frame),
+            }
+            return;
         }
         if let Some(packet) = Packet6::read(frame) {
             self.hear_ipv6(now, &packet, frame);
         }
-        let ours = self.ours();
         // Nobody listens here, but for DHCP: who asks is told so at once.
         match self.echo.echo(now, frame, &ours).or_else(|| self.echo.refuse(now, frame, &ours)) {
             Some(answer) => frames.send(self.id, answer),
@@ -200,6 +208,8 @@ impl Lan {
         neighbour_log::log(&self.link.name, &output);
         match output {
             Output::Send(frame) => frames.send(self.id, frame),
+            Output::Duplicate { mac, .. } => self.taken = Some(mac),
+            Output::Ready(_) => self.taken = None,
             // A host that answers for an address that was about to be given away.
             Output::Resolved(IpAddr::V4(address)) => {
                 if let (Some(server), Some(mac)) = (&mut self.dhcpv4, self.neighbours.get(address.into())) {

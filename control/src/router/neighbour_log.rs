@@ -19,6 +19,10 @@ pub(super) fn log(link: &str, output: &Output) {
             %link, %address, station = %mac,
             "the address is not used, as a station has it: remove it there, or give us another"
         ),
+        Output::Twin(address) => tracing::warn!(
+            %link, %address,
+            "a station has our Ethernet address: give it or us another (mac in [wan] or [lan])"
+        ),
         Output::Send(_) | Output::Resolved(_) | Output::Lost(_) | Output::NotRouter(_) => {}
     }
 }

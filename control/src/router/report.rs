@@ -160,6 +160,14 @@ impl Router {
 
     fn warnings(&self, facts: &Facts) -> Vec<String> {
         let mut warnings = self.machines.tunnel.unusable.clone();
+        let lan = &self.machines.lan;
+        warnings.extend(lan.taken.map(|mac| {
+            format!(
+                "our LAN address {} is in use by the station {mac}: until it is ours no host has a router or DHCPv4 from us; \
+                 remove it there, or give us another with [lan] ipv4",
+                lan.address()
+            )
+        }));
         let dhcpv6 = &facts.dhcpv6;
         warnings.extend(dhcpv6.refused.iter().chain(&dhcpv6.flaws).map(ToString::to_string));
         if let Some(why) = dhcpv6.ignored.filter(|_| !dhcpv6.is_informed()) {

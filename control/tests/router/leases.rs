@@ -8,6 +8,7 @@ use dhcproto::v6::MessageType;
 use crate::coming_up::{AFTR, DSLITE};
 use crate::world::World;
 use crate::world::isp::{MANAGED, OTHER};
+use crate::world::lan::GATEWAY;
 
 const DELEGATED: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x1100, 0, 0, 0, 0, 0);
 
@@ -119,4 +120,38 @@ fn leases_outlive_a_restart() {
     world.lan.reboot(host);
     world.pass(seconds(5));
     assert_eq!(world.lan.stations[host].address, Some(address));
+}
+
+/// RFC 5227 2.1: an address of the LAN that a host has is not ours, and what the DHCPv4 server would say of it is wrong. Status
+/// says who has it; when it is gone everything comes by itself.
+#[test]
+fn a_lan_address_that_is_taken() {
+    let mut world = World::new(DSLITE);
+    let (holder, guest) = (world.lan.plug(Some(GATEWAY)), world.lan.plug(None));
+    world.pass(seconds(5));
+    world.lan.discover(guest);
+    world.pass(seconds(30));
+    assert_eq!(world.lan.stations[guest].address, None);
+    let mac = world.lan.stations[holder].mac.to_string();
+    let warnings = world.status().warnings;
+    assert!(warnings.iter().any(|warning| warning.contains(&mac) && warning.contains("[lan] ipv4")), "{warnings:?}");
+    world.lan.stations[holder].alive = false;
+    world.pass(seconds(100));
+    assert_eq!(world.status().warnings, Vec::<String>::new());
+    world.lan.discover(guest);
+    world.pass(seconds(5));
+    assert!(world.lan.stations[guest].address.is_some());
+}
+
+/// Nothing is offered before our address is known to be ours.
+#[test]
+fn no_lease_while_our_address_is_checked() {
+    let mut world = World::new(DSLITE);
+    let guest = world.lan.plug(None);
+    world.lan.discover(guest);
+    world.pass(seconds(10));
+    assert_eq!(world.lan.stations[guest].address, None, "a question that was not heard is not answered");
+    world.lan.discover(guest);
+    world.pass(seconds(5));
+    assert!(world.lan.stations[guest].address.is_some());
 }

@@ -113,6 +113,7 @@ fn another_network() {
     let (mut world, host) = up();
     let before = world.softwire();
     world.reload(&file(IPIP).replace("192.168.1.", "192.168.7."));
+    world.pass(seconds(1)); // RFC 5227: our new address is checked
     world.lan.discover(host);
     world.pass(seconds(10));
     let snapshot = world.snapshot();

@@ -132,7 +132,8 @@ impl Addresses {
     /// Whether the address is ready, and so is to be answered for.
     pub fn asked_about(&mut self, now: Time, addr: IpAddr, mac: Mac, nonce: Option<&[u8]>, out: &mut Outbox) -> bool {
         let Some(address) = self.list.iter_mut().find(|address| address.addr == addr) else { return false };
-        let looped = nonce.map_or(mac == out.mac, |nonce| nonce == address.nonce);
+        // ARP has no nonce, and only our own station's probes may be ours.
+        let looped = if addr.is_ipv4() { mac == out.mac } else { nonce.is_some_and(|nonce| nonce == address.nonce) };
         match address.progress {
             Progress::Tentative if looped => out.counts.own += 1,
             Progress::Tentative => address.lose(now, mac, out),

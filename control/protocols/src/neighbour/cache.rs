@@ -25,6 +25,10 @@ const MAX_BACK_OFF: Duration = Duration::from_secs(10);
 /// How long a neighbour that answered is not asked again because of another station's claim.
 const CLAIM_INTERVAL: Duration = Duration::from_secs(10);
 
+/// How long a claim of the same station is no news. A router whose advertisements and answers bear different Ethernet
+/// addresses claims its own address with each advertisement.
+const CLAIM_TOLD_AGAIN: Duration = Duration::from_secs(3600);
+
 /// Solicitations a second, and at once.
 const SOLICIT_RATE: u32 = 500;
 
@@ -331,7 +335,9 @@ impl Cache {
         let tell = |entry: &mut Entry| {
             let silent = entry.refused.is_none_or(|at| now.since(at) >= CLAIM_INTERVAL);
             entry.refused = if silent { Some(now) } else { entry.refused };
-            entry.mac.filter(|_| silent)
+            let known = entry.told.is_some_and(|(told, at)| told == by && now.since(at) < CLAIM_TOLD_AGAIN);
+            entry.told = if silent && !known { Some((by, now)) } else { entry.told };
+            entry.mac.filter(|_| silent && !known)
         };
         if let Some(holder) = self.entries.change(addr, tell).flatten() {
             out.event(Output::Claimed { addr, holder, by });

@@ -44,6 +44,8 @@ pub(super) struct Entry {
     pub claim: Option<Mac>,
     /// When such a claim was last refused.
     pub refused: Option<Time>,
+    /// Which station's refusal was told of last, and when.
+    pub told: Option<(Mac, Time)>,
     /// In the order in which they were made.
     pub number: u64,
 }
@@ -159,6 +161,7 @@ impl Entry {
             kept: false,
             claim: None,
             refused: None,
+            told: None,
             number,
         }
     }

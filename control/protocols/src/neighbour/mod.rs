@@ -122,7 +122,7 @@ pub enum Output {
         to: Mac,
     },
     /// A station wanted a neighbour's address, and was refused: the holder is there, or is pinned. Told of every ten
-    /// seconds at most.
+    /// seconds at most, and of the same station every hour.
     Claimed {
         /// The IP address that was wanted.
         addr: IpAddr,
@@ -149,6 +149,9 @@ pub enum Output {
         /// The station that uses it, too.
         mac: Mac,
     },
+    /// A frame from this address, which is not ours, bears our Ethernet address: another station has it too. Told of
+    /// once; [`Counts::twin`] goes on.
+    Twin(IpAddr),
 }
 
 /// An address of ours, for `hikyaku show`.
@@ -266,8 +269,11 @@ impl Neighbours {
     /// A router solicitation or advertisement said that `addr` is at `mac` (RFC 4861 6.2.6, 6.3.4).
     pub fn learn(&mut self, now: Time, addr: Ipv6Addr, mac: Mac, is_router: bool) {
         let addr = IpAddr::V6(addr);
-        if !is_station(mac) || mac == self.config.mac || !is_host(addr) {
+        if !is_station(mac) || !is_host(addr) {
             return;
+        }
+        if mac == self.config.mac {
+            return self.handle_own_station(now, addr);
         }
         if self.addresses.progress(addr).is_none() {
             let router = Some(is_router);
@@ -347,8 +353,11 @@ impl Neighbours {
     fn handle_arp(&mut self, now: Time, arp: Arp) {
         let Arp { reply, mac, sender, target } = arp;
         if mac == self.config.mac {
-            self.out.counts.own += 1;
-            return;
+            return match sender.is_unspecified() {
+                // A probe has nothing to tell ours from a twin's by.
+                true => self.out.counts.own += 1,
+                false => self.handle_own_station(now, sender.into()),
+            };
         }
         let asked = !reply && {
             let (addr, probe) = (IpAddr::V4(target), sender.is_unspecified());
@@ -388,8 +397,7 @@ impl Neighbours {
         };
         let station = mac.unwrap_or(from);
         if from == self.config.mac || station == self.config.mac {
-            self.out.counts.own += 1;
-            return;
+            return self.handle_own_station(now, source.into());
         }
         if self.addresses.claimed(now, source.into(), station, &mut self.out)
             || self.addresses.progress(addr) != Some(Progress::Ready)
@@ -413,8 +421,7 @@ impl Neighbours {
         let addr = IpAddr::V6(target);
         let station = mac.unwrap_or(from);
         if station == self.config.mac {
-            self.out.counts.own += 1;
-            return;
+            return self.handle_own_station(now, addr);
         }
         if self.addresses.claimed(now, addr, station, &mut self.out) {
             return;
@@ -424,6 +431,22 @@ impl Neighbours {
         // RFC 9131 6.1.2: a router remembers who tells it, and need not ask when the first packet comes.
         let creates = self.config.router;
         self.handle_evidence(now, Evidence { addr, mac, answer: solicited, overrides, creates, router: Some(router) });
+    }
+
+    /// A frame from `addr` that bears our Ethernet address. From an address that is ours it is our own, come back by a
+    /// loop. We send nothing yet from one that we are only asking for, so somebody else has it (RFC 4862 5.4.4); and
+    /// nothing from others: a station of the link has our Ethernet address.
+    fn handle_own_station(&mut self, now: Time, addr: IpAddr) {
+        match self.addresses.progress(addr) {
+            Some(Progress::Tentative) => _ = self.addresses.claimed(now, addr, self.config.mac, &mut self.out),
+            Some(Progress::Ready | Progress::Duplicate) => self.out.counts.own += 1,
+            None => {
+                self.out.counts.twin += 1;
+                if self.out.counts.twin == 1 {
+                    self.out.event(Output::Twin(addr));
+                }
+            }
+        }
     }
 
     fn may_answer(&mut self, now: Time, to: Mac) -> bool {

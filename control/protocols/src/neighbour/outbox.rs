@@ -27,6 +27,8 @@ pub struct Counts {
     pub malformed_ndp: u64,
     /// Our own, come back by a loop.
     pub own: u64,
+    /// With our Ethernet address, from an address that is not ours: another station has it too.
+    pub twin: u64,
     /// ARP from an address that is not of this link.
     pub off_link: u64,
     /// Questions about our addresses that were answered.

@@ -146,4 +146,9 @@ fn our_own_frames_that_come_back_do_nothing() {
         assert_eq!(link.hear(&frame), []);
     }
     assert_eq!(link.machine.counts().own, 4);
+    // From addresses that are not ours it is another station with our Ethernet address. That is said once.
+    let twins = [arp(US, false, HOST4, US4), na(US, HOST6, OVERRIDE), ns(US, HOST6, US6), arp(US, true, HOST4, US4)];
+    let told: Vec<_> = twins.iter().flat_map(|frame| link.hear(frame)).collect();
+    assert_eq!((told, link.machine.counts().twin), (vec![Output::Twin(HOST4.into())], 4));
+    assert_eq!((link.machine.counts().own, link.machine.usable().count()), (4, 0));
 }

@@ -107,10 +107,11 @@ fn a_pinned_address_is_one_stations_only() {
     link.machine.pin(link.now, HOST6.into(), HOST);
     assert_eq!(link.drain(), [Output::Resolved(HOST4.into()), Output::Resolved(HOST6.into())]);
     for (addr, claim) in claims(THIEF) {
-        link.run(SECOND * 11);
+        link.run(SECOND * 3601);
         let told = events(&link.hear(&claim));
         assert_eq!(told, [Output::Claimed { addr, holder: HOST, by: THIEF }]);
-        assert_eq!(events(&link.hear(&claim)), [], "told of every ten seconds");
+        link.run(SECOND * 11);
+        assert_eq!(events(&link.hear(&claim)), [], "the same station is told of every hour");
         assert_eq!((link.machine.get(addr), link.state(addr)), (Some(HOST), Some(State::Pinned)));
     }
     assert_eq!(said(&untimed(link.run(SECOND * 1000))), [], "it is never asked");
@@ -136,6 +137,30 @@ fn pins_are_made_in_a_full_table_and_stay() {
         link.hear(&arp(THIEF, false, [192, 168, 1, i].into(), US4));
     }
     assert!((0..20).all(|i| link.machine.get(addr(i)) == Some(HOST)));
+}
+
+/// A router that advertises one Ethernet address and answers from another: it is used where it answers, and that it is
+/// odd is said once an hour.
+#[test]
+fn two_addresses_of_one_router_are_no_news_for_ever() {
+    let mut link = Link::with(Config::new(US, false));
+    let router: Ipv6Addr = "fe80::2".parse().unwrap();
+    link.machine.learn(link.now, router, HOST, true);
+    let mut told = Vec::new();
+    for round in 0..700 {
+        link.machine.learn(link.now, router, THIEF, true);
+        for output in link.drain() {
+            if matches!(&output, Output::Send(frame) if frame[..6] == HOST.0) {
+                let answers = link.hear(&na(HOST, router, ROUTER | SOLICITED | OVERRIDE));
+                told.extend(events(&answers).into_iter().map(|event| (round, event)));
+            }
+        }
+        let later = untimed(link.run(SECOND * 10));
+        assert_eq!(events(&later), []);
+        assert_eq!(link.machine.get(router.into()), Some(HOST));
+    }
+    let told_of: Vec<_> = told.iter().map(|(round, _)| round).collect();
+    assert_eq!(told_of, [&0, &360], "{told:?}");
 }
 
 #[test]
