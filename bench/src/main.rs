@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use hikyaku_bench::attack::{self, AttackArgs};
 use hikyaku_bench::path::{self, PathArgs};
 use hikyaku_schema::exit;
+use hikyaku_schema::output::complain;
 
 /// Measures hikyaku's packet path in clocks per packet.
 #[derive(Parser, Debug)]
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("hikyaku-bench: {e:#}");
+            complain(format_args!("hikyaku-bench: {e:#}\n"));
             exit::code(&e)
         }
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use hikyaku_dataplane::napt::Direction as Way;
+use hikyaku_schema::output::{print, progress};
 use hikyaku_schema::{Cores, Flags, Tuning, Usage};
 use serde::Serialize;
 
@@ -195,7 +196,7 @@ impl Progress {
         let now = Instant::now();
         let next = self.shown.map_or(self.began + Duration::from_secs(1), |shown| shown + Duration::from_millis(200));
         if now >= next && io::stderr().is_terminal() {
-            eprint!("\r{}: {:.0} %", self.what, part * 100.0);
+            progress(format_args!("\r{}: {:.0} %", self.what, part * 100.0));
             self.shown = Some(now);
         }
     }
@@ -204,7 +205,7 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.shown.is_some() {
-            eprint!("\r\x1b[K");
+            progress("\r\x1b[K");
         }
     }
 }
@@ -389,11 +390,10 @@ impl Report {
 /// Measures and prints the result as a table or as JSON.
 pub fn run(args: &PathArgs) -> anyhow::Result<()> {
     let report = args.measure()?;
-    let mut out = io::stdout().lock();
-    if args.json {
-        writeln!(out, "{}", serde_json::to_string(&report)?)?;
-    } else {
-        report.write(&mut out)?;
+    let mut text = Vec::new();
+    match args.json {
+        true => writeln!(text, "{}", serde_json::to_string(&report)?)?,
+        false => report.write(&mut text)?,
     }
-    Ok(())
+    Ok(print(text)?)
 }

@@ -141,3 +141,19 @@ fn every_attack_is_survived() {
         assert!(text(&run.stderr).contains(says), "{args}: {}", text(&run.stderr));
     }
 }
+
+/// Standard output that is full is an error in words; one that nobody reads any more (`| head`) is none.
+#[test]
+fn nothing_panics_where_output_is_closed_or_full() {
+    let run = |out: std::process::Stdio| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_hikyaku-bench"));
+        program.args(["attack", "--list"]).stdout(out).output().unwrap()
+    };
+    let full = run(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap().into());
+    let says = "hikyaku-bench: standard output: No space left on device (os error 28)\n";
+    assert_eq!((full.status.code(), text(&full.stderr).as_str()), (Some(1), says));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let closed = run(writer.into());
+    assert_eq!((closed.status.code(), closed.stderr.len()), (Some(0), 0));
+}

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hikyaku_config::{Config, Overlay};
+use hikyaku_schema::output::print;
 
 const CHECK_EXAMPLES: &str = "\
 Example:
@@ -29,7 +30,7 @@ pub struct CheckArgs {
 pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let file = args.file.iter().chain(&args.config).next().map(PathBuf::as_path);
     let config = Config::load(file, &Overlay::default())?;
-    println!("ok: {}\n{}", file.unwrap_or(Path::new("")).display(), config.summary());
-    config.warnings().iter().for_each(|warning| println!("warning: {warning}"));
-    Ok(())
+    let warnings: String = config.warnings().iter().map(|warning| format!("warning: {warning}\n")).collect();
+    let file = file.unwrap_or(Path::new("")).display();
+    Ok(print(format!("ok: {file}\n{}\n{warnings}", config.summary()))?)
 }

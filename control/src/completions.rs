@@ -1,9 +1,8 @@
 //! `hikyaku completions`: what a shell needs to complete subcommands, flags and their words.
 
-use std::io::{self, Write};
-
 use clap::{Args, Command};
 use clap_complete::Shell;
+use hikyaku_schema::output::print;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,5 +22,5 @@ pub struct CompletionsArgs {
 pub fn run(args: CompletionsArgs, mut program: Command) -> anyhow::Result<()> {
     let (name, mut script) = (program.get_name().to_string(), Vec::new());
     clap_complete::generate(args.shell, &mut program, name, &mut script);
-    Ok(io::stdout().write_all(&script)?)
+    Ok(print(script)?)
 }

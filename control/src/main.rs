@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use hikyaku::cli::{Cli, Command};
 use hikyaku::{check, completions, demo, exit, map_e, replay, run, show};
+use hikyaku_schema::output::complain;
 
 fn main() -> ExitCode {
     let cli: Cli = match exit::parse() {
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
         Err(e) => {
             // What is wrong with a configuration is several lines.
             for line in format!("{e:#}").lines() {
-                eprintln!("hikyaku: {line}");
+                complain(format_args!("hikyaku: {line}\n"));
             }
             exit::code(&e)
         }

@@ -7,6 +7,7 @@
 
 pub mod play;
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv6Addr, SocketAddrV6};
@@ -141,7 +142,7 @@ impl Sockets {
             if control {
                 let (stream, _) = self.control.accept()?;
                 if let Err(e) = converse(stream, end, &mut out) {
-                    eprintln!("control socket: {e}");
+                    complain(format_args!("control socket: {e}"));
                 }
             }
             self.send(&out);
@@ -154,15 +155,29 @@ impl Sockets {
             let destination = <[u8; 16]>::try_from(&packet[24..40]).expect("a whole header");
             let to = SocketAddrV6::new(Ipv6Addr::from(destination), 0, 0, 0);
             if let Err(e) = sendto(&self.to_line, packet, SendFlags::empty(), &to) {
-                eprintln!("{} bytes to {}: {e}", packet.len(), to.ip());
+                complain(format_args!("{} bytes to {}: {e}", packet.len(), to.ip()));
             }
         }
         for packet in &out.to_internet {
             if let Err(e) = (&self.inner).write_all(packet) {
-                eprintln!("{} bytes to the TUN device: {e}", packet.len());
+                complain(format_args!("{} bytes to the TUN device: {e}", packet.len()));
             }
         }
     }
+}
+
+/// Prints a line, at once.
+///
+/// # Errors
+/// Standard output is closed or full.
+pub fn say(line: impl Display) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush())
+}
+
+/// Prints a line to standard error; one that nobody takes is lost.
+pub fn complain(line: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 fn named(what: &str, error: io::Error) -> io::Error {

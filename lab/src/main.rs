@@ -2,6 +2,7 @@
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
+    use std::io::Write;
     use std::net::Ipv6Addr;
     use std::path::PathBuf;
     use std::process::ExitCode;
@@ -11,7 +12,7 @@ fn main() -> std::process::ExitCode {
     use hikyaku_lab::ce::Ce;
     use hikyaku_lab::line::{Line, Row, rows};
     use hikyaku_lab::linux::play::play;
-    use hikyaku_lab::linux::{Sockets, tell};
+    use hikyaku_lab::linux::{Sockets, complain, say, tell};
     use hikyaku_lab::shared::{Domain, InterfaceId, Rule};
 
     #[derive(Parser)]
@@ -88,10 +89,10 @@ fn main() -> std::process::ExitCode {
             return play(&mut Line::new(row), interface);
         }
         if config {
-            print!("{}", row.config);
+            write!(std::io::stdout(), "{}", row.config)?;
         }
         if seconds {
-            println!("{} {}", row.seconds(), row.restarted.unwrap_or(0));
+            say(format_args!("{} {}", row.seconds(), row.restarted.unwrap_or(0)))?;
         }
         if judge {
             let answered = std::io::read_to_string(std::io::stdin())?;
@@ -103,8 +104,7 @@ fn main() -> std::process::ExitCode {
 
     let result = match Cli::parse() {
         Cli::Line { name: None, .. } => {
-            rows().iter().for_each(|row| println!("{:<24} {}", row.name, row.about));
-            Ok(())
+            rows().iter().try_for_each(|row| say(format_args!("{:<24} {}", row.name, row.about)))
         }
         Cli::Line { name: Some(name), play, config, seconds, judge } => {
             match rows().into_iter().find(|row| row.name == name) {
@@ -113,7 +113,7 @@ fn main() -> std::process::ExitCode {
             }
         }
         Cli::Aftr { address, border_router, tun, control } => Sockets::open(&tun, &control).and_then(|sockets| {
-            println!("ready");
+            say("ready")?;
             sockets.serve(&mut Aftr::new(&address, &border_router))
         }),
         Cli::Ce { address, border_router, draft03, mesh, tun, control, rules } => {
@@ -121,24 +121,26 @@ fn main() -> std::process::ExitCode {
             let domain = Domain { interface_id, rules, bindings: Vec::new() };
             match Ce::new(address, border_router, domain, mesh) {
                 Some(mut ce) => Sockets::open(&tun, &control).and_then(|sockets| {
-                    println!("ready");
+                    say("ready")?;
                     sockets.serve(&mut ce)
                 }),
                 None => Err(std::io::Error::other(format!("{address} is nobody's address by these rules"))),
             }
         }
         Cli::Tell { control, words } => match tell(&control, &words.join(" ")) {
-            Ok(answer) => {
-                println!("{answer}");
-                return if answer.starts_with("error:") { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-            }
+            Ok(answer) => match (say(&answer), answer.starts_with("error:")) {
+                (Ok(()), true) => return ExitCode::FAILURE,
+                (said, _) => said,
+            },
             Err(e) => Err(e),
         },
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // `| head` has seen enough.
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("hikyaku-lab: {e}");
+            complain(format_args!("hikyaku-lab: {e}"));
             ExitCode::FAILURE
         }
     }

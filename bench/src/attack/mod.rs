@@ -11,6 +11,7 @@ use clap::Args;
 use hikyaku_dataplane::counters::{Event, Totals};
 use hikyaku_dataplane::napt;
 use hikyaku_schema::Usage;
+use hikyaku_schema::output::print;
 use serde::Serialize;
 
 use crate::path::{Progress, tsc_hz};
@@ -228,13 +229,10 @@ fn expiry(args: &AttackArgs, hz: f64) -> anyhow::Result<Report> {
 
 /// Runs them and prints.
 pub fn run(args: &AttackArgs) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
     if args.list {
-        for attack in ATTACKS {
-            writeln!(out, "{:<23} {}", attack.name, attack.what)?;
-        }
-        writeln!(out, "{EXPIRY:<23} {EXPIRY_IS}")?;
-        return Ok(());
+        let attacks = ATTACKS.iter().map(|attack| (attack.name, attack.what)).chain([(EXPIRY, EXPIRY_IS)]);
+        let lines: String = attacks.map(|(name, what)| format!("{name:<23} {what}\n")).collect();
+        return Ok(print(lines)?);
     }
     let wanted = |name: &str| args.name.as_deref().is_none_or(|wanted| wanted == name);
     let chosen: Vec<_> = ATTACKS.iter().filter(|attack| wanted(attack.name)).collect();
@@ -248,10 +246,12 @@ pub fn run(args: &AttackArgs) -> anyhow::Result<()> {
     let hz = tsc_hz(&quanta::Clock::new());
     let mut hurt = Vec::new();
     let mut show = |report: Report| -> anyhow::Result<()> {
+        let mut text = Vec::new();
         match args.json {
-            true => writeln!(out, "{}", serde_json::to_string(&report)?)?,
-            false => report.write(&mut out)?,
+            true => writeln!(text, "{}", serde_json::to_string(&report)?)?,
+            false => report.write(&mut text)?,
         }
+        print(text)?;
         if report.transfers.lost > 0 {
             hurt.push(report.attack);
         }

@@ -1,5 +1,6 @@
 //! All keys of the configuration: which struct has the rows of which section.
 
+use hikyaku_schema::output::one_line;
 use hikyaku_schema::{Keys, Row, Section, Tuning, reference};
 
 use crate::behaviour::Behaviour;
@@ -65,7 +66,7 @@ pub(super) fn set_keys(root: &Section) -> Vec<String> {
                 let Some(value) = section.setting(row).map(|setting| setting.value.text()) else { continue };
                 if value != row.default {
                     let value = if row.secret { "(not shown)" } else { &value };
-                    keys.push(format!("[{}] {} = {value}", table.section, row.name));
+                    keys.push(format!("[{}] {} = {}", table.section, row.name, one_line(value)));
                 }
             }
         }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
+use crate::output::complain;
 use crate::problem::Problems;
 use crate::tuning::NoSuchCore;
 
@@ -23,7 +24,7 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
 pub fn parse<P: Parser>() -> Result<P, ExitCode> {
     // Before anything runs that the machine may not know.
     if let Err(missing) = hikyaku_dataplane::cpu::check() {
-        eprintln!("{}: {missing}", P::command().get_name());
+        complain(format_args!("{}: {missing}\n", P::command().get_name()));
         return Err(ExitCode::from(1));
     }
     let error = match P::try_parse() {
@@ -35,7 +36,8 @@ pub fn parse<P: Parser>() -> Result<P, ExitCode> {
         error.exit();
     }
     let program = P::command();
-    eprintln!("{}: {}", program.get_name(), usage_line(&error, &program, std::env::args().nth(1).as_deref()));
+    let line = usage_line(&error, &program, std::env::args().nth(1).as_deref());
+    complain(format_args!("{}: {line}\n", program.get_name()));
     Err(ExitCode::from(2))
 }
 
@@ -51,6 +53,16 @@ fn usage_line(error: &clap::Error, program: &clap::Command, subcommand: Option<&
     let name = program.get_name();
     match subcommand.filter(|s| program.find_subcommand(s).is_some()) {
         Some(subcommand) => format!("{subcommand}: {line}; see `{name} {subcommand} --help`"),
-        None => format!("{line}; see `{name} --help`"),
+        None => match subcommand.and_then(|word| meant(program, word)) {
+            Some(meant) => format!("{line}; did you mean `{name} {meant}`?"),
+            None => format!("{line}; see `{name} --help`"),
+        },
     }
+}
+
+/// The subcommand that takes this word: `show status` of `status`.
+fn meant(program: &clap::Command, word: &str) -> Option<String> {
+    let takes = |argument: &clap::Arg| argument.get_possible_values().iter().any(|value| value.matches(word, false));
+    let subcommand = program.get_subcommands().find(|subcommand| subcommand.get_positionals().any(takes))?;
+    Some(format!("{} {word}", subcommand.get_name()))
 }

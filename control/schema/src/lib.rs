@@ -16,7 +16,8 @@
 //! ```
 //!
 //! This crate knows what a key is; which keys there are, `hikyaku-config` says, except for those of [`Tuning`], which
-//! every program with workers has. It opens nothing but files that it is told to read, and starts no thread.
+//! every program with workers has. It opens nothing but files that it is told to read, and starts no thread that
+//! stays.
 
 #![forbid(unsafe_code)]
 
@@ -24,6 +25,7 @@ pub mod exit;
 mod file;
 mod flags;
 mod key;
+pub mod output;
 mod problem;
 mod read;
 mod reference;

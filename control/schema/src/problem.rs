@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::output::one_line;
+
 /// Where something was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -44,10 +46,7 @@ pub struct Problem {
 impl fmt::Display for Problem {
     /// In one line, whatever the file has in names and values: what would steer a terminal is shown as its code.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in format!("{}{}", self.place, self.text).chars() {
-            if c.is_control() { write!(f, "{}", c.escape_default())? } else { write!(f, "{c}")? }
-        }
-        Ok(())
+        f.write_str(&one_line(&format!("{}{}", self.place, self.text)))
     }
 }
 
@@ -141,7 +140,7 @@ mod tests {
         let problems = problems.in_order();
         assert_eq!(problems.0.len(), Problems::MAX + 1);
         let first = problems.0[0].to_string();
-        assert!(first.starts_with("\\u{1b}[31m'é") && first.ends_with('…') && first.len() < 2100, "{first}");
+        assert!(first.starts_with("\\u001b[31m'é") && first.ends_with('…') && first.len() < 2100, "{first}");
         assert!(!problems.to_string().contains('\x1b'));
         assert_eq!(problems.to_string().lines().count(), Problems::MAX + 1);
     }

@@ -8,9 +8,11 @@ mod play;
 mod speed;
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
 use std::time::Instant;
 
 use clap::Args;
+use hikyaku_schema::output::print;
 use hikyaku_schema::{Flags, Tuning};
 use serde::Serialize;
 
@@ -99,11 +101,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
         speed: speed::measure(&args.tuning)?,
         wall_seconds: started.elapsed().as_secs_f64(),
     };
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&summary)?);
-    } else {
-        summary.print();
-    }
+    print(if args.json { serde_json::to_string_pretty(&summary)? + "\n" } else { summary.to_string() })?;
     let mut wrong = summary.captures.iter().filter_map(|r| r.wrong.as_ref().map(|w| (r, w)));
     match wrong.next() {
         None => Ok(()),
@@ -142,9 +140,9 @@ impl Row {
     }
 }
 
-impl Summary {
-    fn print(&self) {
-        println!("LAN hosts -- hikyaku -- tunnel -- border router, on memory rings; numbers are frames\n");
+impl Display for Summary {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "LAN hosts -- hikyaku -- tunnel -- border router, on memory rings; numbers are frames\n")?;
         let head =
             ["capture", "line", "LAN in", "WAN out", "WAN in", "LAN out", "datagrams checked", " besides passing"];
         let mut table = Table::new(&head, 2);
@@ -152,20 +150,24 @@ impl Summary {
             let numbers = [row.lan_in, row.wan_out, row.wan_in, row.lan_out, row.checked].map(grouped);
             table.row([row.capture.into(), row.line.into()].into_iter().chain(numbers).chain([row.why()]));
         }
-        println!("{table}");
+        writeln!(f, "{table}")?;
         for (name, meaning) in LEGEND {
             if self.captures.iter().any(|row| row.verdicts.contains_key(name)) {
-                println!("  {name:<16}  {meaning}");
+                writeln!(f, "  {name:<16}  {meaning}")?;
             }
         }
         let (received, checked) = (grouped(self.received), grouped(self.checked));
-        println!("\n{received} frames in, each with one verdict; {checked} datagrams came out right at the other end.");
+        writeln!(
+            f,
+            "\n{received} frames in, each with one verdict; {checked} datagrams came out right at the other end."
+        )?;
         let speed = &self.speed;
-        println!(
+        writeln!(
+            f,
             "IMIX from the LAN into the tunnel, translated, by one core, without the checks: {:.1} million frames/s, \
              {:.0} clocks each.\nA rough figure from memory to memory, with no network card in it; not a benchmark.",
             speed.frames_per_second / 1e6,
             speed.clocks_per_frame,
-        );
+        )
     }
 }

@@ -3,7 +3,6 @@
 mod answer;
 mod report;
 
-use std::io::Write;
 use std::net::{Ipv6Addr, SocketAddrV4};
 use std::path::PathBuf;
 
@@ -12,6 +11,7 @@ use hikyaku_net::Prefix6;
 use hikyaku_net::map::{InterfaceId, Rule};
 use hikyaku_protocols::host::host6;
 use hikyaku_schema::number;
+use hikyaku_schema::output::print;
 
 pub use answer::{Answer, Line, NoAnswer, PortOwner, Remote, answer};
 
@@ -90,10 +90,6 @@ pub struct MapEArgs {
 /// Works out what is asked and prints it.
 pub fn run(args: &MapEArgs) -> anyhow::Result<()> {
     let answer = answer(args)?;
-    let mut out = std::io::stdout();
-    match args.json {
-        true => writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?,
-        false => write!(out, "{answer}")?,
-    }
-    Ok(())
+    let text = if args.json { serde_json::to_string_pretty(&answer)? + "\n" } else { answer.to_string() };
+    Ok(print(text)?)
 }

@@ -15,6 +15,7 @@ use hikyaku_config::{Behaviour, LINK_MTU, mtu_mode};
 use hikyaku_net::{Mac, PortSet};
 use hikyaku_protocols::service::Outside;
 use hikyaku_ring::Vlan;
+use hikyaku_schema::output::{complain, print};
 use hikyaku_schema::{Flags, Tuning, Usage, number};
 
 use crate::capture_router::{CaptureRouter, Setup};
@@ -234,16 +235,15 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<()> {
 
     let played = Player::new(router, args.time, &args.skip_source, &args.tuning).play(ends, outs)?;
     for warning in played.warnings() {
-        eprintln!("hikyaku: {warning}");
+        complain(format_args!("hikyaku: {warning}\n"));
     }
     let report = Report::new(&played);
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&report).context("the report as JSON")?);
-    } else {
-        print!("{report}");
-    }
+    print(match args.json {
+        true => serde_json::to_string_pretty(&report).context("the report as JSON")? + "\n",
+        false => report.to_string(),
+    })?;
     for error in played.errors.iter().skip(1) {
-        eprintln!("hikyaku: {error}");
+        complain(format_args!("hikyaku: {error}\n"));
     }
     report.check()?;
     match played.errors.into_iter().next() {

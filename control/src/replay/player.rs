@@ -1,6 +1,6 @@
 //! Plays two captures, merged by time, through a router.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::net::Ipv4Addr;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use hikyaku_dataplane::napt;
 use hikyaku_net::{Mac, Time};
 use hikyaku_ring::memory::Wire;
 use hikyaku_schema::Tuning;
+use hikyaku_schema::output::progress;
 
 use super::stations::Stations;
 use crate::capture_router::CaptureRouter;
@@ -355,14 +356,13 @@ impl Progress {
         if self.shown.unwrap_or(self.since).elapsed() >= every {
             self.shown = Some(Instant::now());
             let frames = grouped(flows.lan.frames_in + flows.wan.frames_in);
-            eprint!("\r{frames} frames, {:.1} s of the capture ", captured.as_secs_f64());
-            let _ = io::stderr().flush();
+            progress(format_args!("\r{frames} frames, {:.1} s of the capture ", captured.as_secs_f64()));
         }
     }
 
     fn clear(&self) {
         if self.shown.is_some() {
-            eprint!("\r{:60}\r", "");
+            progress(format_args!("\r{:60}\r", ""));
         }
     }
 }

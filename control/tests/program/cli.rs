@@ -86,6 +86,7 @@ fn bad_requests_get_one_line_and_exit_2() {
     let with = |more: &[&str]| dslite.iter().chain(more).map(ToString::to_string).collect::<Vec<_>>();
     for (args, says) in [
         (vec!["fly".to_string()], "unrecognized subcommand 'fly'"),
+        (vec!["status".to_string()], "did you mean `hikyaku show status`?"),
         (with(&["--speed", "9"]), "replay: unexpected argument '--speed'"),
         (with(&[]), "replay: the following required arguments were not provided: --lan <IN>"),
         (with(&["--lan", "/nonexistent/x.pcap"]), "/nonexistent/x.pcap: cannot be opened: No such file"),
@@ -123,6 +124,51 @@ fn help_teaches() {
         ["Examples:", "hikyaku replay --mode ipip", "Exit code:", "--cores", "--headroom", "--huge-pages", "--idle"]
     {
         assert!(help.contains(what), "{what}");
+    }
+}
+
+/// Standard output that is full is an error in words; one that nobody reads any more (`| head`) is none. The same holds
+/// of standard error, where there is nobody to be told.
+#[test]
+fn nothing_panics_where_output_is_closed_or_full() {
+    let dir = Dir::new("full");
+    let (capture, file) = (dir.capture("lan.pcap", &[(0, request(10, 1000))]), dir.file("hikyaku.toml"));
+    let config =
+        "[wan]\nlink = 'netmap:ix0'\n[lan]\nlink = 'netmap:ix1'\nipv4 = '192.168.1.1/24'\n[service]\nkind = 'dslite'\n";
+    std::fs::write(&file, config).unwrap();
+    let replay =
+        ["replay", "--table", "1024", IPIP[0], IPIP[1], IPIP[2], IPIP[3], ENDS[0], ENDS[1], ENDS[2], ENDS[3], "--lan"];
+    let replay = replay.iter().copied().chain([capture.as_str()]);
+    let commands: [Vec<&str>; 6] = [
+        vec!["check", &file],
+        vec!["completions", "bash"],
+        vec!["map-e", "--rule", "2001:db8::/40,192.0.2.0/24,16,6", "--prefix", "2001:db8:12:3400::/56"],
+        replay.clone().collect(),
+        replay.chain(["--json"]).collect(),
+        vec!["demo", "--headroom", "0"],
+    ];
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let program = |args: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_hikyaku"));
+        program.args(args);
+        program
+    };
+    for args in &commands {
+        let into_full = program(args).stdout(full()).output().unwrap();
+        assert_eq!(into_full.status.code(), Some(1), "{args:?}: {into_full:?}");
+        let says = "hikyaku: standard output: No space left on device (os error 28)\n";
+        assert!(text(&into_full.stderr).ends_with(says), "{args:?}: {into_full:?}");
+
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let closed = program(args).stdout(writer).output().unwrap();
+        assert_eq!((closed.status.code(), text(&closed.stderr).contains("panicked")), (Some(0), false), "{args:?}");
+    }
+    for wrong in [&["fly"][..], &["check", "/nonexistent"], &["run"], &["--help"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let code = program(wrong).stdout(full()).stderr(writer).status().unwrap().code();
+        assert!(matches!(code, Some(0..=2)), "{wrong:?}: {code:?}");
     }
 }
 

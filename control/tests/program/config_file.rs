@@ -257,8 +257,8 @@ fn problems_are_bounded_and_plain() {
     assert_eq!(told.len(), 101);
     assert_eq!(told[100], "these are 100 problems, and there may be more; mend them and look again");
     let told = problems(&format!("{DSLITE}\"\\u001b[31m\\nfake\" = 1\nmss = \"\\u0007\"\n"));
-    assert_eq!(told[0], "f:8: unknown key '\\u{1b}[31m\\nfake' in [service]");
-    assert_eq!(told[1], "f:9: mss = '\\u{7}': give a number from 536 to 1460, `auto` or `off`");
+    assert_eq!(told[0], "f:8: unknown key '\\u001b[31m\\nfake' in [service]");
+    assert_eq!(told[1], "f:9: mss = '\\u0007': give a number from 536 to 1460, `auto` or `off`");
 }
 
 #[test]

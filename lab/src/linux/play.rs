@@ -29,7 +29,7 @@ pub fn play(line: &mut Line, interface: &str) -> io::Result<()> {
             let _ = send(&socket, &frame, SendFlags::empty());
         }
         while let Some(text) = line.next_log() {
-            println!("{:7.2} {text}", now.as_secs_f32());
+            super::say(format_args!("{:7.2} {text}", now.as_secs_f32()))?;
         }
         if plugged != line.is_plugged() {
             plugged = line.is_plugged();
