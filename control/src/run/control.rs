@@ -248,6 +248,7 @@ impl ControlThread {
     /// True if a link came back as another: then everything that was made of its address is to be made anew.
     fn look_at_links(&mut self, router: &mut Router) -> bool {
         self.bursts.iter_mut().for_each(BurstReport::refresh);
+        crate::log::tell_left_out();
         let names = [&self.config.lan.link, &self.config.wan.link];
         let mut relinked = false;
         for (side, guard) in self.guards.iter_mut().enumerate() {
