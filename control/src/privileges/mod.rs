@@ -122,6 +122,11 @@ pub fn directory(path: &Path, mode: u32, account: Option<&Account>) -> io::Resul
     if path.is_dir() {
         return Ok(());
     }
+    if let Some(there) = path.ancestors().find(|above| above.symlink_metadata().is_ok()).filter(|there| !there.is_dir())
+    {
+        let what = format!("{} is there, and is no directory: move it away, or name another place", there.display());
+        return Err(io::Error::other(what));
+    }
     DirBuilder::new().recursive(true).mode(0o755).create(path.parent().unwrap_or(path))?;
     DirBuilder::new().mode(mode).create(path)?;
     match account {
@@ -133,6 +138,20 @@ pub fn directory(path: &Path, mode: u32, account: Option<&Account>) -> io::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_in_the_way_of_a_directory_is_named() {
+        let dir = std::env::temp_dir().join(format!("hikyaku-directory-{}", std::process::id()));
+        directory(&dir.join("a/b"), 0o700, None).unwrap();
+        directory(&dir.join("a/b"), 0o700, None).unwrap();
+        let file = dir.join("a/file");
+        std::fs::write(&file, "").unwrap();
+        let says = format!("{} is there, and is no directory: move it away, or name another place", file.display());
+        for path in [file.clone(), file.join("c/d")] {
+            assert_eq!(directory(&path, 0o700, None).unwrap_err().to_string(), says);
+        }
+        std::fs::remove_dir_all(dir).unwrap();
+    }
 
     #[test]
     fn the_most_demanding_link_counts() {

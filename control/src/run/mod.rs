@@ -1,13 +1,14 @@
 //! `hikyaku run`: links, workers, the control thread, signals, the control socket.
 //!
-//! What may fail is tried first, in this order, and says so in one line: rights, links, the control
-//! socket, memory. Then rights are given up, workers start, the control thread starts. The end is the
+//! What may fail is tried first, in this order, and says so in one line: rights, the claim that no other router runs,
+//! links, the control socket, memory. Then rights are given up, workers start, the control thread starts. The end is the
 //! same backwards.
 
 mod card;
 mod control;
 mod guard;
 mod links;
+mod signals;
 mod watchdog;
 
 use std::path::PathBuf;
@@ -21,15 +22,15 @@ use hikyaku_dataplane::shared::Shared;
 use hikyaku_dataplane::snapshot::Snapshot;
 use hikyaku_dataplane::worker::{BurstReport, Handle, Worker};
 use hikyaku_ring::{LinkKind, kernel};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::log;
 use crate::privileges::{self, Keep};
 use crate::router::StateDir;
-use crate::show::Listener;
+use crate::show::Claim;
 
 use control::{ControlThread, Reload};
 use links::Links;
+use signals::Signals;
 pub use watchdog::Standstill;
 use watchdog::Watchdog;
 
@@ -82,22 +83,20 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let level = log::start(&config.log);
     let names = [&config.lan.link, &config.wan.link];
     privileges::check(names, config.system.user.as_ref())?;
-    let links = Links::open(config)?;
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT] {
-        signal_hook::flag::register(signal, stop.clone()).context("signals cannot be caught")?;
-    }
-    let asked = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(SIGHUP, asked.clone()).context("signals cannot be caught")?;
+    let signals = Signals::catch().context("signals cannot be caught")?;
     let account = config.system.user.as_ref();
-    let directory = &config.system.state_dir;
-    privileges::directory(directory, 0o700, account)
-        .with_context(|| format!("state directory {}", directory.display()))?;
     if let Some(parent) = config.control.socket.parent() {
-        privileges::directory(parent, 0o755, account).with_context(|| format!("directory {}", parent.display()))?;
+        privileges::directory(parent, 0o755, account)
+            .with_context(|| format!("[control] socket: directory {}", parent.display()))?;
     }
-    let state = StateDir::open(directory).with_context(|| format!("state directory {}", directory.display()))?;
-    let listener = Listener::bind(&config.control)?;
+    // Before anything is opened that a router which runs already has.
+    let claim = Claim::take(&config.control)?;
+    let links = Links::open(config)?;
+    let directory = &config.system.state_dir;
+    let named = || format!("[system] state-dir: directory {}", directory.display());
+    privileges::directory(directory, 0o700, account).with_context(named)?;
+    let state = StateDir::open(directory).with_context(named)?;
+    let listener = claim.bind(&config.control)?;
     privileges::give_up(account, Keep::links(names))?;
     if names.iter().any(|name| name.kind() == LinkKind::Interface)
         && let Err(error) = kernel::check_device()
@@ -131,7 +130,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     );
     let args = args.clone();
     let reload = Reload {
-        asked,
+        asked: signals.reload,
         read: Box::new(move || Config::load(args.config.as_deref(), &args.keys)),
         level: Box::new(move |to| level.set(to)),
         warnings: Vec::new(),
@@ -149,7 +148,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         queries,
         cores,
         bursts,
-        stop,
+        stop: signals.stop,
         watchdog: Watchdog::default(),
         #[cfg(test)]
         before_turn: None,

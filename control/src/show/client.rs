@@ -2,12 +2,16 @@
 
 use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Write};
 use std::net::Ipv4Addr;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use hikyaku_config::SOCKET;
+use hikyaku_schema::output::plain;
 use hikyaku_schema::{Usage, number};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -136,6 +140,18 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<()> {
     }
 }
 
+/// How long a router may be silent.
+const PATIENCE: Duration = Duration::from_secs(5);
+const MUTE: &str = "no word from the router for 5 s; is it stopped (`kill -CONT PID`), or too busy?";
+
+/// Connects on a thread of its own: where the queue of clients is full, the call has no end.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let (told, connected) = mpsc::channel();
+    let socket = path.to_owned();
+    thread::spawn(move || told.send(UnixStream::connect(socket)));
+    connected.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+}
+
 struct Connection<'a> {
     stream: UnixStream,
     path: &'a Path,
@@ -143,11 +159,21 @@ struct Connection<'a> {
 
 impl<'a> Connection<'a> {
     fn open(path: &'a Path) -> Result<Self, NotShown> {
-        let stream = UnixStream::connect(path).map_err(|error| {
+        let stream = connect(path).map_err(|error| {
+            let is_socket = || path.metadata().is_ok_and(|there| there.file_type().is_socket());
             let why = match error.kind() {
                 ErrorKind::NotFound => "there is no such socket; start the router with `hikyaku run`, or say --socket",
-                ErrorKind::ConnectionRefused => "the router has ended; start it with `hikyaku run`, or say --socket",
+                ErrorKind::ConnectionRefused if !is_socket() => {
+                    "that is no socket; say --socket as [control] socket is"
+                }
+                ErrorKind::ConnectionRefused => {
+                    "nobody listens there: the router has ended; start it with `hikyaku run`, or say --socket"
+                }
                 ErrorKind::PermissionDenied => "permission denied; be root, or of the socket's group",
+                ErrorKind::TimedOut => MUTE,
+                _ if error.raw_os_error() == Some(rustix::io::Errno::PROTOTYPE.raw_os_error()) => {
+                    "it is another program's socket; say --socket as [control] socket is"
+                }
                 _ => return NotShown::Broken { path: path.into(), what: error.to_string() },
             };
             NotShown::NotRunning { path: path.into(), why }
@@ -165,9 +191,9 @@ impl<'a> Connection<'a> {
         request: Request,
         mut take: impl FnMut(T) -> io::Result<()>,
     ) -> Result<(), NotShown> {
-        let wait = Some(Duration::from_secs(30));
         let sent = (|| {
-            self.stream.set_read_timeout(wait)?;
+            self.stream.set_read_timeout(Some(PATIENCE))?;
+            self.stream.set_write_timeout(Some(PATIENCE))?;
             let mut line = serde_json::to_vec(&request)?;
             line.push(b'\n');
             (&self.stream).write_all(&line)
@@ -180,7 +206,7 @@ impl<'a> Connection<'a> {
         }
         for line in BufReader::new(&self.stream).lines() {
             let line = line.map_err(|error| match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::TimedOut => self.broken("the router does not answer"),
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => self.broken(MUTE),
                 _ => self.broken(error),
             })?;
             match serde_json::from_str(&line) {
@@ -201,9 +227,9 @@ impl<'a> Connection<'a> {
         out: &mut impl Write,
         text: impl Fn(&T) -> String,
     ) -> Result<(), NotShown> {
-        self.ask(request, |part: T| match json {
-            true => writeln!(out, "{}", serde_json::to_string_pretty(&part)?),
-            false => write!(out, "{}", text(&part)),
+        self.ask(request, |part: T| {
+            let text = if json { serde_json::to_string_pretty(&part)? + "\n" } else { text(&part) };
+            out.write_all(plain(&text).as_bytes())
         })
     }
 

@@ -13,4 +13,4 @@ pub use report::{
     Address, Counters, Lan, Lease, Leases, Neighbour, Notification, Ports, Prefix, ProtocolPorts, Provisioning, Router,
     Service, Session, SessionTotals, State, Status, Wan, Worker,
 };
-pub use server::{Listener, MAX_CLIENTS, Query, Reply, Server, SocketError};
+pub use server::{Claim, Listener, MAX_CLIENTS, Query, Reply, Server, SocketError};

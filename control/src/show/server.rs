@@ -1,6 +1,6 @@
 //! The control socket's end in the router.
 //!
-//! [`Listener::bind`] makes the socket while the process still has the rights for it; [`Listener::serve`]
+//! [`Claim::bind`] makes the socket while the process still has the rights for it; [`Listener::serve`]
 //! starts a thread that takes clients in, and one thread for each of them. The control thread gets
 //! whole requests from a channel and answers each with parts that the client's thread pulls, at the
 //! client's pace: who reads slowly, or not at all, holds up nobody but himself.
@@ -28,14 +28,18 @@ use super::protocol::{Answer, MAX_REQUEST, Request};
 pub const MAX_CLIENTS: usize = 16;
 /// A client that says nothing for so long, or takes nothing, is let go.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The control thread has so long to answer.
-const ANSWER: Duration = Duration::from_secs(5);
+/// The control thread has so long to answer: less than `hikyaku show` waits, so that it is told who does not.
+const ANSWER: Duration = Duration::from_secs(4);
 
 /// Why there is no control socket.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     /// Another process has it.
-    #[error("hikyaku already runs: {} is held by process {pid}", path.display())]
+    #[error(
+        "hikyaku already runs, as process {pid}, which holds {}: stop it first (kill {pid}), or give this one another \
+         [control] socket and other links",
+        path.display()
+    )]
     Running {
         /// The control socket's path.
         path: PathBuf,
@@ -57,21 +61,29 @@ pub enum SocketError {
     },
 }
 
-/// A bound socket that nobody serves yet.
+/// The right to a control socket: no other process has it while this lives.
 #[derive(Debug)]
-pub struct Listener {
-    socket: UnixListener,
-    path: PathBuf,
+pub struct Claim {
     /// Locked as long as it is open: by this, not by the socket, another process knows that we live.
-    lock: File,
+    _lock: File,
 }
 
-impl Listener {
-    /// Makes the socket. The remains of a process that died are replaced; one that lives is respected.
-    pub fn bind(control: &Control) -> Result<Self, SocketError> {
+impl Claim {
+    /// Takes it.
+    ///
+    /// # Errors
+    /// A router runs that has it, or the lock beside the socket cannot be made.
+    pub fn take(control: &Control) -> Result<Self, SocketError> {
+        Ok(Self { _lock: lock(&control.socket)? })
+    }
+
+    /// Makes the socket. The remains of a process that died are replaced.
+    ///
+    /// # Errors
+    /// Something else has the socket's name, or a system call failed.
+    pub fn bind(self, control: &Control) -> Result<Listener, SocketError> {
         let path = &control.socket;
         let failed = |what| move |error: io::Error| SocketError::Io { path: path.clone(), what, error };
-        let lock = lock(path)?;
         match path.symlink_metadata() {
             Ok(there) if !there.file_type().is_socket() => return Err(SocketError::NotASocket(path.clone())),
             _ => {}
@@ -92,18 +104,28 @@ impl Listener {
             std::fs::rename(&new, path)
         })();
         placed.map_err(failed("cannot be put in place")).inspect_err(|_| _ = std::fs::remove_file(&new))?;
-        Ok(Self { socket, path: path.clone(), lock })
+        Ok(Listener { socket, path: path.clone(), claim: self })
     }
+}
 
+/// A bound socket that nobody serves yet.
+#[derive(Debug)]
+pub struct Listener {
+    socket: UnixListener,
+    path: PathBuf,
+    claim: Claim,
+}
+
+impl Listener {
     /// Starts to serve. Requests come out of the receiver; the socket ends with the [`Server`].
     pub fn serve(self) -> io::Result<(Server, Receiver<Query>)> {
         // A client asks again only after its answer: no more than one each waits here.
         let (queries, received) = bounded(MAX_CLIENTS);
         let (stop, stopped) = UnixStream::pair()?;
-        let Self { socket, path, lock } = self;
+        let Self { socket, path, claim } = self;
         let thread =
             thread::Builder::new().name("control-socket".into()).spawn(move || accept(&socket, &stopped, &queries))?;
-        Ok((Server { path, stop: Some(stop), thread: Some(thread), _lock: lock }, received))
+        Ok((Server { path, stop: Some(stop), thread: Some(thread), _claim: claim }, received))
     }
 }
 
@@ -140,7 +162,7 @@ pub struct Server {
     path: PathBuf,
     stop: Option<UnixStream>,
     thread: Option<JoinHandle<()>>,
-    _lock: File,
+    _claim: Claim,
 }
 
 impl Drop for Server {
@@ -287,7 +309,7 @@ fn serve(stream: &UnixStream, queries: &Sender<Query>) -> io::Result<()> {
 
 fn answer(request: Request, queries: &Sender<Query>, to: &mut impl Write) -> io::Result<()> {
     let (reply, replied) = bounded(1);
-    let none = || Err("the router did not answer".to_string());
+    let none = || Err("its control thread did not answer; the log may say why".to_string());
     let answered = match queries.send_timeout(Query { request, reply: Reply(reply) }, ANSWER) {
         Ok(()) => replied.recv_timeout(ANSWER).unwrap_or_else(|_| none()),
         Err(_) => none(),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::thread;
 
-use hikyaku::show::{Listener, MAX_CLIENTS, Neighbour, Query, Request, Server, Session, SocketError, Status};
+use hikyaku::show::{Claim, Listener, MAX_CLIENTS, Neighbour, Query, Request, Server, Session, SocketError, Status};
 use hikyaku_config::{Control, FileMode, Group};
 
 /// A directory with a socket in it, gone at the end.
@@ -36,9 +36,13 @@ impl Drop for Dir {
     }
 }
 
+fn bind(control: &Control) -> Result<Listener, SocketError> {
+    Claim::take(control)?.bind(control)
+}
+
 /// A router that knows a little.
 fn router(dir: &Dir) -> Server {
-    let (server, queries) = Listener::bind(&dir.control()).unwrap().serve().unwrap();
+    let (server, queries) = bind(&dir.control()).unwrap().serve().unwrap();
     thread::spawn(move || {
         for Query { request, reply } in queries {
             match request {
@@ -96,10 +100,18 @@ fn a_living_one_is_respected_and_the_remains_of_a_dead_one_are_not() {
     let there = std::fs::symlink_metadata(dir.socket()).unwrap();
     assert!(there.file_type().is_socket());
     assert_eq!(there.permissions().mode() & 0o777, 0o660);
-    let error = Listener::bind(&dir.control()).unwrap_err();
+    let error = bind(&dir.control()).unwrap_err();
     assert!(matches!(error, SocketError::Running { .. }));
-    let says = format!("hikyaku already runs: {} is held by process {}", dir.socket().display(), std::process::id());
-    assert_eq!(error.to_string(), says);
+    let (pid, socket) = (std::process::id(), dir.socket());
+    let says =
+        format!("hikyaku already runs, as process {pid}, which holds {}: stop it first (kill {pid})", socket.display());
+    assert!(error.to_string().starts_with(&says), "{error}");
+    // Before a link is touched: these are not there, and that is not what is said.
+    let socket = format!("--socket={}", socket.display());
+    let links = ["--wan=vale9:a", "--lan=vale9:b", "--lan-ipv4=192.168.1.1/24", "--service=dslite"];
+    let second = Command::new(env!("CARGO_BIN_EXE_hikyaku")).arg("run").args(links).arg(socket).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(text(&second.stderr).contains(&says), "{second:?}");
     drop(server);
     assert!(!dir.socket().exists());
 
@@ -112,7 +124,7 @@ fn a_living_one_is_respected_and_the_remains_of_a_dead_one_are_not() {
     drop(server);
 
     std::fs::write(dir.socket(), "precious").unwrap();
-    assert!(matches!(Listener::bind(&dir.control()), Err(SocketError::NotASocket(_))));
+    assert!(matches!(bind(&dir.control()), Err(SocketError::NotASocket(_))));
     assert_eq!(std::fs::read(dir.socket()).unwrap(), b"precious");
 }
 
@@ -121,7 +133,7 @@ fn the_group_may_be_set() {
     let dir = Dir::new("group");
     let gid = std::fs::metadata(&dir.0).unwrap().gid();
     let control = Control { group: Some(Group { name: "ours".into(), gid }), mode: FileMode(0o600), ..dir.control() };
-    let _listener = Listener::bind(&control).unwrap();
+    let _listener = bind(&control).unwrap();
     let there = std::fs::symlink_metadata(dir.socket()).unwrap();
     assert_eq!((there.gid(), there.permissions().mode() & 0o777), (gid, 0o600));
 }
@@ -138,7 +150,10 @@ fn one_request_after_another_and_nonsense_between() {
         assert!(ask(&stream, "")[0].starts_with("{\"error\":\"not understood: "));
     }
     assert_eq!(ask(&stream, "{\"show\":\"leases\"}"), ["{\"error\":\"no addresses are given here\"}"]);
-    assert_eq!(ask(&stream, "{\"show\":\"counters\"}"), ["{\"error\":\"the router did not answer\"}"]);
+    assert_eq!(
+        ask(&stream, "{\"show\":\"counters\"}"),
+        ["{\"error\":\"its control thread did not answer; the log may say why\"}"]
+    );
     let long = format!("{{\"show\":\"status\",\"x\":\"{}\"}}", "x".repeat(5000));
     assert_eq!(ask(&stream, &long), ["{\"error\":\"a request has at most 4096 bytes\"}"]);
     assert!(matches!((&stream).read(&mut [0; 9]), Ok(0) | Err(_)), "and it is let go");
@@ -197,7 +212,13 @@ fn what_went_wrong_is_one_line() {
     let says = format!("hikyaku: no router answers at {}: there is no such socket; start the ", dir.socket().display());
     assert!(text(&nothing.stderr).starts_with(&says) && text(&nothing.stderr).lines().count() == 1, "{nothing:?}");
     drop(std::os::unix::net::UnixListener::bind(dir.socket()).unwrap());
-    assert!(text(&show(&dir.socket(), &["status"]).stderr).contains("the router has ended"));
+    assert!(text(&show(&dir.socket(), &["status"]).stderr).contains("nobody listens there: the router has ended"));
+    let file = dir.0.join("file");
+    std::fs::write(&file, "").unwrap();
+    assert!(text(&show(&file, &["status"]).stderr).contains("that is no socket; say --socket"));
+    let other = dir.0.join("other");
+    let _other = std::os::unix::net::UnixDatagram::bind(&other).unwrap();
+    assert!(text(&show(&other, &["status"]).stderr).contains("another program's"));
     let _server = router(&dir);
     let refused = show(&dir.socket(), &["leases"]);
     assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0));
@@ -222,4 +243,17 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     let ended = child.wait_with_output().unwrap();
     assert_eq!((ended.status.code(), text(&ended.stderr).as_str()), (Some(0), ""));
     assert!(first.starts_with("proto"));
+}
+
+/// A router that is stopped (SIGSTOP), or whose queue of clients is full.
+#[test]
+fn a_router_that_says_nothing_is_given_up() {
+    let dir = Dir::new("mute");
+    let _mute = std::os::unix::net::UnixListener::bind(dir.socket()).unwrap();
+    let began = std::time::Instant::now();
+    let run = show(&dir.socket(), &["status"]);
+    assert_eq!(run.status.code(), Some(1));
+    let says = "no word from the router for 5 s; is it stopped (`kill -CONT PID`), or too busy?";
+    assert!(text(&run.stderr).contains(says), "{run:?}");
+    assert!((5..15).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
 }
