@@ -33,6 +33,10 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// How long a connection that nobody here holds any more may take to close.
 const LINGER: Duration = Duration::from_secs(10);
 
+/// Bytes that a peer may still send to a connection that nobody reads any more: TLS says goodbye. With more it is reset (RFC
+/// 1122 4.2.2.13), so that an answer without an end is not taken to its end.
+const UNREAD: usize = 16 << 10;
+
 /// Ports for our side: RFC 6335 6, dynamic.
 const PORTS: std::ops::RangeInclusive<u16> = 49152..=65535;
 
@@ -58,8 +62,8 @@ enum Phase {
         deadline: Time,
         syn: Option<TcpSeqNumber>,
     },
-    /// A thread holds the other end, or did, and has until `gone` for an orderly end.
-    Open { bridge: Bridge, pending: Vec<u8>, reset: bool, gone: Option<Time> },
+    /// A thread holds the other end, or did, and has until `gone` for an orderly end. `unread`: bytes that came for nobody.
+    Open { bridge: Bridge, pending: Vec<u8>, reset: bool, gone: Option<Time>, unread: usize },
 }
 
 /// What [`Streams`] works with, all of it the stack's.
@@ -255,9 +259,9 @@ impl Entry {
             let (stream, bridge) = Stream::new(wake.clone());
             // A thread that has stopped waiting drops its end, which is seen below.
             let _ = reply.send(Ok(stream));
-            self.phase = Phase::Open { bridge, pending: Vec::new(), reset: false, gone: None };
+            self.phase = Phase::Open { bridge, pending: Vec::new(), reset: false, gone: None, unread: 0 };
         }
-        let Phase::Open { bridge, pending, reset, gone } = &mut self.phase else { return true };
+        let Phase::Open { bridge, pending, reset, gone, unread } = &mut self.phase else { return true };
         if gone.is_none() && bridge.shared.gone.load(Ordering::Acquire) {
             *gone = Some(now + LINGER);
             bridge.to_user = None;
@@ -265,7 +269,10 @@ impl Entry {
                 socket.abort();
             }
         }
-        receive(bridge, *reset, socket);
+        *unread += receive(bridge, *reset, socket);
+        if *unread > UNREAD {
+            socket.abort();
+        }
         transmit(bridge, pending, socket);
         // After a reset that was sent, after TIME-WAIT, smoltcp has forgotten the peer.
         let over = socket.state() == State::Closed && socket.remote_endpoint().is_none();
@@ -273,12 +280,17 @@ impl Entry {
     }
 }
 
-/// From the socket to the thread, until the thread has enough.
-fn receive(bridge: &mut Bridge, reset: bool, socket: &mut Socket) {
+/// From the socket to the thread, until the thread has enough. How many bytes came that nobody reads.
+fn receive(bridge: &mut Bridge, reset: bool, socket: &mut Socket) -> usize {
     let Some(to_user) = &bridge.to_user else {
         // What nobody will read is taken all the same: a window that stays shut would keep the FIN away.
-        while socket.can_recv() && socket.recv(|bytes| (bytes.len(), ())).is_ok() {}
-        return;
+        let mut unread = 0;
+        while socket.can_recv()
+            && let Ok(taken) = socket.recv(|bytes| (bytes.len(), bytes.len()))
+        {
+            unread += taken;
+        }
+        return unread;
     };
     while socket.can_recv() && !to_user.is_full() {
         let piece = socket.recv(|bytes| {
@@ -290,7 +302,7 @@ fn receive(bridge: &mut Bridge, reset: bool, socket: &mut Socket) {
         let _ = to_user.try_send(piece);
     }
     if socket.may_recv() {
-        return;
+        return 0;
     }
     // All was passed on, and no more will come.
     if socket.recv(|_| (0, ())) != Err(RecvError::Finished) {
@@ -298,6 +310,7 @@ fn receive(bridge: &mut Bridge, reset: bool, socket: &mut Socket) {
         let _ = bridge.shared.end.set(why);
     }
     bridge.to_user = None;
+    0
 }
 
 /// From the thread to the socket, until the socket has enough.

@@ -280,6 +280,22 @@ fn a_peer_that_never_closes_is_left_after_a_while() {
     assert_eq!((lab.stack.streams(), lab.stack.poll_timeout()), (0, None));
 }
 
+/// RFC 1122 4.2.2.13: an answer that nobody reads is not taken to its end, which it may not have.
+#[test]
+fn a_peer_that_goes_on_talking_to_nobody_is_reset() {
+    let mut lab = Lab::clear();
+    let mut stream = lab.connect(80);
+    stream.finish();
+    drop(stream);
+    let mut taken = 0;
+    for _ in 0..1000 {
+        taken += lab.host.connection().send_slice(&[b'x'; 4096]).unwrap_or_default();
+        lab.step(Duration::from_millis(10));
+    }
+    assert_eq!((lab.host.connection().state(), lab.stack.streams()), (State::Closed, 0));
+    assert!(taken < 200_000, "{taken} bytes were taken from the host");
+}
+
 #[test]
 fn a_reset_is_told_after_the_data_before_it() {
     let mut lab = Lab::clear();
