@@ -29,9 +29,11 @@ const NO_TTL: RangeInclusive<Duration> = Duration::from_secs(20 * 3600)..=Durati
 /// A `ttl` shorter than this counts as this: no server is asked more often than one that fails.
 const SHORTEST_TTL: Duration = *SERVER.start();
 
-/// For all of a request, redirects too. A router that was just started waits so long for a server that is
-/// silent before it goes by the answer of before.
-const TIMEOUT: Duration = Duration::from_secs(15);
+/// For all of a request, redirects too. Servers that work have taken half a minute.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// A router that was just started waits so long for a server that is silent before it goes by the answer of before. The
+/// server's own is taken when it comes.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// Whoever was to answer a question has forgotten it.
 const LOST: Duration = Duration::from_secs(120);
 
@@ -77,8 +79,8 @@ enum Phase {
     Resting,
     /// The TXT record was asked for.
     Resolving { until: Time },
-    /// The server is asked, until then at most.
-    Requesting { server: Server, until: Time },
+    /// The server is asked, until then at most. After `patience` the answer of before is used, if there is one.
+    Requesting { server: Server, patience: Option<Time>, until: Time },
 }
 
 /// The last attempt's end.
@@ -203,7 +205,8 @@ impl Client {
         };
         match self.request(&server, place) {
             Ok(request) => {
-                self.phase = Phase::Requesting { server, until: now + TIMEOUT + LOST };
+                let patience = (self.is_kept() && !self.in_use).then_some(now + PATIENCE);
+                self.phase = Phase::Requesting { server, patience, until: now + TIMEOUT + LOST };
                 self.outputs.push_back(Output::Request(Box::new(request)));
             }
             Err(why) => self.failed(now, SERVER, format!("{}: {why}", server.url.host()), true),
@@ -310,12 +313,17 @@ impl Client {
         let retry = self.rng.random_range(wait);
         let why = self.hide(why, None);
         let before = self.offer().is_some();
-        self.in_use |= unreachable && self.answer.as_ref().is_some_and(|answer| Some(answer.prefix) == self.prefix);
+        self.in_use |= unreachable && self.is_kept();
         let kept = self.offer().is_some();
         self.outputs.push_back(Output::Event(Event::Failed { why: why.clone(), retry, kept }));
         self.outcome = Outcome::Failed(why);
         self.rest(now + retry);
         self.outputs.extend((kept && !before).then_some(Output::Changed));
+    }
+
+    /// There is an answer of before that was given here.
+    fn is_kept(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| Some(answer.prefix) == self.prefix)
     }
 
     fn rest(&mut self, until: Time) {
@@ -347,7 +355,7 @@ impl Client {
     pub fn state(&self) -> State {
         match (&self.outcome, self.offer()) {
             _ if self.place.is_none() => State::Idle,
-            (Outcome::Failed(_), Some(_)) => State::Kept,
+            (Outcome::Failed(_) | Outcome::None, Some(_)) => State::Kept,
             (Outcome::Failed(_), None) => State::Failing,
             (Outcome::Absent(_), _) => State::Absent,
             (_, Some(offer)) if offer.first().is_some() => State::Offered,
@@ -384,7 +392,7 @@ impl Machine for Client {
         if self.place.is_none() {
             return;
         }
-        match &self.phase {
+        match &mut self.phase {
             Phase::Resting if now >= self.due => {
                 self.phase = Phase::Resolving { until: now + LOST };
                 self.outputs.push_back(Output::Query(NAME, RecordType::Txt));
@@ -392,7 +400,12 @@ impl Machine for Client {
             Phase::Resolving { until } if now >= *until => {
                 self.failed(now, DNS, format!("{NAME}: the question was lost"), true);
             }
-            Phase::Requesting { server, until } if now >= *until => {
+            Phase::Requesting { patience, .. } if patience.is_some_and(|patience| now >= patience) => {
+                *patience = None;
+                self.in_use = true;
+                self.outputs.push_back(Output::Changed);
+            }
+            Phase::Requesting { server, until, .. } if now >= *until => {
                 let why = format!("{}: the request was lost", server.url.host());
                 self.failed(now, SERVER, why, true);
             }
@@ -411,7 +424,8 @@ impl Machine for Client {
         self.place?;
         Some(match self.phase {
             Phase::Resting => self.due,
-            Phase::Resolving { until } | Phase::Requesting { until, .. } => until,
+            Phase::Resolving { until } => until,
+            Phase::Requesting { patience, until, .. } => patience.unwrap_or(until),
         })
     }
 }

@@ -44,6 +44,9 @@ pub(super) enum Verdict {
     Accepted,
     /// Asking again will not help; somebody has to look.
     Refused(String),
+    /// The request was wrong, by its HTTP status (RFC 9110 15.5). Somebody has to look, or the service does not know the line
+    /// yet: so it is tried again.
+    Rejected(String),
     /// The server is in trouble.
     Failed(String),
 }
@@ -101,6 +104,18 @@ impl Dialect {
             Self::Ocn => "check the token, user and password against the contract sheet",
             Self::Xpass => "check the URL, name, user and password against the contract sheet",
             Self::Url => "check the URL and the credentials",
+        }
+    }
+
+    /// Which of the user's values a status is about.
+    fn concerned(self, status: u16) -> &'static str {
+        match status {
+            401 | 407 => "check user and password against the contract sheet",
+            403 => {
+                "check user and password against the contract sheet, and from: the server may not know the address that asks"
+            }
+            404 | 405 | 410 | 414 => "check the url: there is nothing of the kind at it",
+            _ => self.advice(),
         }
     }
 
@@ -176,6 +191,7 @@ impl Dialect {
             300..400 => {
                 Verdict::Refused(format!("the server redirects ({says}), which is not followed; check the URL"))
             }
+            400.. => Verdict::Rejected(format!("the server refuses ({says}); {}", self.concerned(status))),
             _ => Verdict::Refused(format!("the server refuses ({says}); {}", self.advice())),
         }
     }

@@ -66,7 +66,7 @@ const RETRY: Duration = Duration::from_secs(10);
 /// How many of them, before they become rarer.
 const RETRIES: u32 = 3;
 
-/// The rarest retries, and those after a refusal.
+/// The rarest retries, and those after a refusal in words of the service.
 const RETRY_MAX: Duration = Duration::from_secs(3600);
 
 /// Which service is told, with which credentials, from which address.
@@ -278,23 +278,31 @@ impl Notifier {
                 self.wait(now, repeat, 0.9..=1.0);
             }
             Ok(Verdict::Refused(why)) => self.refused(now, why),
+            Ok(Verdict::Rejected(why)) => {
+                let retry = self.back_off(now, Outcome::Refused, &why);
+                self.event(Event::Refused { why, retry });
+            }
             Ok(Verdict::Failed(why)) => self.failed(now, why),
             Err(e) => self.failed(now, e.to_string()),
         }
     }
 
     fn failed(&mut self, now: Time, why: String) {
-        self.failures += 1;
-        self.outcome = Outcome::Failed;
-        self.last_error = Some(why.clone());
-        let retry = if self.failures <= RETRIES {
-            self.wait(now, RETRY, 1.0..=1.0)
-        } else {
-            // Lines that failed together shall not come back together.
-            let doublings = (self.failures - RETRIES).min(16);
-            self.wait(now, (RETRY * 2u32.pow(doublings)).min(RETRY_MAX), 0.8..=1.0)
-        };
+        let retry = self.back_off(now, Outcome::Failed, &why);
         self.event(Event::Failed { why, retry });
+    }
+
+    /// It did not work: it is tried again soon, then less often. Says when.
+    fn back_off(&mut self, now: Time, outcome: Outcome, why: &str) -> Duration {
+        self.failures += 1;
+        self.outcome = outcome;
+        self.last_error = Some(why.to_string());
+        if self.failures <= RETRIES {
+            return self.wait(now, RETRY, 1.0..=1.0);
+        }
+        // Lines that failed together shall not come back together.
+        let doublings = (self.failures - RETRIES).min(16);
+        self.wait(now, (RETRY * 2u32.pow(doublings)).min(RETRY_MAX), 0.8..=1.0)
     }
 
     fn refused(&mut self, now: Time, why: String) {

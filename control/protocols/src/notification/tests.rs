@@ -264,9 +264,26 @@ fn failures_back_off_to_an_hour() {
     assert_ne!(waits[30], waits[31], "with jitter");
 }
 
+/// A new line may not be known yet where it is told (RFC 9110 15.5): an hour without a word would be an hour without IPv4.
+#[test]
+fn what_is_wrong_by_its_status_is_tried_again_soon_and_then_less_often() {
+    let waits = waits([401, 403, 404, 400, 401, 401].map(|status| answer(status, "")));
+    assert_eq!(waits[..3], [10.0, 10.0, 10.0]);
+    assert!((16.0..=20.0).contains(&waits[3]) && (32.0..=40.0).contains(&waits[4]), "{waits:?}");
+    for (status, about) in [
+        (401, "(status 401); check user and password against the contract sheet; again in 10 s"),
+        (403, "(status 403); check user and password against the contract sheet, and from: "),
+        (404, "(status 404); check the url: there is nothing of the kind at it; "),
+        (400, "(status 400); check user, password and interface identifier against the contract sheet; "),
+    ] {
+        let event = event(config(Dialect::Transix), answer(status, ""));
+        assert!(matches!(event, Event::Refused { .. }) && event.to_string().contains(about), "{event}");
+    }
+}
+
 #[test]
 fn refusals_wait_long_and_a_success_ends_the_counting() {
-    let waits = waits([answer(400, ""), answer(503, ""), answer(200, ""), answer(503, "")]);
+    let waits = waits([answer(200, "NG"), answer(503, ""), answer(200, ""), answer(503, "")]);
     assert!((3240.0..=3600.0).contains(&waits[0]), "{waits:?}");
     assert_eq!(waits[1], 10.0);
     assert_eq!(waits[3], 10.0);

@@ -287,7 +287,7 @@ fn servers_that_fail_or_are_silent() {
     }
     // A request that nobody ended.
     line.request(SERVER);
-    assert_eq!(line.wait(), Duration::from_secs(135));
+    assert_eq!(line.wait(), Duration::from_secs(180));
     within(line.wait(), 600, 1800);
 }
 
@@ -348,6 +348,24 @@ fn another_prefix() {
     assert_eq!(line.aftr(), None);
     line.exchange(timed_out());
     assert_eq!((line.news().1, line.aftr().is_some(), line.machine.state()), (1, true, State::Kept));
+}
+
+/// A real server took 32 s. The answer of before is used meanwhile, its own once it comes.
+#[test]
+fn a_slow_server() {
+    let mut line = Line::started(Config::default());
+    line.exchange(answer(200, DSLITE));
+    let saved = line.saved().unwrap();
+    let mut again = Line::new(Config::default());
+    assert!(again.machine.resume(again.now, WALL + 5000, &saved));
+    again.machine.start(again.now, place(1));
+    assert_eq!(again.request(SERVER).timeout, Duration::from_secs(60));
+    assert_eq!((again.aftr(), again.machine.state()), (None, State::Asking));
+    assert_eq!(again.wait(), Duration::from_secs(15));
+    assert_eq!((again.news().1, again.aftr().is_some(), again.machine.state()), (1, true, State::Kept));
+    again.now = again.now + Duration::from_secs(17);
+    again.machine.handle_response(again.now, answer(200, DSLITE));
+    assert_eq!((again.news().1, again.machine.state()), (0, State::Offered), "the same as before");
 }
 
 #[test]
