@@ -1,13 +1,14 @@
 //! What `hikyaku show` is told.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use hikyaku_dataplane::counters::{Event, Totals};
 use hikyaku_dataplane::verdict::Verdict;
 use hikyaku_dataplane::worker::{BurstReport, Handle};
 use hikyaku_net::{PortSet, Time};
 use hikyaku_protocols::aftr;
+use hikyaku_protocols::dhcpv6::Prefix;
 use hikyaku_protocols::neighbour::{Neighbours, Progress};
 use hikyaku_protocols::slaac::Lifetime;
 use hikyaku_ring::Vlan;
@@ -283,8 +284,8 @@ fn address(ours: hikyaku_protocols::neighbour::Ours, facts: &Facts) -> report::A
     let role = match ours.address {
         address if facts.carried.as_ref().map(|carried| IpAddr::V6(carried.local)) == Some(address) => "tunnel",
         IpAddr::V6(address) if address.is_unicast_link_local() => "link-local",
-        _ if advertised.is_some() => "slaac",
-        _ => "dhcpv6",
+        IpAddr::V6(address) if is_leased(address, facts) => "dhcpv6",
+        _ => "slaac",
     };
     report::Address {
         address: ours.address,
@@ -292,6 +293,16 @@ fn address(ours: hikyaku_protocols::neighbour::Ours, facts: &Facts) -> report::A
         role: role.into(),
         valid_seconds: advertised.and_then(|address| seconds(address.valid)),
     }
+}
+
+/// Whether it is an address of DHCPv6's, or in a prefix of DHCPv6's.
+fn is_leased(address: Ipv6Addr, facts: &Facts) -> bool {
+    let in_prefix = |prefix: &Prefix| {
+        let mask = u128::MAX.checked_shl(128 - u32::from(prefix.len())).unwrap_or_default();
+        (address.to_bits() ^ prefix.address().to_bits()) & mask == 0
+    };
+    facts.dhcpv6.addresses.iter().any(|leased| leased.what == address)
+        || facts.dhcpv6.prefixes.iter().any(|leased| in_prefix(&leased.what))
 }
 
 fn prefixes(facts: &Facts) -> Vec<report::Prefix> {

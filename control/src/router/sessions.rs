@@ -3,6 +3,7 @@
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 
+use hikyaku_config::StaticMapping;
 use hikyaku_dataplane::napt::{Endpoint, Napt, PortStats, Session, SessionId};
 use hikyaku_net::{Clock, PortSet, protocol};
 
@@ -25,6 +26,7 @@ pub(super) fn ports(napt: &Napt) -> report::Ports {
         psid: (set != PortSet::ALL).then(|| set.psid()),
         ports: set.len(),
         ranges: set.ranges().collect(),
+        forwards: napt.forwards().into_iter().map(|forward| StaticMapping::Ports(forward).to_string()).collect(),
         protocols: napt.port_stats().iter().map(one).collect(),
     }
 }

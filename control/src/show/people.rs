@@ -202,6 +202,7 @@ impl Display for Ports {
         for line in ranges.chunks(8) {
             writeln!(f, "  {}", line.join(" "))?;
         }
+        self.forwards.iter().try_for_each(|forward| writeln!(f, "forward {forward}"))?;
         let mut table = Table::new(&["", "usable", "forwarded", "used", "reused", "refused", "over share"], 1);
         for p in &self.protocols {
             let counts = [p.size, p.forwarded, p.used, p.reused].map(|n| grouped(n.into()));
@@ -395,6 +396,21 @@ mod tests {
         }
         let json = serde_json::to_string(&status).unwrap();
         assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status);
+    }
+
+    #[test]
+    fn forwards_stand_with_the_ports() {
+        let ports = Ports {
+            ipv4: [192, 0, 2, 1].into(),
+            psid: None,
+            ports: 65536,
+            ranges: vec![(0, 65535)],
+            forwards: vec!["tcp/443=192.168.1.10:443".into(), "udp/5000-5010=192.168.1.10:6000".into()],
+            protocols: vec![],
+        };
+        let text = ports.to_string();
+        let says = "65 536 ports of 192.0.2.1\n  0-65535\nforward tcp/443=192.168.1.10:443\nforward udp/5000-5010=192.168.1.10:6000\n";
+        assert!(text.starts_with(says), "{text}");
     }
 
     #[test]

@@ -338,6 +338,9 @@ pub struct Ports {
     pub ports: u32,
     /// First and last of each range.
     pub ranges: Vec<(u16, u16)>,
+    /// The static mappings in force, as `[service] forward` writes them: `tcp/443=192.168.1.10:443`.
+    #[serde(default)]
+    pub forwards: Vec<String>,
     /// The ports of TCP, UDP and ICMP, each for itself.
     pub protocols: Vec<ProtocolPorts>,
 }
