@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use hikyaku_schema::{Change::*, Key, Keys, Syntax::*, Words, field, key, one_of, words};
+use hikyaku_schema::{Change::*, Key, Keys, Syntax::*, Words, field, key, number, one_of, words};
 
 use crate::account::{Account, Group};
 use crate::value::FileMode;
@@ -111,6 +111,8 @@ pub struct System {
     pub state_dir: PathBuf,
     /// The user to become once links, sockets and files are open; `None`: stay who we are.
     pub user: Option<Account>,
+    /// How long a start waits for links whose interface is not there, or not set up, seconds; `None`: as long as it takes.
+    pub wait_for_links: Option<u32>,
 }
 
 impl Keys for System {
@@ -120,10 +122,13 @@ impl Keys for System {
             "Directory for what outlives a restart: leases, identifiers").default(STATE_DIR),
         key("user", One("NAME"), Restart, field!(user, Account::named),
             "User to become once links, sockets and files are open; unset: stay who we are"),
+        key("wait-for-links", One("SECONDS"), Restart, field!(wait_for_links, number(0u32..=86_400)),
+            "How long a start waits for links whose interface is not there or not set up yet, until it ends with an error; \
+             unset: as long as it takes"),
     ];
 
     fn blank() -> Self {
-        Self { state_dir: PathBuf::new(), user: None }
+        Self { state_dir: PathBuf::new(), user: None, wait_for_links: None }
     }
 }
 

@@ -1,9 +1,10 @@
 //! `hikyaku run`: links, workers, the control thread, signals, the control socket.
 //!
 //! What may fail is tried first, in this order, and says so in one line: rights, the claim that no other router runs,
-//! links, the control socket, memory. Then rights are given up, workers start, the control thread starts. The end is the
-//! same backwards.
+//! links (which are waited for), the control socket, memory. Then rights are given up, workers start, the control thread
+//! starts. The end is the same backwards.
 
+mod awaited;
 mod card;
 mod control;
 mod guard;
@@ -91,7 +92,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     }
     // Before anything is opened that a router which runs already has.
     let claim = Claim::take(&config.control)?;
-    let links = Links::open(config)?;
+    let Some(links) = awaited::open(config, &signals.stop)? else {
+        tracing::info!("stopped");
+        return Ok(());
+    };
     let directory = &config.system.state_dir;
     let named = || format!("[system] state-dir: directory {}", directory.display());
     privileges::directory(directory, 0o700, account).with_context(named)?;

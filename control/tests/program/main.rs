@@ -8,3 +8,5 @@ mod map_e_vectors;
 mod replay_map_e;
 mod show_socket;
 mod vectors;
+#[cfg(target_os = "linux")]
+mod waiting;

@@ -12,3 +12,15 @@ pub enum LinkError {
     #[error(transparent)]
     Xdp(#[from] xdp::OpenError),
 }
+
+impl LinkError {
+    /// The interface is not there, or nobody has set it up yet: the same may do later.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Netmap(error) => {
+                matches!(error, kernel::OpenError::NoInterface { .. } | kernel::OpenError::Down { .. })
+            }
+            Self::Xdp(error) => matches!(error, xdp::OpenError::NoInterface { .. } | xdp::OpenError::Down { .. }),
+        }
+    }
+}
