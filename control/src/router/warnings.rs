@@ -45,3 +45,30 @@ fn narrow(link: &LinkFacts, section: &str, wanted: Option<u16>) -> Option<String
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interface_that_carries_less_than_was_asked_for() {
+        let said = |mtu, section, wanted| {
+            let link = LinkFacts {
+                name: "netmap:ix0".into(),
+                mac: Default::default(),
+                mtu,
+                mode: "native".into(),
+                vlan: None,
+            };
+            narrow(&link, section, wanted).unwrap_or_default()
+        };
+        let says = "netmap:ix0: its largest packet has 1400 bytes, and [lan] mtu is 1500: set the interface's MTU to 1500, or [lan] mtu = \
+                    1400 if that is meant";
+        assert_eq!(said(1400, "lan", Some(1500)), says);
+        assert_eq!(said(1400, "lan", Some(1400)), "");
+        assert!(said(1400, "wan", None).contains("[wan] mtu is 1500"), "Ethernet's, where nothing is said");
+        assert_eq!(said(1400, "wan", Some(1400)), "");
+        // RFC 8200 5: no [wan] mtu makes an IPv6 link of it.
+        assert!(said(1200, "wan", Some(1280)).contains("IPv6 needs 1280"));
+    }
+}

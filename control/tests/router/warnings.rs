@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use hikyaku::router::LAN;
 use hikyaku_net::Mac;
 
-use crate::coming_up::DSLITE;
+use crate::coming_up::{DSLITE, IPIP};
 use crate::services::seconds;
 use crate::world::{LINKS, World, wire};
 
@@ -68,10 +68,27 @@ fn another_router_on_the_lan() {
     assert!(said.contains("unplug it there") && !said.contains("swapped"), "{said}");
 }
 
+/// Addresses are called what they are: DHCPv6's are in what it leased, and no others.
+#[test]
+fn whose_an_address_is() {
+    let mut world = World::new(IPIP);
+    let role = |world: &World, end: &str| {
+        let addresses = world.status().wan.addresses;
+        addresses.into_iter().find(|a| a.address.to_string().ends_with(end)).map(|address| address.role)
+    };
+    assert!(world.pass_until(seconds(20), |world| role(world, "::feed").is_some()), "it is checked for duplicates");
+    assert_eq!(role(&world, "::feed").as_deref(), Some("slaac"));
+    world.carries_within(seconds(20));
+    assert_eq!(role(&world, "::feed").as_deref(), Some("tunnel"));
+    let roles: Vec<String> = world.status().wan.addresses.into_iter().map(|address| address.role).collect();
+    assert!(!roles.contains(&"dhcpv6".into()), "{roles:?}");
+}
+
 /// What could not be saved is saved once it can be.
 #[test]
 fn a_state_directory_that_cannot_be_written() {
     let mut world = World::new(DSLITE);
+    world.pass(seconds(20));
     let moved = world.state_dir.with_extension("moved");
     std::fs::rename(&world.state_dir, &moved).unwrap();
     let host = world.lan.plug(None);
