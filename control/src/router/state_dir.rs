@@ -80,7 +80,7 @@ impl StateDir {
         self.load("secret").unwrap_or_else(|| {
             let secret: [u8; 32] = rand::random();
             if let Err(error) = self.put("secret", Some(&secret)) {
-                tracing::warn!("{error}");
+                tracing::warn!(%error, "not saved; the next start has another secret");
             }
             secret
         })
