@@ -407,6 +407,16 @@ impl Worker {
     }
 }
 
+/// The cores of these that this machine has not, or does not let us use. A thread that ends with the call tries them: those
+/// that the caller runs on do not say which others it may take.
+pub fn missing_cores(cores: &[usize]) -> Vec<usize> {
+    let is_missing = |&id: &usize| !core_affinity::set_for_current(core_affinity::CoreId { id });
+    thread::scope(|scope| {
+        let tried = scope.spawn(|| cores.iter().copied().filter(is_missing).collect());
+        tried.join().unwrap_or_default()
+    })
+}
+
 /// How long bursts take and how many frames they have, one recorder per worker.
 #[derive(Debug)]
 pub struct Bursts {

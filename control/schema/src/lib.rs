@@ -16,8 +16,7 @@
 //! ```
 //!
 //! This crate knows what a key is; which keys there are, `hikyaku-config` says, except for those of [`Tuning`], which
-//! every program with workers has. It opens nothing but files that it is told to read, and starts no thread that
-//! stays.
+//! every program with workers has. It opens nothing but files that it is told to read, and starts no thread.
 
 #![forbid(unsafe_code)]
 

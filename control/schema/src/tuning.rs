@@ -125,17 +125,9 @@ impl Tuning {
         self.table.unwrap_or(default).next_power_of_two().max(napt::Config::MIN_SESSIONS)
     }
 
-    /// The cores given that this machine has not, or does not let us use. A thread of its own tries them.
+    /// The cores given that this machine has not, or does not let us use.
     pub fn missing_cores(&self) -> Vec<usize> {
-        let cores = self.cores.as_ref().map(|cores| cores.0.clone()).unwrap_or_default();
-        if cores.is_empty() {
-            return cores;
-        }
-        let is_missing = |&id: &usize| !core_affinity::set_for_current(core_affinity::CoreId { id });
-        std::thread::scope(|scope| {
-            let tried = scope.spawn(|| cores.iter().copied().filter(is_missing).collect());
-            tried.join().unwrap_or_default()
-        })
+        self.cores.as_ref().map(|cores| worker::missing_cores(&cores.0)).unwrap_or_default()
     }
 
     /// Puts the calling thread on the first core given.
