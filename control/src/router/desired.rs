@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use hikyaku_config::{Config, Dhcpv6Mode};
+use hikyaku_config::{Config, Dhcpv6Mode, InterfaceId};
 use hikyaku_net::Time;
 use hikyaku_protocols::dhcpv6::Mode;
 use hikyaku_protocols::hb46pp;
@@ -20,6 +20,8 @@ use super::uplink::upper_half;
 pub(super) struct Desired {
     /// Our addresses on the WAN.
     pub addresses: Vec<Ipv6Addr>,
+    /// Those whose interface id is a hash (RFC 7217): they are used while they are checked (RFC 4429).
+    pub optimistic: Vec<Ipv6Addr>,
     /// Those of them that may be used.
     pub usable: Vec<Ipv6Addr>,
     /// What our own packets come from.
@@ -66,15 +68,17 @@ pub(super) struct Desired {
 pub(super) fn desired(config: &Config, facts: &Facts, choice: &Choice) -> Desired {
     let addresses = addresses(facts, choice);
     let link_local = facts.link_local.filter(|&address| facts.link_up && facts.is_ready(address));
+    let can_ask_server = facts.link_local.is_some_and(|address| facts.link_up && facts.may_use(address));
     let routers = &facts.slaac.routers;
     let next_hop = facts.next_hop.map(|(address, _)| address);
     let softwire = softwire(facts, choice);
     let can_ask = !choice.uplink.line.resolvers.is_empty();
     let asks_provisioning = choice.decision.asks_provisioning && can_ask;
-    let from = choice.uplink.own.filter(|&own| asks_provisioning && facts.is_ready(own));
+    let from = choice.uplink.own.filter(|&own| asks_provisioning && facts.may_use(own));
     Desired {
-        usable: addresses.iter().copied().filter(|&address| facts.is_ready(address)).collect(),
+        usable: addresses.iter().copied().filter(|&address| facts.may_use(address)).collect(),
         addresses,
+        optimistic: optimistic(config, facts),
         source: choice.uplink.source,
         mtu: facts.slaac.mtu,
         timers: (facts.slaac.reachable_time, facts.slaac.retrans_timer),
@@ -83,7 +87,7 @@ pub(super) fn desired(config: &Config, facts: &Facts, choice: &Choice) -> Desire
         link_up: facts.link_up,
         kept: routers.iter().map(|router| router.address).chain(next_hop).map(IpAddr::from).collect(),
         link_local,
-        dhcpv6: link_local.filter(|_| !facts.leaving).map(|_| dhcpv6_mode(config, facts)),
+        dhcpv6: (can_ask_server && !facts.leaving).then(|| dhcpv6_mode(config, facts)),
         resolvers: choice.uplink.resolvers.clone(),
         line: choice.uplink.line.clone(),
         asks_names: choice.decision.asks_names && can_ask,
@@ -107,6 +111,17 @@ fn addresses(facts: &Facts, choice: &Choice) -> Vec<Ipv6Addr> {
     addresses.sort_unstable();
     addresses.dedup();
     addresses
+}
+
+/// Those that are made of nothing that the user or a service says. Fixed ids, of cards too, are left out: that two have
+/// one is likely where a machine was copied (RFC 4429 3.1).
+fn optimistic(config: &Config, facts: &Facts) -> Vec<Ipv6Addr> {
+    if config.wan.interface_id != InterfaceId::Stable {
+        return Vec::new();
+    }
+    let advertised = facts.slaac.addresses.iter().map(|address| address.address);
+    let delegated = facts.delegated_addresses.iter().flatten().copied();
+    facts.link_local.into_iter().chain(advertised).chain(delegated).collect()
 }
 
 /// What DHCPv6 is for, by the configuration or the router's flags.
@@ -134,9 +149,9 @@ fn dhcpv6_mode(config: &Config, facts: &Facts) -> Mode {
 /// line lets us have its end.
 fn softwire(facts: &Facts, choice: &Choice) -> Option<Carried> {
     let plan = choice.plan.as_ref()?;
-    match choice.end.filter(|&end| facts.is_ready(end)) {
+    match choice.end.filter(|&end| facts.may_use(end)) {
         Some(local) => Some(Carried { plan: plan.clone(), local }),
-        None => facts.carried.clone().filter(|carried| facts.is_ready(carried.local)),
+        None => facts.carried.clone().filter(|carried| facts.may_use(carried.local)),
     }
 }
 

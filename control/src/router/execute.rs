@@ -25,6 +25,7 @@ impl Machines {
     fn execute_link(&mut self, now: Time, desired: &Desired) {
         let wan = &mut self.wan;
         let all = |addresses: &[Ipv6Addr]| -> Vec<IpAddr> { addresses.iter().map(|&address| address.into()).collect() };
+        wan.neighbours.set_optimistic(desired.optimistic.clone());
         wan.neighbours.set_addresses(now, all(&desired.addresses));
         wan.taken.retain(|address, _| desired.addresses.contains(address));
         let (reachable_time, retrans_timer) = desired.timers;

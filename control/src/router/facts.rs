@@ -107,6 +107,12 @@ impl Facts {
         self.addresses.get(&address) == Some(&Progress::Ready)
     }
 
+    /// Whether packets may come from an address of ours: it has passed duplicate address detection, or hardly anybody has
+    /// it (RFC 4429).
+    pub fn may_use(&self, address: Ipv6Addr) -> bool {
+        self.addresses.get(&address).is_some_and(|progress| progress.may_be_used())
+    }
+
     /// Whether an end of the tunnel is in what the line still lets us have, be it for old connections only. A home
     /// gateway delegates a part of its /56 and leaves us the tunnel's end in another.
     pub fn may_have(&self, end: Ipv6Addr) -> bool {

@@ -280,6 +280,7 @@ fn address(ours: hikyaku_protocols::neighbour::Ours, facts: &Facts) -> report::A
         (Progress::Ready, _) => "preferred",
         (Progress::Duplicate, _) => "duplicate",
         (Progress::Tentative, _) => "tentative",
+        (Progress::Optimistic, _) => "optimistic",
     };
     let role = match ours.address {
         address if facts.carried.as_ref().map(|carried| IpAddr::V6(carried.local)) == Some(address) => "tunnel",

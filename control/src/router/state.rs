@@ -79,7 +79,7 @@ impl State {
         if !facts.link_up {
             return Self::LinkDown;
         }
-        if !facts.link_local.is_some_and(|address| facts.is_ready(address)) {
+        if !facts.link_local.is_some_and(|address| facts.may_use(address)) {
             return Self::Starting;
         }
         if facts.slaac.default_router().is_none() {

@@ -78,7 +78,7 @@ fn own_address(facts: &Facts, candidates: &[Candidate]) -> Option<Ipv6Addr> {
 /// What our own packets come from: our own address, or else the end of the tunnel in use.
 fn source(facts: &Facts, own: Option<Ipv6Addr>) -> Option<Ipv6Addr> {
     let end = facts.carried.as_ref().map(|carried| carried.local);
-    own.into_iter().chain(end).find(|&address| facts.is_ready(address))
+    own.into_iter().chain(end).find(|&address| facts.may_use(address))
 }
 
 /// Who is asked for names: whom the user says, else DHCPv6's, else the router's. Never anybody else: the names of

@@ -46,10 +46,25 @@ const RETRY: Duration = Duration::from_secs(60);
 pub enum Progress {
     /// Nobody has objected yet (RFC 4862 2: tentative). Not used.
     Tentative,
+    /// Nobody has objected yet, and hardly anybody will, since the interface id is a random one: used meanwhile, with the
+    /// care of RFC 4429. Nobody is asked for from it, and answers for it replace nothing that others know.
+    Optimistic,
     /// Nobody else has it: it may be used, and is answered for and defended.
     Ready,
     /// Another station has it. Not used; asked for again every minute or so.
     Duplicate,
+}
+
+impl Progress {
+    /// Packets may come from it.
+    pub fn may_be_used(self) -> bool {
+        matches!(self, Self::Ready | Self::Optimistic)
+    }
+
+    /// It is being asked for (RFC 4862 5.4.2).
+    fn is_asked_for(self) -> bool {
+        matches!(self, Self::Tentative | Self::Optimistic)
+    }
 }
 
 #[derive(Debug)]
@@ -67,6 +82,8 @@ struct Address {
 #[derive(Debug)]
 pub(super) struct Addresses {
     list: Vec<Address>,
+    /// New ones that are used while they are asked for.
+    pub optimistic: Vec<Ipv6Addr>,
     router: bool,
     transmits: u8,
     delay: Duration,
@@ -74,7 +91,8 @@ pub(super) struct Addresses {
 
 impl Addresses {
     pub fn new(config: &Config) -> Self {
-        Self { list: Vec::new(), router: config.router, transmits: config.dad_transmits, delay: config.dad_delay }
+        let (router, transmits, delay) = (config.router, config.dad_transmits, config.dad_delay);
+        Self { list: Vec::new(), optimistic: Vec::new(), router, transmits, delay }
     }
 
     /// Ours are these from now on; those that stay keep what they are.
@@ -85,7 +103,9 @@ impl Addresses {
                 // RFC 4862 5.4.2: hosts that come up together do not speak together.
                 let delay = if addr.is_ipv6() { up_to(self.delay) } else { Duration::ZERO };
                 let due = Some(now + delay);
-                let (progress, nonce) = (Progress::Tentative, rand::random());
+                let is_optimistic = matches!(addr, IpAddr::V6(addr) if self.optimistic.contains(&addr));
+                let progress = if is_optimistic { Progress::Optimistic } else { Progress::Tentative };
+                let nonce = rand::random();
                 self.list.push(Address { addr, progress, sent: 0, due, nonce, defended: None });
             }
         }
@@ -135,8 +155,8 @@ impl Addresses {
         // ARP has no nonce, and only our own station's probes may be ours.
         let looped = if addr.is_ipv4() { mac == out.mac } else { nonce.is_some_and(|nonce| nonce == address.nonce) };
         match address.progress {
-            Progress::Tentative if looped => out.counts.own += 1,
-            Progress::Tentative => address.lose(now, mac, out),
+            Progress::Tentative | Progress::Optimistic if looped => out.counts.own += 1,
+            Progress::Tentative | Progress::Optimistic => address.lose(now, mac, out),
             Progress::Ready | Progress::Duplicate => {}
         }
         address.progress == Progress::Ready && !looped
@@ -147,7 +167,7 @@ impl Addresses {
         let router = self.router;
         let Some(address) = self.list.iter_mut().find(|address| address.addr == addr) else { return false };
         match address.progress {
-            Progress::Tentative => address.lose(now, mac, out),
+            Progress::Tentative | Progress::Optimistic => address.lose(now, mac, out),
             Progress::Ready => {
                 out.counts.conflicts += 1;
                 if address.defended.is_none_or(|at| now.since(at) >= DEFEND_INTERVAL) {
@@ -168,21 +188,24 @@ impl Addresses {
         self.list.iter().filter_map(|address| address.due).min()
     }
 
-    /// Does what is due.
-    pub fn handle_timeout(&mut self, now: Time, retransmit: Duration, out: &mut Outbox) {
+    /// Does what is due. Whether an address became ready.
+    pub fn handle_timeout(&mut self, now: Time, retransmit: Duration, out: &mut Outbox) -> bool {
         let (transmits, router) = (self.transmits, self.router);
+        let mut ready = false;
         for address in self.list.iter_mut().filter(|address| address.due.is_some_and(|due| due <= now)) {
             if address.progress == Progress::Duplicate {
                 (address.progress, address.sent) = (Progress::Tentative, 0);
                 address.nonce = rand::random();
             }
-            if address.progress == Progress::Tentative {
+            if address.progress.is_asked_for() {
                 address.probe(now, transmits, retransmit, out);
+                ready |= address.progress == Progress::Ready;
             }
             if address.progress == Progress::Ready {
                 address.announce(now, router, retransmit, out);
             }
         }
+        ready
     }
 }
 

@@ -125,6 +125,15 @@ impl Cache {
         }
     }
 
+    /// There is a new address to ask from: whoever could not be asked for before is now.
+    pub fn source_ready(&mut self, now: Time) {
+        let unresolved = |(addr, entry): (IpAddr, &Entry)| (entry.state == State::Incomplete).then_some(addr);
+        let unresolved: Vec<_> = self.entries.iter().filter_map(unresolved).collect();
+        for addr in unresolved {
+            self.entries.change(addr, |entry| (entry.tries, entry.due) = (0, Some(now)));
+        }
+    }
+
     /// These are never forgotten, and asked for until they answer. Replaces the last list.
     pub fn keep(&mut self, now: Time, addrs: &[IpAddr], ours: &Addresses, out: &mut Outbox) {
         self.entries.release_all();

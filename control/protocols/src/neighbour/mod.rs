@@ -205,6 +205,13 @@ impl Neighbours {
         self.listener.set(now, groups);
     }
 
+    /// Of the addresses that [`Self::set_addresses`] brings from now on these are used while they are asked for
+    /// ([`Progress::Optimistic`]). Only for addresses whose interface id is random or a hash, and so most likely
+    /// nobody's (RFC 4429 3.1). Replaces the last list.
+    pub fn set_optimistic(&mut self, addrs: Vec<Ipv6Addr>) {
+        self.addresses.optimistic = addrs;
+    }
+
     /// The multicast groups that we listen to, in order; none without an IPv6 address.
     pub fn groups(&self) -> Vec<Ipv6Addr> {
         let all_nodes = (!self.listener.groups().is_empty()).then_some(ALL_NODES);
@@ -273,7 +280,7 @@ impl Neighbours {
             return;
         }
         if mac == self.config.mac {
-            return self.handle_own_station(now, addr);
+            return self.handle_own_station(now, addr, false);
         }
         if self.addresses.progress(addr).is_none() {
             let router = Some(is_router);
@@ -356,7 +363,7 @@ impl Neighbours {
             return match sender.is_unspecified() {
                 // A probe has nothing to tell ours from a twin's by.
                 true => self.out.counts.own += 1,
-                false => self.handle_own_station(now, sender.into()),
+                false => self.handle_own_station(now, sender.into(), false),
             };
         }
         let asked = !reply && {
@@ -397,10 +404,11 @@ impl Neighbours {
         };
         let station = mac.unwrap_or(from);
         if from == self.config.mac || station == self.config.mac {
-            return self.handle_own_station(now, source.into());
+            return self.handle_own_station(now, source.into(), false);
         }
+        let may_be_used = |progress: Progress| progress.may_be_used();
         if self.addresses.claimed(now, source.into(), station, &mut self.out)
-            || self.addresses.progress(addr) != Some(Progress::Ready)
+            || !self.addresses.progress(addr).is_some_and(may_be_used)
         {
             return;
         }
@@ -421,7 +429,7 @@ impl Neighbours {
         let addr = IpAddr::V6(target);
         let station = mac.unwrap_or(from);
         if station == self.config.mac {
-            return self.handle_own_station(now, addr);
+            return self.handle_own_station(now, addr, solicited);
         }
         if self.addresses.claimed(now, addr, station, &mut self.out) {
             return;
@@ -435,10 +443,14 @@ impl Neighbours {
 
     /// A frame from `addr` that bears our Ethernet address. From an address that is ours it is our own, come back by a
     /// loop. We send nothing yet from one that we are only asking for, so somebody else has it (RFC 4862 5.4.4); and
-    /// nothing from others: a station of the link has our Ethernet address.
-    fn handle_own_station(&mut self, now: Time, addr: IpAddr) {
+    /// nothing from others: a station of the link has our Ethernet address. `answers`: it says where `addr` is because it
+    /// was asked, as we do for an optimistic one.
+    fn handle_own_station(&mut self, now: Time, addr: IpAddr, answers: bool) {
         match self.addresses.progress(addr) {
-            Some(Progress::Tentative) => _ = self.addresses.claimed(now, addr, self.config.mac, &mut self.out),
+            Some(Progress::Optimistic) if answers => self.out.counts.own += 1,
+            Some(Progress::Tentative | Progress::Optimistic) => {
+                _ = self.addresses.claimed(now, addr, self.config.mac, &mut self.out)
+            }
             Some(Progress::Ready | Progress::Duplicate) => self.out.counts.own += 1,
             None => {
                 self.out.counts.twin += 1;
@@ -455,9 +467,11 @@ impl Neighbours {
         may
     }
 
-    /// Answers a solicitation of our address `target`.
+    /// Answers a solicitation of our address `target`. RFC 4429 3.3: without the override flag while it may be
+    /// another's.
     fn advertise(&mut self, target: Ipv6Addr, to: Ipv6Addr, station: Mac) {
-        let flags = Flags { router: self.config.router, solicited: !to.is_multicast(), overrides: true };
+        let overrides = self.addresses.progress(target.into()) == Some(Progress::Ready);
+        let flags = Flags { router: self.config.router, solicited: !to.is_multicast(), overrides };
         self.out.send(ndp::advertisement(self.config.mac, target, to, station, flags));
     }
 }
@@ -468,7 +482,9 @@ impl Machine for Neighbours {
     fn handle_timeout(&mut self, now: Time) {
         // RFC 4862 5.4.2: a group is joined before its address is asked for.
         self.listener.handle_timeout(now, self.addresses.link_local(), &mut self.out);
-        self.addresses.handle_timeout(now, self.cache.retransmit, &mut self.out);
+        if self.addresses.handle_timeout(now, self.cache.retransmit, &mut self.out) {
+            self.cache.source_ready(now);
+        }
         while self.out.has_room() && self.cache.handle_timeout(now, &self.addresses, &mut self.out) {}
     }
 

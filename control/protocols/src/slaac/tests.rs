@@ -647,3 +647,32 @@ proptest! {
         }
     }
 }
+
+/// RFC 4861 6.2.6: what is asked from `::` is answered to all, if at all. So it is asked once more from an address of ours,
+/// but not where the first question waits to be sent or was answered.
+#[test]
+fn a_solicitation_from_nobody_is_repeated_from_our_address() {
+    let ours: Ipv6Addr = "fe80::2".parse().unwrap();
+    let mac = Mac([2, 0, 0, 0, 0, 1]);
+    let sources = |line: &mut Slaac, now| {
+        let mut sources = Vec::new();
+        while let Some(output) = line.drive(now) {
+            if let Output::Send(packet) = output {
+                sources.push(Ipv6Addr::from(<[u8; 16]>::try_from(&packet[8..24]).unwrap()));
+            }
+        }
+        sources
+    };
+    let mut line = Slaac::new(Config { mac, mtu: 1500, interface_id: InterfaceId::Eui64(mac) });
+    line.link_up(Time(0), None);
+    let first = line.poll_timeout().unwrap();
+    assert_eq!(sources(&mut line, first), [Ipv6Addr::UNSPECIFIED]);
+    let ready = first + Duration::from_secs(1);
+    line.link_up(ready, Some(ours));
+    line.link_up(ready, Some(ours));
+    assert_eq!(sources(&mut line, ready), [ours]);
+    let mut waits = Slaac::new(Config { mac, mtu: 1500, interface_id: InterfaceId::Eui64(mac) });
+    waits.link_up(Time(0), None);
+    waits.link_up(Time(0), Some(ours));
+    assert_eq!(sources(&mut waits, Time(0) + Duration::from_secs(1)), [ours]);
+}

@@ -335,3 +335,47 @@ fn a_storm_of_questions_gets_few_answers() {
     link.run(SECOND);
     assert_eq!(said(&link.hear(&question)).len(), 1);
 }
+
+/// A line whose address is used while it is asked for.
+fn optimistic() -> Link {
+    let mut link = Link::bare(line());
+    link.machine.set_optimistic(vec![US6]);
+    link.machine.set_addresses(link.now, vec![US6.into()]);
+    link.drain();
+    link
+}
+
+/// RFC 4429 3.3: answered for without the override flag, to those who ask; nobody is asked from it; and an ordinary
+/// address a second later.
+#[test]
+fn rfc4429_3_3_an_optimistic_address_disturbs_nobody() {
+    let mut link = optimistic();
+    assert_eq!(link.machine.progress(US6.into()), Some(Progress::Optimistic));
+    let answers = said(&link.hear(&ns(HOST, HOST6, US6)));
+    assert!(matches!(answers[..], [Said::Advert { to: HOST, flags: SOLICITED, .. }]), "{answers:?}");
+    let neighbour: Ipv6Addr = "2001:db8::77".parse().unwrap();
+    link.machine.want(link.now, neighbour.into(), None);
+    assert_eq!(said(&link.drain()), [], "whoever has it would be asked in its name");
+    let later = link.run(SECOND);
+    assert!(later.contains(&(SECOND, Output::Ready(US6.into()))));
+    let asked = said(&untimed(later));
+    let is_asked = |said: &Said| matches!(said, Said::Solicit { source: US6, target, .. } if *target == neighbour);
+    assert!(asked.iter().any(is_asked), "as soon as there is an address to ask from: {asked:?}");
+    let answers = said(&link.hear(&ns(HOST, HOST6, US6)));
+    assert!(matches!(answers[..], [Said::Advert { flags, .. }] if flags == SOLICITED | OVERRIDE), "{answers:?}");
+}
+
+/// Whoever has it, or wants it too, gets it: as with any address that is only asked for. Our own answers may come back.
+#[test]
+fn rfc4429_3_3_an_optimistic_address_that_is_anothers() {
+    let uses = [(na(HOST, US6, OVERRIDE), HOST), (dad_ns(HOST, US6, &[]), HOST), (ns(HOST, US6, HOST6), HOST)];
+    for (frame, mac) in uses.into_iter().chain([(na(US, US6, OVERRIDE), US)]) {
+        let mut link = optimistic();
+        assert_eq!(link.hear(&frame), [Output::Duplicate { addr: US6.into(), mac }]);
+        // Asked for again, it is used only once it is known to be free.
+        link.run(SECOND * 91);
+        assert_ne!(link.machine.progress(US6.into()), Some(Progress::Optimistic));
+    }
+    let mut link = optimistic();
+    assert_eq!((link.hear(&na(US, US6, SOLICITED)), link.machine.counts().own), (vec![], 1));
+}
