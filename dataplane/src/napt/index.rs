@@ -131,19 +131,25 @@ impl Index {
         if entries.0 == 0 { 0 } else { id }
     }
 
-    /// The session under `hash` that `is` the wanted one.
-    pub fn find(&self, hash: Hash, mut is: impl FnMut(SessionId) -> bool) -> Option<SessionId> {
+    /// The session under `hash` that `is` the wanted one, for whoever does not hold the table's lock.
+    pub fn find_settled(&self, hash: Hash, mut is: impl FnMut(SessionId) -> bool) -> Option<SessionId> {
+        let mut moves = self.moves.load(Ordering::Acquire);
         loop {
-            let moves = self.moves.load(Ordering::Acquire);
-            let found = self.places(hash).into_iter().find_map(|place| {
-                let bucket = &self.buckets[place];
-                bucket.matching(hash.tag()).map(|entry| bucket.ids[entry].load(Ordering::Acquire)).find(|&id| is(id))
-            });
+            let found = self.find(hash, &mut is);
+            let before = std::mem::replace(&mut moves, self.moves.load(Ordering::Acquire));
             // One that moved meanwhile, from the place looked at last to the first, was seen in neither.
-            if found.is_some() || self.moves.load(Ordering::Relaxed) == moves {
+            if found.is_some() || moves == before {
                 return found;
             }
         }
+    }
+
+    /// The session under `hash` that `is` the wanted one, if its entry does not move meanwhile.
+    pub fn find(&self, hash: Hash, mut is: impl FnMut(SessionId) -> bool) -> Option<SessionId> {
+        self.places(hash).into_iter().find_map(|place| {
+            let bucket = &self.buckets[place];
+            bucket.matching(hash.tag()).map(|entry| bucket.ids[entry].load(Ordering::Acquire)).find(|&id| is(id))
+        })
     }
 
     /// Makes `id` findable under `hash`; false when both buckets are full and nothing in them can
@@ -164,7 +170,7 @@ impl Index {
     }
 
     /// Moves an entry of a full bucket of `hash` to its own other bucket. It is there before it is not here any more, and
-    /// whoever sees that it is not here sees that something moved: [`Self::find`] looks again.
+    /// whoever sees that it is not here sees that something moved: [`Self::find_settled`] looks again.
     #[cold]
     fn make_room(&self, hash: Hash, hash_of: impl Fn(SessionId, Kind) -> Hash) -> bool {
         self.places(hash).into_iter().flat_map(|b| (0..8).map(move |entry| (b, entry))).any(|(b, entry)| {
@@ -359,7 +365,7 @@ mod tests {
         assert!((1..=24).all(|n| index.insert(of(n), n, hash_of)));
         index.remove(of(1), 1);
         let mut moved = false;
-        let found = index.find(of(9), |id| {
+        let found = index.find_settled(of(9), |id| {
             if !std::mem::replace(&mut moved, true) {
                 assert_eq!(id, 8);
                 assert!(index.insert(of(25), 25, hash_of), "something has to move for it");

@@ -323,9 +323,15 @@ impl Session {
 
     /// Whether it is a question and perhaps its answer: to such a port, and nothing came back yet or no more than was asked, once
     /// or twice, since a resolver asks for both of a name's addresses at once. A tunnel to such a port soon is not.
+    #[inline(always)]
     pub(super) fn is_question(&self) -> bool {
+        is_question(self.protocol(), self.peer().port) && self.is_short()
+    }
+
+    #[cold]
+    fn is_short(&self) -> bool {
         let [out, back] = self.packets();
-        is_question(self.protocol(), self.peer().port) && (back == 0 || out <= 2 && back <= out)
+        back == 0 || out <= 2 && back <= out
     }
 
     /// Packets outbound and inbound, modulo 2^32.

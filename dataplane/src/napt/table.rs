@@ -209,10 +209,17 @@ impl Napt {
         closed.then_some(Reason::NaptFiltered)
     }
 
-    /// The session of `key`, in one step.
+    /// The session of `key`, in one step. It may be missed while its entry in the index moves, but by the holder of the lock:
+    /// who opens one looks again under it, who drops for want of one has [`Self::find_settled`].
     #[cold]
     pub fn find(&self, key: &Key, hash: Hash) -> Option<SessionId> {
         self.index.find(hash, |id| self.sessions[id as usize].is(key))
+    }
+
+    /// The session of `key`, whatever moves meanwhile.
+    #[cold]
+    pub fn find_settled(&self, key: &Key, hash: Hash) -> Option<SessionId> {
+        self.index.find_settled(hash, |id| self.sessions[id as usize].is(key))
     }
 
     /// A session by its number.
@@ -221,7 +228,7 @@ impl Napt {
         &self.sessions[id as usize]
     }
 
-    /// The session that stands for what has `endpoint` at its inside or outside end.
+    /// The session that stands for what has `endpoint` at its inside or outside end, for the holder of the lock.
     #[inline]
     fn mapping(&self, kind: Kind, protocol: u8, endpoint: Endpoint) -> Option<SessionId> {
         let key = Key::mapping(kind, protocol, endpoint);
@@ -230,9 +237,9 @@ impl Napt {
 
     /// Whether `outside` is the outside end of some session, or of a static mapping.
     pub fn is_mapped(&self, protocol: u8, outside: Endpoint) -> bool {
+        let writer = self.lock();
         self.mapping(Kind::MappingOutside, protocol, outside).is_some()
-            || Addr4::from(self.outside) == outside.addr
-                && self.lock().forwards.inside(protocol, outside.port).is_some()
+            || Addr4::from(self.outside) == outside.addr && writer.forwards.inside(protocol, outside.port).is_some()
     }
 
     /// Follows a TCP connection; called for SYN, FIN, RST and until the handshake is complete.

@@ -44,15 +44,15 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// The idle time of a session in this state. `scarce`: of ports or places there are few.
-    pub(super) fn of(&self, session: &Session, state: u8, scarce: bool) -> u32 {
+    /// The idle time of a session in this state. `yields`: it looks like a question, and of ports or places there are few.
+    pub(super) fn of(&self, session: &Session, state: u8, yields: bool) -> u32 {
         match session.protocol() {
             protocol::TCP if state::is_reset(state) => self.tcp_reset,
             protocol::TCP => {
                 let open = state & state::ESTABLISHED != 0 && !state::is_closed(state);
                 if open { self.tcp_established } else { self.tcp_transitory }
             }
-            protocol::UDP if scarce && session.is_question() => match session.packets() {
+            protocol::UDP if yields => match session.packets() {
                 [out, back] if out > 0 && back == out => self.udp_answered.min(self.udp_query),
                 _ => self.udp_query,
             },

@@ -159,7 +159,7 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
                 && is_sound(ip.protocol, ip.len() - 20, &view.rest)
                 && !napt.answers_unsolicited()
         };
-        let found = if refused == Some(Reason::NaptNoSession) { None } else { napt.find(&meta.key, meta.hash) };
+        let found = if refused == Some(Reason::NaptNoSession) { None } else { napt.find_settled(&meta.key, meta.hash) };
         match (found, refused) {
             (Some(id), _) => Ok(napt.session(id)),
             (None, Some(reason)) if plainly() => Err(Some(reason.into())),

@@ -139,7 +139,7 @@ impl Translator<'_> {
             Ok(Carried::LaterFragment) => return self.fragments.find(self.origin(direction), &ip, self.now).is_some(),
             Err(_) => return false,
         };
-        self.napt.find(&key, self.napt.hash(&key)).is_some()
+        self.napt.find_settled(&key, self.napt.hash(&key)).is_some()
     }
 
     /// The session of a flow; opened if need be and allowed.
@@ -198,7 +198,7 @@ impl Translator<'_> {
         let key = error_key(direction, &about);
         let hash = self.napt.hash(&key);
         // RFC 5508 REQ-3 c, REQ-6: without a mapping it is dropped. It never ends or refreshes one.
-        let id = self.napt.find(&key, hash).ok_or(Reason::NaptIcmpError)?;
+        let id = self.napt.find_settled(&key, hash).ok_or(Reason::NaptIcmpError)?;
         let session = self.napt.session(id);
         let message = &mut packet[checked.header_len..checked.len];
         let (src, dst, far_port) = match direction {

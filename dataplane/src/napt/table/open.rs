@@ -139,7 +139,7 @@ impl Napt {
         // Nearly all that strangers try: a bit says it, and not the lock and three lookups.
         match self.refuses_strangers(protocol, outside.port) {
             Some(Reason::NaptNoSession) => return Err(Reason::NaptNoSession),
-            Some(reason) => return self.find(&key, self.hash(&key)).ok_or(reason),
+            Some(reason) => return self.find_settled(&key, self.hash(&key)).ok_or(reason),
             None => {}
         }
         let mut writer = self.lock();

@@ -184,9 +184,11 @@ impl Writer {
     pub(super) fn schedule(&mut self, napt: &Napt, id: SessionId) {
         let session = napt.session(id);
         let now = self.wheel_now;
+        let question = session.is_question();
+        let look = if question { self.next_look(napt, session) } else { u32::MAX };
         let due = self
-            .due(napt, id)
-            .min(self.next_look(napt, session))
+            .due_of(napt, session, question)
+            .min(look)
             .clamp(now.saturating_add(1), now.saturating_add(WHEEL as u32 - 1));
         let slot = due as usize % WHEEL;
         let next = self.wheel[slot];
@@ -213,13 +215,18 @@ impl Writer {
     /// The first second in which a session has been idle for longer than its timeout.
     pub(super) fn due(&self, napt: &Napt, id: SessionId) -> u32 {
         let session = napt.session(id);
-        let scarce = session.is_question() && self.is_scarce(napt);
-        let timeout = napt.timeouts.of(session, session.state(), scarce);
+        self.due_of(napt, session, session.is_question())
+    }
+
+    #[inline(always)]
+    fn due_of(&self, napt: &Napt, session: &Session, question: bool) -> u32 {
+        let timeout = napt.timeouts.of(session, session.state(), question && self.is_scarce(napt));
         session.last().saturating_add(timeout).saturating_add(1)
     }
 
     /// Whether ports or places are scarce, so that questions that are over must make room: there are few, or three quarters are
     /// in use.
+    #[cold]
     fn is_scarce(&self, napt: &Napt) -> bool {
         let (live, capacity) = (napt.changing.live.load(Relaxed), napt.capacity());
         self.ports.size().min(capacity) < FEW
@@ -228,10 +235,8 @@ impl Writer {
     }
 
     /// When to see whether a question has got its answer, or whether there is little room now: nothing else tells the ageing.
+    #[cold]
     fn next_look(&self, napt: &Napt, session: &Session) -> u32 {
-        if !session.is_question() {
-            return u32::MAX;
-        }
         let Timeouts { udp_answered, udp_query, .. } = napt.timeouts;
         let soon = if self.is_scarce(napt) { udp_answered } else { udp_query };
         self.wheel_now.max(session.last()).saturating_add(soon).saturating_add(1)
