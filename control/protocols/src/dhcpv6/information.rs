@@ -41,7 +41,8 @@ pub struct S46Container {
 const MOST: usize = 16;
 
 impl Information {
-    /// Takes from `before` what is not said here.
+    /// Takes from `before` what is not said here. Not the softwires: a rule that is left out is taken back, for its IPv4
+    /// address and ports may be another's by now (RFC 7598 5), and so is the AFTR that a rule takes the place of.
     pub(super) fn fill(&mut self, before: Self) {
         fn fill<T>(list: &mut Vec<T>, before: Vec<T>) {
             if list.is_empty() {
@@ -50,11 +51,9 @@ impl Information {
         }
         fill(&mut self.dns, before.dns);
         fill(&mut self.search, before.search);
-        self.aftr_name = self.aftr_name.take().or(before.aftr_name);
+        self.aftr_name = self.aftr_name.take().or(before.aftr_name.filter(|_| self.s46.is_empty()));
         fill(&mut self.sntp, before.sntp);
         fill(&mut self.ntp, before.ntp);
-        fill(&mut self.s46, before.s46);
-        fill(&mut self.s46_priority, before.s46_priority);
     }
 
     /// What stands in option 64 although it is no name, escaped for people.
@@ -171,6 +170,25 @@ mod tests {
                 s46_priority: vec![96, 64],
             }
         );
+    }
+
+    /// What a Reply leaves out stays, but for rules: those are taken back, and the name is once a rule is there.
+    #[test]
+    fn what_is_left_out() {
+        let aftr = || unknown(OptionCode::AftrName, GATEWAY);
+        let rule = || unknown(OptionCode::S46ContMape, &[0, 90, 0, 0]);
+        let dns = || DhcpOption::DomainNameServers(vec!["2404:1a8:7f01:a::3".parse().unwrap()]);
+        let rows: [(Vec<DhcpOption>, Vec<DhcpOption>, Vec<DhcpOption>); 4] = [
+            (vec![aftr(), dns()], vec![], vec![aftr(), dns()]),
+            (vec![rule(), dns()], vec![], vec![dns()]),
+            (vec![rule(), dns()], vec![aftr()], vec![aftr(), dns()]),
+            (vec![aftr(), dns()], vec![rule()], vec![rule(), dns()]),
+        ];
+        for (before, said, expected) in rows {
+            let mut information = read(said);
+            information.fill(read(before));
+            assert_eq!(information, read(expected));
+        }
     }
 
     /// RFC 6334: one name, well formed, once.

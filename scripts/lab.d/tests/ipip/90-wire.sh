@@ -12,4 +12,4 @@ judge_neighbours "$wan" "$mac_wan"
 none "$wan" "an inner source that is not the fixed address" \
     "eth.src == $mac_wan && ipv6.nxt == 4 && !icmpv6 && !icmp && ip.src != $FIXED"
 some "$wan" "information-request (RFC 8415 18.2.6)" "eth.src == $mac_wan && dhcpv6.msgtype == 11"
-none "$wan" "solicit for a prefix where the line leases none" "eth.src == $mac_wan && dhcpv6.msgtype == 1"
+some "$wan" "solicit for a prefix, which the O flag alone asks for, too (RFC 7084 WPD-4)" "eth.src == $mac_wan && dhcpv6.msgtype == 1"
