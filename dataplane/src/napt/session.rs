@@ -321,8 +321,9 @@ impl Session {
         Endpoint { addr, port }
     }
 
-    /// Whether it is a question and perhaps its answer: to such a port, and nothing came back yet or no more than was asked, once
-    /// or twice, since a resolver asks for both of a name's addresses at once. A tunnel to such a port soon is not.
+    /// Whether it is a question and perhaps its answer: to such a port, and nothing came back yet or no more than two packets went
+    /// either way, since a resolver asks for both of a name's addresses at once. A tunnel to such a port soon is not, and
+    /// what once is not never is again: the ageing need not look.
     #[inline(always)]
     pub(super) fn is_question(&self) -> bool {
         is_question(self.protocol(), self.peer().port) && self.is_short()
@@ -331,7 +332,7 @@ impl Session {
     #[cold]
     fn is_short(&self) -> bool {
         let [out, back] = self.packets();
-        back == 0 || out <= 2 && back <= out
+        back == 0 || out <= 2 && back <= 2
     }
 
     /// Packets outbound and inbound, modulo 2^32.

@@ -72,7 +72,7 @@ impl Session {
             6 => 240,
             // Of a small table.
             17 if is_question(17, peer.1) && (1..=2).contains(&out) && back == out => 3,
-            17 if is_question(17, peer.1) && (back == 0 || out <= 2 && back <= out) => 15,
+            17 if is_question(17, peer.1) && (back == 0 || out <= 2 && back <= 2) => 15,
             17 => 300,
             1 => 60,
             _ => 300,

@@ -64,7 +64,7 @@ impl Model {
         u64::from(match (flow.0, flow.4) {
             (protocol::UDP, 53 | 123) => match s.packets {
                 [out @ 1..=2, back] if back == out => t.udp_answered,
-                [_, 0] | [1..=2, 0..=2] if s.packets[1] <= s.packets[0] => t.udp_query,
+                [_, 0] | [0..=2, 0..=2] => t.udp_query,
                 _ => t.udp,
             },
             (protocol::UDP, _) => t.udp,
