@@ -22,6 +22,7 @@ pub struct Several {
 
 impl Several {
     /// With `n` workers; `slots` in each handoff ring.
+    #[cfg(not(shuttle))]
     pub fn new(setup: &Setup, n: usize, slots: u32) -> Self {
         let config = Config { fast: setup.fast, batch: setup.batch, ..Default::default() };
         Self::with(setup, n, slots, config)
