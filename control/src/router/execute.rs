@@ -53,8 +53,8 @@ impl Machines {
         self.verified = verified;
         tracing::info!(reason = %sign, "the line may be another: all that was learnt of it is verified");
         let wan = &mut self.wan;
-        for router in wan.slaac.facts(now).routers {
-            wan.neighbours.probe(now, router.address.into());
+        for router in wan.slaac.routers() {
+            wan.neighbours.probe(now, router.into());
         }
         wan.slaac.solicit(now);
         wan.dhcpv6.doubt(now);

@@ -15,7 +15,7 @@ impl Router {
         let narrow = [
             narrow(&lan.link, "lan", Some(lan.config.mtu)),
             narrow(&wan.link, "wan", self.config.wan.mtu),
-            lan.stray_router(now, wan.slaac.facts(now).default_router().is_some()),
+            lan.stray_router(now, wan.slaac.routers().next().is_some()),
         ];
         self.of_config.iter().cloned().chain(narrow.into_iter().flatten()).chain(self.unsaved.clone()).collect()
     }

@@ -332,6 +332,11 @@ impl Slaac {
         self.settle(now);
     }
 
+    /// The default routers, the one that is used first; none has ended as of the last event or timeout.
+    pub fn routers(&self) -> impl Iterator<Item = Ipv6Addr> {
+        self.routers.sorted().into_iter().map(|router| router.address)
+    }
+
     /// All that routers have said and that still holds at `now`.
     pub fn facts(&self, now: Time) -> Facts {
         self.facts_with(now, |end| Lifetime::left(end, now))
