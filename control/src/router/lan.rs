@@ -32,7 +32,7 @@ pub struct Lan {
     pub(super) neighbours: Neighbours,
     pub(super) dhcpv4: Option<dhcpv4::Server>,
     pub(super) echo: Echo,
-    /// Leased and reserved addresses, as `neighbours` knows them.
+    /// Leased addresses, as `neighbours` knows them.
     pinned: HashMap<Ipv4Addr, Mac>,
     /// Who has the address that is to be ours.
     pub(super) taken: Option<Mac>,
@@ -92,11 +92,17 @@ impl Lan {
 
     /// Another configuration. With another address of ours it is another network, of which nothing is known yet;
     /// leases that it has no place for are dropped in either case.
-    /// `saved` are those of a server that was switched off before.
-    pub(super) fn reload(&mut self, now: Time, wall: u64, config: &config::Lan, saved: Option<dhcpv4::LeaseFile>) {
+    /// `saved` are those of a server that was switched off before. Whether the DHCPv4 server is another than before.
+    pub(super) fn reload(
+        &mut self,
+        now: Time,
+        wall: u64,
+        config: &config::Lan,
+        saved: Option<dhcpv4::LeaseFile>,
+    ) -> bool {
         let was = std::mem::replace(&mut self.config, config.clone());
         if was.ipv4 == config.ipv4 && was.dhcpv4 == config.dhcpv4 {
-            return;
+            return false;
         }
         let before = self.dhcpv4.take();
         if was.ipv4 != config.ipv4 {
@@ -110,9 +116,10 @@ impl Lan {
         }
         self.restore(now, wall, before.map(|before| before.file(now, wall)).or(saved).as_ref());
         self.leases_changed = true;
+        true
     }
 
-    /// An address that was leased, or is reserved, is its station's and no other's.
+    /// An address that is leased is its station's and no other's.
     fn pin_leases(&mut self, now: Time) {
         let leases = self.dhcpv4.iter().flat_map(|server| server.leases(now));
         let leases = leases.filter(|lease| lease.standing == Standing::Leased);
@@ -234,11 +241,21 @@ impl Lan {
                 }
                 None => self.neighbours.want(now, address.into(), None),
             },
-            dhcpv4::Output::Save => {
-                self.leases_changed = true;
-                self.pin_leases(now);
+            dhcpv4::Output::Save => self.leases_changed = true,
+            dhcpv4::Output::Event(event) => {
+                tracing::info!(machine = "dhcpv4", link = %self.link.name, "{event}");
+                match event {
+                    dhcpv4::Event::Leased { address, mac, .. } => {
+                        self.neighbours.pin(now, address.into(), mac);
+                        self.pinned.insert(address, mac);
+                    }
+                    dhcpv4::Event::Ended { address, .. } => {
+                        self.neighbours.unpin(now, address.into());
+                        self.pinned.remove(&address);
+                    }
+                    dhcpv4::Event::Conflict { .. } | dhcpv4::Event::Full => {}
+                }
             }
-            dhcpv4::Output::Event(event) => tracing::info!(machine = "dhcpv4", link = %self.link.name, "{event}"),
         }
     }
 

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! frames, timers --> machines --gather--> Facts --choose--> Choice --desired--> Desired --execute--> machines
-//!                             --gather--> Facts --publish--> Snapshot, state, files
+//!                             --gather--> Facts --publish--> Snapshot, state
 //! ```
 //!
 //! Nothing here reads a clock, a socket or a ring: [`Router::hear`] is given what workers punted, [`Router::turn`] the
-//! time, [`Router::next_frame`] gives what is to be sent. `run` is around it.
+//! time, [`Router::next_frame`] gives what is to be sent, [`Router::next_save`] what is to be written. `run` is around it.
 
 mod choose;
 mod desired;
@@ -27,6 +27,7 @@ mod publish;
 mod report;
 mod requests;
 mod resolver;
+mod saving;
 mod sessions;
 mod state;
 mod state_dir;
@@ -51,8 +52,9 @@ use hikyaku_ring::Losses;
 
 pub use machines::{LAN, LAN_HOST, WAN, WAN_HOST};
 pub use report::Surroundings;
+pub use saving::{Save, StateFile};
 pub use state::State;
-pub use state_dir::StateDir;
+pub use state_dir::{StateDir, Unsaved};
 pub use wan::LinkFacts;
 
 use choose::{Choice, choose};
@@ -65,7 +67,7 @@ use notice::Notice;
 use provisioning::Provisioning;
 use publish::Basis;
 use requests::Requests;
-use state_dir::Unsaved;
+use saving::Saving;
 use tunnel::Tunnel;
 use uplink::Uplink;
 use wan::Wan;
@@ -76,9 +78,6 @@ const HOLD: Duration = Duration::from_secs(60);
 
 /// How often traffic is looked at.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// What could not be saved is tried again after this.
-const SAVE_AGAIN: Duration = Duration::from_secs(10);
 
 /// What a router is made from.
 pub struct Parts {
@@ -94,7 +93,7 @@ pub struct Parts {
     pub workers: usize,
     /// What workers are told, and what outlives a control thread that had to start over.
     pub shared: Arc<Shared>,
-    /// What outlives the program.
+    /// What outlived the program before.
     pub state: StateDir,
     /// Gets the control thread out of its sleep.
     pub wake: Wake,
@@ -126,9 +125,7 @@ pub struct Router {
     look: Time,
     /// What the configuration leaves undone or cannot have.
     of_config: Vec<String>,
-    /// What is not saved and why, and when it is tried again.
-    unsaved: Option<String>,
-    save_again: Time,
+    saving: Saving,
     /// As logged last.
     told: Vec<String>,
     /// The first snapshot of a control thread that had to start over waits until there is a tunnel in it.
@@ -145,10 +142,10 @@ impl Router {
         let before = shared.snapshot.load_full();
         let mut wan = Wan::new(WAN, wan, &config.wan, state_dir.secret(), Stack::new(wake.clone()));
         let mut lan = Lan::new(LAN, lan, &config.lan);
-        if let Some(lease) = state_dir.load("dhcpv6") {
+        if let Some(lease) = state_dir.load(StateFile::Dhcpv6) {
             wan.dhcpv6.resume(now, wall, &lease);
         }
-        lan.restore(now, wall, state_dir.load("dhcpv4").as_ref());
+        lan.restore(now, wall, state_dir.load(StateFile::Dhcpv4).as_ref());
         // A snapshot of other stations is no good: nothing that is sent to us now would be taken.
         let same_stations = [(LAN, lan.link.mac), (WAN, wan.link.mac)]
             .into_iter()
@@ -158,7 +155,13 @@ impl Router {
         let requests = || Requests::new(connector.clone(), &wake);
         let machines = Machines {
             notice: Notice::new(&config.service, requests()).map_err(std::io::Error::other)?,
-            provisioning: Provisioning::new(&config.service, now, wall, state_dir.load("provisioning"), requests()),
+            provisioning: Provisioning::new(
+                &config.service,
+                now,
+                wall,
+                state_dir.load(StateFile::Provisioning),
+                requests(),
+            ),
             lan,
             wan,
             probe: Probe::default(),
@@ -172,8 +175,7 @@ impl Router {
         };
         Ok(Self {
             of_config: config.warnings(),
-            unsaved: None,
-            save_again: now,
+            saving: Saving::default(),
             told: Vec::new(),
             machines,
             choice: Choice::default(),
@@ -202,8 +204,10 @@ impl Router {
         let config = self.config.clone();
         self.of_config = config.warnings();
         let Machines { lan, wan, tunnel, notice, provisioning, .. } = &mut self.machines;
-        let saved = lan.dhcpv4.is_none().then(|| self.state_dir.load("dhcpv4")).flatten();
-        lan.reload(now, wall, &config.lan, saved);
+        let saved = lan.dhcpv4.is_none().then(|| self.state_dir.load(StateFile::Dhcpv4)).flatten();
+        if lan.reload(now, wall, &config.lan, saved) {
+            self.saving.forget_leases();
+        }
         let requests = || Requests::new(wan.sockets.connector(), &self.wake);
         if config.service.notification != was.service.notification {
             match Notice::new(&config.service, requests()) {
@@ -213,7 +217,7 @@ impl Router {
             }
         }
         if config.service.provisioning != was.service.provisioning {
-            let saved = self.state_dir.load("provisioning");
+            let saved = self.state_dir.load(StateFile::Provisioning);
             *provisioning = Provisioning::new(&config.service, now, wall, saved, requests());
         }
         tunnel.reload(&config.service);
@@ -255,8 +259,8 @@ impl Router {
     }
 
     /// Does what is due, and what follows from what was heard: once. Where that makes facts others, [`Self::next`] is
-    /// now. `totals`: what all workers counted; `wall`: seconds since 1970, for what is saved.
-    pub fn turn(&mut self, now: Time, wall: u64, totals: impl FnOnce() -> Totals) {
+    /// now. `totals`: what all workers counted.
+    pub fn turn(&mut self, now: Time, totals: impl FnOnce() -> Totals) {
         self.machines.poll_links(now);
         let before = self.machines.gather(now);
         let choice = choose(&self.config, &before, &self.choice);
@@ -273,7 +277,6 @@ impl Router {
         self.is_unsettled = facts != before;
         self.assess(now, &facts);
         self.publish(now, &facts);
-        self.save(now, wall);
     }
 
     /// Logs how far the line has come.
@@ -304,30 +307,6 @@ impl Router {
         self.published = Some(basis);
     }
 
-    /// Saves what a restart must not lose, if it is other than before. What cannot be saved is tried again.
-    fn save(&mut self, now: Time, wall: u64) {
-        if self.unsaved.is_some() && now < self.save_again {
-            return;
-        }
-        let (state, mut failed) = (&self.state_dir, None);
-        let Machines { lan, wan, provisioning, .. } = &mut self.machines;
-        let mut done = |result: Result<(), Unsaved>| result.map_err(|error| failed = Some(error.to_string())).is_err();
-        if wan.lease_changed {
-            wan.lease_changed = done(state.put("dhcpv6", wan.dhcpv6.lease(now, wall).as_ref()));
-        }
-        if let Some(provisioning) = provisioning.as_mut().filter(|provisioning| provisioning.changed) {
-            provisioning.changed = done(state.put("provisioning", provisioning.machine.saved(now, wall).as_ref()));
-        }
-        if lan.leases_changed {
-            let leases = lan.dhcpv4.as_ref().map(|server| server.file(now, wall));
-            lan.leases_changed = leases.is_some_and(|leases| done(state.put("dhcpv4", Some(&leases))));
-        }
-        if failed.is_some() {
-            self.save_again = now + SAVE_AGAIN;
-        }
-        self.unsaved = failed;
-    }
-
     /// How far the line has come.
     pub fn state(&self) -> &State {
         &self.state
@@ -351,8 +330,7 @@ impl Router {
         let Uplink { silent_from, forgets_from, .. } = self.choice.uplink;
         let patience = [silent_from, forgets_from].map(|from| from.filter(|&from| from > self.turned));
         let machines = [self.machines.next(), self.choice.evidence.next(self.turned)];
-        let save = self.unsaved.is_some().then_some(self.save_again);
-        let due = machines.into_iter().chain(patience).chain([save]).flatten();
+        let due = machines.into_iter().chain(patience).chain([self.next_saving()]).flatten();
         due.chain((!self.machines.leaving).then_some(self.look)).min().unwrap_or(Time(u64::MAX))
     }
 

@@ -8,16 +8,18 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::saving::{Save, StateFile};
+
+/// Our secret's name.
+const SECRET: &str = "secret";
+
 /// The directory that holds what outlives a restart, a JSON file for each name.
 #[derive(Clone, Debug)]
 pub struct StateDir(PathBuf);
 
 /// Something that a restart will not know.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{}: not saved: {error}; a restart will not know it. Make room there, or make it writable; it is tried again",
-    path.display()
-)]
+#[error("{}: not saved: {error}; make room there, or make it writable; it is tried again", path.display())]
 pub struct Unsaved {
     /// The file that was to be written.
     path: PathBuf,
@@ -31,9 +33,13 @@ impl StateDir {
         Ok(Self(path.to_owned()))
     }
 
-    /// What was saved under this name. `None` where there is nothing, or nothing that can be read: a router
+    /// What was saved in this file. `None` where there is nothing, or nothing that can be read: a router
     /// comes up without its memory.
-    pub fn load<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+    pub fn load<T: DeserializeOwned>(&self, file: StateFile) -> Option<T> {
+        self.read(file.name())
+    }
+
+    fn read<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         let path = self.path(name);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
@@ -48,38 +54,52 @@ impl StateDir {
             .ok()
     }
 
-    /// Saves it, as a whole or not at all; `None`: removes what was saved under this name.
+    /// Saves what a router has to say, as a whole or not at all. What is `Ok` outlives a power cut.
     ///
     /// # Errors
     /// The directory or the file in it cannot be written.
-    pub fn put<T: Serialize>(&self, name: &str, what: Option<&T>) -> Result<(), Unsaved> {
+    pub fn save(&self, save: &Save) -> Result<(), Unsaved> {
+        self.put(save.file().name(), Some(save).filter(|save| !save.is_nothing()))
+    }
+
+    /// As a whole or not at all; `None`: removes what was saved under this name.
+    fn put<T: Serialize>(&self, name: &str, what: Option<&T>) -> Result<(), Unsaved> {
         let path = self.path(name);
         let done = match what {
-            Some(what) => self.save(&path, what),
-            None => fs::remove_file(&path).or_else(|error| match error.kind() {
-                io::ErrorKind::NotFound => Ok(()),
-                _ => Err(error),
-            }),
+            Some(what) => self.write(&path, what),
+            None => self.remove(&path),
         };
         done.map_err(|error| Unsaved { path, error })
     }
 
-    fn save<T: Serialize>(&self, path: &Path, what: &T) -> io::Result<()> {
+    fn write<T: Serialize>(&self, path: &Path, what: &T) -> io::Result<()> {
         let text = serde_json::to_vec(what)?;
         let beside = path.with_extension("new");
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
         file.write_all(&text)?;
         file.sync_all()?;
         fs::rename(beside, path)?;
-        // The new name, too, is to outlive a power cut.
+        self.sync_names()
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => self.sync_names(),
+        }
+    }
+
+    /// New names, too, are to outlive a power cut.
+    fn sync_names(&self) -> io::Result<()> {
         fs::File::open(&self.0)?.sync_all()
     }
 
     /// A secret of our own, made at the first start. One that cannot be saved is logged.
     pub fn secret(&self) -> [u8; 32] {
-        self.load("secret").unwrap_or_else(|| {
+        self.read(SECRET).unwrap_or_else(|| {
             let secret: [u8; 32] = rand::random();
-            if let Err(error) = self.put("secret", Some(&secret)) {
+            if let Err(error) = self.put(SECRET, Some(&secret)) {
                 tracing::warn!(%error, "not saved; the next start has another secret");
             }
             secret
@@ -103,12 +123,12 @@ mod tests {
         assert_eq!(state.secret(), secret);
         assert_eq!(StateDir::open(&dir).unwrap().secret(), secret);
         fs::write(dir.join("lease.json"), "{ nonsense").unwrap();
-        assert_eq!(state.load::<Vec<u32>>("lease"), None);
+        assert_eq!(state.read::<Vec<u32>>("lease"), None);
         state.put("lease", Some(&vec![1, 2])).unwrap();
-        assert_eq!(state.load::<Vec<u32>>("lease"), Some(vec![1, 2]));
+        assert_eq!(state.read::<Vec<u32>>("lease"), Some(vec![1, 2]));
         for _ in 0..2 {
             state.put::<Vec<u32>>("lease", None).unwrap();
-            assert_eq!(state.load::<Vec<u32>>("lease"), None);
+            assert_eq!(state.read::<Vec<u32>>("lease"), None);
         }
         fs::remove_dir_all(&dir).unwrap();
         let error = state.put("lease", Some(&1)).unwrap_err().to_string();
@@ -116,5 +136,42 @@ mod tests {
             error.starts_with(&format!("{}: not saved: No such file", dir.join("lease.json").display())),
             "{error}"
         );
+    }
+
+    /// A process is killed while it writes, again and again: what is read afterwards is what was there before or after, and
+    /// the next write goes through.
+    #[test]
+    fn a_kill_while_it_writes_tears_nothing() {
+        const DIRECTORY: &str = "HIKYAKU_TEST_WRITES_TO";
+        let content = |number: u64| vec![number; 20_000];
+        if let Some(dir) = std::env::var_os(DIRECTORY) {
+            let state = StateDir::open(Path::new(&dir)).unwrap();
+            let first = state.read::<Vec<u64>>("numbers").map_or(0, |numbers| numbers[0]);
+            for number in first + 1.. {
+                state.put("numbers", Some(&content(number))).unwrap();
+            }
+        }
+        let dir = std::env::temp_dir().join(format!("hikyaku-state-{}", rand::random::<u64>()));
+        let state = StateDir::open(&dir).unwrap();
+        let mut last = 0;
+        for round in 0..20 {
+            let mut writer = std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "router::state_dir::tests::a_kill_while_it_writes_tears_nothing"])
+                .env(DIRECTORY, &dir)
+                .stdout(std::process::Stdio::null())
+                .spawn()
+                .unwrap();
+            let number = || state.read::<Vec<u64>>("numbers").map_or(0, |numbers| numbers[0]);
+            while number() == last {
+                std::thread::yield_now();
+            }
+            std::thread::sleep(std::time::Duration::from_micros(700 * round));
+            writer.kill().unwrap();
+            writer.wait().unwrap();
+            let numbers: Vec<u64> = state.read("numbers").expect("it is whole");
+            assert!(numbers[0] > last && numbers == content(numbers[0]));
+            last = numbers[0];
+        }
+        fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -17,7 +17,7 @@ impl Router {
             narrow(&wan.link, "wan", self.config.wan.mtu),
             lan.stray_router(now, wan.slaac.routers().next().is_some()),
         ];
-        self.of_config.iter().cloned().chain(narrow.into_iter().flatten()).chain(self.unsaved.clone()).collect()
+        self.of_config.iter().cloned().chain(narrow.into_iter().flatten()).chain(self.saving.warnings(now)).collect()
     }
 
     /// Logs what is new of it.

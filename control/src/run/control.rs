@@ -21,6 +21,7 @@ use super::card::Card;
 use super::guard::LinkGuard;
 use super::links;
 use super::watchdog::{Standstill, Watchdog};
+use super::writer::Writer;
 use crate::router::{LinkFacts, Parts, Router, StateDir, Surroundings};
 use crate::show::Query;
 use hikyaku_config::{Config, Level};
@@ -42,6 +43,8 @@ const PAUSE: [Duration; 2] = match cfg!(test) {
 const STEADY: Duration = Duration::from_secs(300);
 /// How long the end waits for the server to take leases back.
 const GOODBYE: Duration = Duration::from_secs(3);
+/// How long the next life, and the end, wait for a disk.
+const DISK: Duration = Duration::from_secs(5);
 /// Frames heard in one turn, at most.
 const HEARD: usize = 256;
 
@@ -56,6 +59,7 @@ pub struct ControlThread {
     pub shared: Arc<Shared>,
     pub handles: Vec<Handle>,
     pub state: StateDir,
+    pub writer: Writer,
     pub reload: Reload,
     pub queries: Receiver<Query>,
     pub cores: Vec<usize>,
@@ -80,7 +84,7 @@ pub struct Reload {
 
 /// For tests: sees the router, and may panic.
 #[cfg(test)]
-pub type Hook = Box<dyn FnMut(&Router)>;
+pub type Hook = Box<dyn FnMut(&Router) + Send>;
 
 /// How a life ended, if not by a panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +140,8 @@ impl ControlThread {
     fn live(&mut self) -> End {
         let this = thread::current();
         let wake: Wake = Arc::new(move || this.unpark());
+        // What is read now is to be what was written last.
+        self.settle_disk();
         let [lan, wan] = self.facts.clone();
         let parts = Parts {
             config: self.config.clone(),
@@ -151,11 +157,27 @@ impl ControlThread {
             Ok(router) => router,
             Err(error) => panic!("{error}"),
         };
+        let end = self.turn_until_the_end(&mut router);
+        if end == End::Stopped && self.config.wan.dhcpv6.release_at_exit {
+            self.release_leases(&mut router);
+        }
+        router.rest_to_save(self.now(), wall()).into_iter().for_each(|save| self.writer.put(save));
+        self.settle_disk();
+        end
+    }
+
+    fn settle_disk(&mut self) {
+        if !self.writer.settle(DISK) {
+            tracing::warn!(seconds = DISK.as_secs(), "the disk does not take state files; going on without");
+        }
+    }
+
+    fn turn_until_the_end(&mut self, router: &mut Router) -> End {
         let mut carriers = Instant::now();
         while !self.stop.load(Ordering::Relaxed) {
             let began = Instant::now();
             if began >= carriers {
-                if self.look_at_links(&mut router) {
+                if self.look_at_links(router) {
                     return End::Relinked;
                 }
                 let busy = self.guards.iter().any(LinkGuard::is_gone);
@@ -165,21 +187,18 @@ impl ControlThread {
                 carriers = began + CARRIERS;
             }
             if self.reload.asked.swap(false, Ordering::Relaxed) {
-                self.reload(&mut router);
+                self.reload(router);
             }
             #[cfg(test)]
             if let Some(hook) = &mut self.before_turn {
-                hook(&router);
+                hook(router);
             }
-            let all_sent = self.turn(&mut router);
+            let all_sent = self.turn(router);
             if all_sent {
                 let due = router.next().since(self.now());
                 thread::park_timeout(due.min(LONGEST_SLEEP));
             }
             thread::sleep(BREATH.saturating_sub(began.elapsed()));
-        }
-        if self.config.wan.dhcpv6.release_at_exit {
-            self.release_leases(&mut router);
         }
         End::Stopped
     }
@@ -190,8 +209,14 @@ impl ControlThread {
             let Some(message) = self.shared.punt.pop() else { break };
             router.hear(self.now(), &message);
         }
+        while let Some((file, result)) = self.writer.written() {
+            router.saved(self.now(), file, result);
+        }
         let totals = || totals(&self.handles);
-        router.turn(self.now(), wall(), totals);
+        router.turn(self.now(), totals);
+        while let Some(save) = router.next_save(self.now(), wall()) {
+            self.writer.put(save);
+        }
         // Before anything is asked from a new address (RFC 4862 5.4.2).
         for (card, groups) in self.cards.iter_mut().zip(router.groups()) {
             card.listen(&groups);

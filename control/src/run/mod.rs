@@ -11,6 +11,7 @@ mod guard;
 mod links;
 mod signals;
 mod watchdog;
+mod writer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use links::Links;
 use signals::Signals;
 pub use watchdog::Standstill;
 use watchdog::Watchdog;
+use writer::Writer;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -139,6 +141,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         level: Box::new(move |to| level.set(to)),
         warnings: Vec::new(),
     };
+    let writes = state.clone();
+    let writer = Writer::start(move |save| writes.save(save), std::thread::current())
+        .context("the thread for state files cannot be started")?;
     let control = ControlThread {
         config: Arc::new(config.clone()),
         facts,
@@ -148,6 +153,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         shared,
         handles,
         state,
+        writer,
         reload,
         queries,
         cores,

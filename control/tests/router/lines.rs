@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hikyaku::router::{Router, WAN};
+use hikyaku::router::{Router, StateDir, WAN};
 use hikyaku_config::Config;
 use hikyaku_dataplane::counters::Counters;
 use hikyaku_dataplane::shared::{Message, Shared};
@@ -40,6 +40,7 @@ struct Played {
     shared: Arc<Shared>,
     config: Arc<Config>,
     state_dir: PathBuf,
+    disk: StateDir,
     counters: Counters,
     plugged: bool,
     /// Whether something came back through the tunnel at this moment.
@@ -66,6 +67,7 @@ impl Played {
             router,
             shared,
             config,
+            disk: StateDir::open(&state_dir).unwrap(),
             state_dir,
             counters: Counters::default(),
             plugged: true,
@@ -98,6 +100,9 @@ impl Played {
         }
         self.shared = Shared::new(Snapshot::default());
         let clocks = (self.now, self.elapsed().as_secs());
+        for save in self.router.rest_to_save(clocks.0, clocks.1) {
+            self.disk.save(&save).unwrap();
+        }
         self.router = start(&self.config, &self.state_dir, &self.shared, WAN_MAC, clocks).0;
         self.router.set_links(self.now, true, self.plugged);
     }
@@ -158,8 +163,12 @@ impl Played {
                 self.plugged = self.line.is_plugged();
                 self.router.set_links(self.now, true, self.plugged);
             }
-            let Self { router, counters, .. } = self;
-            router.turn(self.now, elapsed.as_secs(), || counters.totals());
+            let Self { router, counters, disk, .. } = self;
+            router.turn(self.now, || counters.totals());
+            while let Some(save) = router.next_save(self.now, elapsed.as_secs()) {
+                quiet = false;
+                router.saved(self.now, save.file(), disk.save(&save));
+            }
             while let Some(message) = self.router.next_frame() {
                 quiet = false;
                 if message.link == WAN {

@@ -28,6 +28,7 @@
 //! ```
 
 mod leases;
+mod promises;
 mod server;
 mod table;
 #[cfg(test)]
@@ -202,7 +203,8 @@ pub enum Output {
     Send(Vec<u8>),
     /// Ask by ARP whether somebody has this address. If so, say [`Server::in_use`]; silence for half a second is no.
     Probe(Ipv4Addr),
-    /// The leases changed: write [`Server::file`]. At most once a second.
+    /// The leases changed: write [`Server::file`], with all [`Server::changes`] until then, and say [`Server::saved`] or
+    /// [`Server::not_saved`]. ACKs wait for that, for two seconds at most.
     Save,
     /// Something happened that is worth a line in the log.
     Event(Event),

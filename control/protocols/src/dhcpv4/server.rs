@@ -8,6 +8,7 @@ use dhcproto::v4::MessageType;
 use hikyaku_net::{Mac, Time};
 
 use super::leases::{LeaseFile, LeaseView, SavedLease, Standing, hex, unhex};
+use super::promises::Promises;
 use super::table::{Client, Holder, Table, Use};
 use super::wire::{Refused, Reply, Request, printable};
 use super::{Config, ConfigError, Counts, Event, Output};
@@ -32,9 +33,6 @@ const HOLDERS: [Rate; 2] = [Rate(100, 200), Rate(5, 20)];
 /// Addresses that are probed or offered at the same time, at most: more clients wait, and leases are not touched.
 const MOST_OPEN: usize = 64;
 
-/// Between two times that the leases are written.
-const SAVE: Duration = Duration::from_secs(1);
-
 /// The longest lease time there is.
 const YEAR: Duration = Duration::from_secs(31_536_000);
 
@@ -48,9 +46,8 @@ pub struct Server {
     seekers: AnswerLimits,
     /// How many messages of those with an address are heard.
     holders: AnswerLimits,
-    /// Leases changed since they were last written.
-    unsaved: bool,
-    save_at: Time,
+    /// ACKs that wait for the disk.
+    promises: Promises,
     /// It was said that nothing is left.
     told_full: bool,
     /// Messages heard and sent, and what became of them.
@@ -70,8 +67,7 @@ impl Server {
             out: VecDeque::new(),
             seekers: AnswerLimits::new(SEEKERS[0], SEEKERS[1]),
             holders: AnswerLimits::new(HOLDERS[0], HOLDERS[1]),
-            unsaved: false,
-            save_at: Time(0),
+            promises: Promises::default(),
             told_full: false,
             counts: Counts::default(),
         })
@@ -122,7 +118,6 @@ impl Server {
             }
             _ => self.counts.malformed += 1,
         }
-        self.save(now);
     }
 
     /// `by` says that it has `address`. Answers a probe; said of a lease or an offer it is as good.
@@ -162,6 +157,23 @@ impl Server {
             LeaseView { address, mac, hostname: hostname.clone(), standing, left: end.since(now).as_secs() }
         };
         self.table.uses().map(view).collect()
+    }
+
+    /// How often leases changed so far: all of that is in [`Self::file`].
+    pub fn changes(&self) -> u64 {
+        self.promises.changes()
+    }
+
+    /// A file with all changes up to `change` is on disk, and will be there after a power cut: what was promised by them may
+    /// be said (RFC 2131 3.1, step 4).
+    pub fn saved(&mut self, change: u64) {
+        self.out.extend(self.promises.saved(change).map(Output::Send));
+    }
+
+    /// The file could not be written. Clients are served all the same, and none waits until it can be: whoever writes it
+    /// says so to the user, and tries again.
+    pub fn not_saved(&mut self) {
+        self.out.extend(self.promises.failed().map(Output::Send));
     }
 
     /// For the lease file; `wall` is seconds of Unix.
@@ -221,12 +233,17 @@ impl Server {
     }
 
     fn answer(&mut self, reply: Reply, request: &Request) {
+        let frame = self.counted(reply, request);
+        self.out.push_back(Output::Send(frame));
+    }
+
+    fn counted(&mut self, reply: Reply, request: &Request) -> Vec<u8> {
         match reply {
             Reply::Offer(..) => self.counts.offers += 1,
             Reply::Ack(..) | Reply::Parameters(_) => self.counts.acks += 1,
             Reply::Nak(_) => self.counts.naks += 1,
         }
-        self.out.push_back(Output::Send(reply.frame(request, &self.config)));
+        reply.frame(request, &self.config)
     }
 
     /// Uses whose time is over.
@@ -244,19 +261,8 @@ impl Server {
     fn ended(&mut self, address: Ipv4Addr, holder: Holder, end: Time) {
         self.event(Event::Ended { address, mac: holder.mac });
         self.table.remember(address, holder, end);
-        self.unsaved = true;
-    }
-
-    /// Has the leases written if they changed, at most once in [`SAVE`], and before the ACK that promises one goes out.
-    fn save(&mut self, now: Time) {
-        if self.out.front() == Some(&Output::Save) {
-            // They are written as they are when it is taken.
-            self.unsaved = false;
-        } else if self.unsaved && self.save_at <= now {
-            self.unsaved = false;
-            self.save_at = now + SAVE;
-            self.out.push_front(Output::Save);
-        }
+        self.promises.withdraw(address);
+        self.promises.changed();
     }
 
     fn set_aside(&mut self, now: Time, address: Ipv4Addr, by: Option<Mac>) {
@@ -387,9 +393,11 @@ impl Server {
         // Never shorter than it was promised, if the lease time was made shorter since.
         let end = (now + self.config.lease_time).max(promised);
         self.table.put(address, Use::Leased(holder), end);
-        self.unsaved = true;
+        // A renewal, too, promises what the disk does not have yet: a later end.
+        self.promises.changed();
         self.told_full = false;
-        self.answer(Reply::Ack(address, self.config.lease_time), request);
+        let ack = self.counted(Reply::Ack(address, self.config.lease_time), request);
+        self.out.extend(self.promises.promise(now, address, ack).map(Output::Send));
     }
 
     /// A client says that its address is in use already (RFC 2131 4.3.3).
@@ -397,7 +405,8 @@ impl Server {
         let Some(holder) = self.leased_to(request, request.requested) else { return };
         let Some(address) = request.requested else { return };
         self.event(Event::Ended { address, mac: holder.mac });
-        self.unsaved = true;
+        self.promises.withdraw(address);
+        self.promises.changed();
         self.set_aside(now, address, None);
     }
 
@@ -433,7 +442,12 @@ impl Machine for Server {
 
     fn handle_timeout(&mut self, now: Time) {
         self.expire(now);
-        self.save(now);
+        if self.promises.patience().is_some_and(|end| end <= now) {
+            self.not_saved();
+        }
+        if self.promises.tell() {
+            self.out.push_back(Output::Save);
+        }
     }
 
     fn poll_output(&mut self) -> Option<Output> {
@@ -441,11 +455,10 @@ impl Machine for Server {
     }
 
     fn poll_timeout(&self) -> Option<Time> {
-        if !self.out.is_empty() {
+        if !self.out.is_empty() || self.promises.is_untold() {
             return Some(Time(0));
         }
         let end = self.table.next_end().map(|(end, _)| end);
-        let save = self.unsaved.then_some(self.save_at);
-        end.into_iter().chain(save).min()
+        end.into_iter().chain(self.promises.patience()).min()
     }
 }

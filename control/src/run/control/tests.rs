@@ -1,5 +1,7 @@
 //! The thread itself, beside a worker on memory rings: what it survives, how it sleeps and how it ends.
 
+mod disk;
+
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, mpsc};
 use std::thread::JoinHandle;
@@ -15,7 +17,7 @@ use hikyaku_ring::memory::{self, MemoryConfig, Wire};
 
 use super::super::guard::tests::{Interface, MemoryWatch};
 use super::*;
-use crate::router::{LAN, LAN_HOST, State, WAN, WAN_HOST};
+use crate::router::{LAN, LAN_HOST, Save, State, Unsaved, WAN, WAN_HOST};
 
 const LAN_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const WAN_MAC: Mac = Mac([2, 0, 0, 0, 0, 2]);
@@ -62,13 +64,29 @@ impl Drop for Lab {
     }
 }
 
+/// What a [`Lab`] is made of.
+struct Setup {
+    config: String,
+    /// Saved before.
+    known: Option<Save>,
+    before_turn: Hook,
+    /// How a state file is written.
+    write: fn(&StateDir, &Save) -> Result<(), Unsaved>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { config: CONFIG.into(), known: None, before_turn: Box::new(|_| ()), write: StateDir::save }
+    }
+}
+
 impl Lab {
     fn new(before_turn: impl FnMut(&Router) + Send + 'static) -> Self {
-        Self::with_state(|_| (), before_turn)
+        Self::of(Setup { before_turn: Box::new(before_turn), ..Setup::default() })
     }
 
-    /// `prepare` saves what was known before.
-    fn with_state(prepare: impl FnOnce(&StateDir), before_turn: impl FnMut(&Router) + Send + 'static) -> Self {
+    fn of(setup: Setup) -> Self {
+        let Setup { config: text, known, before_turn, write } = setup;
         let mut links = memory::links(3, 1, MemoryConfig::default()).unwrap().into_iter().flatten();
         let ((lan_queue, lan), (wan_queue, wan)) = (links.next().unwrap(), links.next().unwrap());
         let spare = links.next();
@@ -86,13 +104,14 @@ impl Lab {
         let stop = Arc::new(AtomicBool::new(false));
         let link = |name: &str, mac| LinkFacts { name: name.into(), mac, mtu: 1500, mode: "memory".into(), vlan: None };
         let (facts, shared_there) = ([link("lan", LAN_MAC), link("wan", WAN_MAC)], shared.clone());
-        let (file, reload) = (Arc::new(Mutex::new(CONFIG.to_string())), Arc::new(AtomicBool::new(false)));
+        let (file, reload) = (Arc::new(Mutex::new(text.clone())), Arc::new(AtomicBool::new(false)));
         let (file_there, reload_there) = (file.clone(), reload.clone());
         let (stop_there, state_dir) = (stop.clone(), StateDir::open(&state).unwrap());
-        prepare(&state_dir);
+        known.iter().for_each(|known| state_dir.save(known).unwrap());
         let control = thread::spawn(move || {
+            let writes = state_dir.clone();
             let thread = ControlThread {
-                config: Arc::new(Config::parse("test.toml", CONFIG).unwrap()),
+                config: Arc::new(Config::parse("test.toml", &text).unwrap()),
                 facts,
                 hosts: [false; 2],
                 guards: [
@@ -103,6 +122,7 @@ impl Lab {
                 shared: shared_there,
                 handles,
                 state: state_dir,
+                writer: Writer::start(move |save| write(&writes, save), thread::current()).unwrap(),
                 reload: Reload {
                     asked: reload_there,
                     read: Box::new(move || Config::parse("test.toml", &file_there.lock().unwrap())),
@@ -114,7 +134,7 @@ impl Lab {
                 bursts: vec![report],
                 stop: stop_there,
                 watchdog: Watchdog::default(),
-                before_turn: Some(Box::new(before_turn)),
+                before_turn: Some(before_turn),
             };
             thread.run()
         });
@@ -350,7 +370,7 @@ fn releases_at_the_end(before: impl FnOnce(&mut Lab)) -> bool {
         t2: None,
         information: Default::default(),
     };
-    let mut lab = Lab::with_state(|state| state.put("dhcpv6", Some(&lease)).unwrap(), |_| ());
+    let mut lab = Lab::of(Setup { known: Some(Save::Dhcpv6(Some(lease))), ..Setup::default() });
     lab.come_up();
     before(&mut lab);
     lab.stop.store(true, Ordering::Relaxed);

@@ -87,6 +87,7 @@ pub struct World {
     woken: Receiver<()>,
     config: Arc<Config>,
     pub state_dir: PathBuf,
+    disk: StateDir,
     started: Time,
 }
 
@@ -124,6 +125,7 @@ impl World {
             turns: 0,
             woken,
             config,
+            disk: StateDir::open(&state_dir).unwrap(),
             state_dir,
             started: now,
         };
@@ -144,6 +146,9 @@ impl World {
             self.snapshots = vec![self.shared.snapshot.load_full()];
         }
         let wall = self.wall();
+        for save in self.router.rest_to_save(self.now, wall) {
+            self.disk.save(&save).unwrap();
+        }
         let mac = self.isp.station;
         (self.router, self.woken) = start(&self.config, &self.state_dir, &self.shared, mac, (self.now, wall));
         self.router.set_links(self.now, true, true);
@@ -211,10 +216,14 @@ impl World {
     fn settle(&mut self) {
         for _ in 0..MOST_TURNS {
             let wall = self.wall();
-            self.router.turn(self.now, wall, || self.counters.totals());
+            self.router.turn(self.now, || self.counters.totals());
             self.turns += 1;
             self.note();
             let mut quiet = true;
+            while let Some(save) = self.router.next_save(self.now, wall) {
+                quiet = false;
+                self.router.saved(self.now, save.file(), self.disk.save(&save));
+            }
             while let Some(message) = self.router.next_frame() {
                 quiet = false;
                 self.sent += 1;

@@ -1,0 +1,213 @@
+//! What outlives a restart: when it is to be written, and what came of it.
+//!
+//! Nothing here touches a disk. A file is on its way to it once at a time; what changes meanwhile goes with the next write. So
+//! what waits is bounded, the latest is what is written, and all that comes together is written once.
+
+use std::time::Duration;
+
+use hikyaku_net::Time;
+use hikyaku_protocols::dhcpv4::LeaseFile;
+use hikyaku_protocols::{dhcpv6, hb46pp};
+use serde::Serialize;
+
+use super::Router;
+use super::state_dir::Unsaved;
+
+/// Between two times that a file is handed over: who renews without a pause wears out no flash.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What could not be saved is tried again after this.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// A disk that has not written a file for so long is said to be slow.
+const SLOW: Duration = Duration::from_secs(2);
+
+/// A file of the state directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateFile {
+    /// Whom the DHCPv4 server leased which address.
+    Dhcpv4,
+    /// What the line's DHCPv6 server leased us.
+    Dhcpv6,
+    /// What the provisioning server said.
+    Provisioning,
+}
+
+impl StateFile {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Dhcpv4, Self::Dhcpv6, Self::Provisioning];
+
+    /// Its name in the directory, without the ending.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dhcpv4 => "dhcpv4",
+            Self::Dhcpv6 => "dhcpv6",
+            Self::Provisioning => "provisioning",
+        }
+    }
+
+    /// What a restart would not know without it.
+    fn what_is_lost(self) -> &'static str {
+        match self {
+            Self::Dhcpv4 => "which addresses hosts were leased since: it may give one to another host",
+            Self::Dhcpv6 => "our lease of the line: it asks for one anew",
+            Self::Provisioning => "what the provisioning server said: it asks it anew",
+        }
+    }
+}
+
+/// What is to be written; `None`: nothing is to be there.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Save {
+    /// For [`StateFile::Dhcpv4`].
+    Dhcpv4(LeaseFile),
+    /// For [`StateFile::Dhcpv6`].
+    Dhcpv6(Option<dhcpv6::Lease>),
+    /// For [`StateFile::Provisioning`].
+    Provisioning(Option<hb46pp::Saved>),
+}
+
+impl Save {
+    /// Where it is written.
+    pub fn file(&self) -> StateFile {
+        match self {
+            Self::Dhcpv4(_) => StateFile::Dhcpv4,
+            Self::Dhcpv6(_) => StateFile::Dhcpv6,
+            Self::Provisioning(_) => StateFile::Provisioning,
+        }
+    }
+
+    /// Whether the file is to be removed.
+    pub fn is_nothing(&self) -> bool {
+        matches!(self, Self::Dhcpv6(None) | Self::Provisioning(None))
+    }
+}
+
+/// How far each file is.
+#[derive(Debug, Default)]
+pub(super) struct Saving([Progress; StateFile::ALL.len()]);
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// Since when it is on its way to the disk, and with how many changes of the leases in it.
+    writing: Option<(Time, u64)>,
+    /// Not handed over before.
+    again: Time,
+    /// Why the last attempt failed.
+    unsaved: Option<String>,
+}
+
+impl Saving {
+    fn of(&mut self, file: StateFile) -> &mut Progress {
+        &mut self.0[file as usize]
+    }
+
+    /// The leases that are being written are those of a DHCPv4 server that is no more: they make good on nothing that this
+    /// one promises.
+    pub(super) fn forget_leases(&mut self) {
+        self.of(StateFile::Dhcpv4).writing.iter_mut().for_each(|(_, changes)| *changes = 0);
+    }
+
+    /// What a restart would not know, and why.
+    pub(super) fn warnings(&self, now: Time) -> impl Iterator<Item = String> {
+        StateFile::ALL.into_iter().zip(&self.0).filter_map(move |(file, progress)| {
+            let late = progress.writing.map(|(since, _)| now.since(since)).filter(|&late| late >= SLOW);
+            let why = match (&progress.unsaved, late) {
+                (Some(why), _) => why.clone(),
+                (None, Some(late)) => {
+                    format!("{}.json: not saved: the disk has been writing it for {} s", file.name(), late.as_secs())
+                }
+                (None, None) => return None,
+            };
+            Some(format!("{why}. Until it is, a restart will not know {}", file.what_is_lost()))
+        })
+    }
+}
+
+impl Router {
+    /// What is to be written to the state directory next, if anything is. The answer is [`Self::saved`]; until then there
+    /// is nothing more for the same file.
+    pub fn next_save(&mut self, now: Time, wall: u64) -> Option<Save> {
+        let file = StateFile::ALL.into_iter().find(|&file| {
+            let progress = self.saving.of(file);
+            let may = progress.writing.is_none() && progress.again <= now;
+            may && self.is_changed(file)
+        })?;
+        let progress = self.saving.of(file);
+        (progress.writing, progress.again) = (Some((now, 0)), now + PAUSE);
+        self.take(file, now, wall)
+    }
+
+    /// What became of a [`Save`]. What failed is tried again.
+    pub fn saved(&mut self, now: Time, file: StateFile, result: Result<(), Unsaved>) {
+        let progress = self.saving.of(file);
+        let Some((_, changes)) = progress.writing.take() else { return };
+        let failed = result.is_err();
+        progress.unsaved = result.err().map(|error| error.to_string());
+        if failed {
+            progress.again = now + AGAIN;
+            self.set_changed(file);
+        }
+        if let (StateFile::Dhcpv4, Some(server)) = (file, &mut self.machines.lan.dhcpv4) {
+            match failed {
+                true => server.not_saved(),
+                false => server.saved(changes),
+            }
+        }
+    }
+
+    /// All that is not saved yet, whatever is on its way: for the end.
+    pub fn rest_to_save(&mut self, now: Time, wall: u64) -> Vec<Save> {
+        let changed: Vec<StateFile> = StateFile::ALL.into_iter().filter(|&file| self.is_changed(file)).collect();
+        changed.into_iter().filter_map(|file| self.take(file, now, wall)).collect()
+    }
+
+    /// When there is something to be handed over.
+    pub(super) fn next_saving(&self) -> Option<Time> {
+        let due = |(file, progress): (StateFile, &Progress)| {
+            (self.is_changed(file) && progress.writing.is_none()).then_some(progress.again)
+        };
+        StateFile::ALL.into_iter().zip(&self.saving.0).filter_map(due).min()
+    }
+
+    fn is_changed(&self, file: StateFile) -> bool {
+        let machines = &self.machines;
+        match file {
+            StateFile::Dhcpv4 => machines.lan.leases_changed && machines.lan.dhcpv4.is_some(),
+            StateFile::Dhcpv6 => machines.wan.lease_changed,
+            StateFile::Provisioning => machines.provisioning.as_ref().is_some_and(|machine| machine.changed),
+        }
+    }
+
+    fn set_changed(&mut self, file: StateFile) {
+        match file {
+            StateFile::Dhcpv4 => self.machines.lan.leases_changed = true,
+            StateFile::Dhcpv6 => self.machines.wan.lease_changed = true,
+            StateFile::Provisioning => {
+                self.machines.provisioning.iter_mut().for_each(|machine| machine.changed = true);
+            }
+        }
+    }
+
+    /// What it is now.
+    fn take(&mut self, file: StateFile, now: Time, wall: u64) -> Option<Save> {
+        match file {
+            StateFile::Dhcpv4 => {
+                let server = self.machines.lan.dhcpv4.as_ref()?;
+                self.machines.lan.leases_changed = false;
+                self.saving.of(file).writing.iter_mut().for_each(|(_, changes)| *changes = server.changes());
+                Some(Save::Dhcpv4(server.file(now, wall)))
+            }
+            StateFile::Dhcpv6 => {
+                self.machines.wan.lease_changed = false;
+                Some(Save::Dhcpv6(self.machines.wan.dhcpv6.lease(now, wall)))
+            }
+            StateFile::Provisioning => {
+                let provisioning = self.machines.provisioning.as_mut()?;
+                provisioning.changed = false;
+                Some(Save::Provisioning(provisioning.machine.saved(now, wall)))
+            }
+        }
+    }
+}
