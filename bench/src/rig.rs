@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::memory_router::{LAN, MemoryRouter, Parts, WAN};
-use hikyaku_dataplane::napt::{self, Direction, Key, Kind, Napt};
+use hikyaku_dataplane::napt::{self, Direction, Endpoint, Key, LanId, Napt};
 use hikyaku_dataplane::snapshot::{Link, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId};
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::worker::{self, Worker};
@@ -287,12 +287,9 @@ impl Rig {
         let Some(napt) = &self.napt else { return Ok(()) };
         for n in flows {
             let flow = Flow::new(n);
-            let key = Key {
-                addrs: napt::pair_addrs(flow.inside, flow.peer),
-                ports: napt::pair_ports(flow.inside_port, flow.peer_port),
-                protocol: flow.protocol,
-                kind: Kind::Outbound,
-            };
+            let inside = Endpoint { addr: flow.inside, port: flow.inside_port };
+            let peer = Endpoint { addr: flow.peer, port: flow.peer_port };
+            let key = Key::outbound(LanId::default(), flow.protocol, inside, peer);
             let id = napt.find(&key, napt.hash(&key));
             let id = id.ok_or_else(|| Wrong(format!("{flow:?} left and has no session")))?;
             self.outside[n as usize] = napt.session(id).outside().port;

@@ -91,7 +91,12 @@ impl CaptureRouter {
             sessions: tuning.table_size(DEFAULT_TABLE),
             filtering: setup.behaviour.filtering(),
             timeouts: setup.behaviour.timeouts.0,
-            forwards: setup.behaviour.forward.iter().flat_map(|mapping| mapping.on(outside.ports)).collect(),
+            forwards: setup
+                .behaviour
+                .forward
+                .iter()
+                .flat_map(|mapping| mapping.on(outside.ports, napt::LanId::default()))
+                .collect(),
             per_host: setup.behaviour.sessions_per_host,
             port_parity: setup.behaviour.port_parity,
             answer_unsolicited: setup.behaviour.answer_unsolicited,

@@ -22,6 +22,7 @@ mod message;
 pub mod napt;
 pub mod path;
 pub mod punt;
+pub mod sessions;
 pub mod shared;
 pub mod snapshot;
 pub mod tunnel;

@@ -76,7 +76,7 @@ impl FlowLabels {
     /// The hash of a flow.
     #[inline(always)]
     pub(crate) fn of(&self, key: &Key) -> Hash {
-        let folded = key.addrs ^ u64::from(key.ports).rotate_left(20) ^ u64::from(key.protocol) << 56;
+        let folded = key.addrs() ^ u64::from(key.ports()).rotate_left(20) ^ u64::from(key.protocol()) << 56;
         Hash::from_product(u128::from(folded) * u128::from(self.0))
     }
 }

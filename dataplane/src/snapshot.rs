@@ -11,6 +11,8 @@ use std::net::Ipv4Addr;
 use hikyaku_net::{Addr4, Addr6, Mac, Prefix4};
 use hikyaku_ring::LinkId;
 
+use crate::sessions::LanId;
+
 pub use listening::Listening;
 pub use neighbours::Neighbours;
 pub use routes::{Route, Routes, UsualHosts};
@@ -38,6 +40,8 @@ pub struct Link {
     pub name: String,
     /// Which way its frames go.
     pub side: Side,
+    /// The LAN that a link to hosts of ours is, or belongs to.
+    pub lan: LanId,
     /// Behind an interface: the host's own network stack, which gets what is not the router's
     /// (netmap's host rings). For the host: the interface.
     pub peer: Option<LinkId>,
@@ -66,6 +70,7 @@ impl Link {
         Self {
             name: name.into(),
             side,
+            lan: LanId::default(),
             peer: None,
             mac,
             any_station: false,
@@ -102,6 +107,21 @@ impl Snapshot {
     /// The link, if it exists.
     pub fn link(&self, id: LinkId) -> Option<&Link> {
         self.links.get(id.index())
+    }
+
+    /// The link of a host of ours with this address in this LAN.
+    fn host_link(&self, lan: LanId, host: Addr4) -> Option<LinkId> {
+        let is_there = |link: &Link| {
+            (link.side, link.lan) == (Side::Lan, lan) && link.sources4.iter().any(|sources| sources.contains(host))
+        };
+        self.links.iter().position(is_there).map(|i| LinkId(i as u8))
+    }
+
+    /// Whether its hosts are on one LAN.
+    fn has_one_lan(&self) -> bool {
+        let mut lans = self.links.iter().filter(|link| link.side == Side::Lan).map(|link| link.lan);
+        let first = lans.next();
+        lans.all(|lan| Some(lan) == first)
     }
 
     /// The softwire that a link's frames mostly belong to: for a WAN link the first that runs over

@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 use std::sync::LazyLock;
 
-use hikyaku_dataplane::napt::{Config, Endpoint, Filtering, Hasher, Key, Kind};
+use hikyaku_dataplane::napt::{Config, Endpoint, Filtering, Hasher, Key, LanId};
 use hikyaku_net::packet::{Ipv4, Tcp};
 use hikyaku_net::{Addr4, Port, PortSet, protocol};
 
@@ -344,8 +344,8 @@ static CHOSEN: LazyLock<Vec<(Endpoint, Endpoint)>> = LazyLock::new(|| {
     let alike = (0..EACH).map(|n| peer(0x0c00_0001 + (n << 16)));
     let known = Hasher::with_seed([5, 6, 7, 8]);
     let meets = |&peer: &Endpoint| {
-        let key = Key::flow(Kind::Outbound, protocol::UDP, inside, peer);
-        known.hash(&key).primary(TABLE / 4 - 1) < 16
+        let key = Key::outbound(LanId::default(), protocol::UDP, inside, peer);
+        key.hash(&known).primary(TABLE / 4 - 1) < 16
     };
     let meeting = (0u32..).map(|n| peer(0x4000_0000 + n)).filter(meets);
     in_sequence.chain(alike).chain(meeting.take(EACH as usize)).map(|peer| (inside, peer)).collect()

@@ -5,14 +5,14 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::str::FromStr;
 
-use hikyaku_dataplane::napt::Forward;
+use hikyaku_dataplane::napt::{Forward, LanId};
 use hikyaku_net::{PortSet, protocol};
 use hikyaku_protocols::host::host4;
 
 /// What leads to a host, whoever sends to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StaticMapping {
-    /// Ports of one protocol, of ICMP the identifiers of echo requests.
+    /// Ports of one protocol, of ICMP the identifiers of echo requests. Its LAN counts for nothing.
     Ports(Forward),
     /// All that the line has of all protocols.
     All(Ipv4Addr),
@@ -27,11 +27,11 @@ impl StaticMapping {
         }
     }
 
-    /// The mappings that it is on a line with these ports.
-    pub fn on(self, ports: PortSet) -> Vec<Forward> {
+    /// The mappings that it is on a line with these ports, to a host of this LAN.
+    pub fn on(self, ports: PortSet, lan: LanId) -> Vec<Forward> {
         match self {
-            Self::Ports(forward) => vec![forward],
-            Self::All(host) => Forward::one_to_one(ports, host).collect(),
+            Self::Ports(forward) => vec![Forward { lan, ..forward }],
+            Self::All(host) => Forward::one_to_one(ports, lan, host).collect(),
         }
     }
 }
@@ -64,7 +64,7 @@ impl FromStr for StaticMapping {
             Ok(end) => (host4(&end.ip().to_string())?, end.port()),
             Err(_) => (host4(to)?, outside.0),
         };
-        let forward = Forward { protocol, outside, inside, inside_port };
+        let forward = Forward { protocol, outside, lan: LanId::default(), inside, inside_port };
         // What only the numbers decide; whether the line has these ports is seen when it comes up.
         match Forward::check_all(PortSet::ALL, &[forward]) {
             Ok(()) => Ok(Self::Ports(forward)),
@@ -77,7 +77,7 @@ impl fmt::Display for StaticMapping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::All(host) => write!(f, "all={host}"),
-            Self::Ports(Forward { protocol, outside: (first, last), inside, inside_port }) => {
+            Self::Ports(Forward { protocol, outside: (first, last), inside, inside_port, .. }) => {
                 let name = match *protocol {
                     protocol::TCP => "tcp",
                     protocol::UDP => "udp",
@@ -121,7 +121,7 @@ mod tests {
             assert!(bad.parse::<StaticMapping>().is_err(), "{bad}");
         }
         let set = PortSet::new(4, 8, 5).unwrap();
-        let all = "all=192.168.1.10".parse::<StaticMapping>().unwrap().on(set);
+        let all = "all=192.168.1.10".parse::<StaticMapping>().unwrap().on(set, LanId(3));
         assert_eq!(all.len(), 3 * 15);
     }
 }

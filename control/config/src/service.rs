@@ -162,7 +162,7 @@ impl Service {
                 let text = format!("forward = '{mapping}': {host} is no host of the LAN {}", lan.ipv4);
                 problems.add(at.place("forward"), text);
             }
-            taken.extend(mapping.on(PortSet::ALL));
+            taken.extend(mapping.on(PortSet::ALL, napt::LanId::default()));
         }
         if let Err(why) = napt::Forward::check_all(PortSet::ALL, &taken) {
             problems.add(at.place("forward"), format!("forward: {why}"));

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use hikyaku_dataplane::napt::{LanId, UplinkId};
 use hikyaku_dataplane::shared::Message;
 use hikyaku_net::Time;
 use hikyaku_protocols::Machine;
@@ -25,6 +26,10 @@ use super::wire::Frames;
 pub const LAN: LinkId = LinkId(0);
 /// The link towards the line.
 pub const WAN: LinkId = LinkId(1);
+/// The LAN's number among LANs: there is one.
+pub const LAN_NUMBER: LanId = LanId(0);
+/// The line's number among ways to the Internet: there is one.
+pub const UPLINK: UplinkId = UplinkId(0);
 /// The host's own stack behind the LAN link, where it is asked for.
 pub const LAN_HOST: LinkId = LinkId(2);
 /// The host's own stack behind the WAN link, where it is asked for.

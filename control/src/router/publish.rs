@@ -11,7 +11,7 @@ use hikyaku_protocols::{dhcpv4, dhcpv6};
 
 use super::choose::Choice;
 use super::facts::Facts;
-use super::machines::{LAN, LAN_HOST, Machines, WAN, WAN_HOST};
+use super::machines::{LAN, LAN_HOST, LAN_NUMBER, Machines, WAN, WAN_HOST};
 
 /// Everything a snapshot depends on: as long as it is the same there is nothing to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +105,7 @@ pub(super) fn snapshot(
     let lan_link = Link {
         name: lan.link.name.clone(),
         side: Side::Lan,
+        lan: LAN_NUMBER,
         peer: hosts[0].then_some(LAN_HOST),
         mac: lan.link.mac,
         any_station: false,
@@ -118,6 +119,7 @@ pub(super) fn snapshot(
     let wan_link = Link {
         name: wan.link.name.clone(),
         side: Side::Wan,
+        lan: LAN_NUMBER,
         peer: hosts[1].then_some(WAN_HOST),
         mac: wan.link.mac,
         any_station: false,

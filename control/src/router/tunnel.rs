@@ -12,6 +12,7 @@ use hikyaku_protocols::service::{Outside, Plan};
 use hikyaku_schema::{DEFAULT_TABLE, Tuning};
 
 use super::facts::Carried;
+use super::machines::{LAN_NUMBER, UPLINK};
 
 /// A session table for which there was no memory is tried again after this.
 const RETRY: Duration = Duration::from_secs(60);
@@ -148,7 +149,7 @@ impl Tunnel {
             let why = match outside {
                 None => "with DS-Lite the far end has the ports".to_string(),
                 Some(Outside { ports, .. }) => {
-                    let more = mapping.on(ports);
+                    let more = mapping.on(ports, LAN_NUMBER);
                     match Forward::check_all(ports, &[&taken[..], &more].concat()) {
                         Ok(()) => {
                             taken.extend(more);
@@ -171,6 +172,7 @@ impl Tunnel {
         Napt::new(&napt::Config {
             sessions: self.tuning.table_size(DEFAULT_TABLE),
             ports: outside.ports,
+            uplink: UPLINK,
             filtering: self.config.behaviour.filtering(),
             timeouts: self.config.behaviour.timeouts.0,
             forwards,

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use hikyaku_net::{Port, PortSet, protocol};
 
 use super::key::Endpoint;
+use crate::sessions::LanId;
 
 /// Outside ports of one protocol that lead to one inside host, whoever sends to them; what that host
 /// sends from there leaves by them. They are given to no other mapping.
@@ -14,6 +15,8 @@ pub struct Forward {
     pub protocol: u8,
     /// First and last port outside.
     pub outside: (u16, u16),
+    /// The LAN of the inside host.
+    pub lan: LanId,
     /// The inside host that the packets go to.
     pub inside: Ipv4Addr,
     /// What the first outside port is there; the others follow in order.
@@ -23,10 +26,10 @@ pub struct Forward {
 impl Forward {
     /// All ports of `set` and all protocols to one host, every port as it is: what is called
     /// one-to-one. Nobody else behind this address can open anything then.
-    pub fn one_to_one(set: PortSet, inside: Ipv4Addr) -> impl Iterator<Item = Self> {
+    pub fn one_to_one(set: PortSet, lan: LanId, inside: Ipv4Addr) -> impl Iterator<Item = Self> {
         let to_host = move |protocol, (first, last): (u16, u16)| {
             let first = first.max(1);
-            Self { protocol, outside: (first, last), inside, inside_port: first }
+            Self { protocol, outside: (first, last), lan, inside, inside_port: first }
         };
         let protocols = [protocol::TCP, protocol::UDP, protocol::ICMP];
         protocols.into_iter().flat_map(move |protocol| set.ranges().map(move |range| to_host(protocol, range)))
@@ -74,7 +77,7 @@ pub enum ForwardRefused {
 pub(super) struct Forwards {
     /// By protocol and outside port.
     by_outside: Box<[Forward]>,
-    /// By protocol, inside address and port.
+    /// By protocol, LAN, inside address and port.
     by_inside: Box<[Forward]>,
 }
 
@@ -85,14 +88,16 @@ impl Forwards {
         let mut by_outside = list.to_vec();
         by_outside.sort_by_key(|f| (f.protocol, f.outside));
         let mut by_inside = list.to_vec();
-        by_inside.sort_by_key(|f| (f.protocol, f.inside, f.inside_port));
+        by_inside.sort_by_key(|f| (f.protocol, f.lan, f.inside, f.inside_port));
         for [a, b] in by_outside.array_windows() {
             if a.protocol == b.protocol && b.outside.0 <= a.outside.1 {
                 return Err(ForwardRefused::Twice(b.outside.0));
             }
         }
         for [a, b] in by_inside.array_windows() {
-            if (a.protocol, a.inside) == (b.protocol, b.inside) && u32::from(b.inside_port) <= a.inside_ports().1 {
+            if (a.protocol, a.lan, a.inside) == (b.protocol, b.lan, b.inside)
+                && u32::from(b.inside_port) <= a.inside_ports().1
+            {
                 return Err(ForwardRefused::TwiceInside(b.inside, b.inside_port));
             }
         }
@@ -106,7 +111,7 @@ impl Forwards {
 
     /// Where packets to an outside port go.
     #[inline]
-    pub fn inside(&self, protocol: u8, outside: Port) -> Option<Endpoint> {
+    pub fn inside(&self, protocol: u8, outside: Port) -> Option<(LanId, Endpoint)> {
         // As on most lines.
         if self.by_outside.is_empty() {
             return None;
@@ -115,21 +120,22 @@ impl Forwards {
         let after = self.by_outside.partition_point(|f| (f.protocol, f.outside.0) <= (protocol, port));
         let forward = self.by_outside[..after].last()?;
         let covers = forward.protocol == protocol && port <= forward.outside.1;
-        covers.then(|| Endpoint::new(forward.inside, forward.inside_port + (port - forward.outside.0)))
+        covers.then(|| (forward.lan, Endpoint::new(forward.inside, forward.inside_port + (port - forward.outside.0))))
     }
 
-    /// The outside port of packets that come from `inside`.
+    /// The outside port of packets that come from `inside` in this LAN.
     #[inline]
-    pub fn outside(&self, protocol: u8, inside: Endpoint) -> Option<Port> {
+    pub fn outside(&self, protocol: u8, lan: LanId, inside: Endpoint) -> Option<Port> {
         if self.by_inside.is_empty() {
             return None;
         }
-        let key = (protocol, Ipv4Addr::from(inside.addr.0), inside.port.number());
-        let after = self.by_inside.partition_point(|f| (f.protocol, f.inside, f.inside_port) <= key);
+        let key = (protocol, lan, Ipv4Addr::from(inside.addr.0), inside.port.number());
+        let after = self.by_inside.partition_point(|f| (f.protocol, f.lan, f.inside, f.inside_port) <= key);
         let forward = self.by_inside[..after].last()?;
-        let covers =
-            (forward.protocol, forward.inside) == (key.0, key.1) && u32::from(key.2) <= forward.inside_ports().1;
-        covers.then(|| Port::from(forward.outside.0 + (key.2 - forward.inside_port)))
+        let (.., port) = key;
+        let covers = (forward.protocol, forward.lan, forward.inside) == (key.0, key.1, key.2)
+            && u32::from(port) <= forward.inside_ports().1;
+        covers.then(|| Port::from(forward.outside.0 + (port - forward.inside_port)))
     }
 
     /// Every port, with its protocol.
@@ -161,11 +167,12 @@ fn check(set: PortSet, forward: &Forward) -> Result<(), ForwardRefused> {
 mod tests {
     use super::*;
 
+    const LAN: LanId = LanId(0);
     const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
     const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 
     fn tcp(outside: (u16, u16), inside: Ipv4Addr, inside_port: u16) -> Forward {
-        Forward { protocol: protocol::TCP, outside, inside, inside_port }
+        Forward { protocol: protocol::TCP, outside, lan: LAN, inside, inside_port }
     }
 
     #[test]
@@ -177,8 +184,13 @@ mod tests {
             Forward { protocol: protocol::UDP, ..tcp((8000, 8000), OTHER, 7) },
         ];
         let forwards = Forwards::new(PortSet::ALL, &list).unwrap();
-        let inside = |protocol, port: u16| forwards.inside(protocol, port.into());
-        let outside = |protocol, host: Ipv4Addr, port| forwards.outside(protocol, Endpoint::new(host, port));
+        let inside = |protocol, port: u16| {
+            forwards.inside(protocol, port.into()).map(|(lan, inside)| {
+                assert_eq!(lan, LAN);
+                inside
+            })
+        };
+        let outside = |protocol, host: Ipv4Addr, port| forwards.outside(protocol, LAN, Endpoint::new(host, port));
         for i in 0..10 {
             assert_eq!(inside(protocol::TCP, 8000 + i), Some(Endpoint::new(HOST, 80 + i)));
             assert_eq!(outside(protocol::TCP, HOST, 80 + i), Some(Port::from(8000 + i)));
@@ -218,12 +230,12 @@ mod tests {
     #[test]
     fn one_to_one_is_every_port_of_the_set() {
         for set in [PortSet::ALL, PortSet::new(4, 8, 0x34).unwrap(), PortSet::new(0, 6, 0).unwrap()] {
-            let all: Vec<_> = Forward::one_to_one(set, HOST).collect();
+            let all: Vec<_> = Forward::one_to_one(set, LAN, HOST).collect();
             let forwards = Forwards::new(set, &all).unwrap();
             assert_eq!(forwards.ports().count() as u32, 3 * (set.len() - u32::from(set.contains(0))));
             for (protocol, port) in forwards.ports().step_by(97) {
-                assert_eq!(forwards.inside(protocol, port), Some(Endpoint::new(HOST, port)));
-                assert_eq!(forwards.outside(protocol, Endpoint::new(HOST, port)), Some(port));
+                assert_eq!(forwards.inside(protocol, port), Some((LAN, Endpoint::new(HOST, port))));
+                assert_eq!(forwards.outside(protocol, LAN, Endpoint::new(HOST, port)), Some(port));
             }
         }
     }

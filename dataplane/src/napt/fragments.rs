@@ -14,7 +14,9 @@ use hikyaku_net::packet::Ipv4;
 use hikyaku_net::{Addr6, Port, Time};
 use hikyaku_ring::LinkId;
 
-use super::key::{Hash, pair_addrs};
+use super::key::pair_addrs;
+use crate::sessions::hash::Hash;
+use crate::sessions::{Direction, LanId};
 
 /// How a packet's fragments are translated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,10 +29,34 @@ pub struct Learned {
     pub hash: Hash,
     /// The port at the far end; of an ICMP query its identifier outside.
     pub far_port: Port,
+    /// The LAN of the inside host.
+    pub lan: LanId,
 }
 
-/// Which way a packet goes: outbound, or inbound from this end of a tunnel.
-pub type Origin = Option<Addr6>;
+/// Where a packet comes from: it goes outbound from this LAN, or inbound from this end of a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// A host of this LAN.
+    Lan(LanId),
+    /// This end of the tunnel.
+    Tunnel(Addr6),
+}
+
+impl Origin {
+    /// The way that such packets go.
+    pub fn direction(self) -> Direction {
+        match self {
+            Self::Lan(_) => Direction::Outbound,
+            Self::Tunnel(_) => Direction::Inbound,
+        }
+    }
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self::Lan(LanId::default())
+    }
+}
 
 /// What the fragments of one packet have in common (RFC 791).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -167,8 +193,8 @@ mod tests {
     use hikyaku_net::Addr4;
     use zerocopy::FromZeros;
 
-    const OUTBOUND: Origin = None;
-    const INBOUND: Origin = Some(Addr6([7; 16]));
+    const OUTBOUND: Origin = Origin::Lan(LanId(0));
+    const INBOUND: Origin = Origin::Tunnel(Addr6([7; 16]));
 
     fn packet(id: u16) -> Ipv4 {
         let mut ip = Ipv4::new_zeroed();
@@ -194,7 +220,9 @@ mod tests {
         assert_eq!(find(&fragments, OUTBOUND, 3, nearly), None);
         fragments.learn(INBOUND, &packet(1), learned(9), start);
         assert_eq!(find(&fragments, INBOUND, 1, nearly), Some(9));
-        assert_eq!(find(&fragments, Some(Addr6([8; 16])), 1, nearly), None, "another end of the tunnel");
+        let (other_end, other_lan) = (Origin::Tunnel(Addr6([8; 16])), Origin::Lan(LanId(1)));
+        assert_eq!(find(&fragments, other_end, 1, nearly), None, "another end of the tunnel");
+        assert_eq!(find(&fragments, other_lan, 1, nearly), None, "another LAN");
         assert_eq!(find(&fragments, OUTBOUND, 1, start + AGE), None);
         // An identification that comes again is another packet's.
         fragments.learn(OUTBOUND, &packet(1), learned(7), start + AGE);

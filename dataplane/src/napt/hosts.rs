@@ -3,11 +3,28 @@
 use ahash::RandomState;
 use hikyaku_net::Addr4;
 
-/// The sessions of one host; with none, a free place.
+use crate::sessions::LanId;
+
+/// The sessions of one host of a LAN; with none, a free place.
 #[derive(Clone, Copy, Debug, Default)]
 struct Host {
     addr: Addr4,
-    sessions: u32,
+    /// How many sessions it has, 24 bits, and above them the number of its LAN.
+    sessions_and_lan: u32,
+}
+
+impl Host {
+    const SESSIONS: u32 = (1 << 24) - 1;
+
+    /// How many sessions it has.
+    fn sessions(self) -> u32 {
+        self.sessions_and_lan & Self::SESSIONS
+    }
+
+    /// Whether it is this one.
+    fn is(self, lan: LanId, addr: Addr4) -> bool {
+        self.addr == addr && self.sessions_and_lan >> 24 == u32::from(lan.0)
+    }
 }
 
 /// Counts in fixed memory: a host has its place in one cache line of eight, or, with eight others
@@ -30,43 +47,43 @@ impl Hosts {
         Self { most, hasher: RandomState::new(), sets: vec![Default::default(); sets].into() }
     }
 
-    fn set(&self, addr: Addr4) -> usize {
-        self.hasher.hash_one(addr.word()) as usize & (self.sets.len() - 1)
+    fn set(&self, lan: LanId, addr: Addr4) -> usize {
+        self.hasher.hash_one(u64::from(addr.word()) | u64::from(lan.0) << 32) as usize & (self.sets.len() - 1)
     }
 
     /// How many sessions more it may have, if `most` is what one may have: all of its share, or what
     /// others may make it have.
-    fn has_less_than(&self, addr: Addr4, most: u32) -> bool {
-        self.sets[self.set(addr)].iter().all(|host| host.addr != addr || host.sessions < most)
+    fn has_less_than(&self, lan: LanId, addr: Addr4, most: u32) -> bool {
+        self.sets[self.set(lan, addr)].iter().all(|host| !host.is(lan, addr) || host.sessions() < most)
     }
 
     /// Whether a session more is in its share.
-    pub fn may_open(&self, addr: Addr4) -> bool {
-        self.has_less_than(addr, self.most)
+    pub fn may_open(&self, lan: LanId, addr: Addr4) -> bool {
+        self.has_less_than(lan, addr, self.most)
     }
 
     /// Whether a stranger may open one to it: not into the last quarter, which is for its own.
-    pub fn may_be_opened_to(&self, addr: Addr4) -> bool {
-        self.has_less_than(addr, self.most - self.most / 4)
+    pub fn may_be_opened_to(&self, lan: LanId, addr: Addr4) -> bool {
+        self.has_less_than(lan, addr, self.most - self.most / 4)
     }
 
     /// One more. False: it is not counted, so [`Self::remove`] is not to be called for it.
-    pub fn add(&mut self, addr: Addr4) -> bool {
-        let set = self.set(addr);
+    pub fn add(&mut self, lan: LanId, addr: Addr4) -> bool {
+        let set = self.set(lan, addr);
         let set = &mut self.sets[set];
-        let known = set.iter().position(|host| host.sessions > 0 && host.addr == addr);
-        let Some(place) = known.or_else(|| set.iter().position(|host| host.sessions == 0)) else { return false };
-        set[place] = Host { addr, sessions: set[place].sessions + 1 };
+        let known = set.iter().position(|host| host.sessions() > 0 && host.is(lan, addr));
+        let Some(place) = known.or_else(|| set.iter().position(|host| host.sessions() == 0)) else { return false };
+        set[place] = Host { addr, sessions_and_lan: u32::from(lan.0) << 24 | (set[place].sessions() + 1) };
         true
     }
 
     /// A session of the host at `addr` ended: it has one less.
-    pub fn remove(&mut self, addr: Addr4) {
-        let set = self.set(addr);
-        let host = self.sets[set].iter_mut().find(|host| host.sessions > 0 && host.addr == addr);
+    pub fn remove(&mut self, lan: LanId, addr: Addr4) {
+        let set = self.set(lan, addr);
+        let host = self.sets[set].iter_mut().find(|host| host.sessions() > 0 && host.is(lan, addr));
         debug_assert!(host.is_some(), "it was counted");
         if let Some(host) = host {
-            host.sessions -= 1;
+            host.sessions_and_lan -= 1;
         }
     }
 
@@ -80,6 +97,8 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
+    const LAN: LanId = LanId(0);
+
     fn host(n: u32) -> Addr4 {
         std::net::Ipv4Addr::from(0x0a00_0000 + n).into()
     }
@@ -89,13 +108,14 @@ mod tests {
         let mut hosts = Hosts::new(8, 1 << 10);
         for n in 0..20 {
             for i in 0..8 {
-                assert!(hosts.may_open(host(n)) && hosts.add(host(n)));
-                assert_eq!(hosts.may_be_opened_to(host(n)), i + 1 < 6);
+                assert!(hosts.may_open(LAN, host(n)) && hosts.add(LAN, host(n)));
+                assert_eq!(hosts.may_be_opened_to(LAN, host(n)), i + 1 < 6);
             }
-            assert!(!hosts.may_open(host(n)));
+            assert!(!hosts.may_open(LAN, host(n)));
         }
-        hosts.remove(host(3));
-        assert!(hosts.may_open(host(3)) && !hosts.may_open(host(4)));
+        assert!(hosts.may_open(LanId(1), host(3)), "another host, in another LAN");
+        hosts.remove(LAN, host(3));
+        assert!(hosts.may_open(LAN, host(3)) && !hosts.may_open(LAN, host(4)));
     }
 
     #[test]
@@ -107,19 +127,19 @@ mod tests {
             let n = (x >> 40) as u32 % 500;
             match model.get_mut(&n) {
                 Some(count) if x >> 63 == 0 => {
-                    hosts.remove(host(n));
+                    hosts.remove(LAN, host(n));
                     *count -= 1;
                     if *count == 0 {
                         model.remove(&n);
                     }
                 }
-                _ if hosts.add(host(n)) => *model.entry(n).or_default() += 1,
+                _ if hosts.add(LAN, host(n)) => *model.entry(n).or_default() += 1,
                 _ => {}
             }
         }
         assert!(model.len() > 64 && model.len() <= 128, "{}", model.len());
         for (&n, &count) in &model {
-            assert!(hosts.has_less_than(host(n), count + 1) && !hosts.has_less_than(host(n), count));
+            assert!(hosts.has_less_than(LAN, host(n), count + 1) && !hosts.has_less_than(LAN, host(n), count));
         }
         assert_eq!(hosts.bytes(), 1024, "a byte for every session");
     }

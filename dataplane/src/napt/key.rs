@@ -1,49 +1,37 @@
-//! What a session is looked up by, and the keyed hash of it.
+//! What a session is looked up by.
 
-use ahash::RandomState;
 use hikyaku_net::{Addr4, Port};
 
-/// Which of a session's four entries in the index is meant. Part of the hashed bytes, so that the
-/// entries of one session lie in unrelated places.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Kind {
-    /// The whole flow as the LAN sends it: inside -> peer.
-    Outbound = 1,
-    /// The whole flow as the Internet sends it: peer -> outside.
-    Inbound = 2,
-    /// The mapping by its inside address and port, whatever the peer.
-    MappingInside = 3,
-    /// The mapping by its outside address and port, whatever the peer.
-    MappingOutside = 4,
-}
-
-impl Kind {
-    /// Which quarter of the index is this kind's.
-    #[inline(always)]
-    pub(super) fn quarter(self) -> usize {
-        self as usize - 1
-    }
-
-    /// The kind of entry that has this tag; `None` if it is free.
-    pub(super) fn of_tag(tag: u16) -> Option<Self> {
-        [Self::Outbound, Self::Inbound, Self::MappingInside, Self::MappingOutside]
-            .into_iter()
-            .find(|&kind| kind as u16 == tag & 7)
-    }
-}
+use crate::sessions::hash::{Hash, Hasher, Kind};
+use crate::sessions::{Direction, LanId};
 
 /// Addresses, ports and protocol in the order in which they stand in a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
     /// Source and destination address, memory order.
-    pub addrs: u64,
-    /// Source and destination port, memory order.
-    pub ports: u32,
-    /// The IP protocol, one of [`hikyaku_net::protocol`].
-    pub protocol: u8,
-    /// Which of a session's four entries the key finds.
-    pub kind: Kind,
+    addrs: u64,
+    /// From the lowest bit on: source and destination port, memory order, 32; protocol, 8; and the [`Scope`].
+    rest: u64,
+}
+
+/// What the keys of all packets of a burst have in common: which of a session's four entries they find, and in which LAN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope(u64);
+
+impl Scope {
+    /// Nothing: of packets whose sessions nobody looks up.
+    pub const NONE: Self = Self(0);
+    /// Packets from the Internet. Their outside address and port say everything, there is no LAN to ask for.
+    pub const INBOUND: Self = Self::new(Kind::Inbound, LanId(0));
+
+    const fn new(kind: Kind, lan: LanId) -> Self {
+        Self((kind as u64) << 48 | (lan.0 as u64) << 40)
+    }
+
+    /// Packets that hosts of this LAN send.
+    pub const fn outbound(lan: LanId) -> Self {
+        Self::new(Kind::Outbound, lan)
+    }
 }
 
 /// An address and a port (for ICMP echo: the identifier).
@@ -91,89 +79,99 @@ pub fn split_ports(pair: u32) -> (Port, Port) {
 }
 
 impl Key {
-    /// The flow `src` -> `dst` as seen from one side.
-    pub fn flow(kind: Kind, protocol: u8, src: Endpoint, dst: Endpoint) -> Self {
-        Self { addrs: pair_addrs(src.addr, dst.addr), ports: pair_ports(src.port, dst.port), protocol, kind }
-    }
+    /// The key of no packet.
+    pub const NONE: Self = Self { addrs: 0, rest: 0 };
 
-    /// The mapping that `endpoint` is one end of.
-    pub fn mapping(kind: Kind, protocol: u8, endpoint: Endpoint) -> Self {
-        Self::flow(kind, protocol, endpoint, Endpoint::default())
-    }
-}
-
-/// Where a key's entry may be. Nobody outside can steer it: the hash is keyed per table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Hash(u64);
-
-impl Hash {
-    /// The hash of packets that belong to no flow.
-    pub const NONE: Self = Self(0);
-
-    /// The middle of a product of a number with a random one.
+    /// The flow of a packet by its addresses ([`pair_addrs`]) and ports ([`pair_ports`]).
     #[inline(always)]
-    pub fn from_product(product: u128) -> Self {
-        Self((product >> 64) as u64 ^ product as u64)
+    pub fn new(scope: Scope, protocol: u8, addrs: u64, ports: u32) -> Self {
+        Self { addrs, rest: u64::from(ports) | u64::from(protocol) << 32 | scope.0 }
     }
 
-    /// First bucket to look in.
+    /// The flow of what a host of `lan` sends to `peer`.
+    pub fn outbound(lan: LanId, protocol: u8, inside: Endpoint, peer: Endpoint) -> Self {
+        Self::of_ends(Scope::outbound(lan), protocol, inside, peer)
+    }
+
+    /// The flow of what `peer` sends to an outside port.
+    pub fn inbound(protocol: u8, peer: Endpoint, outside: Endpoint) -> Self {
+        Self::of_ends(Scope::INBOUND, protocol, peer, outside)
+    }
+
+    /// The mapping of an inside address and port, whatever the peer.
+    pub(super) fn mapping_inside(lan: LanId, protocol: u8, inside: Endpoint) -> Self {
+        Self::of_ends(Scope::new(Kind::MappingInside, lan), protocol, inside, Endpoint::default())
+    }
+
+    /// The mapping of an outside address and port, whatever the peer.
+    pub(super) fn mapping_outside(protocol: u8, outside: Endpoint) -> Self {
+        Self::of_ends(Scope::new(Kind::MappingOutside, LanId(0)), protocol, outside, Endpoint::default())
+    }
+
+    fn of_ends(scope: Scope, protocol: u8, src: Endpoint, dst: Endpoint) -> Self {
+        Self::new(scope, protocol, pair_addrs(src.addr, dst.addr), pair_ports(src.port, dst.port))
+    }
+
+    /// The key of this kind of a session with this protocol and, above it, LAN; 0 in keys that have none.
     #[inline(always)]
-    pub fn primary(self, mask: u32) -> usize {
-        (self.0 as u32 & mask) as usize
+    pub(super) fn of_session(kind: Kind, protocol_and_lan: u16, addrs: u64, ports: u32) -> Self {
+        Self { addrs, rest: u64::from(ports) | u64::from(protocol_and_lan) << 32 | (kind as u64) << 48 }
     }
 
-    /// The second of the two buckets that a key may be in.
+    /// Source and destination address, memory order.
     #[inline(always)]
-    pub fn secondary(self, mask: u32) -> usize {
-        ((self.0 >> 24) as u32 & mask) as usize
+    pub fn addrs(&self) -> u64 {
+        self.addrs
     }
 
-    /// What an entry remembers of the hash: 13 bits of it and the [`Kind`], so never 0, and the
-    /// entries of one session are never taken for each other.
+    /// Source and destination port, memory order.
     #[inline(always)]
-    pub fn tag(self) -> u16 {
-        (self.0 >> 48) as u16
+    pub fn ports(&self) -> u32 {
+        self.rest as u32
     }
 
-    /// [`Kind::quarter`] of the key that it is the hash of.
-    #[inline]
-    pub(super) fn quarter(self) -> usize {
-        usize::from(self.tag()).wrapping_sub(1) % 4
-    }
-
-    /// One of 256. Mixed once more: a product alone spreads flows in sequence unevenly under some secrets.
+    /// The IP protocol, one of [`hikyaku_net::protocol`].
     #[inline(always)]
-    pub fn byte(self) -> u8 {
-        ((self.0 ^ self.0 >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
+    pub fn protocol(&self) -> u8 {
+        (self.rest >> 32) as u8
     }
 
-    /// 20 bits for the outer flow label (RFC 6438 3).
+    /// Protocol, and above it the LAN.
     #[inline(always)]
-    pub fn flow_label(self) -> u32 {
-        (self.0 >> 28) as u32 & 0xf_ffff
-    }
-}
-
-/// The secret that makes the hash.
-#[derive(Clone, Debug)]
-pub struct Hasher(RandomState);
-
-impl Hasher {
-    /// A secret from the system's randomness.
-    pub fn random() -> Self {
-        Self::with_seed(rand::random())
+    pub(super) fn protocol_and_lan(&self) -> u16 {
+        (self.rest >> 32) as u16
     }
 
-    /// A secret of the caller's choice: tests and reproducible benchmarks.
-    pub fn with_seed([a, b, c, d]: [u64; 4]) -> Self {
-        Self(RandomState::with_seeds(a, b, c, d))
+    /// The LAN of what a host sends.
+    pub fn lan(&self) -> LanId {
+        LanId((self.rest >> 40) as u8)
     }
 
-    /// The hash of a key.
+    /// Which of a session's four entries the key finds.
     #[inline(always)]
-    pub fn hash(&self, key: &Key) -> Hash {
-        let tail = u64::from(key.ports) | u64::from(key.protocol) << 32 | (key.kind as u64) << 40;
-        let hash = self.0.hash_one(u128::from(key.addrs) | u128::from(tail) << 64);
-        Hash(hash & !(7 << 48) | (key.kind as u64) << 48)
+    pub fn kind(&self) -> Kind {
+        match (self.rest >> 48) as u8 {
+            1 => Kind::Outbound,
+            2 => Kind::Inbound,
+            3 => Kind::MappingInside,
+            _ => Kind::MappingOutside,
+        }
+    }
+
+    /// The way of the packets that it is the key of.
+    pub fn direction(&self) -> Direction {
+        if self.kind() == Kind::Outbound { Direction::Outbound } else { Direction::Inbound }
+    }
+
+    /// Where its entry may be in a table with this secret.
+    pub fn hash(&self, secret: &Hasher) -> Hash {
+        self.hash_of(self.kind(), secret)
+    }
+
+    /// The same where the kind is known.
+    #[inline(always)]
+    pub(super) fn hash_of(&self, kind: Kind, secret: &Hasher) -> Hash {
+        debug_assert_eq!(kind, self.kind());
+        secret.of(kind, u128::from(self.addrs) | u128::from(self.rest) << 64)
     }
 }

@@ -9,19 +9,18 @@
 mod forwards;
 mod fragments;
 mod hosts;
-mod index;
 mod key;
 mod ports;
-mod readers;
 mod session;
-mod sync;
 mod table;
-mod timeouts;
 
 pub use forwards::{Forward, ForwardRefused};
 pub use fragments::{Fragments, Learned, Origin, Waiting};
-pub use key::{Endpoint, Hash, Hasher, Key, Kind, pair_addrs, pair_ports, split_addrs, split_ports};
-pub use readers::ReaderId;
-pub use session::{Claim, Direction, Rewrite, Session, SessionId};
+pub use key::{Endpoint, Key, Scope, pair_addrs, pair_ports, split_addrs, split_ports};
+pub use session::{Claim, Rewrite, Session};
 pub use table::{Config, Filtering, Napt, PortStats, Refused, Stats};
-pub use timeouts::Timeouts;
+
+pub use crate::sessions::hash::{Hash, Hasher, Kind};
+pub use crate::sessions::readers::ReaderId;
+pub use crate::sessions::timeouts::Timeouts;
+pub use crate::sessions::{Direction, LanId, SessionId, UplinkId};

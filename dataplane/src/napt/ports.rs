@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hikyaku_net::{Port, PortSet, protocol};
 use rand::{Rng, RngExt};
 
-use super::sync::{AtomicU64, Ordering::Relaxed};
+use crate::sessions::sync::{AtomicU64, Ordering::Relaxed};
 
 /// What is known of the outside ports of one address without the table's lock, by whose holder it is changed, for TCP, UDP
 /// and ICMP identifiers. A port's place is its rank in the set: a small set has a few words.

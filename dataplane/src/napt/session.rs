@@ -1,23 +1,13 @@
 //! One session: 64 bytes, one cache line, the same record for both directions.
 
 use hikyaku_net::checksum::Delta;
-use hikyaku_net::protocol;
+use hikyaku_net::{Addr4, Port, protocol};
 
-use super::key::{Endpoint, Key, Kind, pair_addrs, pair_ports, split_addrs, split_ports};
-use super::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
-use super::timeouts::is_question;
-
-/// A session's place in the table. 0 is nobody's.
-pub type SessionId = u32;
-
-/// Which way a packet goes through the NAPT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// From the LAN to the Internet.
-    Outbound,
-    /// From the Internet to the LAN.
-    Inbound,
-}
+use super::key::{Endpoint, Key, pair_addrs, pair_ports, split_addrs, split_ports};
+use crate::sessions::hash::Kind;
+use crate::sessions::sync::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
+use crate::sessions::timeouts::is_question;
+use crate::sessions::{Direction, LanId, UplinkId, tcp, wheel};
 
 /// By what right a session has its outside port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,92 +41,61 @@ pub struct Session {
     in_ports: AtomicU32,
     /// Change of the address words, and of address and port words, outbound.
     deltas: AtomicU32,
-    /// 0 when the session is over: who found it a moment ago, and still has its packet to finish, must
-    /// not believe in it any longer, because its outside port may be another's by then.
-    protocol: AtomicU8,
+    /// The protocol, and above it the number of the inside host's LAN, side by side as in a [`Key`]: what comes from a LAN
+    /// is matched by both at once. The protocol is 0 when the session is over: who found it a moment ago, and still has
+    /// its packet to finish, must not believe in it any longer, because its outside port may be another's by then.
+    protocol_and_lan: AtomicU16,
+    /// What is known of the connection, see [`tcp`].
     state: AtomicU8,
     /// Slot of the timing wheel it hangs in.
-    pub(super) wheel_slot: AtomicU8,
-    /// What the session claims of the table, a [`Claim`].
-    claim: AtomicU8,
+    wheel_slot: AtomicU8,
     /// Second of the last packet.
     last: AtomicU32,
     /// Ring of sessions that share the mapping.
     pub(super) sibling_next: AtomicU32,
     pub(super) sibling_prev: AtomicU32,
     /// List of sessions in one slot of the timing wheel.
-    pub(super) wheel_next: AtomicU32,
-    pub(super) wheel_prev: AtomicU32,
+    wheel_next: AtomicU32,
+    wheel_prev: AtomicU32,
     /// Outbound, inbound; they wrap.
     packets: [AtomicU32; 2],
+    /// What the session claims of the table, a [`Claim`].
+    claim: AtomicU8,
     /// 1 if it is among its host's count.
     counted: AtomicU8,
-    _spare: [AtomicU8; 3],
+    /// The way to the Internet that it goes, whose address its outside end has.
+    uplink: AtomicU8,
+    _spare: AtomicU8,
 }
 
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Session>() == 64);
 
-/// What is known of a connection, as bits that are only ever added, until a new SYN starts over; but for
-/// resets, which may turn out to be none.
-pub(super) mod state {
-    use super::Direction;
-    use hikyaku_net::packet::Tcp;
-
-    /// A packet went out.
-    pub const SEEN_OUT: u8 = 1;
-    /// A packet came in.
-    pub const SEEN_IN: u8 = 2;
-    /// The handshake is complete. All but TCP are born with it: nothing to track.
-    pub const ESTABLISHED: u8 = 4;
-    /// In a TCP state: the inside host has sent a FIN.
-    pub const FIN_OUT: u8 = 8;
-    /// In a TCP state: the peer has sent a FIN.
-    pub const FIN_IN: u8 = 16;
-    /// A reset went out.
-    pub const RESET_OUT: u8 = 32;
-    /// A reset came in.
-    pub const RESET_IN: u8 = 64;
-
-    /// Whether a state says that the connection was reset.
-    pub fn is_reset(state: u8) -> bool {
-        state & (RESET_OUT | RESET_IN) != 0
+impl wheel::Record for Session {
+    #[inline(always)]
+    fn slot(&self) -> &AtomicU8 {
+        &self.wheel_slot
     }
 
-    /// Nothing more is to come but what is still on its way.
-    pub fn is_closed(state: u8) -> bool {
-        is_reset(state) || state & (FIN_OUT | FIN_IN) == FIN_OUT | FIN_IN
+    #[inline(always)]
+    fn next(&self) -> &AtomicU32 {
+        &self.wheel_next
     }
 
-    /// The state of a TCP connection after a packet (RFC 5382 REQ-2, RFC 7857 2).
-    ///
-    /// A reset makes it one that is closing; nobody here knows sequence numbers, so it may be forged or out of
-    /// window, and ends nothing (RFC 7857 2.2). Whoever has really reset a connection sends nothing on it any more
-    /// but resets: if anything else comes from that side, the connection lives and is open as before.
-    pub fn after(old: u8, direction: Direction, flags: u8) -> u8 {
-        let (seen, fin, reset) = match direction {
-            Direction::Outbound => (SEEN_OUT, FIN_OUT, RESET_OUT),
-            Direction::Inbound => (SEEN_IN, FIN_IN, RESET_IN),
-        };
-        if is_closed(old) && flags & (Tcp::SYN | Tcp::ACK | Tcp::RST) == Tcp::SYN {
-            // The ports are used again for a new connection (RFC 6191).
-            return seen;
-        }
-        let mut new = old | seen;
-        if flags & Tcp::FIN != 0 {
-            new |= fin;
-        }
-        if flags & Tcp::RST != 0 {
-            // Not established any more: so that what follows is looked at.
-            return (new | reset) & !ESTABLISHED;
-        }
-        // Packets have gone both ways, and this one is more than a handshake.
-        if flags & Tcp::SYN == 0 && old & (SEEN_OUT | SEEN_IN) == SEEN_OUT | SEEN_IN {
-            new &= !reset;
-            new |= if is_reset(new) { 0 } else { ESTABLISHED };
-        }
-        new
+    #[inline(always)]
+    fn prev(&self) -> &AtomicU32 {
+        &self.wheel_prev
     }
+}
+
+/// Between whom a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ends {
+    pub(super) protocol: u8,
+    /// The inside host's.
+    pub(super) lan: LanId,
+    pub(super) inside: Endpoint,
+    pub(super) peer: Endpoint,
 }
 
 /// The new header fields, and what they change in the checksums.
@@ -154,7 +113,8 @@ pub struct Rewrite {
 
 impl Session {
     /// Fills a free record in. The caller holds the table's lock and nobody can find the record.
-    pub(super) fn write(&self, protocol: u8, inside: Endpoint, peer: Endpoint, outside: Endpoint, state: u8, now: u32) {
+    pub(super) fn write(&self, ends: Ends, outside: Endpoint, uplink: UplinkId, state: u8, now: u32) {
+        let Ends { protocol, lan, inside, peer } = ends;
         let ip = Delta::words(inside.addr.word(), outside.addr.word());
         let ports = Delta::word(inside.port.word(), outside.port.word());
         // The ICMP checksum has no pseudo header.
@@ -164,23 +124,23 @@ impl Session {
         self.out_ports.store(pair_ports(inside.port, peer.port), Relaxed);
         self.in_ports.store(pair_ports(peer.port, outside.port), Relaxed);
         self.deltas.store(u32::from(ip.0) | u32::from(transport.0) << 16, Relaxed);
-        self.protocol.store(protocol, Relaxed);
+        self.protocol_and_lan.store(u16::from(protocol) | u16::from(lan.0) << 8, Relaxed);
+        self.uplink.store(uplink.0, Relaxed);
         self.state.store(state, Relaxed);
         self.last.store(now, Relaxed);
         self.packets[0].store(0, Relaxed);
         self.packets[1].store(0, Relaxed);
     }
 
-    /// Whether this is the session of `key`.
+    /// Whether this is the session of `key`, which is of a packet that goes this way.
     #[inline(always)]
-    pub fn is(&self, key: &Key) -> bool {
-        let (addrs, ports) = match key.kind {
-            Kind::Outbound => (&self.out_addrs, &self.out_ports),
-            _ => (&self.in_addrs, &self.in_ports),
+    pub fn is(&self, key: &Key, direction: Direction) -> bool {
+        let protocol_and_lan = self.protocol_and_lan.load(Relaxed);
+        let (addrs, ports, same) = match direction {
+            Direction::Outbound => (&self.out_addrs, &self.out_ports, protocol_and_lan == key.protocol_and_lan()),
+            Direction::Inbound => (&self.in_addrs, &self.in_ports, protocol_and_lan as u8 == key.protocol()),
         };
-        (addrs.load(Relaxed) == key.addrs)
-            & (ports.load(Relaxed) == key.ports)
-            & (self.protocol.load(Relaxed) == key.protocol)
+        (addrs.load(Relaxed) == key.addrs()) & (ports.load(Relaxed) == key.ports()) & same
     }
 
     /// What to write into a packet that goes this way.
@@ -221,20 +181,12 @@ impl Session {
     /// looked at.
     #[inline(always)]
     pub fn is_established(&self) -> bool {
-        self.state.load(Relaxed) & state::ESTABLISHED != 0
+        self.state.load(Relaxed) & tcp::ESTABLISHED != 0
     }
 
-    /// Follows a TCP connection. Returns its [`state`] before and after; another worker may be
-    /// adding the other direction's bits at the same moment.
+    /// Follows a TCP connection, see [`tcp::track`].
     pub(super) fn track(&self, direction: Direction, flags: u8) -> (u8, u8) {
-        let step = |old| {
-            let new = state::after(old, direction, flags);
-            (new != old).then_some(new)
-        };
-        match self.state.fetch_update(Relaxed, Relaxed, step) {
-            Ok(old) => (old, state::after(old, direction, flags)),
-            Err(same) => (same, same),
-        }
+        tcp::track(&self.state, direction, flags)
     }
 
     /// The last step of its opening. `counted`: among its host's sessions.
@@ -246,7 +198,7 @@ impl Session {
     /// It is over: it is no packet's any more, whoever has it in hand. What it made of packets stays
     /// readable until the record is written again.
     pub(super) fn end(&self) {
-        self.protocol.store(0, Relaxed);
+        self.protocol_and_lan.store(self.protocol_and_lan.load(Relaxed) & 0xff00, Relaxed);
     }
 
     /// Whether it is open, for the holder of the table's lock.
@@ -276,15 +228,15 @@ impl Session {
     /// Whether it is a connection that is closed or reset and has been silent since: what was still
     /// on its way has come. Seconds are whole, so two are at least one.
     pub(super) fn is_over(&self, now: u32) -> bool {
-        let is_closed = self.protocol() == protocol::TCP && state::is_closed(self.state());
+        let is_closed = self.protocol() == protocol::TCP && tcp::is_closed(self.state());
         is_closed && now.saturating_sub(self.last()) >= 2
     }
 
     /// What it is doing, for people: `established`, `opening`, `closing`.
     pub fn standing(&self) -> &'static str {
         match self.state() {
-            s if state::is_closed(s) => "closing",
-            s if s & state::ESTABLISHED != 0 => "established",
+            s if tcp::is_closed(s) => "closing",
+            s if s & tcp::ESTABLISHED != 0 => "established",
             _ => "opening",
         }
     }
@@ -297,7 +249,18 @@ impl Session {
     /// TCP, UDP, ICMP or one that is translated by address.
     #[inline(always)]
     pub fn protocol(&self) -> u8 {
-        self.protocol.load(Relaxed)
+        self.protocol_and_lan.load(Relaxed) as u8
+    }
+
+    /// The LAN of its inside host, where what comes back goes. Still so when the session is over.
+    #[inline(always)]
+    pub fn lan(&self) -> LanId {
+        LanId((self.protocol_and_lan.load(Relaxed) >> 8) as u8)
+    }
+
+    /// The way to the Internet that it goes.
+    pub fn uplink(&self) -> UplinkId {
+        UplinkId(self.uplink.load(Relaxed))
     }
 
     /// The LAN host's end.
@@ -342,12 +305,16 @@ impl Session {
 
     /// The key it is found by.
     pub(super) fn key(&self, kind: Kind) -> Key {
-        let (addrs, ports) = match kind {
-            Kind::Outbound => (self.out_addrs.load(Relaxed), self.out_ports.load(Relaxed)),
-            Kind::Inbound => (self.in_addrs.load(Relaxed), self.in_ports.load(Relaxed)),
-            Kind::MappingInside => return Key::mapping(kind, self.protocol(), self.inside()),
-            Kind::MappingOutside => return Key::mapping(kind, self.protocol(), self.outside()),
+        let mapping =
+            |of, end: Endpoint| (of, pair_addrs(end.addr, Addr4::default()), pair_ports(end.port, Port::default()));
+        let inside = self.protocol_and_lan.load(Relaxed);
+        let outside = inside & 0xff;
+        let (lan, addrs, ports) = match kind {
+            Kind::Outbound => (inside, self.out_addrs.load(Relaxed), self.out_ports.load(Relaxed)),
+            Kind::Inbound => (outside, self.in_addrs.load(Relaxed), self.in_ports.load(Relaxed)),
+            Kind::MappingInside => mapping(inside, self.inside()),
+            Kind::MappingOutside => mapping(outside, self.outside()),
         };
-        Key { addrs, ports, protocol: self.protocol(), kind }
+        Key::of_session(kind, lan, addrs, ports)
     }
 }

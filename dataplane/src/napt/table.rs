@@ -15,23 +15,28 @@ use rand::rngs::StdRng;
 
 use super::forwards::{Forward, ForwardRefused, Forwards};
 use super::hosts::Hosts;
-use super::index::Index;
-use super::key::{Endpoint, Hash, Hasher, Key, Kind, split_addrs, split_ports};
+use super::key::{Endpoint, Key, split_addrs, split_ports};
 use super::ports::{PortBits, Ports, plane};
-use super::readers::{ReaderId, Readers};
-use super::session::{Direction, Session, SessionId};
-use super::sync::{AtomicU32, Mutex, MutexGuard, Ordering::Relaxed, Slab, slab};
-use super::timeouts::Timeouts;
+use super::session::{Ends, Session};
+use crate::sessions::free::Free;
+use crate::sessions::hash::{Hash, Hasher, Kind};
+use crate::sessions::index::Index;
+use crate::sessions::readers::{ReaderId, Readers};
+use crate::sessions::sync::{AtomicU32, Mutex, MutexGuard, Ordering::Relaxed, Slab, slab};
+use crate::sessions::timeouts::Timeouts;
+use crate::sessions::wheel::Wheel;
+use crate::sessions::{Direction, LanId, SessionId, UplinkId};
 use crate::verdict::Reason;
 
 pub use config::{Config, Filtering, PortStats, Refused, Stats};
-use writer::{WHEEL, Writer};
+use writer::Writer;
 
 /// One outside address and its sessions.
 #[derive(Debug)]
 pub struct Napt {
     outside: Ipv4Addr,
     ports: PortSet,
+    uplink: UplinkId,
     filtering: Filtering,
     timeouts: Timeouts,
     inbound_refresh: bool,
@@ -81,12 +86,13 @@ impl Napt {
         let napt = Self {
             outside: config.outside,
             ports: config.ports,
+            uplink: config.uplink,
             filtering: config.filtering,
             timeouts: config.timeouts,
             inbound_refresh: config.inbound_refresh,
             answer_unsolicited: config.answer_unsolicited,
             hasher,
-            index: Index::new(n as usize, config.huge_pages)?,
+            index: Index::new(n as usize, Kind::ALL.len(), config.huge_pages)?,
             // Record 0 is nobody's, so that 0 can mean "none".
             sessions: slab(n as usize + 1, config.huge_pages)?,
             port_bits: ports.bits(),
@@ -95,16 +101,13 @@ impl Napt {
                 live: AtomicU32::new(0),
                 aged: AtomicU32::new(NOT_AGED),
                 writer: Mutex::new(Writer {
-                    free: (1..=n).collect(),
-                    ready: n as usize,
-                    sealed: (0, 0),
+                    free: Free::new(n),
                     ports,
                     forwards: Forwards::default(),
                     hosts: config.per_host.map(|most| Hosts::new(most, n)),
                     tallies: Default::default(),
                     exhausted: Default::default(),
-                    wheel: [0; WHEEL],
-                    wheel_now: 0,
+                    wheel: Wheel::new(),
                     rng,
                     created: 0,
                     expired: 0,
@@ -113,7 +116,8 @@ impl Napt {
         };
         // No packet is of protocol 0 and has ports, so none is ever taken for record 0's.
         let nobody = Endpoint::new(Ipv4Addr::UNSPECIFIED, 1);
-        napt.session(0).write(0, nobody, nobody, nobody, 0, 0);
+        let ends = Ends { protocol: 0, lan: LanId::default(), inside: nobody, peer: nobody };
+        napt.session(0).write(ends, nobody, napt.uplink, 0, 0);
         napt.set_forwards(&config.forwards)?;
         Ok(napt)
     }
@@ -155,7 +159,13 @@ impl Napt {
     /// The keyed hash of `key`.
     #[inline(always)]
     pub fn hash(&self, key: &Key) -> Hash {
-        self.hasher.hash(key)
+        key.hash(&self.hasher)
+    }
+
+    /// The keyed hash of `key`, whose kind is known.
+    #[inline(always)]
+    pub fn hash_of(&self, kind: Kind, key: &Key) -> Hash {
+        key.hash_of(kind, &self.hasher)
     }
 
     /// First stage of a lookup: asks the cache for the bucket of a key of this kind.
@@ -178,21 +188,20 @@ impl Napt {
     #[inline(never)]
     pub fn prefetch_open(&self, key: &Key, hash: Hash) {
         self.index.prefetch_both(hash);
-        let (((src, dst), (from, to)), protocol) = ((split_addrs(key.addrs), split_ports(key.ports)), key.protocol);
+        let (((src, dst), (from, to)), protocol) =
+            ((split_addrs(key.addrs()), split_ports(key.ports())), key.protocol());
         let (inside, outside, peer) =
             (Endpoint::new(src, from), Endpoint::new(self.outside, from), Endpoint::new(dst, to));
-        let others = [
-            Key::mapping(Kind::MappingInside, protocol, inside),
-            Key::mapping(Kind::MappingOutside, protocol, outside),
-            Key::flow(Kind::Inbound, protocol, peer, outside),
-        ];
-        others.iter().for_each(|key| self.prefetch(self.hash(key), key.kind));
+        let prefetch = |kind, key: Key| self.prefetch(self.hash_of(kind, &key), kind);
+        prefetch(Kind::MappingInside, Key::mapping_inside(key.lan(), protocol, inside));
+        prefetch(Kind::MappingOutside, Key::mapping_outside(protocol, outside));
+        prefetch(Kind::Inbound, Key::inbound(protocol, peer, outside));
     }
 
-    /// Third stage: the session of `key`, if it is the second stage's answer.
+    /// Third stage: the session of `key`, which is of a packet that goes this way, if it is the second stage's answer.
     #[inline(always)]
-    pub fn likely(&self, candidate: SessionId, key: &Key) -> Option<&Session> {
-        Some(&self.sessions[candidate as usize]).filter(|session| session.is(key))
+    pub fn likely(&self, candidate: SessionId, key: &Key, direction: Direction) -> Option<&Session> {
+        Some(&self.sessions[candidate as usize]).filter(|session| session.is(key, direction))
     }
 
     /// Why a stranger's packet to an outside port goes nowhere, where a bit says it: the port is nobody's, neither a
@@ -213,13 +222,17 @@ impl Napt {
     /// who opens one looks again under it, who drops for want of one has [`Self::find_settled`].
     #[cold]
     pub fn find(&self, key: &Key, hash: Hash) -> Option<SessionId> {
-        self.index.find(hash, |id| self.sessions[id as usize].is(key))
+        match key.direction() {
+            Direction::Outbound => self.index.find(hash, |id| self.session(id).is(key, Direction::Outbound)),
+            Direction::Inbound => self.index.find(hash, |id| self.session(id).is(key, Direction::Inbound)),
+        }
     }
 
     /// The session of `key`, whatever moves meanwhile.
     #[cold]
     pub fn find_settled(&self, key: &Key, hash: Hash) -> Option<SessionId> {
-        self.index.find_settled(hash, |id| self.sessions[id as usize].is(key))
+        let direction = key.direction();
+        self.index.find_settled(hash, |id| self.sessions[id as usize].is(key, direction))
     }
 
     /// A session by its number.
@@ -228,17 +241,26 @@ impl Napt {
         &self.sessions[id as usize]
     }
 
-    /// The session that stands for what has `endpoint` at its inside or outside end, for the holder of the lock.
+    /// The session that stands for the mapping of `key`, which is of this kind, for the holder of the lock.
     #[inline]
-    fn mapping(&self, kind: Kind, protocol: u8, endpoint: Endpoint) -> Option<SessionId> {
-        let key = Key::mapping(kind, protocol, endpoint);
-        self.index.find(self.hash(&key), |id| self.sessions[id as usize].key(kind) == key)
+    fn mapping(&self, kind: Kind, key: Key) -> Option<SessionId> {
+        self.index.find(self.hash_of(kind, &key), |id| self.sessions[id as usize].key(kind) == key)
+    }
+
+    /// The session that stands for an outside port.
+    fn on_port(&self, protocol: u8, outside: Endpoint) -> Option<SessionId> {
+        self.mapping(Kind::MappingOutside, Key::mapping_outside(protocol, outside))
+    }
+
+    /// Our outside address with this port.
+    fn outside_at(&self, port: Port) -> Endpoint {
+        Endpoint::new(self.outside, port)
     }
 
     /// Whether `outside` is the outside end of some session, or of a static mapping.
     pub fn is_mapped(&self, protocol: u8, outside: Endpoint) -> bool {
         let writer = self.lock();
-        self.mapping(Kind::MappingOutside, protocol, outside).is_some()
+        self.on_port(protocol, outside).is_some()
             || Addr4::from(self.outside) == outside.addr && writer.forwards.inside(protocol, outside.port).is_some()
     }
 
@@ -246,14 +268,14 @@ impl Napt {
     #[cold]
     pub fn track(&self, session: &Session, direction: Direction, flags: u8) {
         let (old, new) = session.track(direction, flags);
-        let timeout = |state| self.timeouts.of(session, state, false);
+        let timeout = |state| self.timeouts.of(session.protocol(), state, None);
         // A later end needs nothing: ageing looks at the session at its earlier end and finds out.
         if timeout(new) < timeout(old) {
             let mut writer = self.lock();
             let id = self.id_of(session);
             // It may have expired meanwhile; then nothing hangs on it.
-            if writer.is_linked(self, id) {
-                writer.unschedule(self, id);
+            if writer.wheel.holds(&self.sessions, id) {
+                writer.wheel.take_out(&self.sessions, id);
                 writer.schedule(self, id);
             }
         }
@@ -312,7 +334,7 @@ impl Napt {
         w.ports.set_forwarded(w.forwards.ports());
         for (protocol, port) in old.ports() {
             w.tallies[plane(protocol)].reserved -= 1;
-            let in_use = || self.mapping(Kind::MappingOutside, protocol, Endpoint::new(self.outside, port)).is_some();
+            let in_use = || self.on_port(protocol, self.outside_at(port)).is_some();
             if w.forwards.inside(protocol, port).is_none() && !in_use() {
                 w.ports.give_back(protocol, port);
             }
@@ -378,7 +400,7 @@ impl Napt {
         size_of::<Self>()
             + self.index.bytes()
             + self.sessions.len() * size_of::<Session>()
-            + writer.free.capacity() * size_of::<SessionId>()
+            + writer.free.bytes()
             + writer.ports.bytes()
             + writer.forwards.bytes()
             + writer.hosts.as_ref().map_or(0, Hosts::bytes)

@@ -10,7 +10,7 @@ use zerocopy::{FromBytes, IntoBytes};
 use super::{Burst, Core, FlowLabels, Rings, local, ports_of};
 use crate::counters::Event;
 use crate::icmp;
-use crate::napt::{Hash, Key, Kind};
+use crate::napt::{Hash, Key, Scope};
 use crate::punt::Class;
 use crate::shared::Message;
 use crate::snapshot::{B4_ADDRESS, FarEnd, Side, Softwire};
@@ -327,5 +327,5 @@ pub(super) fn flow_hash(flows: &FlowLabels, packet: &[u8], checked: Checked) -> 
     let Ok((ip, _)) = Ipv4::ref_from_prefix(packet) else { return Hash::NONE };
     let transport: [u8; 4] = packet[checked.header_len..checked.len].first_chunk().copied().unwrap_or_default();
     let ports = if ip.is_fragment() { 0 } else { ports_of(ip, &transport) };
-    flows.of(&Key { addrs: ip.addrs(), ports, protocol: ip.protocol, kind: Kind::Outbound })
+    flows.of(&Key::new(Scope::NONE, ip.protocol, ip.addrs(), ports))
 }

@@ -11,7 +11,7 @@ use super::classify::{Pattern, Tunnelled};
 use super::emit::{ETHERNET, MIN_FRAME};
 use super::translate::is_sound;
 use super::{Burst, Core, FinishedBy, Meta, Rings, Stages, Translation, classify, first_word, rewrite};
-use crate::napt::{Direction, Key, Kind, Napt, Session};
+use crate::napt::{Direction, Key, Kind, Napt, Scope, Session};
 use crate::snapshot::{Route, Side, Softwire, UsualHosts};
 use crate::tunnel::OUTER_LEN;
 use crate::verdict::{Reason, Verdict};
@@ -70,13 +70,9 @@ impl<'a, N: Translation<'a>> Stages for Inbound<'a, N> {
         let view: &Tunnelled = zerocopy::transmute_ref!(head);
         let mut meta = Meta { frame, ..Meta::NONE };
         if let Some(napt) = self.napt.napt() {
-            meta.key = Key {
-                addrs: view.inner.addrs(),
-                ports: first_word(&view.rest),
-                protocol: view.inner.protocol,
-                kind: Kind::Inbound,
-            };
-            meta.hash = napt.hash(&meta.key);
+            let ports = first_word(&view.rest);
+            meta.key = Key::new(Scope::INBOUND, view.inner.protocol, view.inner.addrs(), ports);
+            meta.hash = napt.hash_of(Kind::Inbound, &meta.key);
             napt.prefetch(meta.hash, Kind::Inbound);
         }
         if self.is_ordinary(head, view, frame) {
@@ -100,7 +96,7 @@ impl<'a, N: Translation<'a>> Stages for Inbound<'a, N> {
         // The session, and what it makes of addresses and ports.
         let session = match self.napt.napt() {
             None => None,
-            Some(napt) => match napt.likely(meta.candidate, &Key { kind: Kind::Inbound, ..meta.key }) {
+            Some(napt) => match napt.likely(meta.candidate, &meta.key, Direction::Inbound) {
                 Some(session) => Some((napt, session, Direction::Inbound)),
                 None => Some((napt, self.session(core, rings, napt, meta)?, Direction::Inbound)),
             },
@@ -119,7 +115,8 @@ impl<'a, N: Translation<'a>> Stages for Inbound<'a, N> {
         let link = match self.usual.contains(view.inner.dst) {
             true => self.usual.link,
             false => {
-                softwire.host_link(self.burst.snapshot, view.inner.dst).ok_or(Verdict::Dropped(Reason::NoRoute))?
+                let host = view.inner.dst;
+                self.host_link(softwire, meta, host).ok_or(Verdict::Dropped(Reason::NoRoute))?
             }
         };
         let lan = &self.burst.snapshot.links[link.index()];
@@ -165,6 +162,21 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
             (None, Some(reason)) if plainly() => Err(Some(reason.into())),
             (None, _) => Err(self.slow_path(core, rings, meta.frame)),
         }
+    }
+
+    /// The link of a host that is not one of the usual ones.
+    #[cold]
+    #[inline(never)]
+    fn host_link(&self, softwire: &Softwire, meta: &Meta, host: Addr4) -> Option<LinkId> {
+        let lan = match self.napt.napt() {
+            None => None,
+            Some(napt) => {
+                let likely = napt.likely(meta.candidate, &meta.key, Direction::Inbound);
+                let session = likely.or_else(|| Some(napt.session(napt.find_settled(&meta.key, meta.hash)?)))?;
+                Some(session.lan())
+            }
+        };
+        softwire.host_link(self.burst.snapshot, lan, host)
     }
 
     /// A packet that is ready for a host of `link`, but nobody knows where that is.

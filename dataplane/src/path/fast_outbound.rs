@@ -12,7 +12,7 @@ use super::emit::ETHERNET;
 use super::translate::is_sound;
 use super::{Burst, Core, FinishedBy, Meta, Rings, Stages, Translation, classify, first_word, ports_of, rewrite};
 use crate::counters::Event;
-use crate::napt::{Direction, Endpoint, Key, Kind, Napt, Session, split_addrs, split_ports};
+use crate::napt::{Direction, Endpoint, Key, Kind, Napt, Scope, Session, split_addrs, split_ports};
 use crate::snapshot::{Link, OuterHeaders, Route, Softwire, SoftwireId};
 use crate::tunnel::OUTER_LEN;
 use crate::verdict::{Reason, Verdict};
@@ -23,6 +23,8 @@ pub(super) struct Outbound<'a, N> {
     pub(super) link: &'a Link,
     /// The first of the link's.
     sources: Prefix4,
+    /// Of all its hosts' packets.
+    scope: Scope,
     pattern: Pattern,
     napt: N,
     /// The outside address, memory order: packets to it come back (hairpin). 0 without NAPT.
@@ -48,7 +50,16 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
         let encap = burst.snapshot.main_softwire(burst.link).and_then(|id| Encap::new(burst, id));
         let outside = napt.napt().map_or(0, |napt| Addr4::from(napt.outside()).word());
         let sources = link.sources4.first().copied().unwrap_or(Prefix4::NONE);
-        Self { burst, link, sources, pattern: Pattern::ipv4(link), napt, outside, encap }
+        Self {
+            burst,
+            link,
+            sources,
+            scope: Scope::outbound(link.lan),
+            pattern: Pattern::ipv4(link),
+            napt,
+            outside,
+            encap,
+        }
     }
 }
 
@@ -81,15 +92,14 @@ impl<'a, N: Translation<'a>> Stages for Outbound<'a, N> {
     fn classify(&self, head: &[u8; HEAD], frame: Frame) -> Meta {
         let view: &Plain = zerocopy::transmute_ref!(head);
         let ip = &view.ip;
-        let key = Key {
-            addrs: ip.addrs(),
-            ports: if N::NAPT { first_word(&view.rest) } else { ports_of(ip, &view.rest) },
-            protocol: ip.protocol,
-            kind: Kind::Outbound,
+        let (scope, ports) = match N::NAPT {
+            true => (self.scope, first_word(&view.rest)),
+            false => (Scope::NONE, ports_of(ip, &view.rest)),
         };
+        let key = Key::new(scope, ip.protocol, ip.addrs(), ports);
         let mut meta = Meta { frame, key, ..Meta::NONE };
         if let Some(napt) = self.napt.napt() {
-            meta.hash = napt.hash(&meta.key);
+            meta.hash = napt.hash_of(Kind::Outbound, &meta.key);
             napt.prefetch(meta.hash, Kind::Outbound);
         }
         if self.is_ordinary(head, view, frame) {
@@ -118,7 +128,7 @@ impl<'a, N: Translation<'a>> Stages for Outbound<'a, N> {
         let mut hash = meta.hash;
         match self.napt.napt() {
             Some(napt) => {
-                let session = match napt.likely(meta.candidate, &Key { kind: Kind::Outbound, ..meta.key }) {
+                let session = match napt.likely(meta.candidate, &meta.key, Direction::Outbound) {
                     Some(session) => session,
                     None => match self.session(core, napt, meta, view) {
                         Ok(session) => session,
@@ -182,14 +192,15 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
         }
         // What classification has left out, because a session is proof of it.
         self.source(&view.inner)?;
-        if !is_sound(meta.key.protocol, view.inner.len() - 20, &view.rest) {
+        let protocol = meta.key.protocol();
+        if !is_sound(protocol, view.inner.len() - 20, &view.rest) {
             return Err(Reason::TransportHeader);
         }
-        let (src, dst) = split_addrs(meta.key.addrs);
-        let (from, to) = split_ports(meta.key.ports);
+        let (src, dst) = split_addrs(meta.key.addrs());
+        let (from, to) = split_ports(meta.key.ports());
         let (inside, peer) = (Endpoint::new(src, from), Endpoint::new(dst, to));
-        let flags = if meta.key.protocol == protocol::TCP { view.rest[13] } else { 0 };
-        let id = napt.create_outbound(meta.key.protocol, inside, peer, flags, self.burst.now)?;
+        let flags = if protocol == protocol::TCP { view.rest[13] } else { 0 };
+        let id = napt.create_outbound(self.link.lan, protocol, inside, peer, flags, self.burst.now)?;
         core.counters.note(Event::SessionOpened, 1);
         Ok(napt.session(id))
     }

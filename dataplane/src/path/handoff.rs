@@ -16,7 +16,7 @@ use super::emit::ETHERNET;
 use super::fast_inbound::Inbound;
 use super::slow_inbound::{Inner, set_tos};
 use super::{Burst, Core, FRAMES_AHEAD, FlowLabels, MAX_BATCH, Rings, Translation, first_word, has_ports, ports_of};
-use crate::napt::{Fragments, Hash, Key, Kind};
+use crate::napt::{Fragments, Hash, Key, Origin, Scope};
 use crate::snapshot::Softwire;
 use crate::tunnel::{OUTER_LEN, Outer, ecn};
 use crate::verdict::{Reason, Verdict};
@@ -144,7 +144,7 @@ pub(super) enum Owner {
 /// The key by which a flow has its worker: the same for all its packets, whatever else is in them.
 #[inline(always)]
 fn flow(ip: &Ipv4, ports: u32) -> Key {
-    Key { addrs: ip.addrs(), ports, protocol: ip.protocol, kind: Kind::Inbound }
+    Key::new(Scope::NONE, ip.protocol, ip.addrs(), ports)
 }
 
 /// What of a packet decides whose it is.
@@ -186,7 +186,7 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
         mut inner: Inner,
         class: u8,
     ) -> Option<Verdict> {
-        let (now, from, flows) = (self.burst.now, Some(ends.1), core.flows);
+        let (now, from, flows) = (self.burst.now, Origin::Tunnel(ends.1), core.flows);
         let Some(handoff) = core.handoff_of(self.burst) else { return self.deliver(core, rings, ends, inner, class) };
         let part = Part::of(&flows, inner.bytes(rings.rx));
         let owner = match part {
@@ -221,7 +221,7 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
 
     /// A first fragment has gone to its worker: those that waited for it go after it.
     fn release_held(&self, core: &mut Core, rings: &mut Rings, ends: Ends, first: &Ipv4, owner: Owner) {
-        let from = Some(ends.1);
+        let from = Origin::Tunnel(ends.1);
         if let Some(handoff) = &mut core.handoff {
             handoff.owners.learn(from, first, owner, self.burst.now);
         }

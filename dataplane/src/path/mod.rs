@@ -31,7 +31,7 @@ use hikyaku_ring::{BadSlot, Frame, HEAD, LinkId, NotSent, RxRing, TxRing};
 
 use crate::counters::{Counters, Event};
 use crate::icmp::Budgets;
-use crate::napt::{Direction, Fragments, Hash, Key, Kind, Napt, Rewrite, Session, SessionId};
+use crate::napt::{Direction, Fragments, Hash, Key, Napt, Rewrite, Session, SessionId};
 use crate::punt;
 use crate::shared::{FlowLabels, MAX_WORKERS, Shared};
 use crate::snapshot::{Side, Snapshot};
@@ -66,13 +66,8 @@ struct Meta {
 }
 
 impl Meta {
-    const NONE: Self = Self {
-        frame: Frame::EMPTY,
-        finished_by: FinishedBy::SlowPath,
-        candidate: 0,
-        hash: Hash::NONE,
-        key: Key { addrs: 0, ports: 0, protocol: 0, kind: Kind::Outbound },
-    };
+    const NONE: Self =
+        Self { frame: Frame::EMPTY, finished_by: FinishedBy::SlowPath, candidate: 0, hash: Hash::NONE, key: Key::NONE };
 }
 
 /// Which path finishes a frame.

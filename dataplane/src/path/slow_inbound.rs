@@ -13,7 +13,7 @@ use super::fast_inbound::Inbound;
 use super::translate::{Not, far_port};
 use super::{Burst, Core, Rings, Translation, local};
 use crate::counters::Event;
-use crate::napt::Direction;
+use crate::napt::{Direction, LanId, Origin};
 use crate::snapshot::{FarEnd, Softwire};
 use crate::tunnel::ecn;
 use crate::tunnel::reassembly::Push;
@@ -184,7 +184,7 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
         }
         // Without NAPT it is known at once who would get it. Not answered: whoever sends here what is
         // nobody's knows no better with an answer.
-        if softwire.napt.is_none() && softwire.host_link(self.burst.snapshot, ip.dst).is_none() {
+        if softwire.napt.is_none() && softwire.host_link(self.burst.snapshot, None, ip.dst).is_none() {
             return Ok(Some(Reason::NoRoute.into()));
         }
         if refused_option(&bytes[20..checked.header_len]) {
@@ -197,19 +197,24 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
             let failed = if is_late { drop(Reason::TtlExceeded) } else { (Reason::TooBig, self.whole as u16) };
             // Who has no session here is told nothing.
             return match softwire.napt.as_deref() {
-                Some(napt) if !core.translator(napt, from, now).has_session(Direction::Inbound, packet, checked) => {
+                Some(napt) if !core.translator(napt, now).has_session(Origin::Tunnel(from), packet, checked) => {
                     Ok(Some(failed.0.into()))
                 }
                 _ => Err(failed),
             };
         }
+        let mut lan = None;
         if let Some(napt) = softwire.napt.as_deref() {
-            match core.translator(napt, from, now).translate(Direction::Inbound, packet, checked) {
-                Ok(done) => core.counters.note(Event::SessionOpened, done.opened.into()),
+            match core.translator(napt, now).translate(Origin::Tunnel(from), packet, checked) {
+                Ok(done) => {
+                    core.counters.note(Event::SessionOpened, done.opened.into());
+                    lan = done.lan;
+                }
                 Err(Not::Possible(reason)) => return Err(drop(reason)),
                 Err(Not::Yet) => {
                     set_tos(packet, tos);
-                    return match core.fragments.wait(Some(from), &ip, self.burst.link, packet, self.burst.now) {
+                    return match core.fragments.wait(Origin::Tunnel(from), &ip, self.burst.link, packet, self.burst.now)
+                    {
                         true => Ok(None),
                         false => Err(drop(Reason::NaptFragment)),
                     };
@@ -219,14 +224,21 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
         set_tos(packet, tos);
         core.pass(softwire, packet, checked);
         inner.truncate(checked.len);
-        let verdict = self.to_host(core, rings, softwire, inner.packet());
+        let verdict = self.to_host(core, rings, (softwire, lan), inner.packet());
         self.release_waiting(core, rings, (softwire, from), &ip);
         Ok(Some(verdict))
     }
 
-    fn to_host(&self, core: &mut Core, rings: &mut Rings, softwire: &Softwire, packet: Packet) -> Verdict {
+    /// `lan`: that of the packet's session, if it has one.
+    fn to_host(
+        &self,
+        core: &mut Core,
+        rings: &mut Rings,
+        (softwire, lan): (&Softwire, Option<LanId>),
+        packet: Packet,
+    ) -> Verdict {
         let Ok((ip, _)) = Ipv4::read_from_prefix(packet.bytes(rings.rx)) else { return Reason::Ipv4Truncated.into() };
-        match softwire.host_link(self.burst.snapshot, ip.dst) {
+        match softwire.host_link(self.burst.snapshot, lan, ip.dst) {
             Some(link) => core.send_lan(self.burst, rings, link, packet, Verdict::Inbound),
             None => Reason::NoRoute.into(),
         }
@@ -238,14 +250,14 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
         if first.fragment_offset() != 0 || !first.more_fragments() {
             return;
         }
-        while let Some(mut waiting) = core.fragments.ready(Some(from), first) {
+        while let Some(mut waiting) = core.fragments.ready(Origin::Tunnel(from), first) {
             let verdict = match ipv4::check(&waiting.bytes) {
                 Ok(checked) => {
-                    let mut translator = core.translator(napt, from, self.burst.now);
-                    match translator.translate(Direction::Inbound, &mut waiting.bytes, checked) {
-                        Ok(_) => {
+                    let mut translator = core.translator(napt, self.burst.now);
+                    match translator.translate(Origin::Tunnel(from), &mut waiting.bytes, checked) {
+                        Ok(done) => {
                             core.pass(softwire, &mut waiting.bytes, checked);
-                            self.to_host(core, rings, softwire, Packet::Bytes(&waiting.bytes))
+                            self.to_host(core, rings, (softwire, done.lan), Packet::Bytes(&waiting.bytes))
                         }
                         Err(_) => Reason::NaptFragment.into(),
                     }

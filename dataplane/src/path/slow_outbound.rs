@@ -13,7 +13,7 @@ use super::fast_outbound::Outbound;
 use super::translate::{Not, Translated, Translator};
 use super::{Core, Rings, Translation, local};
 use crate::counters::Event;
-use crate::napt::Direction;
+use crate::napt::Origin;
 use crate::punt::Class;
 use crate::snapshot::{FarEnd, Route, Softwire};
 use crate::tunnel::mtu::Fit;
@@ -103,6 +103,10 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
         }
     }
 
+    fn origin(&self) -> Origin {
+        Origin::Lan(self.link.lan)
+    }
+
     /// A packet that was not translated: it waits, or is dropped.
     fn wait(
         &self,
@@ -116,7 +120,7 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
             return Err(drop(reason));
         }
         let bytes = &rings.rx.bytes(frame)[ETHERNET..];
-        match core.fragments.wait(None, ip, self.burst.link, bytes, self.burst.now) {
+        match core.fragments.wait(self.origin(), ip, self.burst.link, bytes, self.burst.now) {
             true => Ok(None),
             false => Err(drop(Reason::NaptFragment)),
         }
@@ -133,7 +137,7 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
     ) -> Result<bool, Not> {
         match softwire.napt.as_deref() {
             Some(napt) if Addr4::from(napt.outside()) == dst => {
-                core.translator(napt, softwire.local, self.burst.now).comes_back(packet, checked)
+                core.translator(napt, self.burst.now).comes_back(self.link.lan, packet, checked)
             }
             _ => Ok(false),
         }
@@ -158,11 +162,11 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
     ) -> Result<Translated, Not> {
         let done = match softwire.napt.as_deref() {
             None => {
-                Translated { hash: flow_hash(&core.flows, packet, checked), opened: false, far_port: Port::default() }
+                let hash = flow_hash(&core.flows, packet, checked);
+                Translated { hash, opened: false, far_port: Port::default(), lan: None }
             }
             Some(napt) => {
-                let (from, now) = (softwire.local, self.burst.now);
-                let mut translator = Translator { napt, fragments: &mut core.fragments, from, now };
+                let mut translator = Translator { napt, fragments: &mut core.fragments, now: self.burst.now };
                 // RFC 4787 REQ-9: only towards a mapping that exists is a way out opened for the way back in.
                 let before = if hairpin {
                     translator.may_hairpin(packet, checked)?;
@@ -170,12 +174,13 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
                 } else {
                     None
                 };
-                let done = translator.translate(Direction::Outbound, packet, checked)?;
+                let mut done = translator.translate(self.origin(), packet, checked)?;
                 core.counters.note(Event::SessionOpened, done.opened.into());
                 if let Some(before) = before {
                     // Whoever sent it is told of the packet as it was, or it waits as it was.
-                    let back = translator.translate(Direction::Inbound, packet, checked);
+                    let back = translator.translate(Origin::Tunnel(softwire.local), packet, checked);
                     let back = back.inspect_err(|_| before.restore(packet))?;
+                    done.lan = back.lan;
                     core.counters.note(Event::SessionOpened, back.opened.into());
                 }
                 done
@@ -201,7 +206,7 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
                 if softwire.napt.is_some() { softwire.remote_of(ip.dst, done.far_port) } else { softwire.remote };
             return core.send_tunnel(self.burst, rings, (softwire, remote), packet, done.hash);
         }
-        match softwire.host_link(self.burst.snapshot, ip.dst) {
+        match softwire.host_link(self.burst.snapshot, done.lan, ip.dst) {
             Some(link) => core.send_lan(self.burst, rings, link, packet, Verdict::Hairpin),
             None => Reason::NoRoute.into(),
         }
@@ -212,7 +217,7 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
         if softwire.napt.is_none() || first.fragment_offset() != 0 || !first.more_fragments() {
             return;
         }
-        while let Some(mut waiting) = core.fragments.ready(None, first) {
+        while let Some(mut waiting) = core.fragments.ready(self.origin(), first) {
             let verdict = match ipv4::check(&waiting.bytes) {
                 Ok(checked) => match self.translate(core, softwire, &mut waiting.bytes, checked, hairpin) {
                     Ok(done) => self.forward(core, rings, softwire, Packet::Bytes(&waiting.bytes), done, hairpin),

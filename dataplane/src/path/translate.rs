@@ -5,12 +5,12 @@
 use hikyaku_net::checksum::{Checksum, Delta};
 use hikyaku_net::packet::ipv4::Checked;
 use hikyaku_net::packet::{Icmp, Ipv4};
-use hikyaku_net::{Addr6, Port, PortSet, Time, protocol};
+use hikyaku_net::{Port, PortSet, Time, protocol};
 use zerocopy::FromBytes;
 
 use crate::icmp::{Quoted, Side, quoted};
 use crate::napt::{
-    Direction, Endpoint, Fragments, Hash, Key, Kind, Learned, Napt, Origin, Rewrite, Session, split_addrs,
+    Direction, Endpoint, Fragments, Hash, Key, LanId, Learned, Napt, Origin, Rewrite, Session, split_addrs,
 };
 use crate::verdict::Reason;
 
@@ -26,6 +26,8 @@ pub(super) struct Translated {
     /// The port at the far end, by which a MAP domain finds a CE (RFC 7597 5.3 and 8.2): of an ICMP query
     /// its identifier outside, of an error the quoted packet's.
     pub far_port: Port,
+    /// The LAN of the inside host, where an inbound packet goes; `None`: nothing says it.
+    pub lan: Option<LanId>,
 }
 
 /// Why a packet was not translated.
@@ -58,50 +60,43 @@ enum Carried {
 pub(super) struct Translator<'a> {
     pub napt: &'a Napt,
     pub fragments: &'a mut Fragments,
-    /// The end of the tunnel that inbound packets came from.
-    pub from: Addr6,
     pub now: Time,
 }
 
 impl Core {
-    /// Translates for packets from this end of the tunnel.
-    pub(super) fn translator<'a>(&'a mut self, napt: &'a Napt, from: Addr6, now: Time) -> Translator<'a> {
-        Translator { napt, fragments: &mut self.fragments, from, now }
+    /// Translates packets.
+    pub(super) fn translator<'a>(&'a mut self, napt: &'a Napt, now: Time) -> Translator<'a> {
+        Translator { napt, fragments: &mut self.fragments, now }
     }
 }
 
 impl Translator<'_> {
     /// Rewrites `packet`, which [`hikyaku_net::packet::ipv4::check`] has found sound, or leaves it as it is.
-    pub fn translate(&mut self, direction: Direction, packet: &mut [u8], checked: Checked) -> Result<Translated, Not> {
+    pub fn translate(&mut self, origin: Origin, packet: &mut [u8], checked: Checked) -> Result<Translated, Not> {
+        let direction = origin.direction();
         let (ip, _) = Ipv4::read_from_prefix(packet).map_err(|_| Reason::Ipv4Truncated)?;
         let transport = &packet[checked.header_len..checked.len];
         let changed = match read(&ip, direction, transport)? {
-            Carried::LaterFragment => return self.later_fragment(direction, packet, &ip),
-            Carried::Error(quoted) => return self.error(direction, packet, checked, &ip, quoted),
-            Carried::Flow { src, dst, flags, opens } => self.flow(direction, &ip, [src, dst], flags, opens)?,
+            Carried::LaterFragment => return self.later_fragment(origin, packet, &ip),
+            Carried::Error(quoted) => return self.error(origin, packet, checked, &ip, quoted),
+            Carried::Flow { src, dst, flags, opens } => self.flow(origin, &ip, [src, dst], flags, opens)?,
         };
         let (hash, opened, session) = changed;
         session.note(direction, self.now.seconds(), self.napt.refreshes(direction));
         let new = session.rewrite(direction);
-        let far = if ip.protocol == protocol::ICMP { session.outside() } else { session.peer() };
+        let (far, lan) =
+            (if ip.protocol == protocol::ICMP { session.outside() } else { session.peer() }, session.lan());
         if ip.is_fragment() {
-            let learned = Learned { addrs: new.addrs, delta: new.ip, hash, far_port: far.port };
-            self.fragments.learn(self.origin(direction), &ip, learned, self.now);
+            let learned = Learned { addrs: new.addrs, delta: new.ip, hash, far_port: far.port, lan };
+            self.fragments.learn(origin, &ip, learned, self.now);
         }
         apply(packet, checked.header_len, ip.protocol, &new, direction);
-        Ok(Translated { hash, opened, far_port: far.port })
-    }
-
-    fn origin(&self, direction: Direction) -> Origin {
-        match direction {
-            Direction::Outbound => None,
-            Direction::Inbound => Some(self.from),
-        }
+        Ok(Translated { hash, opened, far_port: far.port, lan: Some(lan) })
     }
 
     /// Whether an outbound packet to our outside address is for a port of ours. If not, it is for another CE
     /// that shares the address (RFC 7597 5.1). A query is for us: it has no other port than one of ours.
-    pub fn comes_back(&self, packet: &[u8], checked: Checked) -> Result<bool, Not> {
+    pub fn comes_back(&self, lan: LanId, packet: &[u8], checked: Checked) -> Result<bool, Not> {
         let ports = self.napt.port_set();
         if ports == PortSet::ALL {
             return Ok(true);
@@ -111,7 +106,7 @@ impl Translator<'_> {
             Carried::Flow { .. } if ip.protocol == protocol::ICMP => return Ok(true),
             Carried::Flow { dst, .. } => dst,
             Carried::Error(about) => about.src_port,
-            Carried::LaterFragment => self.fragments.find(None, &ip, self.now).ok_or(Not::Yet)?.far_port,
+            Carried::LaterFragment => self.fragments.find(Origin::Lan(lan), &ip, self.now).ok_or(Not::Yet)?.far_port,
         };
         Ok(ports.contains(port.number()))
     }
@@ -129,14 +124,14 @@ impl Translator<'_> {
     }
 
     /// Whether a packet is of a session that is there, or an error about one.
-    pub fn has_session(&self, direction: Direction, packet: &[u8], checked: Checked) -> bool {
+    pub fn has_session(&self, origin: Origin, packet: &[u8], checked: Checked) -> bool {
         let Ok((ip, _)) = Ipv4::read_from_prefix(packet) else { return false };
-        let key = match read(&ip, direction, &packet[checked.header_len..checked.len]) {
+        let key = match read(&ip, origin.direction(), &packet[checked.header_len..checked.len]) {
             Ok(Carried::Flow { src, dst, .. }) => {
-                Key::flow(kind_of(direction), ip.protocol, Endpoint::new(ip.src, src), Endpoint::new(ip.dst, dst))
+                key_of(origin, ip.protocol, Endpoint::new(ip.src, src), Endpoint::new(ip.dst, dst))
             }
-            Ok(Carried::Error(about)) => error_key(direction, &about),
-            Ok(Carried::LaterFragment) => return self.fragments.find(self.origin(direction), &ip, self.now).is_some(),
+            Ok(Carried::Error(about)) => error_key(origin, &about),
+            Ok(Carried::LaterFragment) => return self.fragments.find(origin, &ip, self.now).is_some(),
             Err(_) => return false,
         };
         self.napt.find_settled(&key, self.napt.hash(&key)).is_some()
@@ -145,7 +140,7 @@ impl Translator<'_> {
     /// The session of a flow; opened if need be and allowed.
     fn flow(
         &self,
-        direction: Direction,
+        origin: Origin,
         ip: &Ipv4,
         [src, dst]: [Port; 2],
         flags: u8,
@@ -153,55 +148,55 @@ impl Translator<'_> {
     ) -> Result<(Hash, bool, &Session), Reason> {
         self.napt.check_protocol(ip.protocol)?;
         let (src, dst) = (Endpoint::new(ip.src, src), Endpoint::new(ip.dst, dst));
-        let key = Key::flow(kind_of(direction), ip.protocol, src, dst);
+        let key = key_of(origin, ip.protocol, src, dst);
         let hash = self.napt.hash(&key);
         let (id, opened) = match self.napt.find(&key, hash) {
             Some(id) => (id, false),
             None => {
-                if direction == Direction::Inbound {
+                if matches!(origin, Origin::Tunnel(_)) {
                     self.napt.check_port(dst.port)?;
                 }
                 opens?;
-                let id = match direction {
-                    Direction::Outbound => self.napt.create_outbound(ip.protocol, src, dst, flags, self.now)?,
-                    Direction::Inbound => self.napt.create_inbound(ip.protocol, src, dst, flags, self.now)?,
+                let id = match origin {
+                    Origin::Lan(lan) => self.napt.create_outbound(lan, ip.protocol, src, dst, flags, self.now)?,
+                    Origin::Tunnel(_) => self.napt.create_inbound(ip.protocol, src, dst, flags, self.now)?,
                 };
                 (id, true)
             }
         };
         let session = self.napt.session(id);
         if ip.protocol == protocol::TCP {
-            self.napt.track(session, direction, flags);
+            self.napt.track(session, origin.direction(), flags);
         }
         Ok((hash, opened, session))
     }
 
     /// RFC 4787 REQ-14: a fragment goes where its first fragment went.
-    fn later_fragment(&self, direction: Direction, packet: &mut [u8], ip: &Ipv4) -> Result<Translated, Not> {
-        let origin = self.origin(direction);
-        let Learned { addrs, delta, hash, far_port } = self.fragments.find(origin, ip, self.now).ok_or(Not::Yet)?;
+    fn later_fragment(&self, origin: Origin, packet: &mut [u8], ip: &Ipv4) -> Result<Translated, Not> {
+        let Learned { addrs, delta, hash, far_port, lan } =
+            self.fragments.find(origin, ip, self.now).ok_or(Not::Yet)?;
         let (header, _) = Ipv4::mut_from_prefix(packet).map_err(|_| Reason::Ipv4Truncated)?;
         (header.src, header.dst) = split_addrs(addrs);
         header.checksum = header.checksum.updated(delta);
-        Ok(Translated { hash, opened: false, far_port })
+        Ok(Translated { hash, opened: false, far_port, lan: Some(lan) })
     }
 
     /// RFC 5508 4: an error goes to whoever sent the packet it quotes, which is translated back.
     fn error(
         &self,
-        direction: Direction,
+        origin: Origin,
         packet: &mut [u8],
         checked: Checked,
         ip: &Ipv4,
         mut about: Quoted,
     ) -> Result<Translated, Not> {
-        let key = error_key(direction, &about);
+        let key = error_key(origin, &about);
         let hash = self.napt.hash(&key);
         // RFC 5508 REQ-3 c, REQ-6: without a mapping it is dropped. It never ends or refreshes one.
         let id = self.napt.find_settled(&key, hash).ok_or(Reason::NaptIcmpError)?;
         let session = self.napt.session(id);
         let message = &mut packet[checked.header_len..checked.len];
-        let (src, dst, far_port) = match direction {
+        let (src, dst, far_port) = match origin.direction() {
             Direction::Outbound => {
                 let outside = session.outside();
                 about.rewrite(message, Side::Destination, outside.addr, outside.port);
@@ -217,26 +212,27 @@ impl Translator<'_> {
         let delta = Delta::words(ip.src.word(), src.word()).and(Delta::words(ip.dst.word(), dst.word()));
         (header.src, header.dst) = (src, dst);
         header.checksum = header.checksum.updated(delta);
-        Ok(Translated { hash, opened: false, far_port })
+        Ok(Translated { hash, opened: false, far_port, lan: Some(session.lan()) })
     }
 }
 
-fn kind_of(direction: Direction) -> Kind {
-    match direction {
-        Direction::Outbound => Kind::Outbound,
-        Direction::Inbound => Kind::Inbound,
+/// The key of a flow as it comes from there.
+fn key_of(origin: Origin, protocol: u8, src: Endpoint, dst: Endpoint) -> Key {
+    match origin {
+        Origin::Lan(lan) => Key::outbound(lan, protocol, src, dst),
+        Origin::Tunnel(_) => Key::inbound(protocol, src, dst),
     }
 }
 
 /// The session that an ICMP error is about. The quoted packet went the other way, so seen from here its ends are exchanged.
-fn error_key(direction: Direction, about: &Quoted) -> Key {
+fn error_key(origin: Origin, about: &Quoted) -> Key {
     let [mut near, mut far] = [Endpoint::new(about.dst, about.dst_port), Endpoint::new(about.src, about.src_port)];
     if about.protocol == protocol::ICMP {
         // The identifier is the port of our side.
-        let peer = if direction == Direction::Outbound { &mut far } else { &mut near };
+        let peer = if matches!(origin, Origin::Lan(_)) { &mut far } else { &mut near };
         peer.port = Port::default();
     }
-    Key::flow(kind_of(direction), about.protocol, near, far)
+    key_of(origin, about.protocol, near, far)
 }
 
 /// Whether a TCP or UDP header does not contradict itself: `len` is that of the whole transport

@@ -5,12 +5,12 @@ use hikyaku_net::packet::{Icmp, Ipv4, Ipv6, ipv4};
 use zerocopy::FromBytes;
 
 use super::emit::Packet;
-use super::translate::{Translator, far_port};
+use super::translate::far_port;
 use super::{Burst, Core, Rings};
 use crate::counters::Event;
 use crate::icmp::about_tunnel::Kind;
 use crate::icmp::{self, Message};
-use crate::napt::Direction;
+use crate::napt::{Direction, Origin};
 use crate::snapshot::{B4_ADDRESS, FarEnd, Side, Softwire};
 use crate::tunnel::{IPV6_MIN_MTU, OUTER_LEN};
 use crate::verdict::{Reason, Verdict};
@@ -78,13 +78,13 @@ impl Core {
         let packet = &mut bytes[..answer.len()];
         answer.write(packet);
         let checked = ipv4::check(packet).map_err(|_| Reason::TunnelIcmpForged)?;
+        let mut lan = None;
         if let Some(napt) = softwire.napt.as_deref() {
-            let mut translator = Translator { napt, fragments: &mut self.fragments, from: remote, now };
-            let translated = translator.translate(Direction::Inbound, packet, checked);
-            translated.map_err(|_| Reason::TunnelIcmpForged)?;
+            let translated = self.translator(napt, now).translate(Origin::Tunnel(remote), packet, checked);
+            lan = translated.map_err(|_| Reason::TunnelIcmpForged)?.lan;
         }
         let (ip, _) = Ipv4::read_from_prefix(packet).map_err(|_| Reason::TunnelIcmp)?;
-        let Some(lan) = softwire.host_link(snapshot, ip.dst) else { return Err(Reason::TunnelIcmpForged) };
+        let Some(link) = softwire.host_link(snapshot, lan, ip.dst) else { return Err(Reason::TunnelIcmpForged) };
         match error.kind {
             Kind::PacketTooBig(told) if softwire.state.learn_mtu(far, now, link_mtu, told) => {
                 self.counters.note(Event::PathMtuLearned, 1);
@@ -97,7 +97,7 @@ impl Core {
         }
         if let Some(message) = relay
             && self.may_tell(Side::Lan, message, burst)
-            && self.send_lan(burst, rings, lan, Packet::Bytes(packet), Verdict::Inbound) == Verdict::Inbound
+            && self.send_lan(burst, rings, link, Packet::Bytes(packet), Verdict::Inbound) == Verdict::Inbound
         {
             self.counters.note(Event::IcmpSent, 1);
         }

@@ -13,7 +13,7 @@ use super::emit::Packet;
 use super::{Burst, Core, Rings};
 use crate::counters::Event;
 use crate::icmp;
-use crate::napt::{Endpoint, Key, Kind};
+use crate::napt::{Endpoint, Key};
 use crate::snapshot::Softwire;
 use crate::verdict::Reason;
 
@@ -89,7 +89,7 @@ impl Core {
             return;
         }
         let (peer, outside) = (Endpoint::new(ip.src, tcp.src), Endpoint::new(ip.dst, tcp.dst));
-        let key = Key::flow(Kind::Inbound, protocol::TCP, peer, outside);
+        let key = Key::inbound(protocol::TCP, peer, outside);
         let held = self.unsolicited.hold(key, [softwire.local, from], packet, burst.now);
         self.counters.note(Event::SynHeld, held.into());
     }

@@ -11,6 +11,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::{Route, Snapshot, UsualHosts};
 use crate::napt::Napt;
+use crate::sessions::LanId;
 use crate::tunnel::Outer;
 use crate::tunnel::ecn::ClassMode;
 use crate::tunnel::mtu::{MtuMode, PathMtu};
@@ -110,13 +111,17 @@ impl Softwire {
         }
     }
 
-    /// The link of an inside host, if it is one.
+    /// The link of an inside host, if it is one; `lan`: that of its session, if there is one. A session's packets
+    /// go back to the LAN that it was opened from, also where another one has such a host, too.
     #[inline(always)]
-    pub fn host_link(&self, snapshot: &Snapshot, host: Addr4) -> Option<LinkId> {
+    pub fn host_link(&self, snapshot: &Snapshot, lan: Option<LanId>, host: Addr4) -> Option<LinkId> {
         match self.deliver {
             Deliver::Link(link) => Some(link),
             Deliver::Routed => match snapshot.routes.lookup(host) {
-                Route::Link(link) => Some(link),
+                Route::Link(link) => match lan {
+                    Some(lan) if snapshot.link(link)?.lan != lan => snapshot.host_link(lan, host),
+                    _ => Some(link),
+                },
                 _ => None,
             },
         }
@@ -126,6 +131,7 @@ impl Softwire {
     pub fn usual_hosts(&self, snapshot: &Snapshot) -> UsualHosts {
         match self.deliver {
             Deliver::Link(link) => UsualHosts { prefix: Prefix4::ALL, link, ..UsualHosts::NONE },
+            Deliver::Routed if self.napt.is_some() && !snapshot.has_one_lan() => UsualHosts::NONE,
             Deliver::Routed => snapshot.routes.usual_hosts(),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use hikyaku_dataplane::napt::{self, Filtering, Forward, Napt};
+use hikyaku_dataplane::napt::{self, Filtering, Forward, LanId, Napt};
 use hikyaku_dataplane::snapshot::{Neighbours, Snapshot, SoftwireState};
 use hikyaku_dataplane::tunnel::ecn::{ClassMode, Dscp, EcnMode};
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
@@ -161,6 +161,7 @@ impl Line {
         let to = |protocol, outside: (u16, u16), inside: Addr, inside_port| Forward {
             protocol,
             outside,
+            lan: LanId::default(),
             inside: inside.into(),
             inside_port,
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::common::transfers::{TRANSFERS, Transfers};
 use crate::common::*;
 use hikyaku_dataplane::counters::Event;
-use hikyaku_dataplane::napt::{Filtering, Forward};
+use hikyaku_dataplane::napt::{Filtering, Forward, LanId};
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 use hikyaku_net::{PortSet, protocol};
 
@@ -59,8 +59,13 @@ fn a_udp_spray_from_inside_fills_the_table_and_ends_no_session() {
 
 /// From outside, half of it to ports that transfers have: nothing opens. A static mapping near them changes nothing.
 fn flood_outside(packet: impl Fn(End, End) -> Packet) {
-    let forward =
-        |protocol| Forward { protocol, outside: (21_400, 21_400), inside: OTHER_CLIENT.into(), inside_port: 80 };
+    let forward = |protocol| Forward {
+        protocol,
+        outside: (21_400, 21_400),
+        lan: LanId::default(),
+        inside: OTHER_CLIENT.into(),
+        inside_port: 80,
+    };
     for forwards in [vec![], vec![forward(protocol::TCP), forward(protocol::UDP)]] {
         flood_outside_of(transfers(|setup| setup.forwards = forwards), &packet);
     }

@@ -12,6 +12,7 @@ mod map_mesh;
 mod map_mesh_random;
 mod map_rules;
 mod map_vectors;
+mod napt_lans;
 mod napt_model;
 mod napt_ports;
 mod napt_rfc;

@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use hikyaku_dataplane::napt::{
-    Claim, Config, Direction, Endpoint, Filtering, Forward, Key, Kind, Napt, SessionId, Timeouts, pair_addrs,
+    Claim, Config, Direction, Endpoint, Filtering, Forward, Key, Kind, LanId, Napt, SessionId, Timeouts, pair_addrs,
     pair_ports, split_ports,
 };
 use hikyaku_dataplane::verdict::Reason;
 use hikyaku_net::packet::Tcp;
 use hikyaku_net::{PortSet, Time, protocol};
 use proptest::prelude::*;
+/// The one that almost all tests are on.
+const LAN: LanId = LanId(0);
 
 const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
@@ -323,6 +325,7 @@ fn forwards(ports: PortSet) -> impl Strategy<Value = Vec<Forward>> {
     let one = (protocols_with_ports(), prop::sample::select(usable), 0u16..2, prop::sample::select(&HOSTS[..]));
     let one = (one, prop::sample::select(&INSIDE_PORTS[1..]));
     let one = one.prop_map(|((protocol, first, more, inside), inside_port)| Forward {
+        lan: LAN,
         protocol,
         outside: (first, first.saturating_add(more)),
         inside,
@@ -449,21 +452,22 @@ impl Pair {
         let found = self.napt.find(key, hash);
         // The fast way finds the same.
         let session = found.map(|id| std::ptr::from_ref(self.napt.session(id)));
-        let likely = self.napt.likely(self.napt.candidate(hash, key.kind), key).map(std::ptr::from_ref);
+        let likely =
+            self.napt.likely(self.napt.candidate(hash, key.kind()), key, key.direction()).map(std::ptr::from_ref);
         assert!(likely.is_none() || likely == session);
-        if key.kind == Kind::Inbound && found.is_some() {
-            let refused = self.napt.refuses_strangers(key.protocol, split_ports(key.ports).1);
+        if key.kind() == Kind::Inbound && found.is_some() {
+            let refused = self.napt.refuses_strangers(key.protocol(), split_ports(key.ports()).1);
             assert_ne!(refused, Some(Reason::NaptNoSession));
         }
         found
     }
 
     fn key_out((protocol, a, n, b, m): Flow) -> Key {
-        Key::flow(Kind::Outbound, protocol, endpoint((a, n)), endpoint((b, m)))
+        Key::outbound(LAN, protocol, endpoint((a, n)), endpoint((b, m)))
     }
 
     fn key_in(protocol: u8, peer: (Ipv4Addr, u16), port: u16) -> Key {
-        Key::flow(Kind::Inbound, protocol, endpoint(peer), endpoint((OUTSIDE, port)))
+        Key::inbound(protocol, endpoint(peer), endpoint((OUTSIDE, port)))
     }
 
     fn quiescent(&mut self) {
@@ -487,7 +491,7 @@ impl Pair {
         let (protocol, a, n, b, m) = flow;
         let time = self.time();
         let result =
-            self.create(|napt| napt.create_outbound(protocol, endpoint((a, n)), endpoint((b, m)), flags, time));
+            self.create(|napt| napt.create_outbound(LAN, protocol, endpoint((a, n)), endpoint((b, m)), flags, time));
         if protocol == protocol::TCP && flags & Tcp::RST != 0 {
             return assert_eq!(result, Err(Reason::NaptNoSession));
         }
@@ -776,14 +780,13 @@ impl Pair {
         for (id, key) in &self.held {
             // It may be over and nobody's: protocol 0. What else is in the record stays until the burst ends.
             let session = self.napt.session(*id);
-            let (from, to) = match key.kind {
-                Kind::Inbound => (session.peer(), session.outside()),
-                _ => (session.inside(), session.peer()),
+            let protocol = if session.protocol() == 0 { key.protocol() } else { session.protocol() };
+            let is = match key.direction() {
+                Direction::Outbound => Key::outbound(session.lan(), protocol, session.inside(), session.peer()),
+                Direction::Inbound => Key::inbound(protocol, session.peer(), session.outside()),
             };
-            let protocol = if session.protocol() == 0 { key.protocol } else { session.protocol() };
-            let is = Key::flow(key.kind, protocol, from, to);
             assert_eq!(&is, key, "record {id} was used again within a burst");
-            assert_eq!(session.is(key), session.protocol() != 0);
+            assert_eq!(session.is(key, key.direction()), session.protocol() != 0);
         }
     }
 }

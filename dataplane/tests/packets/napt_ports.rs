@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use hikyaku_dataplane::napt::{
-    Claim, Config, Direction, Endpoint, Filtering, Forward, Key, Kind, Napt, PortStats, Refused, SessionId, pair_ports,
+    Claim, Config, Direction, Endpoint, Filtering, Forward, Key, LanId, Napt, PortStats, Refused, SessionId, pair_ports,
 };
 use hikyaku_dataplane::verdict::Reason;
 use hikyaku_net::packet::Tcp;
@@ -33,9 +33,11 @@ fn peer(n: u8, port: u16) -> Endpoint {
 fn outside(port: u16) -> Endpoint {
     Endpoint::new(OUTSIDE, port)
 }
+/// The one that almost all tests are on.
+const LAN: LanId = LanId(0);
 
 fn forward(protocol: u8, outside: (u16, u16), inside: Endpoint) -> Forward {
-    Forward { protocol, outside, inside: inside.addr.into(), inside_port: inside.port.number() }
+    Forward { protocol, outside, lan: LAN, inside: inside.addr.into(), inside_port: inside.port.number() }
 }
 
 /// A NAPT and the clock of its only worker.
@@ -75,7 +77,7 @@ impl Nat {
 
     fn open(&self, protocol: u8, src: Endpoint, dst: Endpoint) -> Result<SessionId, Reason> {
         let flags = if protocol == TCP { SYN } else { 0 };
-        self.napt.create_outbound(protocol, src, dst, flags, self.time())
+        self.napt.create_outbound(LAN, protocol, src, dst, flags, self.time())
     }
 
     /// Sends a packet out; the outside port that it left with.
@@ -109,8 +111,7 @@ impl Nat {
             assert!(self.napt.port_set().contains(outside.port.number()), "RFC 7597 8.1: {outside:?}");
             let looks = (protocol, outside.port.number(), peer.addr.0, peer.port.number());
             assert!(seen_from_outside.insert(looks), "two sessions that look the same from outside: {looks:?}");
-            for (kind, src, dst) in [(Kind::Outbound, inside, peer), (Kind::Inbound, peer, outside)] {
-                let key = Key::flow(kind, protocol, src, dst);
+            for key in [Key::outbound(LAN, protocol, inside, peer), Key::inbound(protocol, peer, outside)] {
                 let found = self.napt.find(&key, self.napt.hash(&key)).expect("it is found");
                 assert!(std::ptr::eq(self.napt.session(found), session));
             }
@@ -213,7 +214,7 @@ fn connections_that_are_over_make_room_for_new_ones_and_open_ones_do_not() {
     }
     nat.check_all();
     for i in 0..100 {
-        let key = Key::flow(Kind::Outbound, TCP, host(1, 20_000 + i), server);
+        let key = Key::outbound(LAN, TCP, host(1, 20_000 + i), server);
         assert!(nat.napt.find(&key, nat.napt.hash(&key)).is_some(), "connection {i} is open");
     }
     // All in one second is too fast: what was on its way must have come. Half closed is open.
@@ -302,7 +303,7 @@ fn a_shared_port_outlives_its_mapping_and_the_mapping_those_who_share_it() {
         // RFC 4787 REQ-8: strangers may send to the mapping; nobody but its peer to who shares its port.
         let stranger = nat.inbound(UDP, peer(3, 9), 5000).unwrap();
         assert_eq!(nat.napt.session(stranger).inside(), a);
-        let theirs = Key::flow(Kind::Inbound, UDP, peer(2, 443), outside(5000));
+        let theirs = Key::inbound(UDP, peer(2, 443), outside(5000));
         let found = nat.napt.find(&theirs, nat.napt.hash(&theirs)).unwrap();
         assert_eq!(nat.napt.session(found).inside(), b);
         // Towards the sharer's peer the mapping cannot go by its port, and there is no other.
@@ -484,7 +485,7 @@ fn one_to_one_is_all_of_the_address_both_ways() {
     for set in [PortSet::ALL, few()] {
         let nat = Nat::with(|config| {
             config.ports = set;
-            config.forwards = Forward::one_to_one(set, to.addr.into()).collect();
+            config.forwards = Forward::one_to_one(set, LAN, to.addr.into()).collect();
         });
         for protocol in [TCP, UDP, ICMP] {
             for port in set.ranges().map(|(_, last)| last) {

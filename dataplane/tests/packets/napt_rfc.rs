@@ -2,10 +2,12 @@
 
 use std::net::Ipv4Addr;
 
-use hikyaku_dataplane::napt::{Config, Direction, Endpoint, Filtering, Key, Kind, Napt, SessionId, Timeouts};
+use hikyaku_dataplane::napt::{Config, Direction, Endpoint, Filtering, Key, LanId, Napt, SessionId, Timeouts};
 use hikyaku_dataplane::verdict::Reason;
 use hikyaku_net::packet::Tcp;
 use hikyaku_net::{PortSet, Time, protocol};
+/// The one that almost all tests are on.
+const LAN: LanId = LanId(0);
 
 const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const TCP: u8 = protocol::TCP;
@@ -64,12 +66,14 @@ impl Nat {
         flags: u8,
     ) -> Result<SessionId, Reason> {
         let now = Time(self.now * 1_000_000_000);
-        let kind = if direction == Outbound { Kind::Outbound } else { Kind::Inbound };
-        let key = Key::flow(kind, protocol, src, dst);
+        let key = match direction {
+            Outbound => Key::outbound(LAN, protocol, src, dst),
+            Inbound => Key::inbound(protocol, src, dst),
+        };
         let found = self.napt.find(&key, self.napt.hash(&key));
         let id = match (found, direction) {
             (Some(id), _) => id,
-            (None, Outbound) => self.napt.create_outbound(protocol, src, dst, flags, now)?,
+            (None, Outbound) => self.napt.create_outbound(LAN, protocol, src, dst, flags, now)?,
             (None, Inbound) => self.napt.create_inbound(protocol, src, dst, flags, now)?,
         };
         let session = self.napt.session(id);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hikyaku_dataplane::napt::{
-    Config, Direction, Endpoint, Hash, Key, Kind, Napt, Refused, Session, SessionId, pair_addrs, pair_ports,
+    Config, Direction, Endpoint, Hash, Key, Kind, LanId, Napt, Refused, Session, SessionId, pair_addrs, pair_ports,
     split_ports,
 };
 use hikyaku_dataplane::verdict::Reason;
@@ -25,9 +25,11 @@ fn seconds(n: u64) -> Time {
 
 /// Protocol, inside and peer of flow `i`.
 type Flow = (u8, Endpoint, Endpoint);
+/// The one that almost all tests are on.
+const LAN: LanId = LanId(0);
 
 fn key_out((protocol, inside, peer): Flow) -> Key {
-    Key::flow(Kind::Outbound, protocol, inside, peer)
+    Key::outbound(LAN, protocol, inside, peer)
 }
 
 fn find(napt: &Napt, flow: Flow) -> Option<SessionId> {
@@ -36,7 +38,7 @@ fn find(napt: &Napt, flow: Flow) -> Option<SessionId> {
 }
 
 fn open(napt: &Napt, (protocol, inside, peer): Flow, now: Time) -> Result<SessionId, Reason> {
-    napt.create_outbound(protocol, inside, peer, 0, now)
+    napt.create_outbound(LAN, protocol, inside, peer, 0, now)
 }
 
 /// Every flow of a mapping of its own: as many as there are ports, three times over.
@@ -61,11 +63,11 @@ fn one_mapping(i: u32) -> Flow {
 
 /// Finds a session as the fast path does.
 fn confirm<'a>(napt: &'a Napt, candidate: SessionId, key: &Key, hash: Hash) -> Option<&'a Session> {
-    let refused = napt.refuses_strangers(key.protocol, split_ports(key.ports).1);
-    if key.kind == Kind::Inbound && refused == Some(Reason::NaptNoSession) {
+    let refused = napt.refuses_strangers(key.protocol(), split_ports(key.ports()).1);
+    if key.kind() == Kind::Inbound && refused == Some(Reason::NaptNoSession) {
         return None;
     }
-    napt.likely(candidate, key).or_else(|| napt.find(key, hash).map(|id| napt.session(id)))
+    napt.likely(candidate, key, key.direction()).or_else(|| napt.find(key, hash).map(|id| napt.session(id)))
 }
 
 #[test]
@@ -88,11 +90,10 @@ fn sizes_that_cannot_be_are_refused() {
 fn the_record_that_means_none_belongs_to_no_packet() {
     let napt = Napt::new(&config(1 << 10)).unwrap();
     let nowhere = Endpoint::default();
-    for kind in [Kind::Outbound, Kind::Inbound] {
-        for protocol in 0..=255 {
-            let key = Key::flow(kind, protocol, nowhere, nowhere);
+    for protocol in 0..=255 {
+        for key in [Key::outbound(LAN, protocol, nowhere, nowhere), Key::inbound(protocol, nowhere, nowhere)] {
             let hash = napt.hash(&key);
-            assert!(confirm(&napt, napt.candidate(hash, key.kind), &key, hash).is_none());
+            assert!(confirm(&napt, napt.candidate(hash, key.kind()), &key, hash).is_none());
         }
     }
 }
@@ -128,7 +129,7 @@ fn fill(sessions: u32, flow: impl Fn(u32) -> Flow) {
             let (protocol, inside, peer) = flow(i);
             let session = napt.session(id);
             assert_eq!((session.protocol(), session.inside(), session.peer()), (protocol, inside, peer));
-            let back = Key::flow(Kind::Inbound, protocol, peer, session.outside());
+            let back = Key::inbound(protocol, peer, session.outside());
             assert_eq!(napt.find(&back, napt.hash(&back)), Some(id));
         }
         napt.age(now + Duration::from_secs(1000), usize::MAX);
@@ -223,12 +224,13 @@ fn many_workers(ports: PortSet, flow: impl Fn(u32) -> Flow + Sync) {
             let now = Time(clock.load(Ordering::Relaxed) * 1_000_000_000);
             let flows: Vec<Flow> = (0..32).map(|_| flow(random(FLOWS))).collect();
             let keys: Vec<Key> = flows.iter().map(|&flow| key_out(flow)).collect();
-            let candidates: Vec<SessionId> = keys.iter().map(|key| napt.candidate(napt.hash(key), key.kind)).collect();
+            let candidates: Vec<SessionId> =
+                keys.iter().map(|key| napt.candidate(napt.hash(key), key.kind())).collect();
             let mut held = vec![];
             for ((&(protocol, inside, peer), key), candidate) in flows.iter().zip(&keys).zip(candidates) {
                 let session = match confirm(&napt, candidate, key, napt.hash(key)) {
                     Some(session) => session,
-                    None => match napt.create_outbound(protocol, inside, peer, Tcp::SYN, now) {
+                    None => match napt.create_outbound(LAN, protocol, inside, peer, Tcp::SYN, now) {
                         Ok(id) => napt.session(id),
                         Err(reason) => {
                             assert_eq!(reason, Reason::NaptTableFull);
@@ -255,7 +257,7 @@ fn many_workers(ports: PortSet, flow: impl Fn(u32) -> Flow + Sync) {
             // What was found at the start of the burst is the same at its end, or over and nobody's.
             for (session, key, ends) in held {
                 assert_eq!((session.inside(), session.peer(), session.outside()), ends, "used again within a burst");
-                assert!(session.is(key) || session.protocol() == 0);
+                assert!(session.is(key, key.direction()) || session.protocol() == 0);
             }
             napt.age(now, 16);
             if random(16) == 0 {
@@ -286,7 +288,7 @@ fn many_workers(ports: PortSet, flow: impl Fn(u32) -> Flow + Sync) {
     assert_eq!(u64::from(stats.live), stats.created - stats.expired);
     let mut seen = 0;
     napt.slice(0, u32::MAX, |session| {
-        let key = Key::flow(Kind::Inbound, session.protocol(), session.peer(), session.outside());
+        let key = Key::inbound(session.protocol(), session.peer(), session.outside());
         let id = napt.find(&key, napt.hash(&key)).expect("every session is found by its answers");
         assert!(std::ptr::eq(napt.session(id), session));
         seen += 1;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::common::*;
-use hikyaku_dataplane::napt::Forward;
+use hikyaku_dataplane::napt::{Forward, LanId};
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 use hikyaku_net::{PortSet, protocol};
 
@@ -17,7 +17,7 @@ fn few() -> PortSet {
 }
 
 fn forward(protocol: u8, outside: u16, (inside, inside_port): End) -> Forward {
-    Forward { protocol, outside: (outside, outside), inside: inside.into(), inside_port }
+    Forward { protocol, outside: (outside, outside), lan: LanId::default(), inside: inside.into(), inside_port }
 }
 
 fn line() -> Setup {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::common::*;
 use etherparse::{Ethernet2Header, TcpOptionElement};
-use hikyaku_dataplane::napt::{Filtering, Forward};
+use hikyaku_dataplane::napt::{Filtering, Forward, LanId};
 use hikyaku_dataplane::tunnel::ecn::{ClassMode, Dscp, EcnMode};
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_net::{PortSet, protocol};
@@ -260,8 +260,13 @@ fn setup() -> impl Strategy<Value = Setup> {
 /// All ports, or 40000 and 40001, which have to be shared; one of them forwarded or not.
 fn ports() -> impl Strategy<Value = (PortSet, Vec<Forward>)> {
     let two = PortSet::new(0, 15, 40000 >> 1).unwrap();
-    let to =
-        |protocol, inside_port| Forward { protocol, outside: (40001, 40001), inside: OTHER_CLIENT.into(), inside_port };
+    let to = |protocol, inside_port| Forward {
+        protocol,
+        outside: (40001, 40001),
+        lan: LanId::default(),
+        inside: OTHER_CLIENT.into(),
+        inside_port,
+    };
     let forwards = vec![to(protocol::TCP, 40000), to(protocol::UDP, 53), to(protocol::ICMP, 7)];
     select(vec![(PortSet::ALL, vec![]), (two, vec![]), (two, forwards.clone()), (PortSet::ALL, forwards)])
 }

@@ -7,7 +7,7 @@
 use std::net::Ipv4Addr;
 
 use hikyaku_dataplane::napt::{
-    Config, Direction, Endpoint, Hash, Key, Kind, Napt, Session, SessionId, pair_addrs, pair_ports, split_ports,
+    Config, Direction, Endpoint, Hash, Key, Kind, LanId, Napt, Session, SessionId, pair_addrs, pair_ports, split_ports,
 };
 use hikyaku_dataplane::verdict::Reason;
 use hikyaku_net::packet::Tcp;
@@ -16,6 +16,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const LAN: LanId = LanId(0);
 const UDP: u8 = protocol::UDP;
 
 /// Long after everything has expired.
@@ -34,12 +35,12 @@ fn outside(n: u8) -> Endpoint {
 
 fn key_out(n: u8) -> Key {
     let (inside, peer) = flow(n);
-    Key::flow(Kind::Outbound, UDP, inside, peer)
+    Key::outbound(LAN, UDP, inside, peer)
 }
 
 fn key_in(n: u8) -> Key {
     let (_, peer) = flow(n);
-    Key::flow(Kind::Inbound, UDP, peer, outside(n))
+    Key::inbound(UDP, peer, outside(n))
 }
 
 /// Without sessions, with `sessions` records.
@@ -57,16 +58,16 @@ fn table(sessions: u32, readers: usize) -> Napt {
 
 fn open(napt: &Napt, n: u8) -> bool {
     let (inside, peer) = flow(n);
-    napt.create_outbound(UDP, inside, peer, 0, Time(0)).is_ok()
+    napt.create_outbound(LAN, UDP, inside, peer, 0, Time(0)).is_ok()
 }
 
 /// Finds a session as the fast path does.
 fn confirm<'a>(napt: &'a Napt, candidate: SessionId, key: &Key, hash: Hash) -> Option<&'a Session> {
-    let refused = napt.refuses_strangers(key.protocol, split_ports(key.ports).1);
-    if key.kind == Kind::Inbound && refused == Some(Reason::NaptNoSession) {
+    let refused = napt.refuses_strangers(key.protocol(), split_ports(key.ports()).1);
+    if key.kind() == Kind::Inbound && refused == Some(Reason::NaptNoSession) {
         return None;
     }
-    napt.likely(candidate, key).or_else(|| napt.find(key, hash).map(|id| napt.session(id)))
+    napt.likely(candidate, key, key.direction()).or_else(|| napt.find(key, hash).map(|id| napt.session(id)))
 }
 
 /// The phases of a burst of one packet of flow `n`. True if it was translated.
@@ -74,7 +75,7 @@ fn burst(napt: &Napt, n: u8, direction: Direction) -> bool {
     let (inside, peer) = flow(n);
     let key = if direction == Direction::Outbound { key_out(n) } else { key_in(n) };
     let hash = napt.hash(&key);
-    let candidate = napt.candidate(hash, key.kind);
+    let candidate = napt.candidate(hash, key.kind());
     let Some(session) = confirm(napt, candidate, &key, hash) else { return false };
     session.note(direction, 0, false);
     let new = session.rewrite(direction);
@@ -210,7 +211,7 @@ fn answers_to_a_shared_port_are_found_while_its_mapping_ends() {
         assert!(open(&napt, 1));
         let (inside, peer) = flow(2);
         let late = Time(250_000_000_000);
-        napt.create_outbound(UDP, inside, peer, 0, late).unwrap();
+        napt.create_outbound(LAN, UDP, inside, peer, 0, late).unwrap();
         let writer = {
             let napt = napt.clone();
             thread::spawn(move || {
@@ -219,9 +220,9 @@ fn answers_to_a_shared_port_are_found_while_its_mapping_ends() {
                 assert!(open(&napt, 3));
             })
         };
-        let key = Key::flow(Kind::Inbound, UDP, peer, outside(1));
+        let key = Key::inbound(UDP, peer, outside(1));
         let hash = napt.hash(&key);
-        let session = confirm(&napt, napt.candidate(hash, key.kind), &key, hash).expect("it lives");
+        let session = confirm(&napt, napt.candidate(hash, key.kind()), &key, hash).expect("it lives");
         assert_eq!(session.rewrite(Direction::Inbound).addrs, pair_addrs(peer.addr, inside.addr));
         burst(&napt, 1, Direction::Inbound);
         writer.join().unwrap();
@@ -241,7 +242,7 @@ fn two_workers_open_one_flow_once() {
             move || {
                 napt.quiescent(reader);
                 let (inside, peer) = flow(1);
-                napt.create_outbound(UDP, inside, peer, 0, Time(0)).unwrap()
+                napt.create_outbound(LAN, UDP, inside, peer, 0, Time(0)).unwrap()
             }
         };
         let other = thread::spawn(worker(1));
@@ -257,7 +258,7 @@ fn two_fins_on_two_workers_close_a_connection() {
     check(3, || {
         let napt = Arc::new(table(1, 2));
         let (inside, peer) = flow(1);
-        let id = napt.create_outbound(protocol::TCP, inside, peer, Tcp::SYN, Time(0)).unwrap();
+        let id = napt.create_outbound(LAN, protocol::TCP, inside, peer, Tcp::SYN, Time(0)).unwrap();
         napt.track(napt.session(id), Direction::Inbound, Tcp::SYN | Tcp::ACK);
         napt.track(napt.session(id), Direction::Outbound, Tcp::ACK);
         // Ageing hangs it far ahead, as of an open connection.

@@ -6,7 +6,8 @@ use std::net::Ipv4Addr;
 use hikyaku_net::PortSet;
 
 use crate::napt::forwards::{Forward, ForwardRefused};
-use crate::napt::timeouts::Timeouts;
+use crate::sessions::UplinkId;
+use crate::sessions::timeouts::Timeouts;
 
 /// Whose packets a mapping lets in (RFC 4787 5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct Config {
     pub outside: Ipv4Addr,
     /// Its ports that are ours.
     pub ports: PortSet,
+    /// The way to the Internet that this address is of.
+    pub uplink: UplinkId,
     /// Most sessions at a time: a power of two from 2^10 to 2^23.
     pub sessions: u32,
     /// Who may send to a mapping.
@@ -66,6 +69,7 @@ impl Config {
         Self {
             outside,
             ports: PortSet::ALL,
+            uplink: UplinkId::default(),
             sessions: 1 << 18,
             filtering: Filtering::default(),
             timeouts: Timeouts::default(),

@@ -37,11 +37,13 @@ use hikyaku_net::packet::Tcp;
 use hikyaku_net::{Port, Time, protocol};
 
 use super::{Filtering, NOT_AGED, Napt, Writer};
-use crate::napt::key::{Endpoint, Key, Kind};
+use crate::napt::key::{Endpoint, Key};
 use crate::napt::ports::plane;
-use crate::napt::session::{Claim, Direction, SessionId, state};
-use crate::napt::sync::Ordering::Relaxed;
-use crate::napt::timeouts::is_question;
+use crate::napt::session::{Claim, Ends};
+use crate::sessions::hash::Kind;
+use crate::sessions::sync::Ordering::Relaxed;
+use crate::sessions::timeouts::is_question;
+use crate::sessions::{Direction, LanId, SessionId, tcp};
 use crate::verdict::Reason;
 
 /// Ports that are looked at for one to share: all of the sets that run out, and of a whole address
@@ -64,9 +66,7 @@ struct Place {
 
 /// Everything that a session is made from.
 struct Opening {
-    protocol: u8,
-    inside: Endpoint,
-    peer: Endpoint,
+    ends: Ends,
     place: Place,
     first: Direction,
     /// Second of the packet that counts as its last.
@@ -74,9 +74,10 @@ struct Opening {
 }
 
 impl Napt {
-    /// Opens a session for an outbound packet that has none. TCP flags are those of the packet.
+    /// Opens a session for an outbound packet from `lan` that has none. TCP flags are those of the packet.
     pub fn create_outbound(
         &self,
+        lan: LanId,
         protocol: u8,
         inside: Endpoint,
         peer: Endpoint,
@@ -88,36 +89,37 @@ impl Napt {
             return Err(Reason::NaptNoSession);
         }
         self.check_protocol(protocol)?;
-        let key = Key::flow(Kind::Outbound, protocol, inside, peer);
-        let hash = self.hash(&key);
+        let key = Key::outbound(lan, protocol, inside, peer);
+        let hash = self.hash_of(Kind::Outbound, &key);
         let mut writer = self.lock();
         // Another worker may have been faster.
         if let Some(id) = self.find(&key, hash) {
             return Ok(id);
         }
         let w = &mut *writer;
-        if w.hosts.as_ref().is_some_and(|hosts| !hosts.may_open(inside.addr)) {
+        if w.hosts.as_ref().is_some_and(|hosts| !hosts.may_open(lan, inside.addr)) {
             if let Some(tally) = w.tally(protocol) {
                 tally.limited += 1;
             }
             return Err(Reason::NaptHostLimit);
         }
-        let id = w.allocate(self).ok_or(Reason::NaptTableFull)?;
+        let id = w.free.take(&self.sessions, &self.readers).ok_or(Reason::NaptTableFull)?;
+        let ends = Ends { protocol, lan, inside, peer };
         let place = match protocol::is_by_address(protocol) {
             true => self.place_by_address(protocol, peer).ok_or(Reason::NaptPeerInUse),
-            false => self.place(w, protocol, inside, peer, now.seconds()).ok_or(Reason::NaptPortsFull),
+            false => self.place(w, &ends, now.seconds()).ok_or(Reason::NaptPortsFull),
         };
         let place = match place {
             Ok(place) => place,
             Err(reason) => {
-                w.unallocate(id);
+                w.free.untake(id);
                 if let Some(tally) = w.tally(protocol) {
                     tally.refused += 1;
                 }
                 return Err(reason);
             }
         };
-        self.open(w, id, Opening { protocol, inside, peer, place, first: Direction::Outbound, last: now.seconds() })
+        self.open(w, id, Opening { ends, place, first: Direction::Outbound, last: now.seconds() })
     }
 
     /// Opens a session for an inbound packet from a new peer, to a static mapping or, if the
@@ -135,7 +137,7 @@ impl Napt {
         }
         self.check_protocol(protocol)?;
         self.check_port(outside.port)?;
-        let key = Key::flow(Kind::Inbound, protocol, peer, outside);
+        let key = Key::inbound(protocol, peer, outside);
         // Nearly all that strangers try: a bit says it, and not the lock and three lookups.
         match self.refuses_strangers(protocol, outside.port) {
             Some(Reason::NaptNoSession) => return Err(Reason::NaptNoSession),
@@ -147,21 +149,21 @@ impl Napt {
             return Ok(id);
         }
         let w = &mut *writer;
-        let beside = self.mapping(Kind::MappingOutside, protocol, outside);
+        let beside = self.on_port(protocol, outside);
         let owner = beside.map(|id| self.session(id)).filter(|session| session.claim() == Claim::Mapped);
-        let (inside, claim, last) = match (w.forwards.inside(protocol, outside.port), owner) {
+        let ((lan, inside), claim, last) = match (w.forwards.inside(protocol, outside.port), owner) {
             (Some(inside), _) => (inside, Claim::Forwarded, now.seconds()),
             (None, Some(owner)) if self.filtering == Filtering::EndpointIndependent => {
                 // Nor does a new peer keep a mapping alive where a known one would not.
                 let last = if self.inbound_refresh { now.seconds() } else { owner.last() };
-                (owner.inside(), Claim::Mapped, last)
+                ((owner.lan(), owner.inside()), Claim::Mapped, last)
             }
             (None, _) if beside.is_none() => return Err(Reason::NaptNoSession),
             (None, _) => return Err(Reason::NaptFiltered),
         };
         let opens = protocol != protocol::TCP || flags & (Tcp::SYN | Tcp::ACK | Tcp::RST | Tcp::FIN) == Tcp::SYN;
         // Its answers would leave by the port by which the host speaks to this peer already.
-        let answers = Key::flow(Kind::Outbound, protocol, inside, peer);
+        let answers = Key::outbound(lan, protocol, inside, peer);
         if !opens || self.find(&answers, self.hash(&answers)).is_some() {
             return Err(Reason::NaptFiltered);
         }
@@ -170,27 +172,33 @@ impl Napt {
         if self.changing.live.load(Relaxed) >= capacity - capacity / 4 {
             return Err(Reason::NaptTableFull);
         }
-        if w.hosts.as_ref().is_some_and(|hosts| !hosts.may_be_opened_to(inside.addr)) {
+        if w.hosts.as_ref().is_some_and(|hosts| !hosts.may_be_opened_to(lan, inside.addr)) {
             if let Some(tally) = w.tally(protocol) {
                 tally.limited += 1;
             }
             return Err(Reason::NaptHostLimit);
         }
-        let id = w.allocate(self).ok_or(Reason::NaptTableFull)?;
+        let id = w.free.take(&self.sessions, &self.readers).ok_or(Reason::NaptTableFull)?;
         let place = Place { port: outside.port, claim, beside };
-        self.open(w, id, Opening { protocol, inside, peer, place, first: Direction::Inbound, last })
+        let ends = Ends { protocol, lan, inside, peer };
+        self.open(w, id, Opening { ends, place, first: Direction::Inbound, last })
     }
 
     /// The outside port of a session that is to be opened.
     #[inline]
-    fn place(&self, w: &mut Writer, protocol: u8, inside: Endpoint, peer: Endpoint, now: u32) -> Option<Place> {
+    fn place(&self, w: &mut Writer, ends: &Ends, now: u32) -> Option<Place> {
+        let &Ends { protocol, lan, inside, peer } = ends;
         // RFC 4787 REQ-1: what is mapped to the inside endpoint from outside is its mapping.
-        if let Some(port) = w.forwards.outside(protocol, inside)
+        if let Some(port) = w.forwards.outside(protocol, lan, inside)
             && self.is_unique(protocol, peer, port)
         {
-            return Some(Place { port, claim: Claim::Forwarded, beside: self.on_port(protocol, port) });
+            return Some(Place {
+                port,
+                claim: Claim::Forwarded,
+                beside: self.on_port(protocol, self.outside_at(port)),
+            });
         }
-        let sibling = self.mapping(Kind::MappingInside, protocol, inside);
+        let sibling = self.mapping(Kind::MappingInside, Key::mapping_inside(lan, protocol, inside));
         if let Some(id) = sibling {
             let port = self.session(id).outside().port;
             if !w.tallies[plane(protocol)].are_apart() || self.is_unique(protocol, peer, port) {
@@ -222,14 +230,14 @@ impl Napt {
     #[cold]
     #[inline(never)]
     fn share(&self, w: &mut Writer, protocol: u8, wanted: Port, peer: Endpoint, now: u32) -> Option<Place> {
-        let key = Key::flow(Kind::Inbound, protocol, peer, Endpoint::new(self.outside, 0));
-        let peer_hash = self.hash(&key);
+        let key = Key::inbound(protocol, peer, self.outside_at(Port::default()));
+        let peer_hash = self.hash_of(Kind::Inbound, &key);
         let none_free = w.ports.left(plane(protocol)) == 0;
         if none_free && w.exhausted.knows(peer_hash, w.expired, now) {
             return None;
         }
         let Writer { ports, forwards, rng, exhausted, .. } = w;
-        let place = |port| Place { port, claim: Claim::Shared, beside: self.on_port(protocol, port) };
+        let place = |port| Place { port, claim: Claim::Shared, beside: self.on_port(protocol, self.outside_at(port)) };
         let (mut over, mut unlike): (Option<SessionId>, Option<Port>) = (None, None);
         let probes = if exhausted.is_swamped(now) { FEW_PROBES } else { MOST_PROBES };
         let taken = ports.taken(protocol, probes, rng);
@@ -255,7 +263,7 @@ impl Napt {
             return None;
         };
         let port = self.session(id).outside().port;
-        w.unschedule(self, id);
+        w.wheel.take_out(&self.sessions, id);
         self.close(w, id);
         // It is free, unless others share it.
         w.ports.reserve(protocol, port);
@@ -264,8 +272,8 @@ impl Napt {
 
     /// The session that has this outside port towards `peer`.
     fn towards(&self, protocol: u8, peer: Endpoint, port: Port) -> Option<SessionId> {
-        let key = Key::flow(Kind::Inbound, protocol, peer, Endpoint::new(self.outside, port));
-        self.find(&key, self.hash(&key))
+        let key = Key::inbound(protocol, peer, self.outside_at(port));
+        self.find(&key, self.hash_of(Kind::Inbound, &key))
     }
 
     /// Whether no session has this outside port towards `peer`.
@@ -273,35 +281,31 @@ impl Napt {
         self.towards(protocol, peer, port).is_none()
     }
 
-    /// The session that stands for an outside port.
-    fn on_port(&self, protocol: u8, port: Port) -> Option<SessionId> {
-        self.mapping(Kind::MappingOutside, protocol, Endpoint::new(self.outside, port))
-    }
-
     /// Fills record `id` in and makes it findable.
     fn open(&self, w: &mut Writer, id: SessionId, opening: Opening) -> Result<SessionId, Reason> {
-        let Opening { protocol, inside, peer, place, first, last } = opening;
+        let Opening { ends, place, first, last } = opening;
+        let protocol = ends.protocol;
         let session = self.session(id);
         let state = match (protocol, first) {
-            (protocol::TCP, Direction::Outbound) => state::SEEN_OUT,
-            (protocol::TCP, Direction::Inbound) => state::SEEN_IN,
-            _ => state::ESTABLISHED,
+            (protocol::TCP, Direction::Outbound) => tcp::SEEN_OUT,
+            (protocol::TCP, Direction::Inbound) => tcp::SEEN_IN,
+            _ => tcp::ESTABLISHED,
         };
-        session.write(protocol, inside, peer, Endpoint::new(self.outside, place.port), state, last);
+        session.write(ends, self.outside_at(place.port), self.uplink, state, last);
         // One that stands for its port, and for its mapping.
         let stands = place.beside.is_none() && place.claim != Claim::ByAddress;
         let kinds = 2 + usize::from(stands) * (1 + usize::from(place.claim == Claim::Mapped));
         let kinds = &[Kind::Outbound, Kind::Inbound, Kind::MappingOutside, Kind::MappingInside][..kinds];
-        let hash = |kind| self.hash(&session.key(kind));
+        let hash = |kind| self.hash_of(kind, &session.key(kind));
         for (done, &kind) in kinds.iter().enumerate() {
-            if !self.index.insert(hash(kind), id, |id, kind| self.hash(&self.session(id).key(kind))) {
+            if !self.index.insert(hash(kind), id, |id, kind| self.hash_of(kind, &self.session(id).key(kind))) {
                 kinds[..done].iter().for_each(|&kind| self.index.remove(hash(kind), id));
                 if place.beside.is_none() {
                     w.release(protocol, place.port);
                 }
                 // A reader may have found it already: it must wait like any removed session.
                 session.end();
-                w.free.push_back(id);
+                w.free.give_back(id);
                 return Err(Reason::NaptTableFull);
             }
         }
@@ -316,7 +320,7 @@ impl Napt {
         session.sibling_next.store(next, Relaxed);
         self.session(prev).sibling_next.store(id, Relaxed);
         self.session(next).sibling_prev.store(id, Relaxed);
-        let counted = w.hosts.as_mut().is_some_and(|hosts| hosts.add(inside.addr));
+        let counted = w.hosts.as_mut().is_some_and(|hosts| hosts.add(ends.lan, ends.inside.addr));
         session.begin(place.claim, counted);
         if place.claim != Claim::Mapped
             && let Some(tally) = w.tally(protocol)
@@ -333,7 +337,7 @@ impl Napt {
     pub(super) fn close(&self, w: &mut Writer, id: SessionId) {
         let session = self.session(id);
         let (protocol, claim) = (session.protocol(), session.claim());
-        let hash = |kind| self.hash(&session.key(kind));
+        let hash = |kind| self.hash_of(kind, &session.key(kind));
         self.index.remove(hash(Kind::Outbound), id);
         self.index.remove(hash(Kind::Inbound), id);
         let (prev, next) = (session.sibling_prev.load(Relaxed), session.sibling_next.load(Relaxed));
@@ -354,14 +358,14 @@ impl Napt {
         if session.is_counted()
             && let Some(hosts) = &mut w.hosts
         {
-            hosts.remove(session.inside().addr);
+            hosts.remove(session.lan(), session.inside().addr);
         }
         if claim != Claim::Mapped
             && let Some(tally) = w.tally(protocol)
         {
             tally.remove(claim);
         }
-        w.free.push_back(id);
+        w.free.give_back(id);
         w.expired += 1;
         self.changing.aged.store(NOT_AGED, Relaxed);
         self.changing.live.store(self.changing.live.load(Relaxed) - 1, Relaxed);

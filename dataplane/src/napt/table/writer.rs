@@ -1,43 +1,29 @@
 //! What only one worker at a time does to the table: giving out records, and ending sessions whose
 //! time has run out.
 
-use std::collections::VecDeque;
-
 use hikyaku_net::{Port, protocol};
-use hikyaku_ring::prefetch;
 use rand::rngs::StdRng;
 
 use super::Napt;
 use crate::napt::forwards::Forwards;
 use crate::napt::hosts::Hosts;
-use crate::napt::key::{Hash, Kind};
 use crate::napt::ports::{Ports, plane};
-use crate::napt::readers::Readers;
-use crate::napt::session::{Claim, Session, SessionId};
-use crate::napt::sync::Ordering::Relaxed;
-use crate::napt::timeouts::Timeouts;
-
-/// Seconds that one turn of the timing wheel takes. Longer waits come round again.
-pub(super) const WHEEL: usize = 256;
+use crate::napt::session::{Claim, Session};
+use crate::sessions::SessionId;
+use crate::sessions::free::Free;
+use crate::sessions::hash::{Hash, Kind};
+use crate::sessions::sync::Ordering::Relaxed;
+use crate::sessions::timeouts::Timeouts;
+use crate::sessions::wheel::{self, Wheel};
 
 /// Fewer ports or places than this are few: a share of an address, a table for a small network.
 const FEW: u32 = 1 << 14;
 
-/// Sessions that the ageing unlinks at a time, so that it can ask the cache ahead.
-const EXPIRY_BATCH: usize = 16;
-
-/// While a record is taken, the one so many places behind it is on its way.
-const FREE_AHEAD: usize = 4;
-
 /// What only the holder of the lock touches.
 #[derive(Debug)]
 pub(super) struct Writer {
-    /// Records nobody uses. The front is the longest unused.
-    pub(super) free: VecDeque<SessionId>,
-    /// How many at the front of `free` no reader can still hold.
-    pub(super) ready: usize,
-    /// How many behind those wait for all readers to reach an epoch.
-    pub(super) sealed: (usize, u64),
+    /// Records nobody uses.
+    pub(super) free: Free,
     pub(super) ports: Ports,
     pub(super) forwards: Forwards,
     /// Where a host may have only so many sessions.
@@ -45,10 +31,8 @@ pub(super) struct Writer {
     /// Of TCP, UDP and ICMP.
     pub(super) tallies: [Tally; 3],
     pub(super) exhausted: Exhausted,
-    /// First session of each slot's list.
-    pub(super) wheel: [SessionId; WHEEL],
-    /// The second whose slot is worked on.
-    pub(super) wheel_now: u32,
+    /// When sessions end.
+    pub(super) wheel: Wheel,
     pub(super) rng: StdRng,
     pub(super) created: u64,
     pub(super) expired: u64,
@@ -135,92 +119,20 @@ impl Writer {
         }
     }
 
-    /// A record that no reader can still hold.
-    pub(super) fn allocate(&mut self, napt: &Napt) -> Option<SessionId> {
-        if self.ready == 0 {
-            self.reclaim(&napt.readers);
-        }
-        // In a burst of new flows there soon follows another.
-        if let Some(&soon) = self.free.get(FREE_AHEAD) {
-            prefetch(napt.session(soon));
-        }
-        (self.ready > 0).then(|| {
-            self.ready -= 1;
-            self.free.pop_front().expect("ready counts the front of free")
-        })
-    }
-
-    /// Puts back a record that was never findable.
-    pub(super) fn unallocate(&mut self, id: SessionId) {
-        self.free.push_front(id);
-        self.ready += 1;
-    }
-
-    /// Moves removed records on: sealed ones become ready when all readers have passed their
-    /// epoch, and those removed since are sealed with a new one.
-    pub(super) fn reclaim(&mut self, readers: &Readers) {
-        let (sealed, epoch) = self.sealed;
-        if sealed > 0 {
-            if !readers.all_reached(epoch) {
-                return;
-            }
-            self.ready += sealed;
-            self.sealed = (0, 0);
-        }
-        let removed = self.free.len() - self.ready;
-        if removed > 0 {
-            self.sealed = (removed, readers.advance());
-        }
-    }
-
-    pub(super) fn is_linked(&self, napt: &Napt, id: SessionId) -> bool {
-        let session = napt.session(id);
-        let slot = session.wheel_slot.load(Relaxed) as usize;
-        self.wheel[slot] == id || session.wheel_prev.load(Relaxed) != 0
-    }
-
-    /// Hangs a session into the slot of the second in which it may expire, or of the last one
-    /// before the wheel comes round.
+    /// Hangs a session into the wheel: for the second in which it may expire, or in which something about it
+    /// may have changed.
     pub(super) fn schedule(&mut self, napt: &Napt, id: SessionId) {
         let session = napt.session(id);
-        let now = self.wheel_now;
         let question = session.is_question();
         let look = if question { self.next_look(napt, session) } else { u32::MAX };
-        let due = self
-            .due_of(napt, session, question)
-            .min(look)
-            .clamp(now.saturating_add(1), now.saturating_add(WHEEL as u32 - 1));
-        let slot = due as usize % WHEEL;
-        let next = self.wheel[slot];
-        session.wheel_slot.store(slot as u8, Relaxed);
-        session.wheel_prev.store(0, Relaxed);
-        session.wheel_next.store(next, Relaxed);
-        napt.session(next).wheel_prev.store(id, Relaxed);
-        self.wheel[slot] = id;
-    }
-
-    pub(super) fn unschedule(&mut self, napt: &Napt, id: SessionId) {
-        let session = napt.session(id);
-        let (prev, next) = (session.wheel_prev.load(Relaxed), session.wheel_next.load(Relaxed));
-        if prev == 0 {
-            self.wheel[session.wheel_slot.load(Relaxed) as usize] = next;
-        } else {
-            napt.session(prev).wheel_next.store(next, Relaxed);
-        }
-        // Record 0 takes the write when there is no next: nobody reads it.
-        napt.session(next).wheel_prev.store(prev, Relaxed);
-        session.wheel_prev.store(0, Relaxed);
-    }
-
-    /// The first second in which a session has been idle for longer than its timeout.
-    pub(super) fn due(&self, napt: &Napt, id: SessionId) -> u32 {
-        let session = napt.session(id);
-        self.due_of(napt, session, session.is_question())
+        let due = self.due_of(napt, session, question).min(look);
+        self.wheel.hang(&napt.sessions, id, due);
     }
 
     #[inline(always)]
     fn due_of(&self, napt: &Napt, session: &Session, question: bool) -> u32 {
-        let timeout = napt.timeouts.of(session, session.state(), question && self.is_scarce(napt));
+        let question = (question && self.is_scarce(napt)).then(|| session.packets());
+        let timeout = napt.timeouts.of(session.protocol(), session.state(), question);
         session.last().saturating_add(timeout).saturating_add(1)
     }
 
@@ -239,45 +151,46 @@ impl Writer {
     fn next_look(&self, napt: &Napt, session: &Session) -> u32 {
         let Timeouts { udp_answered, udp_query, .. } = napt.timeouts;
         let soon = if self.is_scarce(napt) { udp_answered } else { udp_query };
-        self.wheel_now.max(session.last()).saturating_add(soon).saturating_add(1)
+        self.wheel.now().max(session.last()).saturating_add(soon).saturating_add(1)
     }
 
     /// See [`Napt::age`]; whether there is nothing left to do until the next second.
     pub(super) fn age(&mut self, napt: &Napt, now: u32, budget: usize) -> bool {
-        // After a jump in time one round of the wheel sees every session.
-        self.wheel_now = self.wheel_now.max(now.saturating_sub(WHEEL as u32 - 1));
-        let mut left = budget;
-        let done = loop {
-            let slot = self.wheel_now as usize % WHEEL;
-            // Two passes over a few sessions: the second finds in the cache what the first asked for.
-            let mut due = [0; EXPIRY_BATCH];
-            let mut n = 0;
-            while n < EXPIRY_BATCH && left > 0 && self.wheel[slot] != 0 {
-                let id = self.wheel[slot];
-                prefetch(napt.session(napt.session(id).wheel_next.load(Relaxed)));
-                self.unschedule(napt, id);
-                left -= 1;
-                if self.due(napt, id) > now {
-                    self.schedule(napt, id);
-                    continue;
-                }
-                for kind in [Kind::Outbound, Kind::Inbound] {
-                    napt.prefetch(napt.hash(&napt.session(id).key(kind)), kind);
-                }
-                due[n] = id;
-                n += 1;
-            }
-            due[..n].iter().for_each(|&id| napt.close(self, id));
-            if self.wheel[slot] == 0 && n < EXPIRY_BATCH {
-                if self.wheel_now >= now {
-                    break true;
-                }
-                self.wheel_now += 1;
-            } else if left == 0 {
-                break false;
-            }
-        };
-        self.reclaim(&napt.readers);
-        done && self.ready == self.free.len()
+        let done = wheel::age(&mut Locked { napt, writer: self }, now, budget);
+        self.free.reclaim(&napt.readers);
+        done && self.free.all_ready()
+    }
+}
+
+/// The table as the holder of its lock sees it.
+struct Locked<'a> {
+    napt: &'a Napt,
+    writer: &'a mut Writer,
+}
+
+impl wheel::Ageing for Locked<'_> {
+    type Record = Session;
+
+    fn parts(&mut self) -> (&mut Wheel, &[Session]) {
+        (&mut self.writer.wheel, &self.napt.sessions)
+    }
+
+    fn due(&self, id: SessionId) -> u32 {
+        let session = self.napt.session(id);
+        self.writer.due_of(self.napt, session, session.is_question())
+    }
+
+    fn hang(&mut self, id: SessionId) {
+        self.writer.schedule(self.napt, id);
+    }
+
+    fn prefetch(&self, id: SessionId) {
+        for kind in [Kind::Outbound, Kind::Inbound] {
+            self.napt.prefetch(self.napt.hash_of(kind, &self.napt.session(id).key(kind)), kind);
+        }
+    }
+
+    fn close(&mut self, id: SessionId) {
+        self.napt.close(self.writer, id);
     }
 }

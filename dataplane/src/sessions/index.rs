@@ -1,6 +1,6 @@
 //! The index of the session table: cache-line buckets of eight tagged entries, two choices a key.
 //!
-//! Each [`Kind`] of entry has a quarter of the buckets for itself, so that packets of one direction walk over
+//! Each [`Kind`] of entry has a part of the buckets for itself, so that packets of one direction walk over
 //! no more memory than they need. An entry is in its first choice if that had room: half full (the most it
 //! gets) four in a hundred are not, and those cost a second line. Fixed memory, no rehash, and entries stay
 //! where they were put; but where both choices are full, once in a thousand insertions into a full table, one entry of
@@ -8,8 +8,8 @@
 
 use hikyaku_ring::{equal_lanes, prefetch};
 
-use super::key::{Hash, Kind};
-use super::session::SessionId;
+use super::SessionId;
+use super::hash::{Hash, Kind};
 use super::sync::{AtomicU32, AtomicU64, Ordering, Slab, slab};
 
 /// One cache line: eight 16-bit tags, eight session numbers. Tag 0 is a free entry.
@@ -75,9 +75,9 @@ impl Bucket {
     }
 }
 
-/// The index itself: the buckets of all four kinds of key.
+/// The index itself: the buckets of all kinds of key that a table has.
 #[derive(Debug)]
-pub(super) struct Index {
+pub(crate) struct Index {
     buckets: Slab<Bucket>,
     /// Number of buckets of one kind, less one.
     mask: u32,
@@ -86,24 +86,24 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// For so many sessions, a power of two: at most an entry of each kind for each of them, eight to a bucket,
-    /// so half full at worst.
-    pub fn new(sessions: usize, huge: bool) -> std::io::Result<Self> {
-        assert!(sessions.is_power_of_two() && sessions <= 1 << 24);
+    /// For so many sessions, a power of two: at most an entry of each of the first `kinds` kinds for each of them,
+    /// eight to a bucket, so half full at worst.
+    pub fn new(sessions: usize, kinds: usize, huge: bool) -> std::io::Result<Self> {
+        assert!(sessions.is_power_of_two() && sessions <= 1 << 24 && (1..=Kind::ALL.len()).contains(&kinds));
         let each = (sessions / 4).max(1);
-        Ok(Self { buckets: slab(4 * each, huge)?, mask: each as u32 - 1, moves: AtomicU32::new(0) })
+        Ok(Self { buckets: slab(kinds * each, huge)?, mask: each as u32 - 1, moves: AtomicU32::new(0) })
     }
 
-    /// The number of a quarter's bucket among all.
+    /// The number of a part's bucket among all.
     #[inline(always)]
-    fn place(&self, quarter: usize, bucket: usize) -> usize {
-        quarter * (self.mask as usize + 1) + bucket
+    fn place(&self, part: usize, bucket: usize) -> usize {
+        part * (self.mask as usize + 1) + bucket
     }
 
     /// Both places of a hash, the first choice first.
     #[inline]
     fn places(&self, hash: Hash) -> [usize; 2] {
-        [hash.primary(self.mask), hash.secondary(self.mask)].map(|bucket| self.place(hash.quarter(), bucket))
+        [hash.primary(self.mask), hash.secondary(self.mask)].map(|bucket| self.place(hash.part(), bucket))
     }
 
     pub fn bytes(&self) -> usize {
@@ -113,7 +113,7 @@ impl Index {
     /// Asks the cache for the bucket where `hash`, which is of this kind, most likely is.
     #[inline(always)]
     pub fn prefetch(&self, hash: Hash, kind: Kind) {
-        prefetch(&self.buckets[self.place(kind.quarter(), hash.primary(self.mask))]);
+        prefetch(&self.buckets[self.place(kind.part(), hash.primary(self.mask))]);
     }
 
     /// Both buckets of `hash`, for one who is going to insert or remove.
@@ -124,7 +124,7 @@ impl Index {
     /// The session that most likely belongs to `hash`, which is of this kind, or 0. The caller compares keys.
     #[inline(always)]
     pub fn candidate(&self, hash: Hash, kind: Kind) -> SessionId {
-        let bucket = &self.buckets[self.place(kind.quarter(), hash.primary(self.mask))];
+        let bucket = &self.buckets[self.place(kind.part(), hash.primary(self.mask))];
         let entries = bucket.matching(hash.tag());
         // Acquire: the number may be newer than the tag that was read.
         let id = bucket.ids[entries.first()].load(Ordering::Acquire);
@@ -220,7 +220,7 @@ impl Index {
 #[cfg(test)]
 impl Index {
     /// How many buckets have 0, 1, … 8 entries.
-    pub(super) fn fullness(&self) -> [usize; 9] {
+    pub(crate) fn fullness(&self) -> [usize; 9] {
         let mut counts = [0; 9];
         for bucket in self.buckets.iter() {
             counts[8 - bucket.free().count()] += 1;
@@ -231,18 +231,16 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
-    use super::super::key::{Hasher, Key};
+    use super::super::hash::Hasher;
     use super::*;
 
-    const KINDS: [Kind; 4] = [Kind::Outbound, Kind::Inbound, Kind::MappingInside, Kind::MappingOutside];
+    const KINDS: [Kind; 4] = Kind::ALL;
 
     /// An index with room for `n` sessions of four entries each, and the hash of theirs.
     fn index(n: u32, seed: u64) -> (Index, impl Fn(SessionId, Kind) -> Hash) {
         let hasher = Hasher::with_seed([seed, 2, 3, 4]);
-        let hash_of = move |i: SessionId, kind| {
-            hasher.hash(&Key { addrs: u64::from(i), ports: i.wrapping_mul(77), protocol: 6, kind })
-        };
-        (Index::new(n as usize, false).unwrap(), hash_of)
+        let hash_of = move |i: SessionId, kind| hasher.of(kind, u128::from(i) | (kind as u128) << 64);
+        (Index::new(n as usize, 4, false).unwrap(), hash_of)
     }
 
     /// Always `n` sessions, each with entries of all kinds, the oldest replaced `turns` times over.
@@ -283,14 +281,14 @@ mod tests {
     #[test]
     fn chosen_flows_are_as_random_ones() {
         const N: u32 = 1 << 12;
-        let key = |addr: u32, kind| Key { addrs: u64::from(addr) << 32 | 0x0a0b_0c0d, ports: 443, protocol: 17, kind };
+        let key = |addr: u32, kind| u128::from(addr) << 32 | 0x0a0b_0c0d | (kind as u128) << 64;
         let known = Hasher::with_seed([5, 6, 7, 8]);
-        let meets = |&addr: &u32| KINDS.iter().any(|&kind| known.hash(&key(addr, kind)).primary(N / 4 - 1) < 4);
+        let meets = |&addr: &u32| KINDS.iter().any(|&kind| known.of(kind, key(addr, kind)).primary(N / 4 - 1) < 4);
         let random = |n: u32| (u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
         let full = |seed, addrs: &[u32]| {
             let hasher = Hasher::with_seed([seed, 2, 3, 4]);
-            let hash_of = |id: SessionId, kind| hasher.hash(&key(addrs[id as usize], kind));
-            let index = Index::new(N as usize, false).unwrap();
+            let hash_of = |id: SessionId, kind| hasher.of(kind, key(addrs[id as usize], kind));
+            let index = Index::new(N as usize, 4, false).unwrap();
             for id in 0..N {
                 for kind in KINDS {
                     assert!(index.insert(hash_of(id, kind), id, hash_of), "{id}");
@@ -361,7 +359,7 @@ mod tests {
             _ => hash_at(n.into(), 0, 1),
         };
         let of = |n| hash_of(n, Kind::Outbound);
-        let index = Index::new(16, false).unwrap();
+        let index = Index::new(16, 4, false).unwrap();
         assert!((1..=24).all(|n| index.insert(of(n), n, hash_of)));
         index.remove(of(1), 1);
         let mut moved = false;

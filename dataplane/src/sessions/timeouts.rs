@@ -2,7 +2,7 @@
 
 use hikyaku_net::{Port, protocol};
 
-use super::session::{Session, state};
+use super::tcp;
 
 /// Idle times, in seconds. A session lives at least this long after its last packet, and less than
 /// two seconds longer while the table is not swamped.
@@ -44,19 +44,21 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// The idle time of a session in this state. `yields`: it looks like a question, and of ports or places there are few.
-    pub(super) fn of(&self, session: &Session, state: u8, yields: bool) -> u32 {
-        match session.protocol() {
-            protocol::TCP if state::is_reset(state) => self.tcp_reset,
+    /// The idle time of a session in this [state](tcp). `question`: the packets out and back of what looks like one,
+    /// where of ports or places there are few.
+    #[inline]
+    pub(crate) fn of(&self, protocol: u8, state: u8, question: Option<[u32; 2]>) -> u32 {
+        match protocol {
+            protocol::TCP if tcp::is_reset(state) => self.tcp_reset,
             protocol::TCP => {
-                let open = state & state::ESTABLISHED != 0 && !state::is_closed(state);
+                let open = state & tcp::ESTABLISHED != 0 && !tcp::is_closed(state);
                 if open { self.tcp_established } else { self.tcp_transitory }
             }
-            protocol::UDP if yields => match session.packets() {
-                [out, back] if out > 0 && back == out => self.udp_answered.min(self.udp_query),
-                _ => self.udp_query,
+            protocol::UDP => match question {
+                Some([out, back]) if out > 0 && back == out => self.udp_answered.min(self.udp_query),
+                Some(_) => self.udp_query,
+                None => self.udp,
             },
-            protocol::UDP => self.udp,
             protocol::ICMP => self.icmp,
             _ => self.other,
         }
@@ -64,6 +66,6 @@ impl Timeouts {
 }
 
 /// Whether a packet to `peer` is, as far as its port says, a question to which an answer comes and nothing else: DNS, NTP.
-pub(super) fn is_question(protocol: u8, peer: Port) -> bool {
+pub(crate) fn is_question(protocol: u8, peer: Port) -> bool {
     protocol == protocol::UDP && matches!(peer.number(), 53 | 123)
 }

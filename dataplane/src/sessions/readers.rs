@@ -14,7 +14,7 @@ pub type ReaderId = usize;
 const OFFLINE: u64 = u64::MAX;
 
 #[derive(Debug)]
-pub(super) struct Readers {
+pub(crate) struct Readers {
     epoch: AtomicU64,
     seen: Box<[CachePadded<AtomicU64>]>,
 }
