@@ -217,7 +217,7 @@ impl Lan {
             Output::Send(frame) => frames.send(self.id, frame),
             Output::Duplicate { mac, .. } => self.taken = Some(mac),
             Output::Ready(_) => self.taken = None,
-            // A host that answers for an address that was about to be given away.
+            // A host that answers for an address that was about to be given away, or to another station.
             Output::Resolved(IpAddr::V4(address)) => {
                 if let (Some(server), Some(mac)) = (&mut self.dhcpv4, self.neighbours.get(address.into())) {
                     server.in_use(now, address, mac);
@@ -232,6 +232,10 @@ impl Lan {
             dhcpv4::Output::Send(frame) => {
                 tracing::debug!(machine = "dhcpv4", link = %self.link.name, "sent");
                 frames.send(self.id, frame);
+            }
+            // What is known by its lease says nothing about whether the station is still there.
+            dhcpv4::Output::Probe(address) if self.pinned.contains_key(&address) => {
+                self.neighbours.probe(now, address.into());
             }
             dhcpv4::Output::Probe(address) => match self.neighbours.get(address.into()) {
                 Some(mac) => {
@@ -253,7 +257,7 @@ impl Lan {
                         self.neighbours.unpin(now, address.into());
                         self.pinned.remove(&address);
                     }
-                    dhcpv4::Event::Conflict { .. } | dhcpv4::Event::Full => {}
+                    dhcpv4::Event::Conflict { .. } | dhcpv4::Event::SharedId { .. } | dhcpv4::Event::Full => {}
                 }
             }
         }

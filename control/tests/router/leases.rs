@@ -155,3 +155,23 @@ fn no_lease_while_our_address_is_checked() {
     world.pass(seconds(5));
     assert!(world.lan.stations[guest].address.is_some());
 }
+
+/// RFC 2131 4.2: a host that comes with the client identifier of another, a clone of a machine, is given another address while that
+/// one answers ARP, and its address when it does not.
+#[test]
+fn cloned_hosts_have_an_address_each() {
+    let mut world = World::new(DSLITE);
+    world.pass(seconds(5));
+    let leased = |world: &mut World| {
+        let host = world.lan.plug(None);
+        world.lan.stations[host].id = Some(b"\xffcloned".to_vec());
+        world.lan.discover(host);
+        world.pass(seconds(5));
+        (host, world.lan.stations[host].address.expect("a lease"))
+    };
+    let (first, address) = leased(&mut world);
+    let (_, other) = leased(&mut world);
+    assert_ne!(other, address);
+    world.lan.stations[first].alive = false;
+    assert_eq!(leased(&mut world).1, address);
+}

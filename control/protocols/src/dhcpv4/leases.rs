@@ -55,6 +55,9 @@ pub struct SavedLease {
     /// The client identifier (option 61), in hex, if the client sent one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
+    /// Another station that was there at the same time has that identifier, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared_id: bool,
     /// As the station calls itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
@@ -108,6 +111,7 @@ mod tests {
             address: Ipv4Addr::new(192, 0, 2, 9),
             mac: Mac([2, 0, 0, 0, 0, 0xab]),
             client_id: Some(hex(&[1, 0xfe])),
+            shared_id: false,
             hostname: None,
             known: false,
             until: 5,

@@ -201,7 +201,8 @@ impl Config {
 pub enum Output {
     /// Send this Ethernet frame.
     Send(Vec<u8>),
-    /// Ask by ARP whether somebody has this address. If so, say [`Server::in_use`]; silence for half a second is no.
+    /// Ask by ARP whether somebody has this address, whatever is known of it by a lease. If so, say [`Server::in_use`]; silence
+    /// for half a second is no.
     Probe(Ipv4Addr),
     /// The leases changed: write [`Server::file`], with all [`Server::changes`] until then, and say [`Server::saved`] or
     /// [`Server::not_saved`]. ACKs wait for that, for two seconds at most.
@@ -236,6 +237,15 @@ pub enum Event {
         /// Who; `None` if only the client that declined it knows.
         by: Option<Mac>,
     },
+    /// Two stations have one client identifier, and both are there: the second is known by its Ethernet address, too.
+    SharedId {
+        /// The address that is leased to the first.
+        address: Ipv4Addr,
+        /// The first.
+        mac: Mac,
+        /// The second.
+        by: Mac,
+    },
     /// A station got nothing, because nothing is left. Said again only after something was.
     Full,
 }
@@ -251,6 +261,12 @@ impl fmt::Display for Event {
             }
             Self::Conflict { address, by: None } => {
                 write!(f, "{address} is set aside for ten minutes: the client says that somebody has it")
+            }
+            Self::SharedId { address, mac, by } => {
+                write!(
+                    f,
+                    "{by} has the client identifier of {mac}, which is there and keeps {address}: it gets another address"
+                )
             }
             Self::Full => f.write_str("a station got no address: the pool is used up; make it larger"),
         }

@@ -1,6 +1,8 @@
 //! The server: what it answers to whom (RFC 2131 4.3).
 
-use std::collections::VecDeque;
+mod movers;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -18,8 +20,11 @@ use crate::answer_limits::{AnswerLimits, Rate};
 /// How long nobody may answer a probe.
 const PROBE: Duration = Duration::from_millis(500);
 
-/// How long an offer stands.
-const OFFER: Duration = Duration::from_secs(10);
+/// How long an offer stands: some hosts are that slow (the installer of a system, somebody who is asked first).
+const OFFER: Duration = Duration::from_secs(60);
+
+/// How long it stands where others wait for it.
+const OFFER_AT_LEAST: Duration = Duration::from_secs(10);
 
 /// How long an address that somebody has is set aside.
 const CONFLICT: Duration = Duration::from_secs(600);
@@ -41,6 +46,9 @@ const YEAR: Duration = Duration::from_secs(31_536_000);
 pub struct Server {
     config: Config,
     table: Table,
+    /// Stations that came with the client identifier of another, by the address that is leased to it, until when that is
+    /// asked whether it is still there.
+    movers: BTreeMap<Ipv4Addr, (Request, Time)>,
     out: VecDeque<Output>,
     /// How many messages of those without an address are heard.
     seekers: AnswerLimits,
@@ -64,6 +72,7 @@ impl Server {
         Ok(Self {
             table: Table::new(&config),
             config,
+            movers: BTreeMap::new(),
             out: VecDeque::new(),
             seekers: AnswerLimits::new(SEEKERS[0], SEEKERS[1]),
             holders: AnswerLimits::new(HOLDERS[0], HOLDERS[1]),
@@ -123,6 +132,9 @@ impl Server {
     /// `by` says that it has `address`. Answers a probe; said of a lease or an offer it is as good.
     pub fn in_use(&mut self, now: Time, address: Ipv4Addr, by: Mac) {
         self.expire(now);
+        if self.is_still_there(now, address, by) {
+            return;
+        }
         let station = match self.table.get(address) {
             Some((Use::Probing(request, _), _)) => request.mac,
             Some((Use::Offered(holder) | Use::Leased(holder), _)) => holder.mac,
@@ -159,6 +171,11 @@ impl Server {
         self.table.uses().map(view).collect()
     }
 
+    /// How many addresses are in use, of [`Self::leases`].
+    pub fn addresses_in_use(&self) -> usize {
+        self.table.in_use()
+    }
+
     /// How often leases changed so far: all of that is in [`Self::file`].
     pub fn changes(&self) -> u64 {
         self.promises.changes()
@@ -179,12 +196,13 @@ impl Server {
     /// For the lease file; `wall` is seconds of Unix.
     pub fn file(&self, now: Time, wall: u64) -> LeaseFile {
         let saved = |address, holder: &Holder, until| {
-            let client_id = match &holder.client {
-                Client::Id(id) => Some(hex(id)),
-                Client::Station(_) => None,
+            let (client_id, shared_id) = match &holder.client {
+                Client::Id(id) => (Some(hex(id)), false),
+                Client::SharedId(id, _) => (Some(hex(id)), true),
+                Client::Station(_) => (None, false),
             };
             let (hostname, known) = (holder.hostname.clone(), holder.is_known);
-            SavedLease { address, mac: holder.mac, client_id, hostname, known, until }
+            SavedLease { address, mac: holder.mac, client_id, shared_id, hostname, known, until }
         };
         let leased = self.table.uses().filter_map(|(address, purpose, end)| match purpose {
             // Rounded up: a promise is not shortened by writing it down.
@@ -206,8 +224,10 @@ impl Server {
         let wall = wall.max(file.saved);
         let mut in_force = 0;
         for lease in &file.leases {
-            let id = lease.client_id.as_deref().and_then(unhex);
-            let client = self.table.client(lease.mac, id.as_deref());
+            let client = match lease.client_id.as_deref().and_then(unhex) {
+                Some(id) if lease.shared_id => Client::SharedId(id, lease.mac),
+                id => self.table.client(lease.mac, id.as_deref()),
+            };
             let hostname = lease.hostname.as_deref().and_then(printable);
             let holder = Holder { client, mac: lease.mac, hostname, is_known: lease.known };
             let free = self.table.get(lease.address).is_none() && self.table.of(&holder.client).is_none();
@@ -248,6 +268,7 @@ impl Server {
 
     /// Uses whose time is over.
     fn expire(&mut self, now: Time) {
+        self.expire_movers(now);
         while let Some((end, address)) = self.table.next_end().filter(|&(end, _)| end <= now) {
             match self.table.remove(address) {
                 // Nobody answered the probe.
@@ -274,14 +295,35 @@ impl Server {
     /// A client looks for an address (RFC 2131 4.3.1).
     fn discover(&mut self, now: Time, request: Request) {
         let client = self.table.client(request.mac, request.client_id.as_deref());
-        let Some(address) = self.table.choose(&client, request.mac, request.requested) else {
+        self.find_address(now, client, request);
+    }
+
+    /// Ends the oldest offer, if it has stood for long enough.
+    fn end_an_offer(&mut self, now: Time) -> bool {
+        let stale = |&(end, _): &(Time, _)| end <= now + (OFFER - OFFER_AT_LEAST);
+        let stale = self.table.oldest_offer().filter(stale);
+        stale.is_some_and(|(_, address)| self.table.remove(address).is_some())
+    }
+
+    fn find_address(&mut self, now: Time, client: Client, request: Request) {
+        let mut address = self.table.choose(&client, request.mac, request.requested);
+        if address.is_none() && self.end_an_offer(now) {
+            address = self.table.choose(&client, request.mac, request.requested);
+        }
+        let Some(address) = address else {
             self.counts.full += 1;
             if !std::mem::replace(&mut self.told_full, true) {
                 self.event(Event::Full);
             }
             return;
         };
+        let is_new = self.table.get(address).is_none();
+        if is_new && self.table.open() >= MOST_OPEN && !self.end_an_offer(now) {
+            self.counts.limited += 1;
+            return;
+        }
         match self.table.get(address) {
+            Some((Use::Leased(holder), _)) if holder.mac != request.mac => self.ask_holder(now, address, request),
             Some((Use::Leased(_), _)) => {
                 self.answer(Reply::Offer(address, self.config.lease_time), &request);
             }
@@ -295,7 +337,6 @@ impl Server {
                 self.table.put(address, Use::Probing(Box::new(request), client), end);
             }
             Some((Use::Conflict, _)) => (),
-            None if self.table.open >= MOST_OPEN => self.counts.limited += 1,
             None => {
                 self.table.put(address, Use::Probing(Box::new(request), client), now + PROBE);
                 self.out.push_back(Output::Probe(address));
@@ -327,7 +368,7 @@ impl Server {
             (None, Some(_), Some(wanted)) => {
                 let offered = matches!(self.table.get(wanted), Some((Use::Offered(_) | Use::Leased(_), _)));
                 if holds == Some(wanted) && offered {
-                    self.grant(now, wanted, client, request);
+                    self.grant_or_ask(now, wanted, client, request);
                 } else {
                     self.answer(Reply::Nak("not offered, or no longer"), request);
                 }
@@ -348,7 +389,7 @@ impl Server {
     fn known(&mut self, now: Time, address: Ipv4Addr, client: Client, trusted: bool, request: &Request) {
         let leased = self.table.of(&client).filter(|&has| matches!(self.table.get(has), Some((Use::Leased(_), _))));
         if leased == Some(address) {
-            self.grant(now, address, client, request);
+            self.grant_or_ask(now, address, client, request);
         } else if !self.config.in_subnet(address) {
             self.answer(Reply::Nak("not an address of this network"), request);
         } else if leased.is_some() {
@@ -459,6 +500,7 @@ impl Machine for Server {
             return Some(Time(0));
         }
         let end = self.table.next_end().map(|(end, _)| end);
-        end.into_iter().chain(self.promises.patience()).min()
+        let movers = self.movers.values().map(|&(_, end)| end).min();
+        [end, movers, self.promises.patience()].into_iter().flatten().min()
     }
 }

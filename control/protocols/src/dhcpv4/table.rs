@@ -13,6 +13,9 @@ use super::wire::Request;
 pub(super) enum Client {
     Id(Vec<u8>),
     Station(Mac),
+    /// A station whose identifier another has, too, that is there at the same time: cloned machines have one. RFC 2131 4.2 has
+    /// identifiers be unique; two hosts with one address would be worse than to tell them apart.
+    SharedId(Vec<u8>, Mac),
 }
 
 /// Who has or had an address.
@@ -70,8 +73,8 @@ pub(super) struct Table {
     unused: BTreeSet<Ipv4Addr>,
     /// Of the pool, without ours and the reserved ones.
     dynamic: BTreeSet<Ipv4Addr>,
-    /// How many are being probed or are offered.
-    pub open: usize,
+    /// Those that are being probed or are offered, by their ends.
+    open: BTreeSet<(Time, Ipv4Addr)>,
 }
 
 impl Table {
@@ -93,16 +96,34 @@ impl Table {
             known: 0,
             unused: dynamic.clone(),
             dynamic,
-            open: 0,
+            open: BTreeSet::new(),
         }
     }
 
     /// A station with a reservation is itself, whatever it calls itself.
     pub(super) fn client(&self, mac: Mac, id: Option<&[u8]>) -> Client {
-        match id {
-            Some(id) if !self.reserved.contains_key(&mac) => Client::Id(id.to_vec()),
-            _ => Client::Station(mac),
+        let Some(id) = id.filter(|_| !self.reserved.contains_key(&mac)) else { return Client::Station(mac) };
+        let shared = Client::SharedId(id.to_vec(), mac);
+        match self.by_client.contains_key(&shared) || self.by_former_client.contains_key(&shared) {
+            true => shared,
+            false => Client::Id(id.to_vec()),
         }
+    }
+
+    /// How many are in any use.
+    pub(super) fn in_use(&self) -> usize {
+        self.uses.len()
+    }
+
+    /// How many are being probed or are offered.
+    pub(super) fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    /// The offer that ends first, and when. It gives way to who asks, where nothing else is left.
+    pub(super) fn oldest_offer(&self) -> Option<(Time, Ipv4Addr)> {
+        let is_offered = |&(_, address): &(Time, Ipv4Addr)| matches!(self.get(address), Some((Use::Offered(_), _)));
+        self.open.iter().copied().find(is_offered)
     }
 
     /// Whether `address` may be this station's at all.
@@ -174,7 +195,9 @@ impl Table {
                 self.forget(had);
             }
         }
-        self.open += usize::from(matches!(purpose, Use::Probing(..) | Use::Offered(_)));
+        if matches!(purpose, Use::Probing(..) | Use::Offered(_)) {
+            self.open.insert((end, address));
+        }
         self.ends.insert((end, address));
         self.uses.insert(address, (purpose, end));
         self.unused.remove(&address);
@@ -187,7 +210,7 @@ impl Table {
         if let Some(client) = purpose.client() {
             self.by_client.remove(client);
         }
-        self.open -= usize::from(matches!(purpose, Use::Probing(..) | Use::Offered(_)));
+        self.open.remove(&(end, address));
         self.unused_again(address);
         Some(purpose)
     }

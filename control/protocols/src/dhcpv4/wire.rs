@@ -1,8 +1,10 @@
 //! Frames in, frames out.
 //!
-//! dhcproto stops at the first option that it cannot read and says nothing, and trusts some lengths. So
-//! options are sifted first: those that the server reads, with lengths that hold.
+//! dhcproto stops at the first option that it cannot read and says nothing, trusts some lengths, and takes the last piece of
+//! an option that came in several. So options are sifted first: those that the server reads, put together (RFC 3396), with
+//! lengths that hold. What we send dhcproto cuts into pieces itself.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -19,6 +21,16 @@ const CLIENT_PORT: u16 = dhcproto::v4::CLIENT_PORT;
 
 /// The fixed fields and the magic cookie (RFC 2131 2, 3).
 const HEADER: usize = 240;
+
+/// Options that may come in pieces, and the one that says where others are (RFC 2132 3.14, 9.3, 9.8, 9.14, RFC 4702).
+const HOST_NAME: u8 = 12;
+const OVERLOAD: u8 = 52;
+const WANTED: u8 = 55;
+const CLIENT_ID: u8 = 61;
+const FQDN: u8 = 81;
+
+/// Letters of a host's name that are kept: of a name in DNS there are no more (RFC 1035 2.3.4).
+const LONGEST_NAME: usize = 253;
 
 /// What some clients drop a shorter message for (RFC 1542 2.1).
 const SHORTEST: usize = dhcproto::v4::MIN_PACKET_SIZE;
@@ -46,7 +58,7 @@ pub(super) struct Request {
     pub server: Option<Ipv4Addr>,
     /// Option 55; `None` is no wish.
     pub wanted: Option<Vec<OptionCode>>,
-    /// The host's name for itself (option 12), printable.
+    /// The host's name for itself, printable: option 81, or else option 12 (RFC 4702 3.1).
     pub hostname: Option<String>,
     /// Largest DHCP message that the client takes, bytes.
     pub largest: usize,
@@ -89,7 +101,7 @@ impl Request {
         if udp.checksum() != 0 && computed != Ok(udp.checksum()) {
             return Err(Malformed);
         }
-        let message = message(udp.payload()).ok_or(Malformed)?;
+        let (message, fqdn) = message(udp.payload()).ok_or(Malformed)?;
         if !message.giaddr().is_unspecified() {
             return Err(Relayed);
         }
@@ -119,10 +131,10 @@ impl Request {
                 Some(DhcpOption::ParameterRequestList(codes)) => Some(codes.clone()),
                 _ => None,
             },
-            hostname: match options.get(OptionCode::Hostname) {
+            hostname: fqdn.or_else(|| match options.get(OptionCode::Hostname) {
                 Some(DhcpOption::Hostname(name)) => printable(name),
                 _ => None,
-            },
+            }),
             largest: match options.get(OptionCode::MaxMessageSize) {
                 // RFC 2132 9.10: of the whole datagram, at least 576.
                 Some(&DhcpOption::MaxMessageSize(size)) => usize::from(size).saturating_sub(28).max(LARGEST),
@@ -134,35 +146,60 @@ impl Request {
 
 /// For people: a name that a client made up.
 pub(super) fn printable(name: &str) -> Option<String> {
-    let name: String = name.chars().filter(|c| !c.is_control() && *c != '\u{fffd}').take(63).collect();
+    let name: String = name.chars().filter(|c| !c.is_control() && *c != '\u{fffd}').take(LONGEST_NAME).collect();
     (!name.is_empty()).then_some(name)
 }
 
-/// A BOOTREQUEST from an Ethernet station, with the options that we read.
-fn message(bytes: &[u8]) -> Option<Message> {
+/// The name in a Client FQDN option: flags, two codes of old, and a name in letters or, with the flag E, as in DNS (RFC 4702 2).
+/// What it asks for, that we write the name into DNS, is not done.
+fn fqdn(body: &[u8]) -> Option<String> {
+    /// RFC 4702 2.1.
+    const E: u8 = 4;
+    let (&[flags, _, _], mut name) = body.split_first_chunk()?;
+    if flags & E == 0 {
+        return printable(String::from_utf8_lossy(name).trim_end_matches('.'));
+    }
+    let mut labels = Vec::new();
+    // A name that is not fully qualified has no end (RFC 4702 2.3.1).
+    while let Some((&len, rest)) = name.split_first().filter(|&(&len, _)| len > 0) {
+        // Longer is no label but a pointer, which has no place here.
+        let (label, rest) = rest.split_at_checked(len.into()).filter(|_| len < 64)?;
+        labels.push(String::from_utf8_lossy(label));
+        name = rest;
+    }
+    printable(&labels.join("."))
+}
+
+/// A BOOTREQUEST from an Ethernet station, with the options that we read, and the name in option 81.
+fn message(bytes: &[u8]) -> Option<(Message, Option<String>)> {
     let (header, options) = bytes.split_at_checked(HEADER)?;
     if header[..3] != [Opcode::BootRequest.into(), HType::Eth.into(), 6] || header[236..] != MAGIC {
         return None;
     }
-    let mut sifted = Sifted { out: header.to_vec(), kept: Vec::new(), overload: 0 };
+    let mut sifted = Sifted::default();
     sifted.sift(options)?;
     // RFC 2131 4.1: options may go on in the fields of boot file and server name, in that order.
-    if sifted.overload & 1 != 0 {
+    let overload = sifted.0.get(&OVERLOAD).and_then(|body| body.first()).copied().unwrap_or(0);
+    if overload & 1 != 0 {
         sifted.sift(&header[108..236])?;
     }
-    if sifted.overload & 2 != 0 {
+    if overload & 2 != 0 {
         sifted.sift(&header[44..108])?;
     }
-    sifted.out.push(OptionCode::End.into());
-    let message = Message::decode(&mut Decoder::new(&sifted.out)).ok()?;
-    (message.opts().len() == sifted.kept.len()).then_some(message)
+    let options = sifted.checked()?;
+    let mut bytes = header.to_vec();
+    for (&code, body) in &options {
+        bytes.extend([code, body.len() as u8]);
+        bytes.extend(body);
+    }
+    bytes.push(OptionCode::End.into());
+    let message = Message::decode(&mut Decoder::new(&bytes)).ok()?;
+    (message.opts().len() == options.len()).then(|| (message, sifted.0.get(&FQDN).and_then(|body| fqdn(body))))
 }
 
-struct Sifted {
-    out: Vec<u8>,
-    kept: Vec<u8>,
-    overload: u8,
-}
+/// The bodies of the options that are read, by their codes, each put together from its pieces (RFC 3396 7).
+#[derive(Default)]
+struct Sifted(BTreeMap<u8, Vec<u8>>);
 
 impl Sifted {
     fn sift(&mut self, mut bytes: &[u8]) -> Option<()> {
@@ -179,32 +216,45 @@ impl Sifted {
             let (&len, rest) = rest.split_first()?;
             let (body, rest) = rest.split_at_checked(len.into())?;
             bytes = rest;
-            // An option that comes twice counts as it came first.
-            let known = match code {
-                12 => !body.is_empty(),
+            match code {
+                HOST_NAME | WANTED | CLIENT_ID | FQDN => self.0.entry(code).or_default().extend(body),
+                // What has one length has no pieces: the first counts.
+                50 | OVERLOAD | 53 | 54 | 57 => _ = self.0.entry(code).or_insert_with(|| body.to_vec()),
+                _ => {}
+            }
+        }
+    }
+
+    /// Those that dhcproto is to read, of lengths that hold, each in one piece. `None`: what cannot be answered.
+    fn checked(&self) -> Option<BTreeMap<u8, Vec<u8>>> {
+        let mut options = BTreeMap::new();
+        for (&code, body) in &self.0 {
+            let body = match code {
+                // Names are for people; dhcproto wants them in UTF-8.
+                HOST_NAME => String::from_utf8_lossy(body).into_owned().into_bytes(),
+                WANTED => {
+                    let mut seen = [false; 256];
+                    let new = |&code: &u8| !std::mem::replace(&mut seen[usize::from(code)], true);
+                    body.iter().copied().filter(new).take(255).collect()
+                }
+                _ => body.clone(),
+            };
+            let holds = match code {
+                HOST_NAME | WANTED => (1..256).contains(&body.len()),
                 50 | 54 => body.len() == 4,
                 53 => body.len() == 1,
-                55 => !body.is_empty(),
                 57 => body.len() == 2,
+                // It is owed in each answer (RFC 6842 3), beside which there would be no room.
+                CLIENT_ID if body.len() > 255 => return None,
                 // RFC 2132 9.14: type and at least a byte.
-                61 => body.len() >= 2,
-                52 => {
-                    self.overload |= body.first().copied().unwrap_or(0);
-                    false
-                }
+                CLIENT_ID => body.len() >= 2,
                 _ => false,
             };
-            if !known || self.kept.contains(&code) {
-                continue;
+            if holds {
+                options.insert(code, body);
             }
-            // Names are for people; dhcproto wants them in UTF-8.
-            let name = String::from_utf8_lossy(body);
-            let body = if code == 12 { name.as_bytes() } else { body };
-            let body = if body.len() > 255 { continue } else { body };
-            self.kept.push(code);
-            self.out.extend([code, body.len() as u8]);
-            self.out.extend(body);
         }
+        Some(options)
     }
 }
 
@@ -261,7 +311,9 @@ impl Reply {
             ];
             for parameter in parameters.into_iter().flatten() {
                 let code = OptionCode::from(&parameter);
-                if request.wanted.as_ref().is_none_or(|wanted| wanted.contains(&code)) {
+                // Many obey an MTU that they did not ask for, and nothing is then cut on the way (RFC 2131 4.3.1 allows it).
+                let unasked = code == OptionCode::InterfaceMtu;
+                if unasked || request.wanted.as_ref().is_none_or(|wanted| wanted.contains(&code)) {
                     options.insert(parameter);
                 }
             }

@@ -149,9 +149,15 @@ impl Cache {
         }
     }
 
-    /// Asks `addr` now, if it is not being asked.
+    /// Asks `addr` now, if it is not being asked. A pinned one is asked once, and stays pinned.
     pub fn probe(&mut self, now: Time, addr: IpAddr, ours: &Addresses, out: &mut Outbox) {
         let Some(entry) = self.entries.get(addr) else { return };
+        if entry.state == State::Pinned {
+            self.entries.change(addr, |entry| entry.tries = 0);
+            self.ask(now, addr, ours, out);
+            self.entries.change(addr, |entry| entry.due = None);
+            return;
+        }
         let (state, due) = match entry.state {
             State::Reachable | State::Delay => (State::Probe, None),
             State::Unreachable => (State::Unreachable, entry.due),
@@ -211,6 +217,11 @@ impl Cache {
         };
         match (entry.state, entry.mac) {
             (State::Pinned, Some(pinned)) if pinned != mac => self.refuse(now, addr, mac, out),
+            // It was asked: see `probe`.
+            (State::Pinned, _) if answer && entry.tries > 0 => {
+                self.entries.change(addr, |entry| (entry.tries, entry.heard) = (0, now));
+                out.event(Output::Resolved(addr));
+            }
             (State::Pinned, _) => {}
             (State::Incomplete, _) | (_, None) => self.believe(now, evidence, out),
             (_, Some(known)) if known == mac => {

@@ -297,7 +297,7 @@ impl Neighbours {
     }
 
     /// Asks a neighbour that is known whether it is still there, once a second at most: there is reason to doubt it
-    /// (RFC 4861 7.3.1).
+    /// (RFC 4861 7.3.1). A pinned one is asked once, its answer is [`Output::Resolved`], and its silence changes nothing.
     pub fn probe(&mut self, now: Time, addr: IpAddr) {
         self.cache.probe(now, addr, &self.addresses, &mut self.out);
     }

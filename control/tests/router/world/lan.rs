@@ -27,6 +27,8 @@ pub struct Station {
     pub asked: u64,
     /// Frames with IPv4 for it, besides DHCP's.
     pub received: u64,
+    /// Its DHCP client identifier, if it has one.
+    pub id: Option<Vec<u8>>,
 }
 
 /// The hosts of the LAN.
@@ -45,7 +47,7 @@ impl Lan {
     /// A host that is plugged in. Its number.
     pub fn plug(&mut self, address: Option<Ipv4Addr>) -> usize {
         let mac = Mac([2, 0, 0, 1, 0, self.stations.len() as u8]);
-        self.stations.push(Station { mac, address, gateway: None, alive: true, asked: 0, received: 0 });
+        self.stations.push(Station { mac, address, gateway: None, alive: true, asked: 0, received: 0, id: None });
         self.stations.len() - 1
     }
 
@@ -72,8 +74,9 @@ impl Lan {
         let none = Ipv4Addr::UNSPECIFIED;
         let mut message = Message::new_with_id(7, none, none, none, none, &mac.0);
         message.opts_mut().insert(DhcpOption::MessageType(kind));
-        for option in options {
-            message.opts_mut().insert(option.clone());
+        let id = self.stations[at].id.clone().map(DhcpOption::ClientIdentifier);
+        for option in options.iter().cloned().chain(id) {
+            message.opts_mut().insert(option);
         }
         let mut frame = Vec::new();
         PacketBuilder::ethernet2(mac.0, [0xff; 6])
