@@ -136,10 +136,9 @@ pub(super) fn snapshot(
         peer: Some(id),
         ..interface.clone()
     };
-    let mut links = vec![lan_link.clone(), wan_link.clone()];
-    if hosts != [false; 2] {
-        links.extend([host(&lan_link, LAN), host(&wan_link, WAN)]);
-    }
+    // A table of many hosts is copied where it must be, and not otherwise.
+    let behind = if hosts == [false; 2] { vec![] } else { vec![host(&lan_link, LAN), host(&wan_link, WAN)] };
+    let links = [lan_link, wan_link].into_iter().chain(behind).collect();
     Snapshot { links, softwires, routes: Routes::new(routes) }
 }
 

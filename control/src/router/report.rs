@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 
+use hikyaku_config::Pool;
 use hikyaku_dataplane::counters::{Event, Totals};
 use hikyaku_dataplane::verdict::Verdict;
 use hikyaku_dataplane::worker::{BurstReport, Handle};
 use hikyaku_net::{PortSet, Time};
 use hikyaku_protocols::aftr;
+use hikyaku_protocols::dhcpv4::LeaseView;
 use hikyaku_protocols::dhcpv6::Prefix;
-use hikyaku_protocols::neighbour::{Neighbours, Progress};
+use hikyaku_protocols::neighbour::{Neighbour, Progress};
 use hikyaku_protocols::slaac::Lifetime;
 use hikyaku_ring::Vlan;
 use serde::Serialize;
@@ -29,6 +31,8 @@ pub struct Surroundings<'a> {
     pub cores: &'a [usize],
     /// What bursts were like, by worker.
     pub bursts: &'a mut [BurstReport],
+    /// How long turns take.
+    pub control: report::Control,
     /// What the cards of LAN and WAN pass on.
     pub heard: [Option<&'static str>; 2],
     /// Of the configuration and the links.
@@ -40,8 +44,18 @@ impl Router {
     pub fn answer(&mut self, now: Time, query: Query, around: Surroundings) {
         match query.request {
             Request::Status => query.reply.answer(self.status(now, around)),
-            Request::Neighbours => query.reply.answer(self.neighbours(now)),
-            Request::Leases => query.reply.answer(self.leases(now)),
+            Request::Neighbours => {
+                let (lan, wan) = (&self.machines.lan, &self.machines.wan);
+                let links = [(&lan.link, &lan.neighbours), (&wan.link, &wan.neighbours)];
+                let entries = links.map(|(link, neighbours)| (link.name.clone(), neighbours.entries(now)));
+                query.reply.answer_with(move || neighbours(entries));
+            }
+            Request::Leases => {
+                let lan = &self.machines.lan;
+                let leases = lan.dhcpv4.as_ref().map(|server| server.leases(now)).unwrap_or_default();
+                let pool = lan.dhcpv4.as_ref().and(lan.config.dhcpv4.as_ref()).map(|config| config.pool);
+                query.reply.answer_with(move || leases_of(pool, leases));
+            }
             Request::Counters => query.reply.answer(self.counters(around.handles)),
             Request::Ports => match self.machines.tunnel.napt() {
                 Some(napt) => query.reply.answer(ports(napt)),
@@ -76,7 +90,7 @@ impl Router {
                 let status = provisioning.machine.status(now);
                 report::Provisioning { text: status.to_string(), state: name_of(&status.state) }
             }),
-            lan: report::Lan { heard: lan_heard, ..self.lan_status(now) },
+            lan: report::Lan { heard: lan_heard, ..self.lan_status() },
             sessions: stats.map(|stats| report::SessionTotals {
                 live: stats.live.into(),
                 capacity: stats.capacity.into(),
@@ -84,6 +98,7 @@ impl Router {
                 expired: stats.expired,
             }),
             warnings: around.warnings.iter().cloned().chain(self.standing(now)).chain(self.warnings(&facts)).collect(),
+            control: around.control.clone(),
             workers: workers(around),
         }
     }
@@ -115,7 +130,7 @@ impl Router {
         }
     }
 
-    fn lan_status(&self, now: Time) -> report::Lan {
+    fn lan_status(&self) -> report::Lan {
         let lan = &self.machines.lan;
         report::Lan {
             link: lan.link.name.clone(),
@@ -127,7 +142,7 @@ impl Router {
             up: lan.up,
             lost: self.losses[0].frames(),
             ipv4: lan.config.ipv4.to_string(),
-            leases: lan.dhcpv4.as_ref().map(|server| server.leases(now).len()),
+            leases: lan.dhcpv4.as_ref().map(|server| server.addresses_in_use()),
         }
     }
 
@@ -185,42 +200,6 @@ impl Router {
         warnings
     }
 
-    fn neighbours(&self, now: Time) -> Vec<report::Neighbour> {
-        let of = |link: &str, neighbours: &Neighbours| -> Vec<report::Neighbour> {
-            let one = |n: hikyaku_protocols::neighbour::Neighbour| report::Neighbour {
-                link: link.into(),
-                address: n.address,
-                mac: n.mac,
-                state: name_of(&n.state),
-                age_seconds: Some(n.age),
-            };
-            neighbours.entries(now).into_iter().map(one).collect()
-        };
-        let (lan, wan) = (&self.machines.lan, &self.machines.wan);
-        let mut all = of(&lan.link.name, &lan.neighbours);
-        all.extend(of(&wan.link.name, &wan.neighbours));
-        all
-    }
-
-    fn leases(&self, now: Time) -> report::Leases {
-        let lan = &self.machines.lan;
-        let (Some(server), Some(config)) = (&lan.dhcpv4, &lan.config.dhcpv4) else {
-            return report::Leases::default();
-        };
-        let one = |lease: hikyaku_protocols::dhcpv4::LeaseView| report::Lease {
-            address: lease.address,
-            mac: lease.mac.map_or(String::new(), |mac| mac.to_string()),
-            name: lease.hostname,
-            state: name_of(&lease.standing),
-            expires_seconds: Some(lease.left),
-        };
-        report::Leases {
-            pool: Some(config.pool.to_string()),
-            pool_size: config.pool.size(),
-            leases: server.leases(now).into_iter().map(one).collect(),
-        }
-    }
-
     fn counters(&self, handles: &[Handle]) -> report::Counters {
         let mut totals = Totals::default();
         handles.iter().for_each(|handle| totals.add(&handle.counters.totals()));
@@ -258,6 +237,36 @@ impl Router {
                 .collect(),
             control,
         }
+    }
+}
+
+/// Of each link, by its name and then by address.
+fn neighbours(links: [(String, Vec<Neighbour>); 2]) -> Vec<report::Neighbour> {
+    let of = |(link, mut entries): (String, Vec<Neighbour>)| {
+        entries.sort_unstable_by_key(|entry| entry.address);
+        entries.into_iter().map(move |entry| report::Neighbour {
+            link: link.clone(),
+            address: entry.address,
+            mac: entry.mac.map(|mac| mac.to_string()),
+            state: name_of(&entry.state),
+            age_seconds: Some(entry.age),
+        })
+    };
+    links.into_iter().flat_map(of).collect()
+}
+
+fn leases_of(pool: Option<Pool>, leases: Vec<LeaseView>) -> report::Leases {
+    let one = |lease: LeaseView| report::Lease {
+        address: lease.address,
+        mac: lease.mac.map_or(String::new(), |mac| mac.to_string()),
+        name: lease.hostname.map(|name| name.to_string()),
+        state: name_of(&lease.standing),
+        expires_seconds: Some(lease.left),
+    };
+    report::Leases {
+        pool: pool.map(|pool| pool.to_string()),
+        pool_size: pool.map_or(0, |pool| pool.size()),
+        leases: leases.into_iter().map(one).collect(),
     }
 }
 

@@ -6,9 +6,8 @@
 use std::time::Duration;
 
 use hikyaku_net::Time;
-use hikyaku_protocols::dhcpv4::LeaseFile;
+use hikyaku_protocols::dhcpv4::LeaseSnapshot;
 use hikyaku_protocols::{dhcpv6, hb46pp};
-use serde::Serialize;
 
 use super::Router;
 use super::state_dir::Unsaved;
@@ -57,11 +56,10 @@ impl StateFile {
 }
 
 /// What is to be written; `None`: nothing is to be there.
-#[derive(Clone, Debug, Serialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug)]
 pub enum Save {
     /// For [`StateFile::Dhcpv4`].
-    Dhcpv4(LeaseFile),
+    Dhcpv4(LeaseSnapshot),
     /// For [`StateFile::Dhcpv6`].
     Dhcpv6(Option<dhcpv6::Lease>),
     /// For [`StateFile::Provisioning`].
@@ -78,9 +76,13 @@ impl Save {
         }
     }
 
-    /// Whether the file is to be removed.
-    pub fn is_nothing(&self) -> bool {
-        matches!(self, Self::Dhcpv6(None) | Self::Provisioning(None))
+    /// Its text; `None`: the file is to be removed. The work of it is for whoever writes.
+    pub(super) fn text(&self) -> serde_json::Result<Option<Vec<u8>>> {
+        match self {
+            Self::Dhcpv4(leases) => serde_json::to_vec(&leases.file()).map(Some),
+            Self::Dhcpv6(lease) => lease.as_ref().map(serde_json::to_vec).transpose(),
+            Self::Provisioning(answer) => answer.as_ref().map(serde_json::to_vec).transpose(),
+        }
     }
 }
 
@@ -197,7 +199,7 @@ impl Router {
                 let server = self.machines.lan.dhcpv4.as_ref()?;
                 self.machines.lan.leases_changed = false;
                 self.saving.of(file).writing.iter_mut().for_each(|(_, changes)| *changes = server.changes());
-                Some(Save::Dhcpv4(server.file(now, wall)))
+                Some(Save::Dhcpv4(server.snapshot(now, wall)))
             }
             StateFile::Dhcpv6 => {
                 self.machines.wan.lease_changed = false;

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::saving::{Save, StateFile};
@@ -59,24 +58,25 @@ impl StateDir {
     /// # Errors
     /// The directory or the file in it cannot be written.
     pub fn save(&self, save: &Save) -> Result<(), Unsaved> {
-        self.put(save.file().name(), Some(save).filter(|save| !save.is_nothing()))
+        let name = save.file().name();
+        let text = save.text().map_err(|error| Unsaved { path: self.path(name), error: error.into() })?;
+        self.put(name, text.as_deref())
     }
 
     /// As a whole or not at all; `None`: removes what was saved under this name.
-    fn put<T: Serialize>(&self, name: &str, what: Option<&T>) -> Result<(), Unsaved> {
+    fn put(&self, name: &str, text: Option<&[u8]>) -> Result<(), Unsaved> {
         let path = self.path(name);
-        let done = match what {
-            Some(what) => self.write(&path, what),
+        let done = match text {
+            Some(text) => self.write(&path, text),
             None => self.remove(&path),
         };
         done.map_err(|error| Unsaved { path, error })
     }
 
-    fn write<T: Serialize>(&self, path: &Path, what: &T) -> io::Result<()> {
-        let text = serde_json::to_vec(what)?;
+    fn write(&self, path: &Path, text: &[u8]) -> io::Result<()> {
         let beside = path.with_extension("new");
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        file.write_all(&text)?;
+        file.write_all(text)?;
         file.sync_all()?;
         fs::rename(beside, path)?;
         self.sync_names()
@@ -99,7 +99,8 @@ impl StateDir {
     pub fn secret(&self) -> [u8; 32] {
         self.read(SECRET).unwrap_or_else(|| {
             let secret: [u8; 32] = rand::random();
-            if let Err(error) = self.put(SECRET, Some(&secret)) {
+            let text = serde_json::to_vec(&secret).expect("bytes are numbers");
+            if let Err(error) = self.put(SECRET, Some(&text)) {
                 tracing::warn!(%error, "not saved; the next start has another secret");
             }
             secret
@@ -124,14 +125,14 @@ mod tests {
         assert_eq!(StateDir::open(&dir).unwrap().secret(), secret);
         fs::write(dir.join("lease.json"), "{ nonsense").unwrap();
         assert_eq!(state.read::<Vec<u32>>("lease"), None);
-        state.put("lease", Some(&vec![1, 2])).unwrap();
+        state.put("lease", Some(b"[1,2]")).unwrap();
         assert_eq!(state.read::<Vec<u32>>("lease"), Some(vec![1, 2]));
         for _ in 0..2 {
-            state.put::<Vec<u32>>("lease", None).unwrap();
+            state.put("lease", None).unwrap();
             assert_eq!(state.read::<Vec<u32>>("lease"), None);
         }
         fs::remove_dir_all(&dir).unwrap();
-        let error = state.put("lease", Some(&1)).unwrap_err().to_string();
+        let error = state.put("lease", Some(b"1")).unwrap_err().to_string();
         assert!(
             error.starts_with(&format!("{}: not saved: No such file", dir.join("lease.json").display())),
             "{error}"
@@ -148,7 +149,7 @@ mod tests {
             let state = StateDir::open(Path::new(&dir)).unwrap();
             let first = state.read::<Vec<u64>>("numbers").map_or(0, |numbers| numbers[0]);
             for number in first + 1.. {
-                state.put("numbers", Some(&content(number))).unwrap();
+                state.put("numbers", Some(&serde_json::to_vec(&content(number)).unwrap())).unwrap();
             }
         }
         let dir = std::env::temp_dir().join(format!("hikyaku-state-{}", rand::random::<u64>()));

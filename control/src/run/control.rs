@@ -20,6 +20,7 @@ use hikyaku_ring::LinkState;
 use super::card::Card;
 use super::guard::LinkGuard;
 use super::links;
+use super::turns::Turns;
 use super::watchdog::{Standstill, Watchdog};
 use super::writer::Writer;
 use crate::router::{LinkFacts, Parts, Router, StateDir, Surroundings};
@@ -66,6 +67,7 @@ pub struct ControlThread {
     pub bursts: Vec<BurstReport>,
     pub stop: Arc<AtomicBool>,
     pub watchdog: Watchdog,
+    pub turns: Turns,
     /// Called before each turn.
     #[cfg(test)]
     pub before_turn: Option<Hook>,
@@ -194,6 +196,7 @@ impl ControlThread {
                 hook(router);
             }
             let all_sent = self.turn(router);
+            self.turns.ended(began);
             if all_sent {
                 let due = router.next().since(self.now());
                 thread::park_timeout(due.min(LONGEST_SLEEP));
@@ -230,6 +233,7 @@ impl ControlThread {
                 handles: &self.handles,
                 cores: &self.cores,
                 bursts: &mut self.bursts,
+                control: self.turns.report(),
                 heard: [self.cards[0].heard(), self.cards[1].heard()],
                 warnings: &warnings,
             };

@@ -10,6 +10,7 @@ mod control;
 mod guard;
 mod links;
 mod signals;
+mod turns;
 mod watchdog;
 mod writer;
 
@@ -33,6 +34,7 @@ use crate::show::Claim;
 use control::{ControlThread, Reload};
 use links::Links;
 use signals::Signals;
+use turns::Turns;
 pub use watchdog::Standstill;
 use watchdog::Watchdog;
 use writer::Writer;
@@ -160,6 +162,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         bursts,
         stop: signals.stop,
         watchdog: Watchdog::default(),
+        turns: Turns::default(),
         #[cfg(test)]
         before_turn: None,
     };

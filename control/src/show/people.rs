@@ -64,6 +64,9 @@ impl Display for Status {
                 (grouped(s.live), grouped(s.capacity), grouped(s.opened), grouped(s.expired));
             line(f, "sessions", format_args!("{live} of {capacity}; {opened} opened, {expired} ended"))?;
         }
+        if let (Some(longest), Some(ago)) = (self.control.longest_turn_us, self.control.longest_turn_ago_seconds) {
+            line(f, "control", format_args!("longest turn {:.1} ms, {} ago", longest as f64 / 1000.0, span(ago)))?;
+        }
         if !self.workers.is_empty() {
             let head = ["worker", "core", "frames", "dropped", "burst p50", "p99", "µs p50", "p99"];
             let mut table = Table::new(&head, 0);
@@ -291,7 +294,7 @@ impl Display for Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::show::report::{Address, Lan, Lease, Prefix, Provisioning, Router, SessionTotals, Worker};
+    use crate::show::report::{Address, Control, Lan, Lease, Prefix, Provisioning, Router, SessionTotals, Worker};
     use hikyaku_protocols::service::{Origin, Step};
 
     #[test]
@@ -366,6 +369,7 @@ mod tests {
             provisioning: Some(Provisioning { state: "offered".into(), text: "answered".into() }),
             lan: Lan { link: "netmap:ix1".into(), ipv4: "192.168.1.1/24".into(), leases: Some(2), ..Lan::default() },
             sessions: Some(SessionTotals { live: 1234, capacity: 262_144, opened: 5000, expired: 3766 }),
+            control: Control { longest_turn_us: Some(12_345), longest_turn_ago_seconds: Some(90) },
             workers: vec![Worker {
                 id: 0,
                 core: Some(2),
@@ -389,6 +393,7 @@ mod tests {
             "          accepted  never, again in 10 s\n",
             "LAN       netmap:ix1 (), , MTU 0, no carrier\n          192.168.1.1/24, 2 leases\n",
             "sessions  1 234 of 262 144; 5 000 opened, 3 766 ended\n",
+            "control   longest turn 12.3 ms, 1 min 30 s ago\n",
             "     0     2  1 000 000        0          0    0     0.0  12.3\n",
             "\nwarning   netmap:ix0: emulated\n",
         ] {

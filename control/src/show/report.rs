@@ -30,10 +30,21 @@ pub struct Status {
     pub lan: Lan,
     /// The session table; `null` where nothing is translated.
     pub sessions: Option<SessionTotals>,
+    /// The thread that does all but carry packets.
+    pub control: Control,
     /// What workers do, one entry each.
     pub workers: Vec<Worker>,
     /// What is not as it should be, a line each.
     pub warnings: Vec<String>,
+}
+
+/// The control thread: what is sent to the router itself waits for as long as a turn of it takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Control {
+    /// The longest turn since the start, microseconds; `null` before the first is over.
+    pub longest_turn_us: Option<u64>,
+    /// Seconds since then.
+    pub longest_turn_ago_seconds: Option<u64>,
 }
 
 /// The state of something: a word for machines, a line for people.

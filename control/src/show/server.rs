@@ -204,6 +204,11 @@ impl Reply {
         self.stream(std::iter::once(part));
     }
 
+    /// Answers with one part, which the client's own thread makes.
+    pub fn answer_with<T: Serialize>(self, part: impl FnOnce() -> T + Send + 'static) {
+        self.stream(std::iter::once_with(part));
+    }
+
     /// Answers with many parts. They are pulled by the client's own thread, one after the other was
     /// sent: what makes them may take its time, but holds nothing that the control thread needs.
     pub fn stream<T: Serialize>(self, parts: impl Iterator<Item = T> + Send + 'static) {

@@ -1,20 +1,23 @@
 //! Leases as they are shown, and as they are kept in a file.
 
+use std::fmt::Write;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use hikyaku_net::Mac;
 use serde::{Deserialize, Serialize};
 
+use super::table::{Client, Holder};
+
 /// An address that is in use, for `hikyaku show leases`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseView {
     /// The address that is in use.
     pub address: Ipv4Addr,
     /// The station that has it; absent for a conflict.
-    #[serde(serialize_with = "text::optional")]
     pub mac: Option<Mac>,
     /// As the station calls itself.
-    pub hostname: Option<String>,
+    pub hostname: Option<Arc<str>>,
     /// What it is in use for.
     pub standing: Standing,
     /// Seconds until this use of it ends.
@@ -68,9 +71,35 @@ pub struct SavedLease {
     pub until: u64,
 }
 
+/// All leases as they are at one moment: quick to make, and made a [`LeaseFile`] of where there is time.
+#[derive(Clone, Debug)]
+pub struct LeaseSnapshot {
+    pub(super) saved: u64,
+    /// With when each ends, or ended, in seconds of Unix.
+    pub(super) leases: Vec<(Ipv4Addr, Holder, u64)>,
+}
+
+impl LeaseSnapshot {
+    /// What is to be written.
+    pub fn file(&self) -> LeaseFile {
+        let saved = |&(address, ref holder, until): &(Ipv4Addr, Holder, u64)| {
+            let (client_id, shared_id) = match &holder.client {
+                Client::Id(id) => (Some(hex(id)), false),
+                Client::SharedId(id, _) => (Some(hex(id)), true),
+                Client::Station(_) => (None, false),
+            };
+            let hostname = holder.hostname.as_deref().map(str::to_owned);
+            SavedLease { address, mac: holder.mac, client_id, shared_id, hostname, known: holder.is_known, until }
+        };
+        LeaseFile { saved: self.saved, leases: self.leases.iter().map(saved).collect() }
+    }
+}
+
 /// Bytes as pairs of hex digits, and back.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    bytes.iter().for_each(|byte| _ = write!(text, "{byte:02x}"));
+    text
 }
 
 pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
@@ -85,10 +114,6 @@ mod text {
 
     pub(super) fn serialize<S: serde::Serializer>(mac: &Mac, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(mac)
-    }
-
-    pub(super) fn optional<S: serde::Serializer>(mac: &Option<Mac>, to: S) -> Result<S::Ok, S::Error> {
-        mac.map(|mac| mac.to_string()).serialize(to)
     }
 
     pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Mac, D::Error> {

@@ -45,7 +45,7 @@ use hikyaku_net::Mac;
 use serde::Serialize;
 use thiserror::Error;
 
-pub use leases::{LeaseFile, LeaseView, SavedLease, Standing};
+pub use leases::{LeaseFile, LeaseSnapshot, LeaseView, SavedLease, Standing};
 pub use server::Server;
 pub use wire::{SERVER_PORT, fuzz};
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use dhcproto::v4::MessageType;
 use hikyaku_net::{Mac, Time};
 
-use super::leases::{LeaseFile, LeaseView, SavedLease, Standing, hex, unhex};
+use super::leases::{LeaseFile, LeaseSnapshot, LeaseView, Standing, unhex};
 use super::promises::Promises;
 use super::table::{Client, Holder, Table, Use};
 use super::wire::{Refused, Reply, Request, printable};
@@ -195,26 +195,22 @@ impl Server {
 
     /// For the lease file; `wall` is seconds of Unix.
     pub fn file(&self, now: Time, wall: u64) -> LeaseFile {
-        let saved = |address, holder: &Holder, until| {
-            let (client_id, shared_id) = match &holder.client {
-                Client::Id(id) => (Some(hex(id)), false),
-                Client::SharedId(id, _) => (Some(hex(id)), true),
-                Client::Station(_) => (None, false),
-            };
-            let (hostname, known) = (holder.hostname.clone(), holder.is_known);
-            SavedLease { address, mac: holder.mac, client_id, shared_id, hostname, known, until }
-        };
+        self.snapshot(now, wall).file()
+    }
+
+    /// What [`Self::file`] is made of, for another thread to do so; `wall` is seconds of Unix.
+    pub fn snapshot(&self, now: Time, wall: u64) -> LeaseSnapshot {
         let leased = self.table.uses().filter_map(|(address, purpose, end)| match purpose {
             // Rounded up: a promise is not shortened by writing it down.
             Use::Leased(holder) => {
-                Some(saved(address, holder, wall + end.since(now).as_millis().div_ceil(1000) as u64))
+                Some((address, holder.clone(), wall + end.since(now).as_millis().div_ceil(1000) as u64))
             }
             _ => None,
         });
         let former = self.table.former();
-        let former =
-            former.map(|(address, holder, end)| saved(address, holder, wall.saturating_sub(now.since(end).as_secs())));
-        LeaseFile { saved: wall, leases: leased.chain(former).collect() }
+        let former = former
+            .map(|(address, holder, end)| (address, holder.clone(), wall.saturating_sub(now.since(end).as_secs())));
+        LeaseSnapshot { saved: wall, leases: leased.chain(former).collect() }
     }
 
     /// Takes up the leases of before a restart; `wall` is seconds of Unix. Those that the configuration has no
@@ -225,10 +221,10 @@ impl Server {
         let mut in_force = 0;
         for lease in &file.leases {
             let client = match lease.client_id.as_deref().and_then(unhex) {
-                Some(id) if lease.shared_id => Client::SharedId(id, lease.mac),
+                Some(id) if lease.shared_id => Client::SharedId(id.into(), lease.mac),
                 id => self.table.client(lease.mac, id.as_deref()),
             };
-            let hostname = lease.hostname.as_deref().and_then(printable);
+            let hostname = lease.hostname.as_deref().and_then(printable).map(Into::into);
             let holder = Holder { client, mac: lease.mac, hostname, is_known: lease.known };
             let free = self.table.get(lease.address).is_none() && self.table.of(&holder.client).is_none();
             if !free || !self.table.may_have(lease.mac, lease.address) {
@@ -429,7 +425,11 @@ impl Server {
             self.event(Event::Ended { address, mac: before.mac });
         }
         if !leased || before.as_ref() != Some(&holder) {
-            self.event(Event::Leased { address, mac: holder.mac, hostname: holder.hostname.clone() });
+            self.event(Event::Leased {
+                address,
+                mac: holder.mac,
+                hostname: holder.hostname.as_deref().map(str::to_owned),
+            });
         }
         // Never shorter than it was promised, if the lease time was made shorter since.
         let end = (now + self.config.lease_time).max(promised);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use hikyaku_net::{Mac, Time};
 
@@ -11,19 +12,19 @@ use super::wire::Request;
 /// By what a client is known again (RFC 2131 4.2): its identifier, or else its station.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Client {
-    Id(Vec<u8>),
+    Id(Arc<[u8]>),
     Station(Mac),
     /// A station whose identifier another has, too, that is there at the same time: cloned machines have one. RFC 2131 4.2 has
     /// identifiers be unique; two hosts with one address would be worse than to tell them apart.
-    SharedId(Vec<u8>, Mac),
+    SharedId(Arc<[u8]>, Mac),
 }
 
-/// Who has or had an address.
+/// Who has or had an address. Cheap to copy: there may be as many as the pool is large, and all are copied to be shown or written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Holder {
     pub client: Client,
     pub mac: Mac,
-    pub hostname: Option<String>,
+    pub hostname: Option<Arc<str>>,
     /// It renewed a lease when a quarter of its time was over, at least once: it was here for longer than it takes to ask.
     pub is_known: bool,
 }
@@ -103,10 +104,10 @@ impl Table {
     /// A station with a reservation is itself, whatever it calls itself.
     pub(super) fn client(&self, mac: Mac, id: Option<&[u8]>) -> Client {
         let Some(id) = id.filter(|_| !self.reserved.contains_key(&mac)) else { return Client::Station(mac) };
-        let shared = Client::SharedId(id.to_vec(), mac);
+        let shared = Client::SharedId(id.into(), mac);
         match self.by_client.contains_key(&shared) || self.by_former_client.contains_key(&shared) {
             true => shared,
-            false => Client::Id(id.to_vec()),
+            false => Client::Id(id.into()),
         }
     }
 

@@ -259,8 +259,13 @@ fn a_lease() {
     assert_eq!(lan.saves, 1);
     let hostname = Some("printer".to_owned());
     assert_eq!(lan.events(), [Event::Leased { address: host(100), mac: station(1), hostname: hostname.clone() }]);
-    let view =
-        LeaseView { address: host(100), mac: Some(station(1)), hostname, standing: Standing::Leased, left: 3600 };
+    let view = LeaseView {
+        address: host(100),
+        mac: Some(station(1)),
+        hostname: hostname.map(Into::into),
+        standing: Standing::Leased,
+        left: 3600,
+    };
     assert_eq!(lan.server.leases(lan.now), [view]);
     // The ACK was lost: the same again, and no news.
     assert_eq!(lan.hear(&request).unwrap().kind(), MessageType::Ack);

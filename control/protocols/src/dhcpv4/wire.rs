@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dhcproto::v4::{DhcpOption, Flags, HType, MAGIC, Message, MessageType, Opcode, OptionCode};
@@ -59,7 +60,7 @@ pub(super) struct Request {
     /// Option 55; `None` is no wish.
     pub wanted: Option<Vec<OptionCode>>,
     /// The host's name for itself, printable: option 81, or else option 12 (RFC 4702 3.1).
-    pub hostname: Option<String>,
+    pub hostname: Option<Arc<str>>,
     /// Largest DHCP message that the client takes, bytes.
     pub largest: usize,
 }
@@ -131,8 +132,8 @@ impl Request {
                 Some(DhcpOption::ParameterRequestList(codes)) => Some(codes.clone()),
                 _ => None,
             },
-            hostname: fqdn.or_else(|| match options.get(OptionCode::Hostname) {
-                Some(DhcpOption::Hostname(name)) => printable(name),
+            hostname: fqdn.map(Into::into).or_else(|| match options.get(OptionCode::Hostname) {
+                Some(DhcpOption::Hostname(name)) => printable(name).map(Into::into),
                 _ => None,
             }),
             largest: match options.get(OptionCode::MaxMessageSize) {

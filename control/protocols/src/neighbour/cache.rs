@@ -92,14 +92,12 @@ impl Cache {
     pub fn neighbours(&self, now: Time) -> Vec<Neighbour> {
         let row = |(address, entry): (IpAddr, &Entry)| Neighbour {
             address,
-            mac: entry.mac.map(|mac| mac.to_string()),
+            mac: entry.mac,
             state: entry.state,
             router: entry.router,
             age: now.since(entry.heard).as_secs(),
         };
-        let mut rows: Vec<_> = self.entries.iter().map(row).collect();
-        rows.sort_by_key(|row| row.address);
-        rows
+        self.entries.iter().map(row).collect()
     }
 
     /// `frame`, if there is one, leaves as soon as `addr` is known. One frame waits for each neighbour: a newer

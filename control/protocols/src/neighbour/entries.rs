@@ -51,12 +51,12 @@ pub(super) struct Entry {
 }
 
 /// One neighbour, for `hikyaku show neighbours`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Neighbour {
     /// Its IPv4 or IPv6 address.
     pub address: IpAddr,
-    /// Its Ethernet address as text, if that is known.
-    pub mac: Option<String>,
+    /// Its Ethernet address, if that is known.
+    pub mac: Option<Mac>,
     /// How much is known of it.
     pub state: State,
     /// It said that it is a router (RFC 4861 4.4).

@@ -342,7 +342,7 @@ impl Neighbours {
         self.addresses.all().map(|(address, progress)| Ours { address, progress }).collect()
     }
 
-    /// The neighbours, for `hikyaku show neighbours`, by address.
+    /// The neighbours, for `hikyaku show neighbours`, in no order.
     pub fn entries(&self, now: Time) -> Vec<Neighbour> {
         self.cache.neighbours(now)
     }

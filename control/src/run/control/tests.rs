@@ -1,6 +1,7 @@
 //! The thread itself, beside a worker on memory rings: what it survives, how it sleeps and how it ends.
 
 mod disk;
+mod stalls;
 
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, mpsc};
@@ -17,7 +18,7 @@ use hikyaku_ring::memory::{self, MemoryConfig, Wire};
 
 use super::super::guard::tests::{Interface, MemoryWatch};
 use super::*;
-use crate::router::{LAN, LAN_HOST, Save, State, Unsaved, WAN, WAN_HOST};
+use crate::router::{LAN, LAN_HOST, Save, State, StateFile, Unsaved, WAN, WAN_HOST};
 
 const LAN_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const WAN_MAC: Mac = Mac([2, 0, 0, 0, 0, 2]);
@@ -67,16 +68,24 @@ impl Drop for Lab {
 /// What a [`Lab`] is made of.
 struct Setup {
     config: String,
-    /// Saved before.
-    known: Option<Save>,
+    /// A state file of before.
+    known: Option<(StateFile, String)>,
     before_turn: Hook,
     /// How a state file is written.
     write: fn(&StateDir, &Save) -> Result<(), Unsaved>,
+    /// Questions of the control socket.
+    queries: Receiver<Query>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { config: CONFIG.into(), known: None, before_turn: Box::new(|_| ()), write: StateDir::save }
+        Self {
+            config: CONFIG.into(),
+            known: None,
+            before_turn: Box::new(|_| ()),
+            write: StateDir::save,
+            queries: crossbeam_channel::never(),
+        }
     }
 }
 
@@ -86,7 +95,7 @@ impl Lab {
     }
 
     fn of(setup: Setup) -> Self {
-        let Setup { config: text, known, before_turn, write } = setup;
+        let Setup { config: text, known, before_turn, write, queries } = setup;
         let mut links = memory::links(3, 1, MemoryConfig::default()).unwrap().into_iter().flatten();
         let ((lan_queue, lan), (wan_queue, wan)) = (links.next().unwrap(), links.next().unwrap());
         let spare = links.next();
@@ -107,7 +116,9 @@ impl Lab {
         let (file, reload) = (Arc::new(Mutex::new(text.clone())), Arc::new(AtomicBool::new(false)));
         let (file_there, reload_there) = (file.clone(), reload.clone());
         let (stop_there, state_dir) = (stop.clone(), StateDir::open(&state).unwrap());
-        known.iter().for_each(|known| state_dir.save(known).unwrap());
+        if let Some((file, text)) = known {
+            std::fs::write(state.join(file.name()).with_extension("json"), text).unwrap();
+        }
         let control = thread::spawn(move || {
             let writes = state_dir.clone();
             let thread = ControlThread {
@@ -129,11 +140,12 @@ impl Lab {
                     level: Box::new(|_| ()),
                     warnings: Vec::new(),
                 },
-                queries: crossbeam_channel::never(),
+                queries,
                 cores: Vec::new(),
                 bursts: vec![report],
                 stop: stop_there,
                 watchdog: Watchdog::default(),
+                turns: Turns::default(),
                 before_turn: Some(before_turn),
             };
             thread.run()
@@ -370,7 +382,8 @@ fn releases_at_the_end(before: impl FnOnce(&mut Lab)) -> bool {
         t2: None,
         information: Default::default(),
     };
-    let mut lab = Lab::of(Setup { known: Some(Save::Dhcpv6(Some(lease))), ..Setup::default() });
+    let mut lab =
+        Lab::of(Setup { known: Some((StateFile::Dhcpv6, serde_json::to_string(&lease).unwrap())), ..Setup::default() });
     lab.come_up();
     before(&mut lab);
     lab.stop.store(true, Ordering::Relaxed);

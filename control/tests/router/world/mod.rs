@@ -299,7 +299,14 @@ impl World {
     pub fn status(&self) -> report::Status {
         self.router.status(
             self.now,
-            Surroundings { handles: &[], cores: &[], bursts: &mut [], heard: [None; 2], warnings: &[] },
+            Surroundings {
+                handles: &[],
+                cores: &[],
+                bursts: &mut [],
+                control: Default::default(),
+                heard: [None; 2],
+                warnings: &[],
+            },
         )
     }
 

@@ -43,7 +43,7 @@ impl Server {
         self.event(Event::SharedId { address, mac: by, by: request.mac });
         match (request.kind, &request.client_id) {
             (MessageType::Discover, Some(id)) => {
-                let client = Client::SharedId(id.clone(), request.mac);
+                let client = Client::SharedId(id.as_slice().into(), request.mac);
                 self.find_address(now, client, request);
             }
             _ => self.answer(Reply::Nak("in use by another with the same client identifier"), &request),

@@ -21,7 +21,7 @@ fn name(options: &[u8]) -> Option<String> {
     let mut lan = Lan::new(config());
     lan.server.handle_input(lan.now, &raw(station(1), MessageType::Discover, options));
     lan.poll();
-    lan.server.leases(lan.now).pop().expect("it is probed for").hostname
+    lan.server.leases(lan.now).pop().expect("it is probed for").hostname.map(|name| name.to_string())
 }
 
 /// RFC 4702 2: option 81 in DNS's form (systemd-networkd, whose host name has a dot, sends nothing else) and in letters; it

@@ -6,23 +6,21 @@ use dhcproto::{Decodable, Encodable};
 use hikyaku_protocols::dhcpv4::LeaseFile;
 
 use super::*;
-use crate::router::StateFile;
 
 /// A disk that has trouble.
 const SLOW: Duration = Duration::from_millis(300);
 
 /// A station of the LAN that asks for an address.
-fn station(number: u8) -> Mac {
+pub(super) fn station(number: u8) -> Mac {
     Mac([2, 0, 0, 0, 7, number])
 }
 
-fn dhcp(mac: Mac, kind: MessageType, wanted: Option<Ipv4Addr>) -> Vec<u8> {
+pub(super) fn dhcp(mac: Mac, kind: MessageType, options: &[DhcpOption]) -> Vec<u8> {
     let none = Ipv4Addr::UNSPECIFIED;
     let mut message = Message::new_with_id(u32::from(mac.0[5]), none, none, none, none, &mac.0);
     message.opts_mut().insert(DhcpOption::MessageType(kind));
-    if let Some(wanted) = wanted {
-        message.opts_mut().insert(DhcpOption::RequestedIpAddress(wanted));
-        message.opts_mut().insert(DhcpOption::ServerIdentifier(GATEWAY));
+    for option in options {
+        message.opts_mut().insert(option.clone());
     }
     let mut frame = Vec::new();
     etherparse::PacketBuilder::ethernet2(mac.0, [0xff; 6])
@@ -55,9 +53,10 @@ impl Lab {
 
     /// From DISCOVER to ACK.
     fn lease(&mut self, mac: Mac) -> Ipv4Addr {
-        assert!(self.lan.deliver(&dhcp(mac, MessageType::Discover, None)));
+        assert!(self.lan.deliver(&dhcp(mac, MessageType::Discover, &[])));
         let (_, offered) = self.dhcp_says(MessageType::Offer);
-        assert!(self.lan.deliver(&dhcp(mac, MessageType::Request, Some(offered))));
+        let taken = [DhcpOption::RequestedIpAddress(offered), DhcpOption::ServerIdentifier(GATEWAY)];
+        assert!(self.lan.deliver(&dhcp(mac, MessageType::Request, &taken)));
         let (_, address) = self.dhcp_says(MessageType::Ack);
         assert_eq!(address, offered);
         address
