@@ -98,6 +98,48 @@ impl fmt::Debug for Addr4 {
 #[repr(transparent)]
 pub struct Addr6(pub [u8; 16]);
 
+impl Addr6 {
+    /// Prefix and interface id, memory order.
+    #[inline(always)]
+    pub fn words(self) -> [u64; 2] {
+        zerocopy::transmute!(self.0)
+    }
+
+    /// An address of these two, memory order.
+    pub fn from_words(words: [u64; 2]) -> Self {
+        Self(zerocopy::transmute!(words))
+    }
+
+    /// A group of hosts (RFC 4291 2.7).
+    #[inline(always)]
+    pub fn is_group(self) -> bool {
+        self.0[0] == 0xff
+    }
+
+    /// Of one link, and forwarded by no router (RFC 4291 2.5.6).
+    pub fn is_link_local(self) -> bool {
+        self.0[0] == 0xfe && self.0[1] & 0xc0 == 0x80
+    }
+
+    /// Of one site (RFC 4193 3.1): not for the Internet.
+    pub fn is_unique_local(self) -> bool {
+        self.0[0] & 0xfe == 0xfc
+    }
+
+    /// Whether a router forwards packets from and to it: it is one host's, and not only its own link's (RFC 4291 2.5, RFC
+    /// 6890 2.2.3). Not so the unspecified address, the loopback, and whatever else begins with eight zero octets
+    /// (IPv4-compatible, IPv4-mapped); the discard prefix (RFC 6666); ORCHID (RFC 4843); site-local (RFC 3879). Addresses
+    /// for documentation (RFC 3849, RFC 9637) are: nobody has them but a test network.
+    pub fn is_forwardable(self) -> bool {
+        match self.0 {
+            [0, 0, 0, 0, 0, 0, 0, 0, ..] | [1, 0, 0, 0, 0, 0, 0, 0, ..] => false,
+            [0x20, 0x01, 0, third, ..] => third & 0xf0 != 0x10,
+            [0xfe, second, ..] => second & 0x80 == 0,
+            [first, ..] => first != 0xff,
+        }
+    }
+}
+
 impl From<Ipv6Addr> for Addr6 {
     fn from(a: Ipv6Addr) -> Self {
         Self(a.octets())

@@ -16,6 +16,8 @@ pub const DCCP: u8 = 33;
 pub const ROUTING: u8 = 43;
 /// A part of a packet, an IPv6 extension header (RFC 8200 4.5).
 pub const FRAGMENT: u8 = 44;
+/// IPsec's encapsulation (RFC 4303).
+pub const ESP: u8 = 50;
 /// IPsec's authentication header (RFC 4302).
 pub const AH: u8 = 51;
 /// ICMP, as IPv6 has it (RFC 4443).
@@ -24,6 +26,8 @@ pub const ICMPV6: u8 = 58;
 pub const NONE: u8 = 59;
 /// Options for the destination, an IPv6 extension header (RFC 8200 4.6).
 pub const DESTINATION: u8 = 60;
+/// Stream Control Transmission Protocol (RFC 9260).
+pub const SCTP: u8 = 132;
 /// UDP whose checksum may cover a part of the payload (RFC 3828).
 pub const UDP_LITE: u8 = 136;
 
@@ -31,6 +35,11 @@ pub const UDP_LITE: u8 = 136;
 /// Not so AH, whose check value covers the addresses (RFC 4302 3.3.3.1), nor 0, which no IPv4 packet is of.
 pub const fn is_by_address(protocol: u8) -> bool {
     !matches!(protocol, HOP_BY_HOP | ICMP | TCP | UDP | AH)
+}
+
+/// Whether a protocol's header begins with the ports of both ends.
+pub const fn has_ports(protocol: u8) -> bool {
+    matches!(protocol, TCP | UDP | UDP_LITE | SCTP | DCCP)
 }
 
 /// Where in its header a protocol has a checksum that covers the IPv4 addresses, too, in a pseudo header.

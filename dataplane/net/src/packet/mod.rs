@@ -126,9 +126,29 @@ impl Icmp {
     /// Type of an ICMPv4 timestamp reply (RFC 792).
     pub const TIMESTAMP_REPLY: u8 = 14;
 
+    /// Type of an ICMPv6 destination unreachable message (RFC 4443 3.1).
+    pub const UNREACHABLE6: u8 = 1;
+    /// Type of an ICMPv6 packet too big message (RFC 4443 3.2).
+    pub const TOO_BIG6: u8 = 2;
+    /// Type of an ICMPv6 time exceeded message (RFC 4443 3.3).
+    pub const TIME_EXCEEDED6: u8 = 3;
+    /// Type of an ICMPv6 parameter problem message (RFC 4443 3.4).
+    pub const PARAMETER_PROBLEM6: u8 = 4;
+    /// Type of an ICMPv6 echo request (RFC 4443 4.1).
+    pub const ECHO_REQUEST6: u8 = 128;
+    /// Type of an ICMPv6 echo reply (RFC 4443 4.2).
+    pub const ECHO_REPLY6: u8 = 129;
+    /// Type of an ICMPv6 redirect (RFC 4861 4.5).
+    pub const REDIRECT6: u8 = 137;
+
     /// An IPv4 error message, which quotes the packet it is about (RFC 1122 3.2.2).
     pub fn is_error4(kind: u8) -> bool {
         matches!(kind, Self::UNREACHABLE | 4 | 5 | Self::TIME_EXCEEDED | Self::PARAMETER_PROBLEM)
+    }
+
+    /// An IPv6 error message, which quotes the packet it is about, also one that nobody knows (RFC 4443 2.1).
+    pub fn is_error6(kind: u8) -> bool {
+        kind < 128
     }
 }
 
