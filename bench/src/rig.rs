@@ -440,6 +440,7 @@ fn snapshot(napt: Option<Arc<Napt>>) -> Snapshot {
             (lan, Route::Link(LAN)),
             (Prefix4::ALL, Route::Softwire(SoftwireId(0))),
         ]),
+        ..Snapshot::default()
     }
 }
 

@@ -187,5 +187,5 @@ fn snapshot(setup: &Setup, napt: Option<Arc<Napt>>) -> Snapshot {
         deliver: if setup.lan.is_some() { Deliver::Routed } else { Deliver::Link(LAN) },
         ..Softwire::new(setup.ce, setup.br, WAN, Some(NEXT_HOP))
     };
-    Snapshot { links: vec![lan, wan], softwires: vec![softwire], routes: Routes::new(routes) }
+    Snapshot { links: vec![lan, wan], softwires: vec![softwire], routes: Routes::new(routes), ..Snapshot::default() }
 }

@@ -16,6 +16,7 @@
 
 pub mod counters;
 pub mod cpu;
+pub mod filter6;
 pub mod icmp;
 pub mod memory_router;
 mod message;

@@ -4,19 +4,24 @@
 mod listening;
 mod neighbours;
 mod routes;
+mod routes6;
 mod softwire;
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
-use hikyaku_net::{Addr4, Addr6, Mac, Prefix4};
+use hikyaku_net::{Addr4, Addr6, Mac, Prefix4, Prefix6};
 use hikyaku_ring::LinkId;
 
 use crate::sessions::LanId;
 
 pub use listening::Listening;
-pub use neighbours::Neighbours;
+pub use neighbours::{HostAddress, Neighbours};
 pub use routes::{Route, Routes, UsualHosts};
+pub use routes6::{Route6, Routes6};
 pub use softwire::{Deliver, FarEnd, OuterHeaders, Softwire, SoftwireState};
+
+use crate::filter6::Filter6;
 
 /// A softwire's place in the snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,6 +67,11 @@ pub struct Link {
     pub sources4: Vec<Prefix4>,
     /// Which Ethernet addresses its IPv4 hosts have.
     pub neighbours: Neighbours,
+    /// Sources that IPv6 packets of a LAN may have when they leave it (RFC 2827): its prefixes. Link-local ones are of the
+    /// link alone, and need not be here.
+    pub sources6: Vec<Prefix6>,
+    /// Which Ethernet addresses its IPv6 hosts have.
+    pub neighbours6: Neighbours<Addr6>,
 }
 
 impl Link {
@@ -80,6 +90,8 @@ impl Link {
             listens: Listening::default(),
             sources4: Vec::new(),
             neighbours: Neighbours::default(),
+            sources6: Vec::new(),
+            neighbours6: Neighbours::default(),
         }
     }
 
@@ -101,6 +113,11 @@ pub struct Snapshot {
     pub softwires: Vec<Softwire>,
     /// Which way IPv4 packets go.
     pub routes: Routes,
+    /// Which way native IPv6 packets go.
+    pub routes6: Routes6,
+    /// What lets native IPv6 packets through: without it, none are forwarded. Snapshots share it, as they share what was
+    /// learnt of a tunnel.
+    pub filter6: Option<Arc<Filter6>>,
 }
 
 impl Snapshot {
@@ -122,6 +139,15 @@ impl Snapshot {
         let mut lans = self.links.iter().filter(|link| link.side == Side::Lan).map(|link| link.lan);
         let first = lans.next();
         lans.all(|lan| Some(lan) == first)
+    }
+
+    /// The address that ICMPv6 errors come from to who is on this link: one of ours there that others may answer, or of
+    /// another link, or what only the link knows (RFC 4443 2.2).
+    pub fn icmp_source6(&self, id: LinkId) -> Option<Addr6> {
+        let there = self.link(id)?.addresses6.iter();
+        let anywhere = self.links.iter().flat_map(|link| &link.addresses6);
+        let global = |addr: &&Addr6| addr.is_forwardable() && !addr.is_unique_local();
+        there.clone().chain(anywhere).find(global).or_else(|| there.clone().next()).copied()
     }
 
     /// The softwire that a link's frames mostly belong to: for a WAN link the first that runs over

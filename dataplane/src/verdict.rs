@@ -89,7 +89,7 @@ reasons! {
     /// The destination cannot be forwarded to: martian, multicast, broadcast, reserved.
     Ipv4Destination = "ipv4-destination",
         "Normal: broadcasts and multicast of the LAN that are not for a router.";
-    /// TTL used up. Answered with ICMP time exceeded.
+    /// TTL or hop limit used up. Answered with ICMP time exceeded.
     TtlExceeded = "ttl-exceeded",
         "Normal with traceroute. Many: a routing loop.";
     /// No route to the destination. Answered with ICMP net unreachable.
@@ -150,9 +150,40 @@ reasons! {
     /// Extension headers that are too many, cut off or not allowed.
     Ipv6Extension = "ipv6-extension",
         "A sender that is broken, or an attack; find it by its source address.";
-    /// IPv6 to somewhere else: there is no route for it.
+    /// IPv6 to somewhere else: there is no route for it. Answered with ICMPv6 no route, on the LAN.
     Ipv6NoRoute = "ipv6-no-route",
-        "IPv6 of the LAN is not routed yet; what strangers send to other addresses of the prefix ends here too.";
+        "The line has no prefix for the LAN, or no router: `hikyaku show status` says how far it has come. What is sent to \
+         the unused rest of a delegated prefix ends here too.";
+    /// The IPv6 source cannot be forwarded: multicast, loopback, or not of this side's prefixes. Answered with ICMPv6
+    /// "source address failed policy", on the LAN.
+    Ipv6Source = "ipv6-source",
+        "A host has an address of a prefix that is not (any more) the LAN's: it takes a new one when it hears the next \
+         advertisement. From the line: somebody claims to be a host of ours.";
+    /// A link-local IPv6 source on its way to another link. Answered with ICMPv6 "beyond scope of source address".
+    Ipv6Scope = "ipv6-scope",
+        "A host has no global address yet, or a program that chose the wrong one.";
+    /// The IPv6 destination cannot be forwarded to: multicast, link-local, loopback, reserved; unique local from or to the
+    /// line.
+    Ipv6Destination = "ipv6-destination",
+        "Normal: multicast of the LAN that is not for a router.";
+    /// Larger than what the next link takes. Answered with ICMPv6 packet too big.
+    Ipv6TooBig = "ipv6-too-big",
+        "Normal: hosts learn the path's MTU by it. If connections still stall, a firewall on the host drops ICMPv6.";
+    /// Inbound IPv6 that nobody asked for, from one LAN to another, or ICMPv6 that no router forwards.
+    Ipv6Filtered = "ipv6-filtered",
+        "Normal: strangers who try addresses and ports. If it should reach a host, open a pinhole.";
+    /// An ICMPv6 error about a packet that no session knows.
+    Ipv6IcmpError = "ipv6-icmp-error",
+        "Normal in small numbers: errors about sessions that have ended. Many: an attack.";
+    /// The table of IPv6 sessions is full. Answered with ICMPv6 address unreachable.
+    Ipv6TableFull = "ipv6-table-full",
+        "Raise `[tuning] table`, or limit what a host may have by `sessions-per-host`.";
+    /// The station has as many IPv6 sessions as one may have. Answered as a full table.
+    Ipv6HostLimit = "ipv6-host-limit",
+        "The host has reached `sessions-per-host`: a scan or a peer-to-peer program on it, or the limit is too low.";
+    /// An IPv6 fragment whose first fragment did not come in time, or that found no room to wait.
+    Ipv6Fragment = "ipv6-fragment",
+        "The path loses fragments, or a sender sends only later ones (an attack).";
     /// To the tunnel's address, but from another source than the border router.
     TunnelSource = "tunnel-source",
         "Somebody else sends tunnel packets to us, or the provider's border router has another address than \
@@ -221,8 +252,12 @@ pub enum Verdict {
     Outbound,
     /// Came through the tunnel and was sent to the LAN.
     Inbound,
-    /// From the LAN to the LAN, by way of the outside address.
+    /// From the LAN to the LAN, by way of the outside address or because the host asked us to.
     Hairpin,
+    /// Native IPv6 from the LAN, sent to the line.
+    Ipv6Outbound,
+    /// Native IPv6 from the line, sent to the LAN.
+    Ipv6Inbound,
     /// An outer fragment whose packet was put together and went on.
     Reassembled,
     /// Handed off to another worker, which has all of its flow.
@@ -238,10 +273,12 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    const FORWARDED: [Self; 8] = [
+    const FORWARDED: [Self; 10] = [
         Self::Outbound,
         Self::Inbound,
         Self::Hairpin,
+        Self::Ipv6Outbound,
+        Self::Ipv6Inbound,
         Self::Reassembled,
         Self::HandedOff,
         Self::Punted,
@@ -267,11 +304,13 @@ impl Verdict {
             Self::Outbound => DROPS,
             Self::Inbound => DROPS + 1,
             Self::Hairpin => DROPS + 2,
-            Self::Reassembled => DROPS + 3,
-            Self::HandedOff => DROPS + 4,
-            Self::Punted => DROPS + 5,
-            Self::Host => DROPS + 6,
-            Self::FromHost => DROPS + 7,
+            Self::Ipv6Outbound => DROPS + 3,
+            Self::Ipv6Inbound => DROPS + 4,
+            Self::Reassembled => DROPS + 5,
+            Self::HandedOff => DROPS + 6,
+            Self::Punted => DROPS + 7,
+            Self::Host => DROPS + 8,
+            Self::FromHost => DROPS + 9,
         }
     }
 
@@ -281,6 +320,8 @@ impl Verdict {
             Self::Outbound => "outbound",
             Self::Inbound => "inbound",
             Self::Hairpin => "hairpin",
+            Self::Ipv6Outbound => "ipv6-outbound",
+            Self::Ipv6Inbound => "ipv6-inbound",
             Self::Reassembled => "reassembled",
             Self::HandedOff => "handed-off",
             Self::Punted => "punted",

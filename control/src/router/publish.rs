@@ -115,6 +115,8 @@ pub(super) fn snapshot(
         listens: listens[0].clone(),
         sources4: vec![network],
         neighbours: Neighbours::new(stations, None),
+        sources6: Vec::new(),
+        neighbours6: Neighbours::default(),
     };
     let wan_link = Link {
         name: wan.link.name.clone(),
@@ -129,6 +131,8 @@ pub(super) fn snapshot(
         listens: listens[1].clone(),
         sources4: Vec::new(),
         neighbours: Neighbours::default(),
+        sources6: Vec::new(),
+        neighbours6: Neighbours::default(),
     };
     let host = |interface: &Link, id| Link {
         name: format!("{}^", interface.name),
@@ -139,7 +143,7 @@ pub(super) fn snapshot(
     // A table of many hosts is copied where it must be, and not otherwise.
     let behind = if hosts == [false; 2] { vec![] } else { vec![host(&lan_link, LAN), host(&wan_link, WAN)] };
     let links = [lan_link, wan_link].into_iter().chain(behind).collect();
-    Snapshot { links, softwires, routes: Routes::new(routes) }
+    Snapshot { links, softwires, routes: Routes::new(routes), ..Snapshot::default() }
 }
 
 fn softwire(basis: &Basis, machines: &Machines, config: &config::Service) -> Option<Softwire> {

@@ -5,6 +5,7 @@ use hikyaku_net::packet::{Icmp, Ipv4};
 use hikyaku_net::{Addr4, protocol};
 use zerocopy::{FromBytes, IntoBytes};
 
+use super::Purpose;
 use crate::tunnel::Composed;
 use crate::verdict::Reason;
 
@@ -32,6 +33,15 @@ impl Message {
     /// Fragmentation needed and DF set; the largest packet that passes.
     pub const fn too_big(mtu: u16) -> Self {
         Self { kind: Icmp::UNREACHABLE, code: 4, mtu }
+    }
+
+    /// Which budget it is of.
+    pub fn purpose(self) -> Purpose {
+        match (self.kind, self.code) {
+            (Icmp::UNREACHABLE, 4) => Purpose::PathMtu,
+            (Icmp::TIME_EXCEEDED, _) => Purpose::Hops,
+            _ => Purpose::Refusal,
+        }
     }
 }
 

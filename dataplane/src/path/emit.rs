@@ -112,7 +112,7 @@ impl Core {
         let Some(answer) = icmp::compose(message, link.icmp_source(), self.ids.next_id() as u16, packet) else {
             return;
         };
-        if self.may_tell(Side::Lan, message, burst) && originate(tx, burst.link, back, &answer).is_ok() {
+        if self.may_tell(Side::Lan, message.purpose(), burst) && originate(tx, burst.link, back, &answer).is_ok() {
             self.counters.note(Event::IcmpSent, 1);
         }
     }
@@ -152,7 +152,7 @@ impl Core {
             }
             None => return,
         };
-        if !self.may_tell(Side::Wan, message, burst) {
+        if !self.may_tell(Side::Wan, message.purpose(), burst) {
             return;
         }
         let answer = Packet::Bytes(&bytes[..len]);
@@ -162,8 +162,8 @@ impl Core {
     }
 
     /// Whether one more error may go to somebody on this side.
-    pub(super) fn may_tell(&mut self, to: Side, message: icmp::Message, burst: Burst) -> bool {
-        let may = self.errors.take(to, message, burst.now);
+    pub(super) fn may_tell(&mut self, to: Side, purpose: icmp::Purpose, burst: Burst) -> bool {
+        let may = self.errors.take(to, purpose, burst.now);
         if !may {
             self.counters.note(Event::IcmpLimited, 1);
         }

@@ -96,7 +96,7 @@ impl Core {
             _ => {}
         }
         if let Some(message) = relay
-            && self.may_tell(Side::Lan, message, burst)
+            && self.may_tell(Side::Lan, message.purpose(), burst)
             && self.send_lan(burst, rings, link, Packet::Bytes(packet), Verdict::Inbound) == Verdict::Inbound
         {
             self.counters.note(Event::IcmpSent, 1);

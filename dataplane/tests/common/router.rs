@@ -171,6 +171,7 @@ impl Setup {
                 (lan, Route::Link(LAN)),
                 (Prefix4::ALL, Route::Softwire(SoftwireId(0))),
             ]),
+            ..Snapshot::default()
         }
     }
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hikyaku_dataplane::counters::Event;
-use hikyaku_dataplane::icmp::{Message, answer};
+use hikyaku_dataplane::icmp::{Message, Message6, answer, answer6};
 use hikyaku_dataplane::verdict::Reason;
 
 /// Where the files of tests are, from the top of the project.
@@ -124,8 +124,27 @@ fn every_test_of_the_tables_exists() {
     assert!(missing.is_empty(), "docs/rfc.md names tests that do not exist: {missing:#?}");
 }
 
-/// What the sender of a dropped packet is told, if anything.
-fn told(reason: Reason) -> &'static str {
+/// What the sender of a dropped packet is told, if anything, of either family.
+fn told(reason: Reason) -> String {
+    let told = [told4(reason), told6(reason)];
+    told.into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+fn told6(reason: Reason) -> &'static str {
+    match answer6(reason, 0) {
+        None => "",
+        Some(Message6::TIME_EXCEEDED) => "ICMPv6 hop limit exceeded (3/0)",
+        Some(Message6::NO_ROUTE) => "ICMPv6 no route (1/0), on the LAN",
+        Some(Message6::PROHIBITED) => "ICMPv6 administratively prohibited (1/1), on the LAN",
+        Some(Message6::BEYOND_SCOPE) => "ICMPv6 beyond scope of source address (1/2), on the LAN",
+        Some(Message6::ADDRESS_UNREACHABLE) => "ICMPv6 address unreachable (1/3), on the LAN",
+        Some(Message6::SOURCE_POLICY) => "ICMPv6 source address failed policy (1/5), on the LAN",
+        Some(Message6 { kind: 2, .. }) => "ICMPv6 packet too big, with the MTU (2/0)",
+        Some(other) => panic!("docs/drop-reasons.md has no words for {other:?}"),
+    }
+}
+
+fn told4(reason: Reason) -> &'static str {
     match answer(reason, 0) {
         None => "",
         Some(Message::TIME_EXCEEDED) => "time exceeded (11/0)",
@@ -144,7 +163,7 @@ fn drop_reasons() -> String {
          and in the result of `hikyaku replay`. Made from `dataplane/src/verdict.rs` and `counters.rs` by\n\
          `UPDATE_DOCS=1 cargo test -p hikyaku-dataplane --test packets documented`; a test holds them equal.\n\n\
          ICMP errors to a sender are limited in number (event `icmp-limited`) and never about an ICMP error, a later fragment, or what went\n\
-         to a group (RFC 1812 4.3.2.7).\n\n\
+         to a group (RFC 1812 4.3.2.7, RFC 4443 2.4 e).\n\n\
          | reason | meaning | the sender is told | what to do |\n| --- | --- | --- | --- |\n",
     );
     for &reason in Reason::ALL {

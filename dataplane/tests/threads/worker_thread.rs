@@ -25,6 +25,7 @@ fn snapshot(hop: u8) -> Snapshot {
         links: vec![link("lan", Side::Lan), link("wan", Side::Wan)],
         softwires: vec![softwire],
         routes: Routes::new([(Prefix4::ALL, Route::Softwire(SoftwireId(0)))]),
+        ..Snapshot::default()
     }
 }
 

@@ -1,0 +1,16 @@
+//! The stateful filter of native IPv6 (RFC 6092, RFC 7084 4.5): what hosts of ours begin passes, and what answers it; nothing
+//! from outside does that nobody asked for.
+//!
+//! A *session* is what was let through: protocol, the inside host's address and port, and its peer's. It is found by one
+//! key, whichever way a packet goes, because nothing is translated. *Pinholes* say what strangers may begin.
+
+mod config;
+mod pinhole;
+mod session;
+mod shares;
+mod table;
+
+pub use config::Config;
+pub use pinhole::{Host, Pinhole};
+pub use session::{Flow, Session};
+pub use table::Filter6;

@@ -1,0 +1,383 @@
+//! The table of sessions: lookups without a lock by any worker, changes by one at a time.
+
+use std::sync::{Arc, TryLockError};
+
+use arc_swap::ArcSwap;
+use crossbeam_utils::CachePadded;
+use hikyaku_net::packet::Tcp;
+use hikyaku_net::{Mac, Time, protocol};
+use hikyaku_ring::prefetch;
+
+use super::session::{Flow, Session};
+use super::shares::Shares;
+use super::{Config, Pinhole};
+use crate::napt::{Refused, Stats};
+use crate::sessions::free::Free;
+use crate::sessions::hash::{Hash, Hasher, Kind};
+use crate::sessions::index::Index;
+use crate::sessions::readers::{ReaderId, Readers};
+use crate::sessions::sync::{AtomicU32, Mutex, MutexGuard, Ordering::Relaxed, Slab, slab};
+use crate::sessions::timeouts::Timeouts;
+use crate::sessions::wheel::{self, Wheel};
+use crate::sessions::{Direction, SessionId, tcp};
+use crate::verdict::Reason;
+
+/// The sessions that were let through, and what anybody may begin.
+#[derive(Debug)]
+pub struct Filter6 {
+    timeouts: Timeouts,
+    hasher: Hasher,
+    index: Index,
+    sessions: Slab<Session>,
+    readers: Readers,
+    pinholes: ArcSwap<Box<[Pinhole]>>,
+    /// On cache lines of its own, so that those which every lookup reads stay where they are.
+    changing: CachePadded<Changing>,
+}
+
+/// What changes; by the holder of the lock only.
+#[derive(Debug)]
+struct Changing {
+    live: AtomicU32,
+    /// The second up to which ageing has nothing left to do; [`NOT_AGED`] while it has.
+    aged: AtomicU32,
+    writer: Mutex<Writer>,
+}
+
+const NOT_AGED: u32 = u32::MAX;
+
+/// What only the holder of the lock touches.
+#[derive(Debug)]
+struct Writer {
+    free: Free,
+    wheel: Wheel,
+    shares: Shares,
+    created: u64,
+    expired: u64,
+}
+
+/// A session has one entry in the index, whichever way its packets go.
+const KIND: Kind = Kind::Outbound;
+
+impl Filter6 {
+    /// A filter that has let nothing through yet.
+    ///
+    /// # Errors
+    ///
+    /// See [`Refused`].
+    pub fn new(config: &Config) -> Result<Self, Refused> {
+        use crate::napt::Config as Sizes;
+        let n = config.sessions;
+        if !n.is_power_of_two() || !(Sizes::MIN_SESSIONS..=Sizes::MAX_SESSIONS).contains(&n) {
+            return Err(Refused::Size(n));
+        }
+        Ok(Self {
+            timeouts: config.timeouts,
+            hasher: config.seed.map_or_else(Hasher::random, Hasher::with_seed),
+            index: Index::new(n as usize, 1, config.huge_pages)?,
+            // Record 0 is nobody's, so that 0 can mean "none": it is of protocol 0.
+            sessions: slab(n as usize + 1, config.huge_pages)?,
+            readers: Readers::new(config.readers),
+            pinholes: ArcSwap::from_pointee(config.pinholes.as_slice().into()),
+            changing: CachePadded::new(Changing {
+                live: AtomicU32::new(0),
+                aged: AtomicU32::new(NOT_AGED),
+                writer: Mutex::new(Writer {
+                    free: Free::new(n),
+                    wheel: Wheel::new(),
+                    shares: Shares::new(config.per_station, n),
+                    created: 0,
+                    expired: 0,
+                }),
+            }),
+        })
+    }
+
+    /// Replaces all pinholes. Every session lives on: what came by one that is no more goes on until it ends.
+    pub fn set_pinholes(&self, pinholes: &[Pinhole]) {
+        self.pinholes.store(Arc::new(pinholes.into()));
+    }
+
+    /// The pinholes.
+    pub fn pinholes(&self) -> Vec<Pinhole> {
+        self.pinholes.load().to_vec()
+    }
+
+    /// The keyed hash of a flow.
+    #[inline(always)]
+    pub fn hash(&self, flow: &Flow) -> Hash {
+        let addrs = [flow.inside, flow.peer].map(|addr| u128::from_ne_bytes(addr.0));
+        self.hasher.of(KIND, (addrs[0], addrs[1], flow.rest()))
+    }
+
+    /// First stage of a lookup: asks the cache for the bucket.
+    #[inline(always)]
+    pub fn prefetch(&self, hash: Hash) {
+        self.index.prefetch(hash, KIND);
+    }
+
+    /// Second stage: finds the likely session and asks the cache for it.
+    #[inline(always)]
+    pub fn candidate(&self, hash: Hash) -> SessionId {
+        let id = self.index.candidate(hash, KIND);
+        prefetch(&self.sessions[id as usize]);
+        id
+    }
+
+    /// Third stage: the session of `flow`, if it is the second stage's answer.
+    #[inline(always)]
+    pub fn likely(&self, candidate: SessionId, flow: &Flow) -> Option<&Session> {
+        Some(&self.sessions[candidate as usize]).filter(|session| session.is(flow))
+    }
+
+    /// The session of `flow`, whatever moves meanwhile.
+    #[cold]
+    pub fn find(&self, flow: &Flow) -> Option<&Session> {
+        let hash = self.hash(flow);
+        let is = |id: SessionId| self.sessions[id as usize].is(flow);
+        self.index.find_settled(hash, is).map(|id| &self.sessions[id as usize])
+    }
+
+    /// Opens a session for a packet of a host of ours that has none. `station` is the host's, `flags` are TCP's.
+    ///
+    /// # Errors
+    /// The station has its share ([`Reason::Ipv6HostLimit`]), the table is full ([`Reason::Ipv6TableFull`]), or it is a
+    /// reset of a connection that nobody knows ([`Reason::Ipv6Filtered`]).
+    #[cold]
+    pub fn open_outbound(&self, flow: &Flow, station: Mac, flags: u8, now: Time) -> Result<&Session, Reason> {
+        if flow.protocol == protocol::TCP && flags & Tcp::RST != 0 {
+            return Err(Reason::Ipv6Filtered);
+        }
+        let mut writer = self.lock();
+        // Another worker may have been faster.
+        if let Some(session) = self.find(flow) {
+            return Ok(session);
+        }
+        let share = writer.shares.place(station);
+        if !writer.shares.may_open(share) {
+            return Err(Reason::Ipv6HostLimit);
+        }
+        self.open(&mut writer, flow, Direction::Outbound, share, now)
+    }
+
+    /// Opens a session for a packet from outside that has none, where a pinhole lets it in. `station` is that of the host of
+    /// ours, `flags` are TCP's.
+    ///
+    /// # Errors
+    /// Nobody lets it in ([`Reason::Ipv6Filtered`]): all that strangers try ends here, without a lock. Or as
+    /// [`Self::open_outbound`]; strangers do not get the last quarter of a share, nor of the table.
+    #[cold]
+    pub fn open_inbound(&self, flow: &Flow, station: Mac, flags: u8, now: Time) -> Result<&Session, Reason> {
+        let port = flow.inside_port().number();
+        let opens = flow.protocol != protocol::TCP || flags & (Tcp::SYN | Tcp::ACK | Tcp::RST | Tcp::FIN) == Tcp::SYN;
+        let admits = |pinhole: &Pinhole| pinhole.admits(flow.protocol, flow.inside, port);
+        if !opens || !self.pinholes.load().iter().any(admits) {
+            return Err(Reason::Ipv6Filtered);
+        }
+        let mut writer = self.lock();
+        if let Some(session) = self.find(flow) {
+            return Ok(session);
+        }
+        let (share, capacity) = (writer.shares.place(station), self.capacity());
+        if !writer.shares.may_be_opened_to(share) {
+            return Err(Reason::Ipv6HostLimit);
+        }
+        if self.changing.live.load(Relaxed) >= capacity - capacity / 4 {
+            return Err(Reason::Ipv6TableFull);
+        }
+        self.open(&mut writer, flow, Direction::Inbound, share, now)
+    }
+
+    fn open(&self, w: &mut Writer, flow: &Flow, first: Direction, share: u32, now: Time) -> Result<&Session, Reason> {
+        let id = w.free.take(&self.sessions, &self.readers).ok_or(Reason::Ipv6TableFull)?;
+        let session = &self.sessions[id as usize];
+        let state = match (is_connection(flow.protocol), first) {
+            (true, Direction::Outbound) => tcp::SEEN_OUT,
+            (true, Direction::Inbound) => tcp::SEEN_IN,
+            (false, _) => tcp::ESTABLISHED,
+        };
+        session.write(flow, state, now.seconds(), share);
+        if !self.index.insert(self.hash(flow), id, |id, _| self.hash(&self.sessions[id as usize].flow())) {
+            w.free.untake(id);
+            return Err(Reason::Ipv6TableFull);
+        }
+        w.shares.add(share);
+        w.hang(self, id);
+        w.created += 1;
+        self.changing.live.store(self.changing.live.load(Relaxed) + 1, Relaxed);
+        Ok(session)
+    }
+
+    /// Takes a session out of the index; its record may be used again once all readers have moved on.
+    fn close(&self, w: &mut Writer, id: SessionId) {
+        let session = &self.sessions[id as usize];
+        self.index.remove(self.hash(&session.flow()), id);
+        session.end();
+        w.shares.remove(session.share());
+        w.free.give_back(id);
+        w.expired += 1;
+        self.changing.aged.store(NOT_AGED, Relaxed);
+        self.changing.live.store(self.changing.live.load(Relaxed) - 1, Relaxed);
+    }
+
+    /// Follows a connection; called for SYN, FIN, RST and until the handshake is complete.
+    #[cold]
+    pub fn track(&self, session: &Session, direction: Direction, flags: u8) {
+        let (old, new) = session.track(direction, flags);
+        let protocol = session.flow().protocol;
+        // A later end needs nothing: ageing looks at the session at its earlier end and finds out.
+        if self.idle_time(protocol, new) < self.idle_time(protocol, old) {
+            let mut writer = self.lock();
+            let id = self.id_of(session);
+            // It may have expired meanwhile; then nothing hangs on it.
+            if writer.wheel.holds(&self.sessions, id) {
+                writer.wheel.take_out(&self.sessions, id);
+                writer.hang(self, id);
+            }
+        }
+    }
+
+    fn id_of(&self, session: &Session) -> SessionId {
+        let offset = session as *const Session as usize - self.sessions.as_ptr() as usize;
+        (offset / size_of::<Session>()) as SessionId
+    }
+
+    /// How long a session may be idle (RFC 6092 REC-12, REC-14, REC-35, REC-40, REC-45).
+    fn idle_time(&self, protocol: u8, state: u8) -> u32 {
+        let like = match protocol {
+            protocol if is_connection(protocol) => protocol::TCP,
+            protocol::UDP_LITE => protocol::UDP,
+            protocol::ICMPV6 => protocol::ICMP,
+            protocol => protocol,
+        };
+        self.timeouts.of(like, state, None)
+    }
+
+    /// Closes sessions that have been idle too long; looks at `budget` sessions at most. Does nothing while another worker
+    /// holds the lock, and does not even ask for it where nothing is to be done.
+    pub fn age(&self, now: Time, budget: usize) {
+        if self.changing.aged.load(Relaxed) == now.seconds() {
+            return;
+        }
+        let mut writer = match self.changing.writer.try_lock() {
+            Ok(writer) => writer,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        let done = wheel::age(&mut Locked { filter: self, writer: &mut writer }, now.seconds(), budget);
+        writer.free.reclaim(&self.readers);
+        if done && writer.free.all_ready() {
+            self.changing.aged.store(now.seconds(), Relaxed);
+        }
+    }
+
+    /// The reader is between two bursts. Before its first lookup and once per burst.
+    #[inline(always)]
+    pub fn quiescent(&self, reader: ReaderId) {
+        self.readers.quiescent(reader);
+    }
+
+    /// The reader sleeps or ends.
+    pub fn offline(&self, reader: ReaderId) {
+        self.readers.offline(reader);
+    }
+
+    fn capacity(&self) -> u32 {
+        self.sessions.len() as u32 - 1
+    }
+
+    /// How full it is.
+    pub fn stats(&self) -> Stats {
+        let writer = self.lock();
+        Stats {
+            live: self.changing.live.load(Relaxed),
+            capacity: self.capacity(),
+            created: writer.created,
+            expired: writer.expired,
+        }
+    }
+
+    /// Sessions as they are now, for people to look at: those among the `most` records from number `from` on (0 to begin
+    /// with). Answers where to go on, `None` at the end. Holds up changes, not lookups, for as long as it takes to look at
+    /// that many.
+    pub fn slice(&self, from: SessionId, most: u32, mut each: impl FnMut(&Session)) -> Option<SessionId> {
+        let _writer = self.lock();
+        let records = self.sessions.len() as u32;
+        let end = records.min(from.saturating_add(most));
+        (from..end).map(|id| &self.sessions[id as usize]).filter(|session| session.is_live()).for_each(&mut each);
+        (end < records).then_some(end)
+    }
+
+    /// Bytes of memory, all included.
+    pub fn bytes(&self) -> usize {
+        let writer = self.lock();
+        size_of::<Self>()
+            + self.index.bytes()
+            + self.sessions.len() * size_of::<Session>()
+            + writer.free.bytes()
+            + writer.shares.bytes()
+            + size_of_val(&**self.pinholes.load())
+            + self.readers.bytes()
+    }
+
+    /// Whether a worker panicked while it changed the table. Lookups go on, and so do changes, for as long as it takes to
+    /// end the process: what was left half done nobody knows.
+    pub fn is_poisoned(&self) -> bool {
+        self.changing.writer.lock().is_err()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Writer> {
+        self.changing.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// Whether a protocol has connections whose beginning shows: packets that go both ways (RFC 6092 3.3).
+pub(super) fn is_connection(protocol: u8) -> bool {
+    matches!(protocol, protocol::TCP | protocol::SCTP | protocol::DCCP)
+}
+
+impl Writer {
+    /// Hangs a session into the wheel, for the second in which it may expire.
+    fn hang(&mut self, filter: &Filter6, id: SessionId) {
+        self.wheel.hang(&filter.sessions, id, filter.due(id));
+    }
+}
+
+impl Filter6 {
+    /// The first second in which a session has been idle for longer than it may be.
+    fn due(&self, id: SessionId) -> u32 {
+        let session = &self.sessions[id as usize];
+        let idle_time = self.idle_time(session.flow().protocol, session.state());
+        session.last().saturating_add(idle_time).saturating_add(1)
+    }
+}
+
+/// The table as the holder of its lock sees it.
+struct Locked<'a> {
+    filter: &'a Filter6,
+    writer: &'a mut Writer,
+}
+
+impl wheel::Ageing for Locked<'_> {
+    type Record = Session;
+
+    fn parts(&mut self) -> (&mut Wheel, &[Session]) {
+        (&mut self.writer.wheel, &self.filter.sessions)
+    }
+
+    fn due(&self, id: SessionId) -> u32 {
+        self.filter.due(id)
+    }
+
+    fn hang(&mut self, id: SessionId) {
+        self.writer.hang(self.filter, id);
+    }
+
+    fn prefetch(&self, id: SessionId) {
+        self.filter.prefetch(self.filter.hash(&self.filter.sessions[id as usize].flow()));
+    }
+
+    fn close(&mut self, id: SessionId) {
+        self.filter.close(self.writer, id);
+    }
+}
