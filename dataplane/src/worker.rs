@@ -215,8 +215,11 @@ impl Worker {
             self.adopt(link, queue);
         }
         let snapshot = &**self.snapshot.load();
-        for napt in snapshot.softwires.iter().filter_map(|s| s.napt.as_deref()) {
+        for napt in napts(snapshot) {
             napt.quiescent(self.id);
+        }
+        if let Some(filter) = &snapshot.filter6 {
+            filter.quiescent(self.id);
         }
         let mut frames = 0;
         for input in &mut self.inputs {
@@ -254,10 +257,13 @@ impl Worker {
             let sent = tx.is_some_and(|tx| tx.originate(frame.len(), |to| to.copy_from_slice(frame)).is_ok());
             self.handle.counters.note(if sent { Event::Injected } else { Event::InjectLost }, 1);
         }
-        for napt in snapshot.softwires.iter().filter_map(|s| s.napt.as_deref()) {
+        for napt in napts(snapshot) {
             // Sessions end as fast as they are opened: under a flood of new ones a fixed number
             // would fall behind.
             napt.age(now, self.config.ageing + frames / 4);
+        }
+        if let Some(filter) = &snapshot.filter6 {
+            filter.age(now, self.config.ageing + frames / 4);
         }
         self.path.expire(now);
         for (worker, ring) in self.path.handoff().into_iter().flat_map(Handoff::rings) {
@@ -328,7 +334,7 @@ impl Worker {
                 let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.run(&stop, &mut bursts))) else { break };
                 fruitless = if self.handle.turns.load(Ordering::Relaxed) == turns { fruitless + 1 } else { 0 };
                 self.recover();
-                if fruitless == MOST_FRUITLESS || self.tables().any(|napt| napt.is_poisoned()) {
+                if fruitless == MOST_FRUITLESS || self.has_poisoned() {
                     self.offline();
                     resume_unwind(panic);
                 }
@@ -396,15 +402,21 @@ impl Worker {
 
     /// Sleeping or ending: removed sessions need not wait for this worker.
     fn offline(&self) {
-        self.tables().for_each(|napt| napt.offline(self.id));
+        let snapshot = self.snapshot.arc_swap().load();
+        napts(&snapshot).for_each(|napt| napt.offline(self.id));
+        snapshot.filter6.iter().for_each(|filter| filter.offline(self.id));
     }
 
-    /// The session tables of the newest snapshot.
-    fn tables(&self) -> impl Iterator<Item = Arc<Napt>> + use<> {
-        let tables: Vec<_> =
-            self.snapshot.arc_swap().load().softwires.iter().filter_map(|softwire| softwire.napt.clone()).collect();
-        tables.into_iter()
+    /// Whether a table of the newest snapshot was left half changed.
+    fn has_poisoned(&self) -> bool {
+        let snapshot = self.snapshot.arc_swap().load();
+        napts(&snapshot).any(Napt::is_poisoned) || snapshot.filter6.iter().any(|filter| filter.is_poisoned())
     }
+}
+
+/// The session tables of a snapshot's tunnels.
+fn napts(snapshot: &Snapshot) -> impl Iterator<Item = &Napt> {
+    snapshot.softwires.iter().filter_map(|softwire| softwire.napt.as_deref())
 }
 
 /// The cores of these that this machine has not, or does not let us use. A thread that ends with the call tries them: those

@@ -6,6 +6,7 @@
 //! (RFC 7597 8.1) speaks for no other one's.
 
 use std::collections::VecDeque;
+use std::hash::Hash;
 use std::time::Duration;
 
 use ahash::RandomState;
@@ -15,7 +16,7 @@ use hikyaku_net::{Addr6, Port, Time};
 use hikyaku_ring::LinkId;
 
 use super::key::pair_addrs;
-use crate::sessions::hash::Hash;
+use crate::sessions::hash::Hash as FlowHash;
 use crate::sessions::{Direction, LanId};
 
 /// How a packet's fragments are translated.
@@ -26,7 +27,7 @@ pub struct Learned {
     /// Change of the header checksum.
     pub delta: Delta,
     /// The hash of the flow, which its flow label is made of.
-    pub hash: Hash,
+    pub hash: FlowHash,
     /// The port at the far end; of an ICMP query its identifier outside.
     pub far_port: Port,
     /// The LAN of the inside host.
@@ -58,39 +59,40 @@ impl Default for Origin {
     }
 }
 
-/// What the fragments of one packet have in common (RFC 791).
+/// What the fragments of one IPv4 packet have in common (RFC 791).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct Packet {
+pub struct PacketId {
     addrs: u64,
     id: u16,
     protocol: u8,
     origin: Origin,
 }
 
-impl Packet {
-    fn of(origin: Origin, ip: &Ipv4) -> Self {
+impl PacketId {
+    /// Those of this packet.
+    pub fn of(origin: Origin, ip: &Ipv4) -> Self {
         Self { addrs: pair_addrs(ip.src, ip.dst), id: ip.id.get(), protocol: ip.protocol, origin }
     }
 }
 
 /// A fragment that came before the first one of its packet.
 #[derive(Debug)]
-pub struct Waiting {
-    packet: Packet,
+pub struct Waiting<P = PacketId> {
+    packet: P,
     since: Time,
     /// Where it came in.
     pub link: LinkId,
-    /// The IPv4 packet, header first.
+    /// The packet, IP header first.
     pub bytes: Vec<u8>,
 }
 
 /// One worker's memory of fragments, and of what a first one taught: how it was translated, or which worker
-/// it is for. Its size is fixed, and nothing an attacker fills makes it slower.
+/// it is for. `P` is what the fragments of one packet have in common. Its size is fixed, and nothing an attacker fills makes it slower.
 #[derive(Debug)]
-pub struct Fragments<T = Learned> {
+pub struct Fragments<T = Learned, P = PacketId> {
     hasher: RandomState,
-    known: Box<[(Packet, Time, T)]>,
-    waiting: VecDeque<Waiting>,
+    known: Box<[(P, Time, T)]>,
+    waiting: VecDeque<Waiting<P>>,
     /// Buffers for fragments that will wait.
     spare: Vec<Vec<u8>>,
 }
@@ -106,25 +108,24 @@ pub const MAX_WAITING: usize = 64;
 /// come within a few milliseconds; RFC 4787 names no time.
 pub const AGE: Duration = Duration::from_secs(2);
 
-impl<T: Clone + Default> Default for Fragments<T> {
+impl<T: Clone + Default, P: Clone + Default> Default for Fragments<T, P> {
     fn default() -> Self {
         Self {
             hasher: RandomState::new(),
-            known: vec![(Packet::default(), Time::default(), T::default()); KNOWN].into(),
+            known: vec![(P::default(), Time::default(), T::default()); KNOWN].into(),
             waiting: VecDeque::with_capacity(MAX_WAITING),
             spare: (0..MAX_WAITING).map(|_| Vec::with_capacity(2048)).collect(),
         }
     }
 }
 
-impl<T: Copy> Fragments<T> {
-    fn set(&self, packet: &Packet) -> usize {
+impl<T: Copy, P: Copy + Eq + Hash> Fragments<T, P> {
+    fn set(&self, packet: &P) -> usize {
         self.hasher.hash_one(packet) as usize % (KNOWN / WAYS) * WAYS
     }
 
     /// Remembers what a first fragment taught.
-    pub fn learn(&mut self, origin: Origin, ip: &Ipv4, learned: T, now: Time) {
-        let packet = Packet::of(origin, ip);
+    pub fn learn(&mut self, packet: P, learned: T, now: Time) {
         let at = self.set(&packet);
         let set = &mut self.known[at..at + WAYS];
         // Its own place, or the oldest's.
@@ -134,35 +135,33 @@ impl<T: Copy> Fragments<T> {
         set[place] = (packet, now, learned);
     }
 
-    /// What the first fragment of `ip`'s packet taught, if it was seen.
-    pub fn find(&self, origin: Origin, ip: &Ipv4, now: Time) -> Option<T> {
-        let packet = Packet::of(origin, ip);
+    /// What the first fragment of a packet taught, if it was seen.
+    pub fn find(&self, packet: P, now: Time) -> Option<T> {
         let at = self.set(&packet);
-        let known = |(p, since, _): &&(Packet, Time, T)| *p == packet && now.since(*since) < AGE;
+        let known = |(p, since, _): &&(P, Time, T)| *p == packet && now.since(*since) < AGE;
         self.known[at..at + WAYS].iter().find(known).map(|&(.., learned)| learned)
     }
 
     /// Lets a fragment wait; false when there is no room.
-    pub fn wait(&mut self, origin: Origin, ip: &Ipv4, link: LinkId, bytes: &[u8], now: Time) -> bool {
+    pub fn wait(&mut self, packet: P, link: LinkId, bytes: &[u8], now: Time) -> bool {
         if self.waiting.len() >= MAX_WAITING {
             return false;
         }
         let mut buffer = self.spare.pop().unwrap_or_default();
         buffer.clear();
         buffer.extend_from_slice(bytes);
-        self.waiting.push_back(Waiting { packet: Packet::of(origin, ip), since: now, link, bytes: buffer });
+        self.waiting.push_back(Waiting { packet, since: now, link, bytes: buffer });
         true
     }
 
     /// A fragment whose first one has come, in order of arrival.
-    pub fn ready(&mut self, origin: Origin, ip: &Ipv4) -> Option<Waiting> {
-        let packet = Packet::of(origin, ip);
+    pub fn ready(&mut self, packet: P) -> Option<Waiting<P>> {
         let at = self.waiting.iter().position(|w| w.packet == packet)?;
         self.waiting.remove(at)
     }
 
     /// A fragment that has waited too long at `now`.
-    pub fn overdue(&mut self, now: Time) -> Option<Waiting> {
+    pub fn overdue(&mut self, now: Time) -> Option<Waiting<P>> {
         self.waiting.front().filter(|w| now.since(w.since) >= AGE)?;
         self.waiting.pop_front()
     }
@@ -177,7 +176,7 @@ impl<T: Copy> Fragments<T> {
     }
 
     /// Takes a buffer back.
-    pub fn done(&mut self, waiting: Waiting) {
+    pub fn done(&mut self, waiting: Waiting<P>) {
         self.spare.push(waiting.bytes);
     }
 
@@ -210,22 +209,24 @@ mod tests {
     fn rfc4787_req14_a_translation_is_remembered_for_its_packet_and_direction_only() {
         let mut fragments = Fragments::default();
         let start = Time(5_000_000_000);
-        fragments.learn(OUTBOUND, &packet(1), learned(1), start);
-        fragments.learn(OUTBOUND, &packet(2), learned(2), start);
-        let find = |fragments: &Fragments, origin, id, now| fragments.find(origin, &packet(id), now).map(|l| l.addrs);
+        fragments.learn(PacketId::of(OUTBOUND, &packet(1)), learned(1), start);
+        fragments.learn(PacketId::of(OUTBOUND, &packet(2)), learned(2), start);
+        let find = |fragments: &Fragments, origin, id, now| {
+            fragments.find(PacketId::of(origin, &packet(id)), now).map(|l| l.addrs)
+        };
         let nearly = Time(start.0 + AGE.as_nanos() as u64 - 1);
         assert_eq!(find(&fragments, OUTBOUND, 1, nearly), Some(1));
         assert_eq!(find(&fragments, OUTBOUND, 2, nearly), Some(2));
         assert_eq!(find(&fragments, INBOUND, 1, nearly), None);
         assert_eq!(find(&fragments, OUTBOUND, 3, nearly), None);
-        fragments.learn(INBOUND, &packet(1), learned(9), start);
+        fragments.learn(PacketId::of(INBOUND, &packet(1)), learned(9), start);
         assert_eq!(find(&fragments, INBOUND, 1, nearly), Some(9));
         let (other_end, other_lan) = (Origin::Tunnel(Addr6([8; 16])), Origin::Lan(LanId(1)));
         assert_eq!(find(&fragments, other_end, 1, nearly), None, "another end of the tunnel");
         assert_eq!(find(&fragments, other_lan, 1, nearly), None, "another LAN");
         assert_eq!(find(&fragments, OUTBOUND, 1, start + AGE), None);
         // An identification that comes again is another packet's.
-        fragments.learn(OUTBOUND, &packet(1), learned(7), start + AGE);
+        fragments.learn(PacketId::of(OUTBOUND, &packet(1)), learned(7), start + AGE);
         assert_eq!(find(&fragments, OUTBOUND, 1, start + AGE), Some(7));
     }
 
@@ -233,10 +234,11 @@ mod tests {
     fn the_oldest_of_a_set_makes_room() {
         let mut fragments = Fragments::default();
         for id in 0..=u16::MAX {
-            fragments.learn(OUTBOUND, &packet(id), learned(id.into()), Time(u64::from(id)));
+            fragments.learn(PacketId::of(OUTBOUND, &packet(id)), learned(id.into()), Time(u64::from(id)));
         }
         let now = Time(1 << 16);
-        let known = |id: &u16| fragments.find(OUTBOUND, &packet(*id), now).map(|l| l.addrs) == Some((*id).into());
+        let known =
+            |id: &u16| fragments.find(PacketId::of(OUTBOUND, &packet(*id)), now).map(|l| l.addrs) == Some((*id).into());
         assert_eq!((0..=u16::MAX).filter(known).count(), KNOWN, "every place is in use");
         assert!((u16::MAX - 30..=u16::MAX).all(|id| known(&id)), "the latest are remembered");
     }
@@ -246,20 +248,20 @@ mod tests {
         let mut fragments = Fragments::default();
         let wait = |fragments: &mut Fragments, id, byte| {
             let now = Time(u64::from(byte));
-            fragments.wait(INBOUND, &packet(id), LinkId(3), &[byte; 3000], now)
+            fragments.wait(PacketId::of(INBOUND, &packet(id)), LinkId(3), &[byte; 3000], now)
         };
         for round in 0..3 {
             for n in 0..MAX_WAITING as u8 {
                 assert!(wait(&mut fragments, u16::from(n % 2), n));
             }
             assert!(!wait(&mut fragments, 5, 200), "no more than that, round {round}");
-            assert!(fragments.ready(OUTBOUND, &packet(0)).is_none());
+            assert!(fragments.ready(PacketId::of(OUTBOUND, &packet(0))).is_none());
             for n in (0..MAX_WAITING as u8).step_by(2) {
-                let waiting = fragments.ready(INBOUND, &packet(0)).unwrap();
+                let waiting = fragments.ready(PacketId::of(INBOUND, &packet(0))).unwrap();
                 assert_eq!((waiting.link, &waiting.bytes[..]), (LinkId(3), &[n; 3000][..]));
                 fragments.done(waiting);
             }
-            assert!(fragments.ready(INBOUND, &packet(0)).is_none());
+            assert!(fragments.ready(PacketId::of(INBOUND, &packet(0))).is_none());
             assert!(fragments.overdue(Time(AGE.as_nanos() as u64)).is_none());
             for n in (1..MAX_WAITING as u8).step_by(2) {
                 let waiting = fragments.overdue(Time(1 << 40)).unwrap();

@@ -15,7 +15,7 @@ mod session;
 mod table;
 
 pub use forwards::{Forward, ForwardRefused};
-pub use fragments::{Fragments, Learned, Origin, Waiting};
+pub use fragments::{Fragments, Learned, Origin, PacketId, Waiting};
 pub use key::{Endpoint, Key, Scope, pair_addrs, pair_ports, split_addrs, split_ports};
 pub use session::{Claim, Rewrite, Session};
 pub use table::{Config, Filtering, Napt, PortStats, Refused, Stats};

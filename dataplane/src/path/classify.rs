@@ -43,6 +43,18 @@ pub struct Tunnelled {
     pub rest: [u8; HEAD - 74],
 }
 
+/// A frame of native IPv6.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Debug)]
+#[repr(C)]
+pub struct Native {
+    /// The frame's Ethernet header.
+    pub ethernet: Ethernet,
+    /// The IPv6 header.
+    pub ip: Ipv6,
+    /// What follows it: extension headers, transport, payload.
+    pub rest: [u8; HEAD - 54],
+}
+
 impl Tunnelled {
     /// The Ethernet header of the inner packet's frame, once the outer header is popped: over the
     /// end of the outer header.
@@ -88,6 +100,11 @@ impl Pattern {
     /// IPv6 whose ECN field is not CE or ECT(1): nothing to do on decapsulation (RFC 6040 4.2).
     pub fn ipv6(link: &Link) -> Self {
         Self::frame(link, ethertype::IPV6, [0x60, 0xf0], [0, 0x10])
+    }
+
+    /// IPv6, whatever its traffic class.
+    pub fn native6(link: &Link) -> Self {
+        Self::frame(link, ethertype::IPV6, [0x60, 0xf0], [0, 0])
     }
 
     /// Whether a frame begins with this.

@@ -3,17 +3,18 @@
 
 use hikyaku_net::packet::ipv4::Checked;
 use hikyaku_net::packet::{Ethernet, Ipv4, Ipv6, ethertype, ipv6};
-use hikyaku_net::{Addr4, Addr6, protocol};
+use hikyaku_net::{Addr4, Addr6, Mac, protocol};
 use hikyaku_ring::{Frame, LinkId, NotSent, RxRing, TxRing};
 use zerocopy::{FromBytes, IntoBytes};
 
+use super::fast_ipv6::{Forward, ethernet};
 use super::{Burst, Core, FlowLabels, Rings, local, ports_of};
 use crate::counters::Event;
 use crate::icmp;
 use crate::napt::{Hash, Key, Scope};
 use crate::punt::Class;
 use crate::shared::Message;
-use crate::snapshot::{B4_ADDRESS, FarEnd, Side, Softwire};
+use crate::snapshot::{B4_ADDRESS, FarEnd, Route6, Side, Softwire};
 use crate::tunnel::mtu::Fit;
 use crate::tunnel::{Composed, OUTER_LEN, Outer, fragment, mss};
 use crate::verdict::{Reason, Verdict};
@@ -161,6 +162,46 @@ impl Core {
         }
     }
 
+    /// Sends the ICMPv6 error that a drop asks for back to the station that `frame` came from, for its sender.
+    pub(super) fn answer6(&mut self, burst: Burst, rings: &mut Rings, frame: Frame, reason: Reason, mtu: u16) {
+        let Some(message) = icmp::answer6(reason, mtu) else { return };
+        let link = &burst.snapshot.links[burst.link.index()];
+        let Rings { rx, tx } = rings;
+        let Ok((ethernet, packet)) = Ethernet::ref_from_prefix(rx.bytes(frame)) else { return };
+        let back = Ethernet { dst: ethernet.src, src: link.mac, ethertype: ethertype::IPV6.into() };
+        let Some(from) = burst.snapshot.icmp_source6(burst.link).filter(|_| !ethernet.dst.is_group()) else { return };
+        let Some(answer) = icmp::compose6(message, from, packet) else { return };
+        if self.may_tell(link.side, message.purpose(), burst) && originate(tx, burst.link, back, &answer).is_ok() {
+            self.counters.note(Event::IcmpSent, 1);
+        }
+    }
+
+    /// Sends a packet of native IPv6 to a station of a link, or has the control thread find out where that is.
+    pub(super) fn send6(
+        &mut self,
+        burst: Burst,
+        rings: &mut Rings,
+        (link, station): (LinkId, Option<Mac>),
+        packet: Packet,
+        verdict: Verdict,
+    ) -> Verdict {
+        let ethernet = ethernet(station.unwrap_or_default(), &burst.snapshot.links[link.index()]);
+        let Rings { rx, tx } = rings;
+        let sent = match packet {
+            _ if station.is_none() => {
+                let whole = Composed::new([&[], &[]], packet.bytes(rx));
+                return self.unresolved(burst, link, &framed(ethernet, &whole));
+            }
+            Packet::Frame(frame) => {
+                rx.bytes(frame)[..ETHERNET].copy_from_slice(ethernet.as_bytes());
+                let frame = rx.padded(frame, MIN_FRAME);
+                return self.send(rings, link, frame).map_or_else(Into::into, |()| verdict);
+            }
+            Packet::Bytes(bytes) => originate(tx, link, ethernet, &Composed::new([&[], &[]], bytes)),
+        };
+        sent.map_or_else(|not| Reason::from(not).into(), |()| verdict)
+    }
+
     /// Whether one more error may go to somebody on this side.
     pub(super) fn may_tell(&mut self, to: Side, purpose: icmp::Purpose, burst: Burst) -> bool {
         let may = self.errors.take(to, purpose, burst.now);
@@ -282,24 +323,28 @@ impl Core {
     }
 }
 
-/// What to do with IPv6 that is not the tunnel's: neighbour discovery, router advertisements and
-/// packets to us are the control thread's. There is no way for the rest yet.
-pub(super) fn native6(core: &mut Core, burst: Burst, rings: &mut Rings, frame: Frame) -> Verdict {
+/// What to do with IPv6 that is not the tunnel's: neighbour discovery, router advertisements and packets to us are the
+/// control thread's; the rest is forwarded where that is filtered. `None`: the frame is held and gets its verdict later.
+pub(super) fn native6(core: &mut Core, burst: Burst, rings: &mut Rings, frame: Frame) -> Option<Verdict> {
     let packet = rings.rx.bytes(frame).get(ETHERNET..).unwrap_or_default();
     let Ok((ip, _)) = Ipv6::read_from_prefix(packet) else {
-        return Reason::Ipv6Truncated.into();
+        return Some(Reason::Ipv6Truncated.into());
     };
     let link = &burst.snapshot.links[burst.link.index()];
-    let to_us = local::is_of_link(ip.dst) || link.addresses6.contains(&ip.dst);
+    let is_local = || burst.snapshot.routes6.lookup(ip.dst) == Route6::Local;
+    let to_us = local::is_of_link(ip.dst) || link.addresses6.contains(&ip.dst) || is_local();
+    if !to_us && let Some(forward) = Forward::new(burst) {
+        return forward.slow_path(core, rings, frame);
+    }
     let class = match ipv6::walk(packet) {
-        Err(reason) => return reason.into(),
+        Err(reason) => return Some(reason.into()),
         Ok(_) if !to_us => Err(Reason::Ipv6NoRoute),
         Ok(walked) => local::class6(link, packet, &walked).ok_or(Reason::NoListener),
     };
-    match class {
+    Some(match class {
         Ok(class) => core.punt(burst, rings, frame, class),
         Err(reason) => core.to_host(burst, rings, frame, reason).unwrap_or(reason.into()),
-    }
+    })
 }
 
 /// A drop without an MTU.

@@ -58,11 +58,18 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
 
 impl<'a, N: Translation<'a>> Stages for Inbound<'a, N> {
     const HEADROOM: usize = 0;
+    const DIRECTION: Direction = Direction::Inbound;
     const FORWARDED: Verdict = Verdict::Inbound;
     const LOOKS_UP: bool = N::NAPT;
 
     fn burst(&self) -> Burst<'_> {
         self.burst
+    }
+
+    /// By the interface id of our end of the tunnel.
+    #[inline(always)]
+    fn is_native6(&self, head: &[u8; HEAD]) -> bool {
+        head[46..54] != self.ends[24..]
     }
 
     #[inline(always)]

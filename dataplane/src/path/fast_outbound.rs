@@ -3,7 +3,7 @@
 //! Whatever is not ordinary goes to [`super::slow_outbound`].
 
 use hikyaku_net::checksum::header_is_right;
-use hikyaku_net::packet::Ipv6;
+use hikyaku_net::packet::{Ipv6, ethertype};
 use hikyaku_net::{Addr4, Prefix4, protocol};
 use hikyaku_ring::{Frame, HEAD};
 
@@ -81,11 +81,17 @@ impl<'a> Encap<'a> {
 
 impl<'a, N: Translation<'a>> Stages for Outbound<'a, N> {
     const HEADROOM: usize = OUTER_LEN;
+    const DIRECTION: Direction = Direction::Outbound;
     const FORWARDED: Verdict = Verdict::Outbound;
     const LOOKS_UP: bool = N::NAPT;
 
     fn burst(&self) -> Burst<'_> {
         self.burst
+    }
+
+    #[inline(always)]
+    fn is_native6(&self, head: &[u8; HEAD]) -> bool {
+        head[12..14] == ethertype::IPV6.to_be_bytes()
     }
 
     #[inline(always)]

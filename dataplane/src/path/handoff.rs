@@ -16,7 +16,7 @@ use super::emit::ETHERNET;
 use super::fast_inbound::Inbound;
 use super::slow_inbound::{Inner, set_tos};
 use super::{Burst, Core, FRAMES_AHEAD, FlowLabels, MAX_BATCH, Rings, Translation, first_word, has_ports, ports_of};
-use crate::napt::{Fragments, Hash, Key, Origin, Scope};
+use crate::napt::{Fragments, Hash, Key, Origin, PacketId, Scope};
 use crate::snapshot::Softwire;
 use crate::tunnel::{OUTER_LEN, Outer, ecn};
 use crate::verdict::{Reason, Verdict};
@@ -192,7 +192,7 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
         let owner = match part {
             Part::First(_, flow) => handoff.owner(flow),
             Part::Broken => Owner::Me,
-            Part::Later(ip) => match handoff.owners.find(from, &ip, now) {
+            Part::Later(ip) => match handoff.owners.find(PacketId::of(from, &ip), now) {
                 Some(owner) => owner,
                 None => {
                     // What the outer header says of it is written into it: it waits without.
@@ -200,7 +200,8 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
                         Ok(tos) => set_tos(inner.bytes(rings.rx), tos),
                         Err(reason) => return Some(reason.into()),
                     }
-                    let waits = handoff.owners.wait(from, &ip, self.burst.link, inner.bytes(rings.rx), now);
+                    let waits =
+                        handoff.owners.wait(PacketId::of(from, &ip), self.burst.link, inner.bytes(rings.rx), now);
                     return (!waits).then_some(Reason::NaptFragment.into());
                 }
             },
@@ -223,9 +224,11 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
     fn release_held(&self, core: &mut Core, rings: &mut Rings, ends: Ends, first: &Ipv4, owner: Owner) {
         let from = Origin::Tunnel(ends.1);
         if let Some(handoff) = &mut core.handoff {
-            handoff.owners.learn(from, first, owner, self.burst.now);
+            handoff.owners.learn(PacketId::of(from, first), owner, self.burst.now);
         }
-        while let Some(mut held) = core.handoff.as_mut().and_then(|handoff| handoff.owners.ready(from, first)) {
+        while let Some(mut held) =
+            core.handoff.as_mut().and_then(|handoff| handoff.owners.ready(PacketId::of(from, first)))
+        {
             let inner = Inner::Bytes(&mut held.bytes);
             if let Some(verdict) = self.deliver_or_hand_off_bytes(core, rings, ends, inner, 0, owner) {
                 core.counters.end(verdict, 1);

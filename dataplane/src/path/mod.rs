@@ -10,11 +10,13 @@
 mod classify;
 mod emit;
 mod fast_inbound;
+mod fast_ipv6;
 mod fast_outbound;
 mod handoff;
 mod host;
 mod local;
 mod slow_inbound;
+mod slow_ipv6;
 mod slow_outbound;
 mod translate;
 mod tunnel_errors;
@@ -41,8 +43,10 @@ use crate::tunnel::reassembly::{Limits, Reassembler};
 use crate::verdict::{Reason, Verdict};
 use classify::Tunnelled;
 use fast_inbound::Inbound;
+use fast_ipv6::{Forward, Ipv6Stages};
 use fast_outbound::Outbound;
 use handoff::FrameBatch;
+use slow_ipv6::PacketId6;
 
 pub(crate) use handoff::Handoff;
 
@@ -83,6 +87,8 @@ enum FinishedBy {
 trait Stages {
     /// Bytes that are pushed in front of a frame.
     const HEADROOM: usize;
+    /// Which way its packets go.
+    const DIRECTION: Direction;
     /// What became of most frames.
     const FORWARDED: Verdict;
     /// There is a session to look up. Without, a frame is finished as soon as it is classified.
@@ -90,6 +96,9 @@ trait Stages {
 
     /// The burst it was made for.
     fn burst(&self) -> Burst<'_>;
+
+    /// Whether a frame is of native IPv6 rather than of what this is for; not right of everything that is not ordinary.
+    fn is_native6(&self, head: &[u8; HEAD]) -> bool;
 
     /// First stage. `head` is at the Ethernet header.
     fn classify(&self, head: &[u8; HEAD], frame: Frame) -> Meta;
@@ -150,6 +159,8 @@ struct Core {
     reassembler: Reassembler,
     /// Inner fragments and what became of their first ones.
     fragments: Fragments,
+    /// Fragments of native IPv6 whose first one passed, and those that wait for theirs.
+    fragments6: Fragments<(), PacketId6>,
     /// The way to the other workers, if there are any.
     handoff: Option<Box<Handoff>>,
     /// Identifications of packets that we make or cut.
@@ -172,6 +183,8 @@ const SCRATCH: usize = 1 << 16;
 /// One worker's packet path.
 pub struct Path {
     batch: Box<CachePadded<[Meta; MAX_BATCH]>>,
+    /// Native IPv6 of a burst.
+    batch6: Box<CachePadded<[Meta; MAX_BATCH]>>,
     /// Of several workers: the frames of a burst.
     taken: Box<FrameBatch>,
     /// Those that are this one's.
@@ -205,6 +218,7 @@ impl Path {
             flows: shared.flows,
             reassembler: Reassembler::new(reassembly),
             fragments: Fragments::default(),
+            fragments6: Fragments::default(),
             handoff: None,
             ids: FragmentIds::new(shared.fragment_ids.clone(), worker as u32, MAX_WORKERS as u32),
             shared,
@@ -216,6 +230,7 @@ impl Path {
         };
         Self {
             batch: Box::new([Meta::NONE; MAX_BATCH].into()),
+            batch6: Box::new([Meta::NONE; MAX_BATCH].into()),
             taken: FrameBatch::new(),
             ours: FrameBatch::new(),
             core,
@@ -239,10 +254,11 @@ impl Path {
 
     /// Lets go of what was held for too long. Once per turn.
     pub fn expire(&mut self, now: Time) {
-        let Core { counters, reassembler, fragments, handoff, .. } = &mut self.core;
+        let Core { counters, reassembler, fragments, fragments6, handoff, .. } = &mut self.core;
         reassembler.expire(now, |reason, frames| counters.end(reason.into(), frames.into()));
         let late = || counters.end(Reason::NaptFragment.into(), 1);
         let mut held = reassembler.held() + fragments.expire(now, late) as u64;
+        held += fragments6.expire(now, || counters.end(Reason::Ipv6Fragment.into(), 1)) as u64;
         if let Some(handoff) = handoff {
             held += handoff.owners.expire(now, late) as u64;
         }
@@ -256,6 +272,7 @@ impl Path {
         ours.clear();
         core.reassembler = Reassembler::new(reassembly);
         core.fragments = Fragments::default();
+        core.fragments6 = Fragments::default();
         core.unsolicited = Default::default();
         core.scratch = Vec::with_capacity(SCRATCH);
         if let Some(handoff) = &mut core.handoff {
@@ -284,20 +301,26 @@ impl Path {
         let napt = softwire.and_then(|s| s.napt.as_deref());
         let taken_as = if burst.handed_off { Event::HandoffReceived } else { Event::Received };
         match (link.side, napt) {
-            (Side::Lan, Some(napt)) => self.run(n, rings, &Outbound::new(burst, napt), taken_as),
-            (Side::Lan, None) => self.run(n, rings, &Outbound::new(burst, NoNapt), taken_as),
-            (Side::Wan, Some(napt)) => self.inbound(n, rings, burst, &Inbound::new(burst, napt), taken_as),
-            (Side::Wan, None) => self.inbound(n, rings, burst, &Inbound::new(burst, NoNapt), taken_as),
+            (Side::Lan, Some(napt)) => self.forward(n, rings, &Outbound::new(burst, napt), taken_as),
+            (Side::Lan, None) => self.forward(n, rings, &Outbound::new(burst, NoNapt), taken_as),
+            (Side::Wan, Some(napt)) => self.forward(n, rings, &Inbound::new(burst, napt), taken_as),
+            (Side::Wan, None) => self.forward(n, rings, &Inbound::new(burst, NoNapt), taken_as),
             (Side::Host, _) => self.core.host_sends(n, rings, link.peer),
         }
         n
     }
 
-    /// Handed off to the workers of their flows or not.
-    fn inbound<S: Stages>(&mut self, n: usize, rings: Rings, burst: Burst, stages: &S, taken_as: Event) {
-        match self.core.handoff_of(burst).is_some() {
-            true => self.run_with_handoff(n, rings, stages),
-            false => self.run(n, rings, stages, taken_as),
+    /// Handed off to the workers of their flows or not, and with native IPv6 among them or not: each has a loop of its own,
+    /// and so nobody pays for what is not there.
+    fn forward<S: Stages>(&mut self, n: usize, rings: Rings, stages: &S, taken_as: Event) {
+        let burst = stages.burst();
+        let hands_off = S::DIRECTION == Direction::Inbound && self.core.handoff_of(burst).is_some();
+        // What is handed off is of the tunnel.
+        let ipv6 = if burst.handed_off { None } else { Forward::new(burst) };
+        match (hands_off, ipv6) {
+            (true, ipv6) => self.run_with_handoff(n, rings, stages, ipv6.as_ref()),
+            (false, Some(ipv6)) => self.run_with_ipv6(n, rings, stages, &ipv6),
+            (false, None) => self.run(n, rings, stages, taken_as),
         }
     }
 
@@ -326,16 +349,63 @@ impl Path {
         }
     }
 
-    /// Like [`Self::run`], but before anything else each frame goes to the worker of its flow.
+    /// Like [`Self::run`], but native IPv6 is sorted out first and has a pipeline of its own. So packets of one flow stay in
+    /// order, and what its sessions cost is not on the way of others.
     #[inline(never)]
-    fn run_with_handoff<S: Stages>(&mut self, n: usize, mut rings: Rings, stages: &S) {
-        let Self { batch, taken, ours, core } = self;
+    fn run_with_ipv6<S: Stages>(&mut self, n: usize, mut rings: Rings, stages: &S, ipv6: &Forward) {
+        let Self { batch, batch6, core, .. } = self;
+        let ipv6 = Ipv6Stages { forward: ipv6, others: stages };
+        let mut native = Pipeline { stages: &ipv6, batch: batch6, taken: 0, forwarded: 0 };
         let mut pipeline = Pipeline { stages, batch, taken: 0, forwarded: 0 };
         let mut bytes = 0;
         rings.rx.prefetch_first(FRAMES_AHEAD.min(n as u32));
-        for _ in 0..n {
+        for left in (0..n).rev() {
+            if left >= FRAMES_AHEAD as usize {
+                rings.rx.prefetch(FRAMES_AHEAD);
+            }
             if let Some(frame) = core.take(&mut rings, stages, &mut bytes) {
-                taken.push(frame);
+                match stages.is_native6(rings.rx.head(frame)) {
+                    true => native.push(core, &mut rings, frame),
+                    false => pipeline.push(core, &mut rings, frame),
+                }
+            }
+        }
+        pipeline.flush(core, &mut rings);
+        native.end(core, &mut rings);
+        core.counters.end(S::FORWARDED, pipeline.forwarded);
+        rings.rx.release();
+        core.counters.note(Event::Received, n as u64);
+        core.counters.note(Event::ReceivedBytes, bytes);
+    }
+
+    /// Like [`Self::run`], but before anything else each frame goes to the worker of its flow. Native IPv6 is
+    /// spread by the card, and any worker finds its sessions: it stays.
+    #[inline(never)]
+    fn run_with_handoff<S: Stages>(&mut self, n: usize, mut rings: Rings, stages: &S, ipv6: Option<&Forward>) {
+        let Self { batch, batch6, taken, ours, core } = self;
+        let mut pipeline = Pipeline { stages, batch, taken: 0, forwarded: 0 };
+        let mut bytes = 0;
+        rings.rx.prefetch_first(FRAMES_AHEAD.min(n as u32));
+        match ipv6 {
+            None => {
+                for _ in 0..n {
+                    if let Some(frame) = core.take(&mut rings, stages, &mut bytes) {
+                        taken.push(frame);
+                    }
+                }
+            }
+            Some(forward) => {
+                let ipv6 = Ipv6Stages { forward, others: stages };
+                let mut native = Pipeline { stages: &ipv6, batch: batch6, taken: 0, forwarded: 0 };
+                for _ in 0..n {
+                    if let Some(frame) = core.take(&mut rings, stages, &mut bytes) {
+                        match stages.is_native6(rings.rx.head(frame)) {
+                            true => native.push(core, &mut rings, frame),
+                            false => taken.push(frame),
+                        }
+                    }
+                }
+                native.end(core, &mut rings);
             }
         }
         let mut frames = taken.frames();
@@ -400,9 +470,19 @@ impl<S: Stages> Pipeline<'_, S> {
         let Self { stages, batch, taken, forwarded } = self;
         let batch = &mut batch[..std::mem::take(taken)];
         let n = batch.len();
-        batch.iter_mut().skip(n.saturating_sub(AHEAD)).for_each(|meta| stages.probe(meta));
-        *forwarded +=
-            batch.iter().skip(n.saturating_sub(2 * AHEAD)).map(|meta| finish(*stages, core, rings, meta)).sum::<u64>();
+        // Loops, not closures: those are functions of their own as soon as two callers have them.
+        for meta in &mut batch[n.saturating_sub(AHEAD)..] {
+            stages.probe(meta);
+        }
+        for meta in &batch[n.saturating_sub(2 * AHEAD)..] {
+            *forwarded += finish(*stages, core, rings, meta);
+        }
+    }
+
+    /// Finishes what is in it, and counts what went where most go.
+    fn end(mut self, core: &mut Core, rings: &mut Rings) {
+        self.flush(core, rings);
+        core.counters.end(S::FORWARDED, self.forwarded);
     }
 
     /// A frame that needs the slow path, when there is none in it.

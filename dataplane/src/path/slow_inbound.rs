@@ -13,7 +13,7 @@ use super::fast_inbound::Inbound;
 use super::translate::{Not, far_port};
 use super::{Burst, Core, Rings, Translation, local};
 use crate::counters::Event;
-use crate::napt::{Direction, LanId, Origin};
+use crate::napt::{Direction, LanId, Origin, PacketId};
 use crate::snapshot::{FarEnd, Softwire};
 use crate::tunnel::ecn;
 use crate::tunnel::reassembly::Push;
@@ -45,15 +45,17 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
             ethertype::VLAN | ethertype::PROVIDER_VLAN => return Err(Reason::Vlan),
             _ => return Err(Reason::EtherType),
         }
-        let walked = ipv6::walk(bytes)?;
         let (outer, _) = Ipv6::read_from_prefix(bytes).map_err(|_| Reason::Ipv6Truncated)?;
+        let is_local = |s: &&Softwire| s.link == link && s.local == outer.dst;
+        let softwire = snapshot.softwires.iter().find(is_local);
+        let forwarded = softwire.is_none() && snapshot.filter6.is_some();
+        let walked = if forwarded { ipv6::walk_past(bytes) } else { ipv6::walk(bytes) }?;
         // RFC 1812 5.3.4 for the other protocol: what came to all is not forwarded to one.
         if ethernet.dst.is_group() && outer.dst.0[0] != 0xff {
             return Err(Reason::OtherStation);
         }
-        let is_local = |s: &&Softwire| s.link == link && s.local == outer.dst;
-        let Some(softwire) = snapshot.softwires.iter().find(is_local) else {
-            return Ok(Some(native6(core, self.burst, rings, frame)));
+        let Some(softwire) = softwire else {
+            return Ok(native6(core, self.burst, rings, frame));
         };
         // RFC 8200 4.5: what a later fragment says of its payload does not count.
         let later = walked.fragment.is_some_and(|at| (bytes[at + 2], bytes[at + 3] & 0xf8) != (0, 0));
@@ -213,8 +215,12 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
                 Err(Not::Possible(reason)) => return Err(drop(reason)),
                 Err(Not::Yet) => {
                     set_tos(packet, tos);
-                    return match core.fragments.wait(Origin::Tunnel(from), &ip, self.burst.link, packet, self.burst.now)
-                    {
+                    return match core.fragments.wait(
+                        PacketId::of(Origin::Tunnel(from), &ip),
+                        self.burst.link,
+                        packet,
+                        self.burst.now,
+                    ) {
                         true => Ok(None),
                         false => Err(drop(Reason::NaptFragment)),
                     };
@@ -250,7 +256,7 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
         if first.fragment_offset() != 0 || !first.more_fragments() {
             return;
         }
-        while let Some(mut waiting) = core.fragments.ready(Origin::Tunnel(from), first) {
+        while let Some(mut waiting) = core.fragments.ready(PacketId::of(Origin::Tunnel(from), first)) {
             let verdict = match ipv4::check(&waiting.bytes) {
                 Ok(checked) => {
                     let mut translator = core.translator(napt, self.burst.now);

@@ -13,7 +13,7 @@ use super::fast_outbound::Outbound;
 use super::translate::{Not, Translated, Translator};
 use super::{Core, Rings, Translation, local};
 use crate::counters::Event;
-use crate::napt::Origin;
+use crate::napt::{Origin, PacketId};
 use crate::punt::Class;
 use crate::snapshot::{FarEnd, Route, Softwire};
 use crate::tunnel::mtu::Fit;
@@ -48,7 +48,7 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
         match ethertype {
             ethertype::IPV4 => {}
             ethertype::ARP => return Ok(Some(core.punt(self.burst, rings, frame, Class::Discovery))),
-            ethertype::IPV6 => return Ok(Some(native6(core, self.burst, rings, frame))),
+            ethertype::IPV6 => return Ok(native6(core, self.burst, rings, frame)),
             ethertype::VLAN | ethertype::PROVIDER_VLAN => return Err(drop(Reason::Vlan)),
             _ => return Err(drop(Reason::EtherType)),
         }
@@ -120,7 +120,7 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
             return Err(drop(reason));
         }
         let bytes = &rings.rx.bytes(frame)[ETHERNET..];
-        match core.fragments.wait(self.origin(), ip, self.burst.link, bytes, self.burst.now) {
+        match core.fragments.wait(PacketId::of(self.origin(), ip), self.burst.link, bytes, self.burst.now) {
             true => Ok(None),
             false => Err(drop(Reason::NaptFragment)),
         }
@@ -217,7 +217,7 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
         if softwire.napt.is_none() || first.fragment_offset() != 0 || !first.more_fragments() {
             return;
         }
-        while let Some(mut waiting) = core.fragments.ready(self.origin(), first) {
+        while let Some(mut waiting) = core.fragments.ready(PacketId::of(self.origin(), first)) {
             let verdict = match ipv4::check(&waiting.bytes) {
                 Ok(checked) => match self.translate(core, softwire, &mut waiting.bytes, checked, hairpin) {
                     Ok(done) => self.forward(core, rings, softwire, Packet::Bytes(&waiting.bytes), done, hairpin),

@@ -10,7 +10,7 @@ use zerocopy::FromBytes;
 
 use crate::icmp::{Quoted, Side, quoted};
 use crate::napt::{
-    Direction, Endpoint, Fragments, Hash, Key, LanId, Learned, Napt, Origin, Rewrite, Session, split_addrs,
+    Direction, Endpoint, Fragments, Hash, Key, LanId, Learned, Napt, Origin, PacketId, Rewrite, Session, split_addrs,
 };
 use crate::verdict::Reason;
 
@@ -88,7 +88,7 @@ impl Translator<'_> {
             (if ip.protocol == protocol::ICMP { session.outside() } else { session.peer() }, session.lan());
         if ip.is_fragment() {
             let learned = Learned { addrs: new.addrs, delta: new.ip, hash, far_port: far.port, lan };
-            self.fragments.learn(origin, &ip, learned, self.now);
+            self.fragments.learn(PacketId::of(origin, &ip), learned, self.now);
         }
         apply(packet, checked.header_len, ip.protocol, &new, direction);
         Ok(Translated { hash, opened, far_port: far.port, lan: Some(lan) })
@@ -106,7 +106,9 @@ impl Translator<'_> {
             Carried::Flow { .. } if ip.protocol == protocol::ICMP => return Ok(true),
             Carried::Flow { dst, .. } => dst,
             Carried::Error(about) => about.src_port,
-            Carried::LaterFragment => self.fragments.find(Origin::Lan(lan), &ip, self.now).ok_or(Not::Yet)?.far_port,
+            Carried::LaterFragment => {
+                self.fragments.find(PacketId::of(Origin::Lan(lan), &ip), self.now).ok_or(Not::Yet)?.far_port
+            }
         };
         Ok(ports.contains(port.number()))
     }
@@ -131,7 +133,7 @@ impl Translator<'_> {
                 key_of(origin, ip.protocol, Endpoint::new(ip.src, src), Endpoint::new(ip.dst, dst))
             }
             Ok(Carried::Error(about)) => error_key(origin, &about),
-            Ok(Carried::LaterFragment) => return self.fragments.find(origin, &ip, self.now).is_some(),
+            Ok(Carried::LaterFragment) => return self.fragments.find(PacketId::of(origin, &ip), self.now).is_some(),
             Err(_) => return false,
         };
         self.napt.find_settled(&key, self.napt.hash(&key)).is_some()
@@ -174,7 +176,7 @@ impl Translator<'_> {
     /// RFC 4787 REQ-14: a fragment goes where its first fragment went.
     fn later_fragment(&self, origin: Origin, packet: &mut [u8], ip: &Ipv4) -> Result<Translated, Not> {
         let Learned { addrs, delta, hash, far_port, lan } =
-            self.fragments.find(origin, ip, self.now).ok_or(Not::Yet)?;
+            self.fragments.find(PacketId::of(origin, ip), self.now).ok_or(Not::Yet)?;
         let (header, _) = Ipv4::mut_from_prefix(packet).map_err(|_| Reason::Ipv4Truncated)?;
         (header.src, header.dst) = split_addrs(addrs);
         header.checksum = header.checksum.updated(delta);

@@ -7,6 +7,7 @@
 #![allow(dead_code, unused_imports, missing_docs)]
 
 pub mod capture;
+pub mod ipv6;
 pub mod mesh;
 pub mod packets;
 pub mod router;
@@ -14,6 +15,7 @@ pub mod transfers;
 pub mod twins;
 pub mod ways;
 
+pub use ipv6::*;
 pub use packets::*;
 pub use router::*;
 pub use twins::*;

@@ -20,6 +20,8 @@ mod napt_table;
 mod path_fixtures;
 mod path_host;
 mod path_icmp;
+mod path_ipv6;
+mod path_ipv6_model;
 mod path_jumbo;
 mod path_links;
 mod path_napt;
