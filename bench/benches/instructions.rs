@@ -32,6 +32,9 @@ const IPIP_OUTBOUND: u64 = limit(455.3);
 const IPIP_INBOUND: u64 = limit(487.3);
 const DSLITE_OUTBOUND: u64 = limit(343.4);
 const DSLITE_INBOUND: u64 = limit(324.4);
+// Native IPv6 came later: its limits are those of the commit that brought it.
+const IPV6_OUTBOUND: u64 = limit(406.5);
+const IPV6_INBOUND: u64 = limit(465.5);
 const OPENING: u64 = limit(2025.6);
 
 fn config(limit: u64) -> LibraryBenchmarkConfig {
@@ -79,6 +82,8 @@ fn all_left((mut rig, way): (Box<Rig>, Direction)) {
 #[bench::ipip_inbound(args = (Mode::Ipip, Inbound), setup = established, teardown = all_left, config = config(IPIP_INBOUND))]
 #[bench::dslite_outbound(args = (Mode::Dslite, Outbound), setup = established, teardown = all_left, config = config(DSLITE_OUTBOUND))]
 #[bench::dslite_inbound(args = (Mode::Dslite, Inbound), setup = established, teardown = all_left, config = config(DSLITE_INBOUND))]
+#[bench::ipv6_outbound(args = (Mode::Ipv6, Outbound), setup = established, teardown = all_left, config = config(IPV6_OUTBOUND))]
+#[bench::ipv6_inbound(args = (Mode::Ipv6, Inbound), setup = established, teardown = all_left, config = config(IPV6_INBOUND))]
 #[bench::opening(args = (), setup = unopened, teardown = all_left, config = config(OPENING))]
 fn burst((mut rig, way): (Box<Rig>, Direction)) -> (Box<Rig>, Direction) {
     rig.turn();

@@ -77,13 +77,13 @@ Exit code: 0 it was measured, and all that left was right; 1 the path did someth
     mut_arg("idle", |a| a.help("Without effect here, where frames always wait")),
 )]
 pub struct PathArgs {
-    /// What the line is: DS-Lite, or IPv4 over IPv6 with a fixed IPv4 address.
+    /// What is forwarded: by DS-Lite, by IPv4 over IPv6 with a fixed IPv4 address, or as native IPv6.
     #[arg(long, value_enum, default_value_t = Mode::Ipip)]
     pub mode: Mode,
     /// Which way packets go.
     #[arg(long, value_enum, default_value_t = Direction::Outbound)]
     pub direction: Direction,
-    /// Length of the LAN's frame in bytes, without FCS; the tunnel's is 40 more, and both fit a
+    /// Length of the LAN's frame in bytes, without FCS; the tunnel's is 40 more, that of native IPv6 20, and all fit a
     /// line with an MTU of 1500.
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u16).range(60..=1474))]
     pub frame: u16,
@@ -214,7 +214,7 @@ impl PathArgs {
     /// The session table's size.
     fn table(&self) -> Result<u32, Usage> {
         let table = self.tuning.table_size(self.flows);
-        if self.mode == Mode::Ipip && table < self.flows {
+        if self.mode != Mode::Dslite && table < self.flows {
             return Err(Usage(format!(
                 "--table {table} has no room for {flows} flows; leave it out, or give --flows {table}",
                 flows = self.flows
@@ -328,7 +328,7 @@ impl PathArgs {
             direction: name(self.direction),
             frame: self.frame,
             flows: self.flows,
-            table: (self.mode == Mode::Ipip).then_some(table),
+            table: (self.mode != Mode::Dslite).then_some(table),
             batch: self.tuning.batch,
             ring_slots: self.tuning.ring_slots,
             headroom: self.tuning.headroom,

@@ -1,19 +1,23 @@
 //! A router on memory rings with both its wires in hand, and made-up flows through it.
 
 use std::collections::HashMap;
+use std::net::Ipv6Addr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use hikyaku_dataplane::counters::Totals;
+use hikyaku_dataplane::filter6::{self, Filter6};
 use hikyaku_dataplane::memory_router::{LAN, MemoryRouter, Parts, WAN};
 use hikyaku_dataplane::napt::{self, Direction, Endpoint, Key, LanId, Napt};
-use hikyaku_dataplane::snapshot::{Link, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId};
+use hikyaku_dataplane::snapshot::{
+    Link, Neighbours, Route, Route6, Routes, Routes6, Side, Snapshot, Softwire, SoftwireId,
+};
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::worker::{self, Worker};
 use hikyaku_net::packet::Tcp;
-use hikyaku_net::{Addr4, Port, Prefix4, Time};
+use hikyaku_net::{Addr4, Port, Prefix4, Prefix6, Time};
 use hikyaku_ring::HANDOFF_SLOTS;
 use hikyaku_ring::memory::{MemoryConfig, Wire};
 use hikyaku_schema::Usage;
@@ -31,6 +35,8 @@ pub enum Mode {
     Dslite,
     /// IPv4 over IPv6 with a fixed IPv4 address: this end translates to it.
     Ipip,
+    /// Native IPv6 behind its filter, on a line that is a DS-Lite B4 as well.
+    Ipv6,
 }
 
 /// What a rig is made from.
@@ -67,6 +73,10 @@ impl Shape {
 pub(crate) fn send(wires: &mut [Wire; 2], shape: &Shape, outside: &[Port], (way, flags): (Direction, u8), n: u32) {
     let (flow, len) = (Flow::new(n), shape.frame);
     let delivered = match way {
+        _ if shape.mode == Mode::Ipv6 => {
+            let (wire, outbound) = if way == Direction::Outbound { (0, true) } else { (1, false) };
+            wires[wire].deliver_with(len + traffic::LONGER6, |b| traffic::native(b, &flow, outbound, flags))
+        }
         Direction::Outbound => wires[0].deliver_with(len, |b| traffic::outbound(b, &flow, flags)),
         Direction::Inbound => {
             let to = outside_of(outside, n, &flow);
@@ -101,6 +111,7 @@ pub struct Rig {
     /// By worker: the LAN's and the line's.
     pub(crate) wires: Vec<[Wire; 2]>,
     pub(crate) napt: Option<Arc<Napt>>,
+    filter: Option<Arc<Filter6>>,
     pub(crate) shape: Shape,
     pub(crate) clock: quanta::Clock,
     /// The outside port of each flow.
@@ -133,6 +144,17 @@ impl Rig {
             config
         });
         let parts = Parts { worker: shape.worker, napt, vlans: [None; 2] };
+        let filter = (shape.mode == Mode::Ipv6).then(|| {
+            Filter6::new(&filter6::Config {
+                sessions: shape.table,
+                readers: shape.workers,
+                huge_pages: shape.memory.huge_pages,
+                seed: Some([1, 2, 3, 4]),
+                ..Default::default()
+            })
+        });
+        let filter = filter.transpose().map_err(|why| Usage(why.to_string()))?.map(Arc::new);
+        let snapshot = |napt| snapshot(napt, filter.clone());
         let router = MemoryRouter::new(shape.workers, memory, parts, snapshot).map_err(|why| Usage(why.to_string()))?;
         let MemoryRouter { workers, wires, napt, .. } = router;
         Ok(Self {
@@ -140,6 +162,7 @@ impl Rig {
             wires,
             outside: vec![Port::default(); if napt.is_some() { shape.flows as usize } else { 0 }],
             napt,
+            filter,
             shape,
             clock: quanta::Clock::new(),
             visited: 0,
@@ -228,9 +251,9 @@ impl Rig {
     }
 
     /// Opens all flows, by a TCP handshake or a packet to, fro and to again. `progress` is told
-    /// what part is done. Without NAPT there is nothing to open.
+    /// what part is done. Without a table there is nothing to open.
     pub fn open(&mut self, mut progress: impl FnMut(f64)) -> Result<(), Wrong> {
-        if self.napt.is_none() {
+        if self.stats().is_none() {
             return Ok(());
         }
         let steps = [
@@ -250,9 +273,15 @@ impl Rig {
         self.live(self.shape.flows)
     }
 
+    /// How full the table is, where there is one.
+    fn stats(&self) -> Option<napt::Stats> {
+        let filter = self.filter.as_ref().map(|filter| filter.stats());
+        self.napt.as_ref().map(|napt| napt.stats()).or(filter)
+    }
+
     /// The table has so many sessions.
     fn live(&self, want: u32) -> Result<(), Wrong> {
-        match self.napt.as_ref().map(|napt| napt.stats().live) {
+        match self.stats().map(|stats| stats.live) {
             Some(live) if live != want => Err(Wrong(format!("there are {live} sessions, not {want}"))),
             _ => Ok(()),
         }
@@ -260,15 +289,14 @@ impl Rig {
 
     /// Lets time pass until there is no session.
     pub fn expire(&mut self) -> Result<(), Wrong> {
-        let Some(napt) = self.napt.clone() else { return Ok(()) };
         self.now = self.now + SESSIONS_ARE_OVER;
         for _ in 0..(1 << 20) + self.shape.flows {
-            if napt.stats().live == 0 {
+            if self.stats().is_none_or(|stats| stats.live == 0) {
                 return Ok(());
             }
             self.turn();
         }
-        Err(Wrong(format!("{} sessions do not expire", napt.stats().live)))
+        Err(Wrong(format!("sessions do not expire: {:?}", self.stats())))
     }
 
     /// Opens all flows in an empty table by one packet each; answers clocks.
@@ -328,7 +356,12 @@ impl Rig {
             let worker = self.shape.queue(way, n);
             let delivered = match way {
                 Direction::Outbound => {
-                    self.wires[worker][0].deliver(&packet.on_lan([traffic::station_of(&Flow::new(n)), OURS[0]]))
+                    let stations = [traffic::station_of(&Flow::new(n)), OURS[0]];
+                    let ipv6 = self.shape.mode == Mode::Ipv6;
+                    self.wires[worker][0].deliver(&if ipv6 { packet.native(stations) } else { packet.on_lan(stations) })
+                }
+                Direction::Inbound if self.shape.mode == Mode::Ipv6 => {
+                    self.wires[worker][1].deliver(&packet.native([GATEWAY, OURS[1]]))
                 }
                 Direction::Inbound => {
                     let packet = self.packet(n, way, Side::Wan, flags, number);
@@ -353,12 +386,17 @@ impl Rig {
         let mut seen = vec![false; sent.len()];
         let mut last = HashMap::new();
         for (frame, in_tunnel) in to_lan.iter().map(|f| (f, false)).chain(to_wan.iter().map(|f| (f, true))) {
-            let number = wanted::number(frame, in_tunnel).map(|number| number as usize);
+            let ipv6 = self.shape.mode == Mode::Ipv6;
+            let number = if ipv6 { wanted::number6(frame) } else { wanted::number(frame, in_tunnel) };
+            let number = number.map(|number| number as usize);
             let Some((number, &(n, way))) = number.and_then(|number| Some((number, sent.get(number)?))) else {
                 return Err(Wrong(format!("nobody sent {frame:02x?}")));
             };
             let (flow, what) = (Flow::new(n), format!("{way:?} frame {number} of {:?}", Flow::new(n)));
-            let want = if in_tunnel {
+            let want = if ipv6 {
+                let packet = self.packet(n, way, Side::Lan, flags, number).forwarded();
+                packet.native(if in_tunnel { [OURS[1], GATEWAY] } else { [OURS[0], traffic::station_of(&flow)] })
+            } else if in_tunnel {
                 let (hop_limit, label) = wanted::senders_choice(frame).unwrap_or_default();
                 if hop_limit < 64 {
                     return Err(Wrong(format!("{what}: a hop limit of {hop_limit}")));
@@ -415,7 +453,8 @@ impl Rig {
     }
 }
 
-fn snapshot(napt: Option<Arc<Napt>>) -> Snapshot {
+fn snapshot(napt: Option<Arc<Napt>>, filter6: Option<Arc<Filter6>>) -> Snapshot {
+    let everywhere = Prefix6::new(Ipv6Addr::UNSPECIFIED, 0).expect("a length");
     let prefix = |addr, len| Prefix4::new(addr, len).expect("a length");
     let (router, lan) = (prefix(traffic::ROUTER.into(), 32), prefix(traffic::ROUTER.into(), traffic::LAN_LEN));
     let hosts = (0..traffic::HOSTS).map(|n| (traffic::host(n), traffic::station(n)));
@@ -424,7 +463,9 @@ fn snapshot(napt: Option<Arc<Napt>>) -> Snapshot {
             Link {
                 addresses4: vec![traffic::ROUTER.into()],
                 sources4: vec![lan],
-                neighbours: Neighbours::new(hosts, None),
+                neighbours: Neighbours::new(hosts.clone(), None),
+                sources6: vec![traffic::LAN6],
+                neighbours6: Neighbours::new(hosts.map(|(host, station)| (traffic::ipv6_of(host), station)), None),
                 ..Link::new("lan", Side::Lan, OURS[0], 1500)
             },
             Link::new("wan", Side::Wan, OURS[1], 1540),
@@ -440,7 +481,12 @@ fn snapshot(napt: Option<Arc<Napt>>) -> Snapshot {
             (lan, Route::Link(LAN)),
             (Prefix4::ALL, Route::Softwire(SoftwireId(0))),
         ]),
-        ..Snapshot::default()
+        routes6: Routes6::new([
+            (traffic::LAN6, Route6::Link(LAN)),
+            (traffic::LAN6.shortened(56).expect("a shorter one"), Route6::Unreachable),
+            (everywhere, Route6::Gateway { link: WAN, mac: GATEWAY }),
+        ]),
+        filter6,
     }
 }
 
@@ -462,7 +508,7 @@ mod tests {
 
     #[test]
     fn what_leaves_is_right() {
-        for mode in [Mode::Ipip, Mode::Dslite] {
+        for mode in [Mode::Ipip, Mode::Dslite, Mode::Ipv6] {
             for frame in [60, 61, 590, 1474] {
                 for workers in [1, 3] {
                     let mut rig = rig(mode, frame, workers);

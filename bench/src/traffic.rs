@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use hikyaku_net::checksum::{Checksum, Sum};
 use hikyaku_net::packet::{Ethernet, Ipv4, Ipv6, Tcp, Udp, ethertype};
-use hikyaku_net::{Addr4, Mac, Port, protocol};
+use hikyaku_net::{Addr4, Addr6, Mac, Port, Prefix6, protocol};
 use zerocopy::IntoBytes;
 
 /// Far end of the tunnel: the border router or AFTR.
@@ -21,6 +21,12 @@ pub const GATEWAY: Mac = Mac([2, 0, 0, 0, 0, 3]);
 pub const HOP_LIMIT: u8 = 60;
 /// The router's own address on the LAN.
 pub const ROUTER: Addr4 = Addr4([192, 168, 0, 1]);
+/// The LAN's IPv6 prefix.
+pub const LAN6: Prefix6 =
+    Prefix6::new(Ipv6Addr::new(0x2001, 0xdb8, 0x12, 0x3401, 0, 0, 0, 0), 64).expect("64 bits are not too many");
+/// An IPv6 prefix of the Internet.
+const INTERNET6: Prefix6 =
+    Prefix6::new(Ipv6Addr::new(0x2a00, 0x1450, 0, 1, 0, 0, 0, 0), 64).expect("64 bits are not too many");
 /// Length of the LAN's prefix.
 pub const LAN_LEN: u8 = 23;
 /// How many inside hosts the flows are of.
@@ -130,6 +136,39 @@ pub fn outbound(to: &mut [u8], flow: &Flow, flags: u8) {
     let ethernet = Ethernet { dst: OURS[0], src: station_of(flow), ethertype: ethertype::IPV4.into() };
     to[..14].copy_from_slice(ethernet.as_bytes());
     packet(&mut to[14..], flow.protocol, [flow.inside, flow.peer], [flow.inside_port, flow.peer_port], flags);
+}
+
+/// The IPv6 address of who has this IPv4 address: of a LAN host in the LAN's prefix, of others somewhere else.
+pub fn ipv6_of(addr: Addr4) -> Addr6 {
+    let prefix = if addr.0[..2] == [192, 168] { LAN6 } else { INTERNET6 };
+    let [a, b, c, d] = addr.0;
+    prefix.with_interface_id(u64::from_be_bytes([0, 0, 0, 0, a, b, c, d])).into()
+}
+
+/// How much longer a frame of native IPv6 is than one of IPv4 with the same in it.
+pub const LONGER6: usize = size_of::<Ipv6>() - size_of::<Ipv4>();
+
+/// A frame of native IPv6 between the ends of `flow`, from one station to another, [longer](LONGER6) than the one of IPv4.
+pub fn native(to: &mut [u8], flow: &Flow, outbound: bool, flags: u8) {
+    let inside = (flow.inside, flow.inside_port);
+    let peer = (flow.peer, flow.peer_port);
+    let ((src, dst), stations) = match outbound {
+        true => ((inside, peer), (OURS[0], station_of(flow))),
+        false => ((peer, inside), (OURS[1], GATEWAY)),
+    };
+    let (head, rest) = to.split_at_mut(14 + LONGER6);
+    packet(rest, flow.protocol, [src.0, dst.0], [src.1, dst.1], flags);
+    let ip = Ipv6 {
+        version_class_flow: Ipv6::version_class_flow(0, 0),
+        payload_len: (rest.len() as u16 - 20).into(),
+        next_header: flow.protocol,
+        hop_limit: 64,
+        src: ipv6_of(src.0),
+        dst: ipv6_of(dst.0),
+    };
+    let ethernet = Ethernet { dst: stations.0, src: stations.1, ethertype: ethertype::IPV6.into() };
+    head[..14].copy_from_slice(ethernet.as_bytes());
+    to[14..54].copy_from_slice(ip.as_bytes());
 }
 
 /// A frame towards `dst` as the border router sends it; `to` is 40 bytes longer than the LAN's frame.

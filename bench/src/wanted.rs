@@ -1,11 +1,14 @@
 //! Frames as they should be, made by etherparse: what the check lap delivers, and what it wants to
 //! see leave. Not one byte of them comes from the dataplane's own headers and checksums.
 
-use etherparse::{EtherType, Ethernet2Header, IpNumber, Ipv6FlowLabel, Ipv6Header, PacketBuilder, TcpHeader};
+use etherparse::{
+    EtherType, Ethernet2Header, IpHeaders, IpNumber, Ipv6FlowLabel, Ipv6Header, PacketBuilder, PacketBuilderStep,
+    TcpHeader,
+};
 use hikyaku_net::packet::Tcp;
 use hikyaku_net::{Addr4, Mac, Port, protocol};
 
-use crate::traffic::{BR, CE, Flow};
+use crate::traffic::{self, BR, CE, Flow};
 
 /// The longest header in front of a frame's number: Ethernet, IPv6, IPv4 and UDP.
 const MAX_HEADERS: usize = 14 + 40 + 20 + 8;
@@ -49,8 +52,17 @@ impl Packet {
     }
 
     fn bytes(&self) -> Vec<u8> {
+        self.carried_by(PacketBuilder::ipv4(self.src.0.0, self.dst.0.0, self.ttl))
+    }
+
+    /// In native IPv6, between those who have its addresses.
+    pub fn native(&self, [src, dst]: [Mac; 2]) -> Vec<u8> {
+        let [from, to] = [self.src.0, self.dst.0].map(|addr| traffic::ipv6_of(addr).0);
+        [&ethernet(src, dst, EtherType::IPV6), &self.carried_by(PacketBuilder::ipv6(from, to, self.ttl))[..]].concat()
+    }
+
+    fn carried_by(&self, ip: PacketBuilderStep<IpHeaders>) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.len);
-        let ip = PacketBuilder::ipv4(self.src.0.0, self.dst.0.0, self.ttl);
         let (from, to) = (self.src.1.number(), self.dst.1.number());
         let done = if self.protocol == protocol::TCP {
             let tcp = TcpHeader {
@@ -105,6 +117,16 @@ pub fn number(frame: &[u8], in_tunnel: bool) -> Option<u32> {
     Some(u32::from_be_bytes(ip.get(at..at + 4)?.try_into().expect("four bytes")))
 }
 
+/// The same of a frame of native IPv6.
+pub fn number6(frame: &[u8]) -> Option<u32> {
+    let at = match *frame.get(20)? {
+        protocol::TCP => 58,
+        protocol::UDP => 62,
+        _ => return None,
+    };
+    Some(u32::from_be_bytes(frame.get(at..at + 4)?.try_into().expect("four bytes")))
+}
+
 /// Hop limit and flow label of a frame in the tunnel.
 pub fn senders_choice(frame: &[u8]) -> Option<(u8, u32)> {
     let word = frame.get(14..18)?;
@@ -130,7 +152,7 @@ pub fn difference(got: &[u8], want: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traffic::{self, GATEWAY, OURS};
+    use crate::traffic::{GATEWAY, OURS};
 
     /// The frames that are measured have the headers of those that are checked, but for TCP's and
     /// UDP's checksum, which nobody on the path reads.
@@ -157,6 +179,16 @@ mod tests {
             traffic::inbound(&mut made, &flow, outside, Tcp::ACK);
             let packet = Packet { number, len: len - 14, ..Packet::inbound(&flow, outside) };
             compare(made, packet.in_tunnel([GATEWAY, OURS[1]], false, traffic::HOP_LIMIT, 0), 54);
+
+            let mut made = vec![0; len + traffic::LONGER6];
+            traffic::native(&mut made, &flow, true, Tcp::ACK);
+            let packet = Packet { number: number6(&made).unwrap(), len: len - 14, ..Packet::outbound(&flow, inside) };
+            let mut wanted = packet.native([traffic::station_of(&flow), OURS[0]]);
+            // Flow label 0 either way; the transport header is 20 bytes further on.
+            for bytes in [&mut made, &mut wanted] {
+                bytes[34..][checksum.clone()].fill(0);
+            }
+            assert_eq!(difference(&made, &wanted), None, "flow {n}, {len} bytes");
         }
     }
 
