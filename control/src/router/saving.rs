@@ -18,6 +18,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What could not be saved is tried again after this.
 const AGAIN: Duration = Duration::from_secs(10);
 
+/// A clock that was set by so many seconds is told to the files, whose times are the clock's: a router without a battery starts in
+/// 1970, and a restart after its clock was set would take all leases for ended long ago.
+const CLOCK_SET: u64 = 60;
+
 /// A disk that has not written a file for so long is said to be slow.
 const SLOW: Duration = Duration::from_secs(2);
 
@@ -88,7 +92,11 @@ impl Save {
 
 /// How far each file is.
 #[derive(Debug, Default)]
-pub(super) struct Saving([Progress; StateFile::ALL.len()]);
+pub(super) struct Saving {
+    files: [Progress; StateFile::ALL.len()],
+    /// What the clock was ahead of our time, in seconds, when it was last looked at.
+    ahead: Option<i64>,
+}
 
 #[derive(Debug, Default)]
 struct Progress {
@@ -102,7 +110,7 @@ struct Progress {
 
 impl Saving {
     fn of(&mut self, file: StateFile) -> &mut Progress {
-        &mut self.0[file as usize]
+        &mut self.files[file as usize]
     }
 
     /// The leases that are being written are those of a DHCPv4 server that is no more: they make good on nothing that this
@@ -111,9 +119,20 @@ impl Saving {
         self.of(StateFile::Dhcpv4).writing.iter_mut().for_each(|(_, changes)| *changes = 0);
     }
 
+    /// Whether the clock was set since this was last asked. Nothing else depends on it: machines know their own time alone.
+    fn is_clock_set(&mut self, now: Time, wall: u64) -> bool {
+        let ahead = wall as i64 - i64::from(now.seconds());
+        let before = *self.ahead.get_or_insert(ahead);
+        let is_set = before.abs_diff(ahead) >= CLOCK_SET;
+        if is_set {
+            self.ahead = Some(ahead);
+        }
+        is_set
+    }
+
     /// What a restart would not know, and why.
     pub(super) fn warnings(&self, now: Time) -> impl Iterator<Item = String> {
-        StateFile::ALL.into_iter().zip(&self.0).filter_map(move |(file, progress)| {
+        StateFile::ALL.into_iter().zip(&self.files).filter_map(move |(file, progress)| {
             let late = progress.writing.map(|(since, _)| now.since(since)).filter(|&late| late >= SLOW);
             let why = match (&progress.unsaved, late) {
                 (Some(why), _) => why.clone(),
@@ -131,6 +150,10 @@ impl Router {
     /// What is to be written to the state directory next, if anything is. The answer is [`Self::saved`]; until then there
     /// is nothing more for the same file.
     pub fn next_save(&mut self, now: Time, wall: u64) -> Option<Save> {
+        if self.saving.is_clock_set(now, wall) {
+            tracing::info!("the clock was set; what is saved is written anew");
+            StateFile::ALL.into_iter().for_each(|file| self.set_changed(file));
+        }
         let file = StateFile::ALL.into_iter().find(|&file| {
             let progress = self.saving.of(file);
             let may = progress.writing.is_none() && progress.again <= now;
@@ -170,7 +193,7 @@ impl Router {
         let due = |(file, progress): (StateFile, &Progress)| {
             (self.is_changed(file) && progress.writing.is_none()).then_some(progress.again)
         };
-        StateFile::ALL.into_iter().zip(&self.saving.0).filter_map(due).min()
+        StateFile::ALL.into_iter().zip(&self.saving.files).filter_map(due).min()
     }
 
     fn is_changed(&self, file: StateFile) -> bool {

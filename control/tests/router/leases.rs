@@ -17,7 +17,7 @@ fn seconds(n: u64) -> Duration {
 }
 
 /// A line with the M flag and nothing but a delegated prefix, that carries.
-fn delegated() -> World {
+pub fn delegated() -> World {
     let mut world = World::new(DSLITE);
     world.isp.says().flags = MANAGED;
     world.isp.says().prefixes.clear();
@@ -28,7 +28,7 @@ fn delegated() -> World {
     world
 }
 
-fn local(world: &World) -> Ipv6Addr {
+pub fn local(world: &World) -> Ipv6Addr {
     world.softwire().local.into()
 }
 

@@ -1,6 +1,7 @@
 //! The control thread's mind as a whole: a router, an ISP and a LAN of bytes, in virtual time.
 
 mod changes;
+mod clocks;
 mod coming_up;
 mod leases;
 mod lines;

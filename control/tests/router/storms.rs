@@ -12,7 +12,10 @@ use rand::{RngExt, SeedableRng};
 
 use crate::coming_up::IPIP;
 use crate::world::isp::{PREFIX, ROUTER};
-use crate::world::{LAN_MAC, WAN_MAC, World, wire};
+use crate::world::{LAN_MAC, LINKS, WAN_MAC, World, wire};
+
+/// What [`LINKS`] says of addresses for hosts.
+const POOL: &str = "pool = '192.168.1.100-192.168.1.200'\n";
 
 /// Frames of a storm.
 const STORM: u32 = 20_000;
@@ -213,4 +216,39 @@ fn garbage() {
     world.lan.discover(host);
     assert_unmoved(&mut world, &before);
     assert!(world.lan.stations[host].address.is_some());
+}
+
+/// As many neighbours as a LAN of ours can have: every address of a /16 asks for us. 4,096 are remembered, so memory and what a turn
+/// costs are bounded; whoever is not is asked for when there is something for him.
+#[test]
+fn sixty_five_thousand_neighbours() {
+    let mut world = World::of(&format!("{}{IPIP}", LINKS.replace("192.168.1.1/24", "10.9.0.1/16").replace(POOL, "")));
+    world.carries_within(seconds(20));
+    world.pass(seconds(10));
+    let address = |n: u32| Ipv4Addr::from_bits(0x0a09_0002 + n);
+    let ours = Ipv4Addr::new(10, 9, 0, 1);
+    for number in 0..65_000 {
+        world.hear(LAN, &wire::arp(true, station(number), address(number), Mac::BROADCAST, ours));
+        if number % 256 == 255 {
+            world.pass(Duration::from_millis(20));
+        }
+    }
+    world.pass(Duration::from_millis(20));
+    let snapshot = world.snapshot();
+    let neighbours = &snapshot.links[0].neighbours;
+    let known = |world: &World, n| world.snapshot().links[0].neighbours.get(address(n).into()) == Some(station(n));
+    let remembered = (0..65_000).filter(|&n| neighbours.get(address(n).into()) == Some(station(n))).count();
+    assert_eq!(remembered, 4096);
+    let stranger = (0..65_000).rfind(|&n| !known(&world, n)).expect("most are strangers");
+    let mut packet = Vec::new();
+    etherparse::PacketBuilder::ethernet2(LAN_MAC.0, [0; 6])
+        .ipv4([203, 0, 113, 1], address(stranger).octets(), 60)
+        .udp(53, 4000)
+        .write(&mut packet, b"answer")
+        .unwrap();
+    world.hear_unresolved(LAN, &packet);
+    world.pass(Duration::from_millis(1));
+    world.hear(LAN, &wire::arp(false, station(stranger), address(stranger), LAN_MAC, ours));
+    world.pass(Duration::from_millis(1));
+    assert!(known(&world, stranger));
 }

@@ -87,6 +87,8 @@ pub struct World {
     woken: Receiver<()>,
     config: Arc<Config>,
     pub state_dir: PathBuf,
+    /// By how many seconds the clock was set.
+    pub clock_set: i64,
     disk: StateDir,
     started: Time,
 }
@@ -127,6 +129,7 @@ impl World {
             config,
             disk: StateDir::open(&state_dir).unwrap(),
             state_dir,
+            clock_set: 0,
             started: now,
         };
         world.router.set_links(now, true, true);
@@ -137,6 +140,15 @@ impl World {
     pub fn relink(&mut self, mac: Mac) {
         self.isp.station = mac;
         self.restart(false);
+    }
+
+    /// The program is started again when the clock was set by so many seconds.
+    pub fn restart_at(&mut self, clock_set: i64) {
+        for save in self.router.rest_to_save(self.now, self.wall()) {
+            self.disk.save(&save).unwrap();
+        }
+        self.clock_set = clock_set;
+        self.restart(true);
     }
 
     /// The program, or its control thread only (`shared` lives on), starts over.
@@ -165,7 +177,7 @@ impl World {
     }
 
     fn wall(&self) -> u64 {
-        WALL + self.now.since(self.started).as_secs()
+        (WALL + self.now.since(self.started).as_secs()).saturating_add_signed(self.clock_set)
     }
 
     /// Lets time pass, in which everybody does what is due.

@@ -12,6 +12,8 @@ for run in 1 2 3 4; do
     address=$(leased h2 address)
     grep -q "\"address\":\"$address\",\"mac\":\"02:00:00:00:62:0$run\"" "$ROUTER/state/dhcpv4.json" \
         || fail "run $run: $address was acknowledged and is not on disk"
+    within 5 "no XDP program on the WAN" has_no_xdp wan
+    within 5 "no XDP program on the LAN" has_no_xdp lan
     router_start dslite
     within 30 "the Internet answers" internet
     # INIT-REBOOT: only a server that knows the lease answers it.
