@@ -10,6 +10,7 @@ use hikyaku_dataplane::tunnel::reassembly::Limits;
 use hikyaku_dataplane::worker;
 pub use hikyaku_dataplane::worker::Idle;
 use hikyaku_ring::memory::MemoryConfig;
+use hikyaku_ring::xdp::Attach;
 use hikyaku_ring::{Headroom, LinkOptions, kernel, xdp};
 
 use crate::key::{Change::Restart, Key, Keys, Syntax::*, field, key};
@@ -40,9 +41,14 @@ pub struct Tuning {
     pub headroom: u16,
     /// Whether to ask for huge pages under rings and session table.
     pub huge_pages: bool,
+    /// Where AF_XDP's program runs; `None`: in the driver if that can.
+    pub xdp_mode: Option<Attach>,
 }
 
 const IDLE: &Words<Idle> = &[("spin", Idle::Spin), ("yield", Idle::Yield), ("sleep", Idle::Sleep)];
+
+const XDP_MODE: &Words<Option<Attach>> =
+    &[("auto", None), ("native", Some(Attach::Native)), ("generic", Some(Attach::Generic))];
 
 impl Keys for Tuning {
     const HEADING: &'static str = "Tuning";
@@ -75,13 +81,17 @@ impl Keys for Tuning {
             .flag("--headroom").default("64"),
         key("huge-pages", Bool, Restart, field!(huge_pages, boolean),
             "Ask for huge pages under rings and session table").flag("--huge-pages").default("true"),
+        key("xdp-mode", OneOf("MODE", || words(XDP_MODE)), Restart, field!(xdp_mode, one_of(XDP_MODE)),
+            "Where the program of AF_XDP links (xdp:IF) runs: `native` in the driver, `generic` at the entrance of the \
+             host's stack, which every device can and is slower, `auto` in the driver where that works")
+            .flag("--xdp-mode").default("auto"),
     ];
 
     fn blank() -> Self {
         let (cores, table, keep_flows) = (None, None, None);
         let (batch, ring_slots, reassembly_timeout, headroom) = (0, 0, 0, 0);
-        let (idle, huge_pages) = (Idle::Spin, false);
-        Self { cores, batch, ring_slots, table, idle, reassembly_timeout, keep_flows, headroom, huge_pages }
+        let (idle, huge_pages, xdp_mode) = (Idle::Spin, false, None);
+        Self { cores, batch, ring_slots, table, idle, reassembly_timeout, keep_flows, headroom, huge_pages, xdp_mode }
     }
 }
 
@@ -112,7 +122,7 @@ impl Tuning {
         let netmap = kernel::OpenOptions { headroom, slots: Some(self.ring_slots), ..Default::default() };
         // Rings of AF_XDP have a power of two of slots, and headroom of their own.
         let slots = self.ring_slots.next_power_of_two().min(32768);
-        let xdp = xdp::OpenOptions { slots, huge_pages: self.huge_pages, ..Default::default() };
+        let xdp = xdp::OpenOptions { attach: self.xdp_mode, slots, huge_pages: self.huge_pages, ..Default::default() };
         LinkOptions { netmap, xdp }
     }
 
@@ -226,10 +236,11 @@ mod tests {
     #[test]
     fn flags_and_what_holds_without_them() {
         Program::command().debug_assert();
-        let given = "p --cpu 2,3 --batch=7 --idle sleep --huge-pages false --keep-flows 0";
+        let given = "p --cpu 2,3 --batch=7 --idle sleep --huge-pages false --keep-flows 0 --xdp-mode generic";
         let Flags(tuning) = Program::try_parse_from(given.split(' ')).unwrap().tuning;
-        assert_eq!((tuning.cores, tuning.batch, tuning.keep_flows), (Some(Cores(vec![2, 3])), 7, Some(0)));
         assert!(matches!(tuning.idle, Idle::Sleep) && !tuning.huge_pages);
+        assert_eq!((tuning.links().xdp.attach, Tuning::defaults().xdp_mode), (Some(Attach::Generic), None));
+        assert_eq!((tuning.cores, tuning.batch, tuning.keep_flows), (Some(Cores(vec![2, 3])), 7, Some(0)));
         for bad in ["--batch=0", "--batch=257", "--idle=doze", "--huge-pages", "--headroom=1025", "--cores=1-"] {
             assert!(Program::try_parse_from(["p", bad]).is_err(), "{bad}");
         }

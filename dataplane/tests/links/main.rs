@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod xdp_kinds;
 mod xdp_life;
 mod xdp_links;
 mod xdp_net;

@@ -255,7 +255,7 @@ fn what_cannot_be_opened_says_why() {
         assert!(error.to_string().ends_with("(ip link set dev lan up)"), "{error}");
         ip("link set lan up mtu 9000");
         let error = failure("xdp:lan", &options);
-        assert!(error.to_string().ends_with("buffers of 4096 bytes (ip link set dev lan mtu 3822)"), "{error}");
+        assert!(error.to_string().ends_with("buffers of 4096 bytes (ip link set dev lan mtu 3506)"), "{error}");
         ip("link set lan mtu 3000");
         let error = failure("xdp:lan", &OpenOptions { buf_size: Some(2048), ..options.clone() });
         assert!(error.to_string().ends_with("(ip link set dev lan mtu 1774)"), "{error}");

@@ -144,6 +144,51 @@ pub fn queues(name: &str) -> (u16, u16) {
     (count(rx), count(tx))
 }
 
+/// The devices right below this one (a bridge's ports, a VLAN's or macvlan's parent, a bond's slaves), as far as they are in
+/// this namespace.
+pub fn lower_devices(name: &str) -> Vec<String> {
+    stacked(name, "lower_")
+}
+
+/// The devices right above this one, as far as they are in this namespace.
+pub fn upper_devices(name: &str) -> Vec<String> {
+    stacked(name, "upper_")
+}
+
+fn stacked(name: &str, prefix: &str) -> Vec<String> {
+    let entries = fs::read_dir(format!("/sys/class/net/{name}")).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| Some(entry.file_name().to_str()?.strip_prefix(prefix)?.to_string()));
+    let mut found: Vec<String> = names.collect();
+    found.sort();
+    found
+}
+
+/// The bridge, bond or the like that the device is a part of and that takes all frames of it.
+pub fn master(name: &str) -> Option<String> {
+    let link = fs::read_link(format!("/sys/class/net/{name}/master")).ok()?;
+    Some(link.file_name()?.to_str()?.to_string())
+}
+
+/// Whether the device puts segments of TCP together before it hands them on (`ETHTOOL_GGRO`, `ETHTOOL_GFLAGS`), in software and by
+/// the card: what ethtool calls `gro` and `lro`.
+pub fn merges_segments(name: &str) -> (bool, bool) {
+    const ETHTOOL_GGRO: u32 = 0x2b;
+    const ETHTOOL_GFLAGS: u32 = 0x25;
+    const ETH_FLAG_LRO: u32 = 1 << 15;
+    /// `struct ethtool_value` of linux/ethtool.h.
+    #[repr(C)]
+    struct Value {
+        cmd: u32,
+        data: u32,
+    }
+    let ask = |cmd| {
+        let mut value = Value { cmd, data: 0 };
+        // SAFETY: an ethtool_value, which is what these commands are answered in.
+        unsafe { ethtool(name, &mut value) }.map_or(0, |()| value.data)
+    };
+    (ask(ETHTOOL_GGRO) != 0, ask(ETHTOOL_GFLAGS) & ETH_FLAG_LRO != 0)
+}
+
 /// A request about the interface; `None` for a name that none can have.
 fn request(name: &str) -> Option<libc::ifreq> {
     // SAFETY: all bytes zero is a value of this C struct.

@@ -16,7 +16,7 @@ mod system;
 
 pub(super) use system::{BUFFER_SIZE_HINT, HOST_RINGS_KNOW_OFFSETS, LOAD_HINT, MEMORY_HINT};
 #[cfg(target_os = "linux")]
-pub(super) use system::{driver, is_up, queues};
+pub(super) use system::{driver, is_up, lower_devices, master, merges_segments, queues, upper_devices};
 pub(super) use system::{dropped, missed};
 pub use system::{promiscuous_command, up_command};
 

@@ -13,6 +13,7 @@
 //! | `bpf`, `socket` | what the kernel is asked for |
 //! | `queue` | the provider: what is done when |
 //! | `open` | an interface by name, what it can do, and what to tell its owner |
+//! | `device` | what kind of device it is, and what follows from that |
 //! | `watch` | links that go away and come back |
 //!
 //! How it behaves, and where that was tried, is in docs/af_xdp.md.
@@ -28,6 +29,8 @@ use super::vlan::Vlan;
 
 #[cfg(target_os = "linux")]
 mod bpf;
+#[cfg(target_os = "linux")]
+mod device;
 #[cfg(target_os = "linux")]
 mod exchange;
 #[cfg(target_os = "linux")]
@@ -127,6 +130,14 @@ pub enum OpenError {
         /// The interfaces there are.
         have: Vec<String>,
     },
+    /// The interface is a tun, PPP, a loopback or the like.
+    #[error(
+        "link {link}: the interface is there, but its frames have no Ethernet header: a link needs one that has (a tap, not a tun)"
+    )]
+    NotEthernet {
+        /// The name of the link.
+        link: LinkName,
+    },
     /// The link has fewer queues.
     #[error("link {link}: no such queue (have: 0 to {})", have.saturating_sub(1))]
     NoQueue {
@@ -144,7 +155,7 @@ pub enum OpenError {
     /// Full frames do not fit a buffer.
     #[error(
         "link {link}: frames of its MTU of {mtu} do not fit buffers of {buf_size} bytes (ip link set dev {} mtu {})",
-        link.port(), frame_room(*buf_size)
+        link.port(), best
     )]
     Mtu {
         /// The name of the link.
@@ -153,6 +164,8 @@ pub enum OpenError {
         mtu: u32,
         /// Bytes of a buffer.
         buf_size: u32,
+        /// The largest MTU that does, bytes.
+        best: u32,
     },
     /// The user may not do that.
     #[error(
@@ -167,12 +180,24 @@ pub enum OpenError {
     /// Somebody's program is at the interface.
     #[error(
         "link {link}: another XDP program is attached to the interface, and is not replaced (ip link show dev {} names it; \
-         ip link set dev {} xdp off removes it, unless it is another hikyaku's)",
+         ip link set dev {} xdp off removes it, unless it is another hikyaku's), or to a device above it",
         link.port(), link.port()
     )]
     OtherProgram {
         /// The name of the link.
         link: LinkName,
+    },
+    /// Another link of ours is on a device that this one is part of.
+    #[error(
+        "link {link}: our link on {above}, which {} is part of, has a program already, and the kernel takes none below it: \
+         use a device that is not part of {above}",
+        link.port()
+    )]
+    OursAbove {
+        /// The name of the link.
+        link: LinkName,
+        /// The device above it.
+        above: String,
     },
     /// Somebody's socket is at the queue.
     #[error("link {link}: its queue {queue} is in use by another AF_XDP socket (ss --xdp shows it)")]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::sleep;
 
 use super::bpf::Program;
+use super::device::Device;
 use super::queue::XdpQueue;
 use super::socket::{BIND, LETTING_GO, Socket};
 use super::umem::Umem;
@@ -62,12 +63,14 @@ pub(super) fn find(name: &LinkName) -> Result<Found, OpenError> {
     }
     let mut all = platform::interfaces().map_err(OpenError::Interfaces)?;
     let at = all.iter().position(|i| i.name == name.port());
-    match at.and_then(|at| Some((all.swap_remove(at), platform::index(name.port()).ok()??))) {
-        Some((Interface { mtu, mac, .. }, index)) => {
+    let interface = at.map(|at| all.swap_remove(at));
+    match (interface, platform::index(name.port()).ok().flatten()) {
+        (Some(Interface { mtu, mac: mac @ Some(_), .. }), Some(index)) => {
             let (rx_queues, tx_queues) = platform::queues(name.port());
             Ok(Found { mtu, mac, index, rx_queues, tx_queues })
         }
-        None => {
+        (_, Some(_)) => Err(OpenError::NotEthernet { link: name.clone() }),
+        (_, None) => {
             let have = all.into_iter().map(|i| i.name).collect();
             Err(OpenError::NoInterface { link: name.clone(), have })
         }
@@ -96,13 +99,16 @@ pub(super) fn bind(
     if !platform::is_up(name.port()) {
         return Err(OpenError::Down { link: name.clone() });
     }
-    if let Some(mtu) = found.mtu.filter(|&mtu| mtu > frame_room(umem.buf_size())) {
-        return Err(OpenError::Mtu { link: name.clone(), mtu, buf_size: umem.buf_size() });
+    let device = Device::of(name.port());
+    let room = frame_room(umem.buf_size());
+    if let Some(mtu) = found.mtu.filter(|&mtu| mtu > room) {
+        let best = device.best_mtu(room);
+        return Err(OpenError::Mtu { link: name.clone(), mtu, buf_size: umem.buf_size(), best });
     }
     let mut notes = Vec::new();
-    let program = program(name, umem, options, found, &mut notes)?;
+    let program = program(name, umem, options, found, &device, &mut notes)?;
     let (sockets, transfer) = sockets(name, umem, options, &program, queues, &mut notes)?;
-    notes.extend(unfinished_checksums(name));
+    notes.extend(device.notes(program.mode()));
     let (opened, all) = (queues.len(), found.pairs());
     if opened < all.into() {
         notes.push(format!("{opened} of {all} queues opened: what the card puts into the others goes to the host"));
@@ -133,6 +139,7 @@ fn program(
     umem: &Umem,
     options: &OpenOptions,
     found: &Found,
+    device: &Device,
     notes: &mut Vec<String>,
 ) -> Result<Arc<Program>, OpenError> {
     if let Some(program) = umem.program(found.index) {
@@ -150,16 +157,23 @@ fn program(
     };
     let program = match options.attach {
         Some(mode) => attach(mode),
+        None if device.is_deaf_natively() => attach(Attach::Generic)
+            .inspect(|_| notes.push(format!("generic XDP, which is slower: {}", device.deafness()))),
         None => attach(Attach::Native).or_else(|step| {
             if is_final(&step.source) {
                 return Err(step);
             }
             let program = attach(Attach::Generic)?;
-            notes.push(format!("generic XDP, which is slower: the driver refused a native program: {}", step.source));
+            let (error, why) = (&step.source, device.why_refused(&step.source));
+            notes.push(format!("generic XDP, which is slower: the driver refused a native program: {error}{why}"));
             Ok(program)
         }),
     };
-    let program = Arc::new(program.map_err(|step| explain(name, 0, step))?);
+    let program = program.map_err(|step| match ours_above(umem, device).filter(|_| is_taken(&step.source)) {
+        Some(above) => OpenError::OursAbove { link: name.clone(), above },
+        None => explain(name, 0, step),
+    });
+    let program = Arc::new(program?);
     umem.add_program(&program);
     Ok(program)
 }
@@ -197,6 +211,15 @@ fn sockets(
     Ok((sockets, transfer))
 }
 
+/// A device above this one that has a program of this memory's: the kernel lets none be attached below it.
+fn ours_above(umem: &Umem, device: &Device) -> Option<String> {
+    let is_ours = |above: &&String| {
+        let index = platform::index(above).ok().flatten();
+        index.is_some_and(|index| umem.program(index).is_some())
+    };
+    device.above().iter().find(is_ours).cloned()
+}
+
 /// Whether somebody else's program is there.
 fn is_taken(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EEXIST))
@@ -221,16 +244,4 @@ fn explain(name: &LinkName, queue: u16, Step { doing, source }: Step) -> OpenErr
         _ => "",
     };
     OpenError::Refused { link, doing, source, hint }
-}
-
-/// The host's stack leaves checksums of what it sends through these to a card that is not there;
-/// whether it does so at the other end cannot be seen from this one.
-fn unfinished_checksums(name: &LinkName) -> Option<String> {
-    let driver = platform::driver(name.port())?;
-    matches!(&*driver, "veth" | "tun").then(|| {
-        format!(
-            "frames of this machine's stack come through {driver} with unfinished checksums: \
-             at its other end run ethtool -K IF tx off rx off tso off gso off gro off"
-        )
-    })
 }

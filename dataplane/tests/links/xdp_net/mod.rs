@@ -33,8 +33,14 @@ fn enter_new_namespace() -> Result<(), String> {
         if libc::geteuid() != 0 {
             return Err("AF_XDP needs root".into());
         }
-        if libc::unshare(libc::CLONE_NEWNET) != 0 {
+        if libc::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWNS) != 0 {
             return Err(format!("no new network namespace: {}", io::Error::last_os_error()));
+        }
+        // sysfs shows the network namespace that it was mounted in.
+        let (sysfs, nothing) = (c"sysfs".as_ptr(), std::ptr::null());
+        libc::mount(nothing, c"/".as_ptr(), nothing, libc::MS_REC | libc::MS_PRIVATE, nothing.cast());
+        if libc::mount(sysfs, c"/sys".as_ptr(), sysfs, 0, nothing.cast()) != 0 {
+            return Err(format!("no sysfs of the namespace: {}", io::Error::last_os_error()));
         }
         let fd = libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0);
         if fd < 0 {
@@ -75,26 +81,33 @@ pub fn veth(a: &str, b: &str, queues: u16) {
 
 /// `ethtool -K IF tx off rx off tso off gso off gro off`.
 pub fn offloads_off(interface: &str) {
+    [0x15, 0x17, 0x1f, 0x24, 0x2c].into_iter().for_each(|command| set_offload(interface, command, false));
+}
+
+/// `ethtool -K IF gro on`, or `off`.
+pub fn set_gro(interface: &str, on: bool) {
+    set_offload(interface, 0x2c, on);
+}
+
+fn set_offload(interface: &str, command: u32, on: bool) {
     #[repr(C)]
     struct Value {
         cmd: u32,
         data: u32,
     }
-    for command in [0x15, 0x17, 0x1f, 0x24, 0x2c] {
-        let mut value = Value { cmd: command, data: 0 };
-        // SAFETY: all bytes zero is a value of this C struct.
-        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-        for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
-            *to = from as libc::c_char;
-        }
-        request.ifr_ifru.ifru_data = (&raw mut value).cast();
-        // SAFETY: a plain system call; then an ethtool_value for a command that takes one.
-        unsafe {
-            let fd = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
-            let fd = OwnedFd::from_raw_fd(fd);
-            let done = libc::ioctl(fd.as_raw_fd(), libc::SIOCETHTOOL as _, &raw mut request);
-            assert_eq!(done, 0, "{interface} {command:#x}: {}", io::Error::last_os_error());
-        }
+    let mut value = Value { cmd: command, data: on.into() };
+    // SAFETY: all bytes zero is a value of this C struct.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
+        *to = from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_data = (&raw mut value).cast();
+    // SAFETY: a plain system call; then an ethtool_value for a command that takes one.
+    unsafe {
+        let fd = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
+        let fd = OwnedFd::from_raw_fd(fd);
+        let done = libc::ioctl(fd.as_raw_fd(), libc::SIOCETHTOOL as _, &raw mut request);
+        assert_eq!(done, 0, "{interface} {command:#x}: {}", io::Error::last_os_error());
     }
 }
 
