@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use hikyaku_ring::LinkId;
+
 use crate::verdict::{Reason, Verdict};
 
 macro_rules! events {
@@ -73,6 +75,9 @@ events! {
     WorkerPanicked = "worker-panics",
 }
 
+/// Links whose traffic is counted each for itself, at most; what others carry is in the sum alone.
+pub const COUNTED_LINKS: usize = 16;
+
 /// The counters of one worker. The worker pads them onto cache lines of their own.
 #[derive(Debug)]
 pub struct Counters {
@@ -80,6 +85,7 @@ pub struct Counters {
     events: [AtomicU64; Event::ALL.len()],
     /// Frames held for reassembly or for their first fragment, without a verdict yet.
     held: AtomicU64,
+    links: [LinkCounters; COUNTED_LINKS],
 }
 
 impl Default for Counters {
@@ -88,7 +94,57 @@ impl Default for Counters {
             verdicts: [const { AtomicU64::new(0) }; Verdict::COUNT],
             events: [const { AtomicU64::new(0) }; Event::ALL.len()],
             held: AtomicU64::new(0),
+            links: Default::default(),
         }
+    }
+}
+
+/// What a worker took from one link's rings and put into them.
+#[derive(Debug, Default)]
+struct LinkCounters {
+    received: VolumeCounter,
+    sent: VolumeCounter,
+}
+
+#[derive(Debug, Default)]
+struct VolumeCounter {
+    frames: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl VolumeCounter {
+    fn add(&self, frames: u64, bytes: u64) {
+        add(&self.frames, frames);
+        add(&self.bytes, bytes);
+    }
+
+    fn get(&self) -> Volume {
+        Volume { frames: self.frames.load(Relaxed), bytes: self.bytes.load(Relaxed) }
+    }
+}
+
+/// An amount of traffic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// Ethernet frames.
+    pub frames: u64,
+    /// Their bytes, from the Ethernet header on, without the frame check sequence.
+    pub bytes: u64,
+}
+
+/// What went over a link, by direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkTraffic {
+    /// Taken from its receive rings.
+    pub received: Volume,
+    /// Put into its transmit rings, of whatever origin.
+    pub sent: Volume,
+}
+
+impl Volume {
+    fn add(&mut self, other: Self) {
+        self.frames += other.frames;
+        self.bytes += other.bytes;
     }
 }
 
@@ -109,6 +165,26 @@ impl Counters {
     #[inline(always)]
     pub fn note(&self, event: Event, n: u64) {
         add(&self.events[event as usize], n);
+    }
+
+    /// So many frames of so many bytes were taken from the link.
+    #[inline(always)]
+    pub fn received(&self, link: LinkId, frames: u64, bytes: u64) {
+        self.note(Event::Received, frames);
+        self.note(Event::ReceivedBytes, bytes);
+        if let Some(link) = self.links.get(link.index()) {
+            link.received.add(frames, bytes);
+        }
+    }
+
+    /// So many frames of so many bytes were put into the link's transmit ring.
+    #[inline(always)]
+    pub fn sent(&self, link: LinkId, frames: u64, bytes: u64) {
+        self.note(Event::Sent, frames);
+        self.note(Event::SentBytes, bytes);
+        if let Some(link) = self.links.get(link.index()) {
+            link.sent.add(frames, bytes);
+        }
     }
 
     /// Nobody will say any more what became of the frames that have no verdict yet: they end so, and nothing is held.
@@ -133,12 +209,19 @@ impl Counters {
         self.events[event as usize].load(Relaxed)
     }
 
+    /// What went over a link.
+    pub fn link(&self, link: LinkId) -> LinkTraffic {
+        let of = |link: &LinkCounters| LinkTraffic { received: link.received.get(), sent: link.sent.get() };
+        self.links.get(link.index()).map(of).unwrap_or_default()
+    }
+
     /// All counts, for showing.
     pub fn totals(&self) -> Totals {
         Totals {
             verdicts: self.verdicts.iter().map(|n| n.load(Relaxed)).collect(),
             events: Event::ALL.iter().map(|&e| self.event(e)).collect(),
             held: self.held.load(Relaxed),
+            links: std::array::from_fn(|link| self.link(LinkId(link as u8))),
         }
     }
 }
@@ -150,6 +233,7 @@ pub struct Totals {
     events: Vec<u64>,
     /// Frames without a verdict yet.
     pub held: u64,
+    links: [LinkTraffic; COUNTED_LINKS],
 }
 
 impl Totals {
@@ -162,6 +246,15 @@ impl Totals {
         sum(&mut self.verdicts, &other.verdicts);
         sum(&mut self.events, &other.events);
         self.held += other.held;
+        for (link, other) in self.links.iter_mut().zip(other.links) {
+            link.received.add(other.received);
+            link.sent.add(other.sent);
+        }
+    }
+
+    /// What went over a link.
+    pub fn link(&self, link: LinkId) -> LinkTraffic {
+        self.links.get(link.index()).copied().unwrap_or_default()
     }
 
     /// Count of one verdict.

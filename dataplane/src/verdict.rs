@@ -102,6 +102,11 @@ reasons! {
     TooBig = "too-big",
         "Normal: hosts learn the tunnel's MTU by it. If connections still stall, a firewall on the host drops ICMP; \
          `mss = auto` helps TCP.";
+    /// Too big for the tunnel, with DF, and longer than the MTU of the LAN that it came by. Answered as too big.
+    OverMtu = "over-mtu",
+        "Either segments of TCP were merged on the way, by GRO or LRO of a device below the LAN's link, and TCP stalls: \
+         `hikyaku show status` and the start of the log name it, `ethtool -K IF gro off lro off` there cures it. Or the \
+         host's MTU is larger than the LAN's: give both one.";
     /// Larger than the slot of the link it would leave by, or than the control thread takes.
     Jumbo = "jumbo",
         "The sender's MTU is larger than this link's: give both sides one MTU, or raise buffers.";

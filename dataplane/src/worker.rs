@@ -278,8 +278,7 @@ impl Worker {
             let Traffic { frames, bytes, shifted, copied } = tx.take_traffic();
             if frames > 0 {
                 let counters = &self.handle.counters;
-                counters.note(Event::Sent, frames);
-                counters.note(Event::SentBytes, bytes);
+                counters.sent(input.link, frames, bytes);
                 counters.note(Event::Shifted, shifted);
                 counters.note(Event::Copied, copied);
             }
@@ -368,7 +367,7 @@ impl Worker {
         let counters = self.handle.counters.clone();
         counters.note(Event::WorkerPanicked, 1);
         for input in &mut self.inputs {
-            counters.note(Event::Received, input.rx.abandon().into());
+            counters.received(input.link, input.rx.abandon().into(), 0);
         }
         for (_, ring) in &mut self.handoff {
             counters.note(Event::HandoffReceived, ring.rx.abandon().into());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 
 use hikyaku_config::Pool;
-use hikyaku_dataplane::counters::{Event, Totals};
+use hikyaku_dataplane::counters::{Event, Totals, Volume};
 use hikyaku_dataplane::verdict::Verdict;
 use hikyaku_dataplane::worker::{BurstReport, Handle};
 use hikyaku_net::{PortSet, Time};
@@ -13,13 +13,13 @@ use hikyaku_protocols::dhcpv4::LeaseView;
 use hikyaku_protocols::dhcpv6::Prefix;
 use hikyaku_protocols::neighbour::{Neighbour, Progress};
 use hikyaku_protocols::slaac::Lifetime;
-use hikyaku_ring::Vlan;
+use hikyaku_ring::{LinkId, Losses, Vlan};
 use serde::Serialize;
 
-use super::Router;
 use super::choose::Choice;
 use super::facts::Facts;
 use super::sessions::{Walk, ports};
+use super::{LAN, LinkFacts, Router, WAN};
 use crate::show::report;
 use crate::show::{Query, Request};
 
@@ -56,6 +56,7 @@ impl Router {
                 let pool = lan.dhcpv4.as_ref().and(lan.config.dhcpv4.as_ref()).map(|config| config.pool);
                 query.reply.answer_with(move || leases_of(pool, leases));
             }
+            Request::Links => query.reply.answer(self.links(around.handles)),
             Request::Counters => query.reply.answer(self.counters(around.handles)),
             Request::Ports => match self.machines.tunnel.napt() {
                 Some(napt) => query.reply.answer(ports(napt)),
@@ -72,6 +73,7 @@ impl Router {
     pub fn status(&self, now: Time, around: Surroundings) -> report::Status {
         let facts = self.machines.gather(now);
         let [lan_heard, wan_heard] = around.heard.map(|heard| heard.map(String::from));
+        let totals = totals(around.handles);
         let state = report::State {
             name: name_of(&self.state),
             text: self.state.to_string(),
@@ -83,14 +85,14 @@ impl Router {
             pid: std::process::id(),
             uptime_seconds: now.since(self.started).as_secs(),
             line: state.clone(),
-            wan: report::Wan { heard: wan_heard, ..self.wan_status(&facts) },
+            wan: report::Wan { heard: wan_heard, ..self.wan_status(&facts, &totals) },
             service: self.service_status(&facts, state),
             notification: self.machines.notice.as_ref().map(|notice| notification(&notice.machine.status(now))),
             provisioning: self.machines.provisioning.as_ref().map(|provisioning| {
                 let status = provisioning.machine.status(now);
                 report::Provisioning { text: status.to_string(), state: name_of(&status.state) }
             }),
-            lan: report::Lan { heard: lan_heard, ..self.lan_status() },
+            lan: report::Lan { heard: lan_heard, ..self.lan_status(&totals) },
             sessions: stats.map(|stats| report::SessionTotals {
                 live: stats.live.into(),
                 capacity: stats.capacity.into(),
@@ -130,7 +132,8 @@ impl Router {
         }
     }
 
-    fn lan_status(&self) -> report::Lan {
+    fn lan_status(&self, totals: &Totals) -> report::Lan {
+        let (received, sent) = volumes(totals, LAN);
         let lan = &self.machines.lan;
         report::Lan {
             link: lan.link.name.clone(),
@@ -141,12 +144,15 @@ impl Router {
             mtu: lan.config.mtu,
             up: lan.up,
             lost: self.losses[0].frames(),
+            received,
+            sent,
             ipv4: lan.config.ipv4.to_string(),
             leases: lan.dhcpv4.as_ref().map(|server| server.addresses_in_use()),
         }
     }
 
-    fn wan_status(&self, facts: &Facts) -> report::Wan {
+    fn wan_status(&self, facts: &Facts, totals: &Totals) -> report::Wan {
+        let (received, sent) = volumes(totals, WAN);
         let wan = &self.machines.wan;
         report::Wan {
             link: wan.link.name.clone(),
@@ -157,6 +163,8 @@ impl Router {
             mtu: facts.slaac.mtu,
             up: wan.up,
             lost: self.losses[1].frames(),
+            received,
+            sent,
             addresses: wan.neighbours.ours().into_iter().map(|ours| address(ours, facts)).collect(),
             prefixes: prefixes(facts),
             routers: facts.slaac.routers.iter().map(|router| self.router(router)).collect(),
@@ -200,9 +208,21 @@ impl Router {
         warnings
     }
 
+    /// Both links, the line's first.
+    fn links(&self, handles: &[Handle]) -> Vec<report::Link> {
+        let totals = totals(handles);
+        let (lan, wan) = (&self.machines.lan, &self.machines.wan);
+        let one = |side: &str, id: LinkId, facts: &LinkFacts, up, losses: &Losses| {
+            let (received, sent) = volumes(&totals, id);
+            let (link, mode) = (facts.name.clone(), facts.mode.clone());
+            report::Link { side: side.into(), link, mode, up, received, sent, lost: lost(losses) }
+        };
+        let [lan_losses, wan_losses] = &self.losses;
+        vec![one("wan", WAN, &wan.link, wan.up, wan_losses), one("lan", LAN, &lan.link, lan.up, lan_losses)]
+    }
+
     fn counters(&self, handles: &[Handle]) -> report::Counters {
-        let mut totals = Totals::default();
-        handles.iter().for_each(|handle| totals.add(&handle.counters.totals()));
+        let totals = totals(handles);
         let (lan, wan) = (&self.machines.lan, &self.machines.wan);
         let mut control = BTreeMap::new();
         let mut machine = |name: &str, counts: BTreeMap<String, u64>| control.insert(name.to_string(), counts);
@@ -218,8 +238,7 @@ impl Router {
             machine("dhcpv4", counted(&server.counts));
         }
         for (name, losses) in ["link lan", "link wan"].into_iter().zip(&self.losses) {
-            let lost = losses.named().into_iter().filter(|&(_, n)| n > 0);
-            machine(name, lost.map(|(name, n)| (name.to_string(), n)).collect());
+            machine(name, lost(losses));
         }
         let unread = [("lan", lan.unread), ("wan", wan.unread), ("frames-lost", self.machines.frames.lost)];
         machine("unread", unread.into_iter().map(|(name, n)| (name.to_string(), n)).collect());
@@ -268,6 +287,24 @@ fn leases_of(pool: Option<Pool>, leases: Vec<LeaseView>) -> report::Leases {
         pool_size: pool.map_or(0, |pool| pool.size()),
         leases: leases.into_iter().map(one).collect(),
     }
+}
+
+/// What all workers counted.
+fn totals(handles: &[Handle]) -> Totals {
+    let mut totals = Totals::default();
+    handles.iter().for_each(|handle| totals.add(&handle.counters.totals()));
+    totals
+}
+
+/// What was received from a link, and sent.
+fn volumes(totals: &Totals, link: LinkId) -> (report::Volume, report::Volume) {
+    let volume = |Volume { frames, bytes }| report::Volume { frames, bytes };
+    let traffic = totals.link(link);
+    (volume(traffic.received), volume(traffic.sent))
+}
+
+fn lost(losses: &Losses) -> BTreeMap<String, u64> {
+    losses.named().into_iter().filter(|&(_, n)| n > 0).map(|(name, n)| (name.to_string(), n)).collect()
 }
 
 /// What the service is waiting for, or up with.

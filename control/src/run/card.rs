@@ -7,6 +7,8 @@ use hikyaku_net::Mac;
 use hikyaku_platform::{Heard, ReceiveFilter};
 use hikyaku_ring::{LinkName, LinkState, Losses, promiscuous_command, up_command};
 
+use super::hearing::Hearing;
+
 /// Frames that were lost so long ago are no warning any more.
 const RECENTLY: Duration = Duration::from_secs(60);
 
@@ -25,8 +27,11 @@ pub struct Card {
     silent: Option<(Ipv6Addr, Ipv6Addr)>,
     state: LinkState,
     losses: Losses,
-    /// When frames were lost last.
+    /// When frames were lost last because workers were too slow.
     lost: Option<Instant>,
+    /// Frames came that no buffer takes.
+    overlong: bool,
+    hearing: Hearing,
 }
 
 impl Card {
@@ -44,6 +49,8 @@ impl Card {
             state: LinkState::Carrier,
             losses: Losses::default(),
             lost: None,
+            overlong: false,
+            hearing: Hearing::default(),
         };
         card.reopened(own, ours);
         card
@@ -52,6 +59,7 @@ impl Card {
     /// The link is another one of its name.
     pub fn reopened(&mut self, own: Option<[u8; 6]>, ours: Mac) {
         self.station = Some(ours.0).filter(|_| own.is_some_and(|own| own != ours.0));
+        self.hearing = Hearing::default();
         if let Some(Ok(filter)) = &mut self.filter {
             filter.renew();
         }
@@ -89,6 +97,17 @@ impl Card {
         }
     }
 
+    /// How many frames came to the interface, as its driver counts, and how many of the link's the workers took, since
+    /// whenever. Once losses are known.
+    pub fn set_traffic(&mut self, arrived: Option<u64>, taken: u64) {
+        let Some(arrived) = arrived else { return };
+        let before = self.hearing;
+        self.hearing.look(&self.link, arrived, taken + self.losses.frames());
+        if let (true, Some(warning)) = (before != self.hearing, self.hearing.warning(&self.link)) {
+            tracing::warn!(link = %self.link, "{warning}");
+        }
+    }
+
     /// How the interface is now. What the operator is to do about it is logged once.
     pub fn set_state(&mut self, state: LinkState) {
         if std::mem::replace(&mut self.state, state) != state && state == LinkState::Down {
@@ -98,7 +117,8 @@ impl Card {
 
     /// What was lost between it and the workers. It is logged, once a minute at most.
     pub fn set_losses(&mut self, losses: Losses) {
-        let more = losses.frames() > self.losses.frames();
+        let longer = losses.too_long > self.losses.too_long;
+        let more = by_slowness(&losses) > by_slowness(&self.losses);
         self.losses = losses;
         if more {
             let is_news = !self.is_losing();
@@ -107,6 +127,17 @@ impl Card {
                 tracing::warn!(link = %self.link, "{}", self.losing());
             }
         }
+        if longer && !std::mem::replace(&mut self.overlong, true) {
+            tracing::warn!(link = %self.link, "{}", self.too_long());
+        }
+    }
+
+    fn too_long(&self) -> String {
+        format!(
+            "{}: {} frames were longer than a buffer and lost: segments of TCP that a device merged before they came here \
+             (ethtool -K IF gro off lro off, on the device below), or the other end's MTU is larger than this one's",
+            self.link, self.losses.too_long
+        )
     }
 
     /// What was lost.
@@ -123,7 +154,7 @@ impl Card {
             "{}: {} frames were lost before a worker had them: more comes in than the workers take, or they stood still; more \
              `cores`, more `ring-slots`",
             self.link,
-            self.losses.frames()
+            by_slowness(&self.losses)
         )
     }
 
@@ -140,7 +171,14 @@ impl Card {
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         let down = (self.state == LinkState::Down).then(|| self.down());
         let losing = self.is_losing().then(|| self.losing());
-        down.into_iter().chain(losing).chain(self.trouble.as_deref().map(|why| self.deaf(why))).chain(self.unheard())
+        let overlong = self.overlong.then(|| self.too_long());
+        let deaf = self.hearing.warning(&self.link);
+        down.into_iter()
+            .chain(deaf)
+            .chain(losing)
+            .chain(overlong)
+            .chain(self.trouble.as_deref().map(|why| self.deaf(why)))
+            .chain(self.unheard())
     }
 
     fn unheard(&self) -> Option<String> {
@@ -166,6 +204,11 @@ impl Card {
     }
 }
 
+/// What was lost because workers were too slow: what is too long is lost at any speed.
+fn by_slowness(losses: &Losses) -> u64 {
+    losses.frames().saturating_sub(losses.too_long)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,6 +228,8 @@ mod tests {
             state: LinkState::Carrier,
             losses: Losses::default(),
             lost: None,
+            overlong: false,
+            hearing: Hearing::default(),
         }
     }
 
@@ -247,6 +292,24 @@ mod tests {
         card.lost = Instant::now().checked_sub(RECENTLY);
         card.set_losses(card.losses());
         assert_eq!((card.warnings().count(), card.losses().frames()), (0, 120_003));
+    }
+
+    #[test]
+    fn frames_that_fit_no_buffer_are_no_slowness() {
+        let mut card = refused();
+        card.set_losses(Losses { received: 9, too_long: 9, ..Losses::default() });
+        let warnings: Vec<String> = card.warnings().collect();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].starts_with("netmap:ix0: 9 frames were longer than a buffer"), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_deaf_link_is_a_warning_until_it_hears() {
+        let mut card = refused();
+        [0, 50, 60].into_iter().for_each(|arrived| card.set_traffic(Some(arrived), 0));
+        assert!(card.warnings().any(|warning| warning.contains("none of them to us")));
+        card.reopened(Some(OURS.0), OURS);
+        assert_eq!(card.warnings().count(), 0);
     }
 
     #[test]

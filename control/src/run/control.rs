@@ -23,7 +23,7 @@ use super::links;
 use super::turns::Turns;
 use super::watchdog::{Standstill, Watchdog};
 use super::writer::Writer;
-use crate::router::{LinkFacts, Parts, Router, StateDir, Surroundings};
+use crate::router::{LAN, LinkFacts, Parts, Router, StateDir, Surroundings, WAN};
 use crate::show::Query;
 use hikyaku_config::{Config, Level};
 use hikyaku_schema::Problems;
@@ -293,6 +293,8 @@ impl ControlThread {
         }
         router.set_losses(self.cards.each_ref().map(Card::losses));
         match hikyaku_ring::states(names) {
+            let taken = |handle: &Handle| handle.counters.link([LAN, WAN][side]).received.frames;
+            self.cards[side].set_traffic(hikyaku_ring::arrived(names[side]), self.handles.iter().map(taken).sum());
             Ok(states) => {
                 self.cards.iter_mut().zip(states).for_each(|(card, state)| card.set_state(state));
                 let [lan, wan] = states.map(|state| state == LinkState::Carrier);

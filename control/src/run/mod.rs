@@ -8,6 +8,7 @@ mod awaited;
 mod card;
 mod control;
 mod guard;
+mod hearing;
 mod links;
 mod signals;
 mod turns;

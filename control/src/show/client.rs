@@ -18,12 +18,13 @@ use serde::de::DeserializeOwned;
 
 use super::people::{self, SESSION_HEAD};
 use super::protocol::{Answer, Request, SessionFilter};
-use super::report::{Counters, Leases, Neighbour, Ports, Session, Status};
+use super::report::{Counters, Leases, Link, Neighbour, Ports, Session, Status};
 
 const EXAMPLES: &str = "\
 Examples:
   hikyaku show status                        is the line up, and if not, what is it waiting for
   hikyaku show counters                      why frames were dropped
+  hikyaku show links                         frames and bytes of each link and direction
   hikyaku show ports                         how many of the line's ports are in use
   hikyaku show sessions --host 192.168.1.20 --port 443 --limit 20
   hikyaku show sessions --json | jq .peer    one JSON object a line; the others are one object or list each
@@ -64,6 +65,8 @@ pub struct ShowArgs {
 pub enum What {
     /// The line, the service, both sides, workers, warnings
     Status,
+    /// Frames and bytes of each link and direction, and what was lost there
+    Links,
     /// Who is on the links
     Neighbours,
     /// Addresses given to hosts
@@ -111,6 +114,7 @@ impl ShowArgs {
         }
         Ok(match self.what {
             What::Status => Request::Status,
+            What::Links => Request::Links,
             What::Neighbours => Request::Neighbours,
             What::Leases => Request::Leases,
             What::Sessions => Request::Sessions(filter),
@@ -127,6 +131,7 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     let shown = match args.what {
         What::Status => connection.whole(request, args.json, &mut out, Status::to_string),
+        What::Links => connection.whole(request, args.json, &mut out, |links: &Vec<Link>| people::links(links)),
         What::Neighbours => connection.whole(request, args.json, &mut out, |n: &Vec<Neighbour>| people::neighbours(n)),
         What::Leases => connection.whole(request, args.json, &mut out, Leases::to_string),
         What::Counters => connection.whole(request, args.json, &mut out, Counters::to_string),

@@ -4,7 +4,9 @@ use std::fmt::{self, Display, Formatter};
 
 use hikyaku_protocols::service::Outcome;
 
-use super::report::{Counters, Leases, Neighbour, Notification, Ports, Service, Session, State, Status, Wan};
+use super::report::{
+    Counters, Leases, Link, Neighbour, Notification, Ports, Service, Session, State, Status, Volume, Wan,
+};
 use crate::table::{Table, grouped};
 
 /// A time span, in its two largest units: `2 d 3 h`, `5 min 2 s`.
@@ -57,6 +59,7 @@ impl Display for Status {
         let (link, vlan, mode) = (&lan.link, vlan(lan.vlan), mode(&lan.mode, lan.heard.as_deref()));
         let lost = lost(lan.lost);
         line(f, "LAN", format_args!("{link}{vlan} ({mode}), {}, MTU {}{carrier}{lost}", lan.mac, lan.mtu))?;
+        line(f, "", traffic(lan.received, lan.sent))?;
         let leases = lan.leases.map(|n| format!(", {n} leases")).unwrap_or_default();
         line(f, "", format_args!("{}{leases}", lan.ipv4))?;
         if let Some(s) = &self.sessions {
@@ -96,6 +99,11 @@ fn lost(frames: u64) -> String {
     if frames > 0 { format!(", {} frames lost before a worker had them", grouped(frames)) } else { String::new() }
 }
 
+fn traffic(received: Volume, sent: Volume) -> String {
+    let volume = |v: Volume| format!("{} frames, {} bytes", grouped(v.frames), grouped(v.bytes));
+    format!("traffic   {} in; {} out", volume(received), volume(sent))
+}
+
 /// How frames get in, and which the card passes on.
 fn mode(mode: &str, heard: Option<&str>) -> String {
     match heard {
@@ -111,6 +119,7 @@ impl Display for Wan {
         let (link, vlan, mode) = (&self.link, vlan(self.vlan), mode(&self.mode, self.heard.as_deref()));
         let lost = lost(self.lost);
         line(f, "WAN", format_args!("{link}{vlan} ({mode}), {}, MTU {}{carrier}{lost}", self.mac, self.mtu))?;
+        line(f, "", traffic(self.received, self.sent))?;
         for a in &self.addresses {
             let valid = a.valid_seconds.map(|s| format!(", valid {}", span(s))).unwrap_or_default();
             line(f, "", format_args!("address   {} {} ({}){valid}", a.address, a.state, a.role))?;
@@ -213,6 +222,18 @@ impl Display for Ports {
         }
         write!(f, "\n{table}")
     }
+}
+
+/// The links as a table.
+pub fn links(links: &[Link]) -> String {
+    let head = ["", "link", "frames in", "bytes in", "frames out", "bytes out", "lost"];
+    let mut table = Table::new(&head, 2);
+    for Link { side, link, received, sent, lost, .. } in links {
+        let lost = lost.get("lost").unwrap_or(&0) + lost.get("lost-by-card").unwrap_or(&0);
+        let counts = [received.frames, received.bytes, sent.frames, sent.bytes, lost].map(grouped);
+        table.row([side.clone(), link.clone()].into_iter().chain(counts));
+    }
+    table.to_string()
 }
 
 /// The neighbours as a table.
@@ -323,6 +344,8 @@ mod tests {
                 mtu: 1500,
                 up: true,
                 lost: 123_647,
+                received: Volume { frames: 12_000, bytes: 9_000_000 },
+                sent: Volume { frames: 7, bytes: 600 },
                 addresses: vec![Address {
                     address: "2001:db8::1".parse().unwrap(),
                     state: "preferred".into(),
@@ -384,14 +407,14 @@ mod tests {
             "hikyaku   0.1.0, process 7, up 1 h 1 min\nline      up, for 1 min 1 s\n",
             "WAN       netmap:ix0 VLAN 10 (native, multicast groups joined), 02:00:00:00:00:01, MTU 1500, 123 647 frames lost before a worker \
              had them\n",
-            "          address   2001:db8::1 preferred (slaac), valid 2 h\n",
+            "          traffic   12 000 frames, 9 000 000 bytes in; 7 frames, 600 bytes out\n          address   2001:db8::1 preferred (slaac), valid 2 h\n",
             "          router    fe80::1 at unknown station, stale, for 30 min\n",
             "service   ocx (ipip), silent: the far end does not answer (for 1 min 1 s)\n          chosen    HB46PP: it is\n",
             "HB46PP    answered\n",
             "          tunnel    2001:db8::feed -> not known yet\n          IPv4      192.0.2.1\n          MTU       1460, path 1500\n",
             "          refused   3 times",
             "          accepted  never, again in 10 s\n",
-            "LAN       netmap:ix1 (), , MTU 0, no carrier\n          192.168.1.1/24, 2 leases\n",
+            "LAN       netmap:ix1 (), , MTU 0, no carrier\n          traffic   0 frames, 0 bytes in; 0 frames, 0 bytes out\n          192.168.1.1/24, 2 leases\n",
             "sessions  1 234 of 262 144; 5 000 opened, 3 766 ended\n",
             "control   longest turn 12.3 ms, 1 min 30 s ago\n",
             "     0     2  1 000 000        0          0    0     0.0  12.3\n",
@@ -416,6 +439,21 @@ mod tests {
         let text = ports.to_string();
         let says = "65 536 ports of 192.0.2.1\n  0-65535\nforward tcp/443=192.168.1.10:443\nforward udp/5000-5010=192.168.1.10:6000\n";
         assert!(text.starts_with(says), "{text}");
+    }
+
+    #[test]
+    fn links_have_a_row_each() {
+        let wan = Link {
+            side: "wan".into(),
+            link: "xdp:eth0".into(),
+            received: Volume { frames: 1234, bytes: 99_000 },
+            lost: [("lost".into(), 2), ("lost-by-card".into(), 3), ("too-long".into(), 1)].into(),
+            ..Link::default()
+        };
+        let text = links(&[wan]);
+        let rows: Vec<Vec<&str>> =
+            text.lines().map(|line| line.split("  ").filter(|s| !s.is_empty()).map(str::trim).collect()).collect();
+        assert_eq!(rows[1], ["wan", "xdp:eth0", "1 234", "99 000", "0", "0", "5"], "{text}");
     }
 
     #[test]

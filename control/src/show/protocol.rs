@@ -22,6 +22,8 @@ pub const MAX_REQUEST: usize = 4096;
 pub enum Request {
     /// The state of the router. One part: [`super::Status`].
     Status,
+    /// One part: a list of [`super::Link`].
+    Links,
     /// One part: a list of [`super::Neighbour`].
     Neighbours,
     /// The DHCPv4 server's leases. One part: [`super::Leases`].
@@ -65,7 +67,7 @@ impl Request {
             return Err(format!("a request has at most {MAX_REQUEST} bytes"));
         }
         serde_json::from_slice(line).map_err(|error| {
-            let example = r#"write {"show":"status"}, or neighbours, leases, sessions, counters, ports"#;
+            let example = r#"write {"show":"status"}, or links, neighbours, leases, sessions, counters, ports"#;
             // It quotes the request, in which anything may stand.
             let error = error.to_string().replace(char::is_control, " ");
             format!("not understood: {error}; {example}")

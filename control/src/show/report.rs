@@ -79,6 +79,12 @@ pub struct Wan {
     /// Frames that came in and were lost before a worker had them, as the system counts them since the start: they are
     /// in no other count.
     pub lost: u64,
+    /// What workers took from the link since the start.
+    #[serde(default)]
+    pub received: Volume,
+    /// What was given to the link to send, of whatever origin.
+    #[serde(default)]
+    pub sent: Volume,
     /// The router's own addresses on the line.
     pub addresses: Vec<Address>,
     /// Prefixes that the line told or delegated.
@@ -205,10 +211,44 @@ pub struct Lan {
     pub up: bool,
     /// Frames that were lost, as [`Wan::lost`].
     pub lost: u64,
+    /// As [`Wan::received`].
+    #[serde(default)]
+    pub received: Volume,
+    /// As [`Wan::sent`].
+    #[serde(default)]
+    pub sent: Volume,
     /// Our address on the LAN, with the network's length: `192.168.1.1/24`.
     pub ipv4: String,
     /// Leases that hold, where addresses are given; `null` where not.
     pub leases: Option<usize>,
+}
+
+/// An amount of traffic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// Ethernet frames.
+    pub frames: u64,
+    /// Their bytes, with the Ethernet header, without the frame check sequence.
+    pub bytes: u64,
+}
+
+/// A link, and what went over it since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// `wan` or `lan`.
+    pub side: String,
+    /// Its name, as configured.
+    pub link: String,
+    /// How its rings are filled.
+    pub mode: String,
+    /// Whether it has a carrier.
+    pub up: bool,
+    /// What workers took from it.
+    pub received: Volume,
+    /// What was given to it to send.
+    pub sent: Volume,
+    /// What was lost between it and the workers, by name (docs/netmap.md, docs/af_xdp.md).
+    pub lost: BTreeMap<String, u64>,
 }
 
 /// How full the session table is, and how much it has seen.

@@ -49,7 +49,7 @@ fn router(dir: &Dir) -> Server {
                 Request::Status => reply.answer(Status { version: "9.9".into(), ..Status::default() }),
                 Request::Neighbours => reply.answer(Vec::<Neighbour>::new()),
                 Request::Leases => reply.refuse("no addresses are given here"),
-                Request::Counters | Request::Ports => drop(reply),
+                Request::Counters | Request::Ports | Request::Links => drop(reply),
                 Request::Sessions(filter) => {
                     let all = (0..200_000u32).map(|n| Session {
                         protocol: "udp".into(),

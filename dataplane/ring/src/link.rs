@@ -178,6 +178,8 @@ pub struct Losses {
     /// AF_XDP, received frames: the worker was too slow, so that there was no buffer for them or no room in
     /// the ring, or they were too long for a buffer (`XDP_STATISTICS`).
     pub received: u64,
+    /// AF_XDP: those of them that there was a buffer for, in which they did not fit.
+    pub too_long: u64,
     /// AF_XDP: times that there was no buffer.
     pub no_buffer: u64,
     /// AF_XDP: frames that the kernel refused to send, buffers that it refused to receive into. None, ever.
@@ -196,15 +198,23 @@ impl Losses {
     }
 
     /// Each count with its name, which is stable.
-    pub fn named(&self) -> [(&'static str, u64); 5] {
-        let &Self { received, no_buffer, refused, strays, card } = self;
-        [("lost", received), ("lost-by-card", card), ("no-buffer", no_buffer), ("refused", refused), ("strays", strays)]
+    pub fn named(&self) -> [(&'static str, u64); 6] {
+        let &Self { received, too_long, no_buffer, refused, strays, card } = self;
+        [
+            ("lost", received),
+            ("lost-by-card", card),
+            ("too-long", too_long),
+            ("no-buffer", no_buffer),
+            ("refused", refused),
+            ("strays", strays),
+        ]
     }
 
     /// Adds what was lost from `before` to `now`. A count that is lower now has begun again: the link was opened anew.
     pub fn add(&mut self, before: Self, now: Self) {
         let grown = |before: u64, now: u64| now.checked_sub(before).unwrap_or(now);
         self.received += grown(before.received, now.received);
+        self.too_long += grown(before.too_long, now.too_long);
         self.no_buffer += grown(before.no_buffer, now.no_buffer);
         self.refused += grown(before.refused, now.refused);
         self.strays += grown(before.strays, now.strays);

@@ -46,7 +46,7 @@ impl Message {
 }
 
 /// The one place that turns a drop into an answer. `mtu` is what does not fit where the reason is
-/// [`Reason::TooBig`], and not used otherwise.
+/// [`Reason::TooBig`] and [`Reason::OverMtu`], and not used otherwise.
 pub const fn answer(reason: Reason, mtu: u16) -> Option<Message> {
     match reason {
         // RFC 1812 5.3.1.
@@ -54,7 +54,7 @@ pub const fn answer(reason: Reason, mtu: u16) -> Option<Message> {
         // RFC 1812 4.3.3.1.
         Reason::NoRoute | Reason::SoftwireEnded => Some(Message::NET_UNREACHABLE),
         // RFC 2473 7.2, RFC 1191 4.
-        Reason::TooBig => Some(Message::too_big(mtu)),
+        Reason::TooBig | Reason::OverMtu => Some(Message::too_big(mtu)),
         // RFC 6888 REQ-11: a translator out of mappings says "host unreachable".
         Reason::NaptPortsFull | Reason::NaptTableFull | Reason::NaptHostLimit | Reason::NaptPeerInUse => {
             Some(Message::HOST_UNREACHABLE)

@@ -13,7 +13,7 @@ use crate::verdict::{Reason, Verdict};
 
 impl Core {
     /// Sends what waits in the host's ring, `n` frames, by its interface.
-    pub(super) fn host_sends(&mut self, n: usize, mut rings: Rings, interface: Option<LinkId>) {
+    pub(super) fn host_sends(&mut self, n: usize, mut rings: Rings, host: LinkId, interface: Option<LinkId>) {
         let mut bytes = 0;
         for _ in 0..n {
             let frame = match rings.rx.take() {
@@ -31,8 +31,7 @@ impl Core {
             self.counters.end(sent.map_or_else(Into::into, |()| Verdict::FromHost), 1);
         }
         rings.rx.release();
-        self.counters.note(Event::Received, n as u64);
-        self.counters.note(Event::ReceivedBytes, bytes);
+        self.counters.received(host, n as u64, bytes);
     }
 
     /// Gives a frame that the router would drop to the host's stack, if there is one behind the link

@@ -305,7 +305,7 @@ impl Path {
             (Side::Lan, None) => self.forward(n, rings, &Outbound::new(burst, NoNapt), taken_as),
             (Side::Wan, Some(napt)) => self.forward(n, rings, &Inbound::new(burst, napt), taken_as),
             (Side::Wan, None) => self.forward(n, rings, &Inbound::new(burst, NoNapt), taken_as),
-            (Side::Host, _) => self.core.host_sends(n, rings, link.peer),
+            (Side::Host, _) => self.core.host_sends(n, rings, burst.link, link.peer),
         }
         n
     }
@@ -343,9 +343,9 @@ impl Path {
         pipeline.flush(core, &mut rings);
         core.counters.end(S::FORWARDED, pipeline.forwarded);
         rings.rx.release();
-        core.counters.note(taken_as, n as u64);
-        if taken_as == Event::Received {
-            core.counters.note(Event::ReceivedBytes, bytes);
+        match taken_as {
+            Event::Received => core.counters.received(stages.burst().link, n as u64, bytes),
+            _ => core.counters.note(taken_as, n as u64),
         }
     }
 
@@ -374,8 +374,7 @@ impl Path {
         native.end(core, &mut rings);
         core.counters.end(S::FORWARDED, pipeline.forwarded);
         rings.rx.release();
-        core.counters.note(Event::Received, n as u64);
-        core.counters.note(Event::ReceivedBytes, bytes);
+        core.counters.received(stages.burst().link, n as u64, bytes);
     }
 
     /// Like [`Self::run`], but before anything else each frame goes to the worker of its flow. Native IPv6 is
@@ -429,8 +428,7 @@ impl Path {
         taken.clear();
         core.counters.end(S::FORWARDED, pipeline.forwarded);
         rings.rx.release();
-        core.counters.note(Event::Received, n as u64);
-        core.counters.note(Event::ReceivedBytes, bytes);
+        core.counters.received(stages.burst().link, n as u64, bytes);
     }
 }
 

@@ -91,7 +91,9 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
             return Err(drop(Reason::SoftwireEnded));
         }
         if !hairpin && let Fit::TooBig { mtu } = Core::fit(self.burst, softwire, far, checked.len, ip.dont_fragment()) {
-            return Err((Reason::TooBig, mtu));
+            // Nobody on this LAN sends such a packet: something between made one of several.
+            let is_merged = checked.len > usize::from(self.link.mtu);
+            return Err((if is_merged { Reason::OverMtu } else { Reason::TooBig }, mtu));
         }
         match self.translate(core, softwire, packet, checked, hairpin) {
             Ok(done) => {

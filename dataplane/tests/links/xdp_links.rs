@@ -364,9 +364,32 @@ fn a_flood_is_lost_in_the_kernel_and_counted_there() {
         // The veth may lose some before.
         assert!(came > 2000 && losses.received > 2000 && losses.no_buffer > 0, "{came} of {sent}, {losses:?}");
         assert!(came + losses.received <= sent.into(), "{came} of {sent}, {losses:?}");
-        assert_eq!((losses.strays, losses.refused), (0, 0));
+        assert_eq!((losses.strays, losses.refused, losses.too_long), (0, 0, 0));
         drop(lan.queues);
         assert_all_buffers(&umem);
+    });
+}
+
+/// What no buffer takes, as merged segments are, is counted apart from what nobody was fast enough for.
+#[test]
+fn a_frame_longer_than_a_buffer_is_counted_as_that() {
+    in_namespace(|| {
+        veth("lan", "host", 1);
+        ip("link set host mtu 3000");
+        let host = Socket::new("host");
+        let options = OpenOptions { buf_size: Some(2048), ..Default::default() };
+        let (_umem, [mut lan]) = open(["xdp:lan"], &options);
+        // Else the veth itself drops them.
+        ip("link set lan mtu 3000");
+        let (mut came, before) = (0, hikyaku_ring::arrived(lan.watch.name()).unwrap());
+        assert!((0..3).all(|n| host.send(&frame(n, 3000)) && host.send(&frame(n, 200))));
+        until("the short ones", || {
+            receive(&mut lan.queues[0], |_| came += 1).unwrap();
+            came == 3
+        });
+        let losses = lan.watch.losses();
+        assert_eq!((losses.received, losses.too_long, losses.no_buffer), (3, 3, 0), "{losses:?}");
+        assert_eq!(hikyaku_ring::arrived(lan.watch.name()).unwrap() - before, 6, "the driver has counted all");
     });
 }
 

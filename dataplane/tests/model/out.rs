@@ -54,7 +54,7 @@ fn answer(reason: Reason, mtu: u16) -> Option<Message> {
     match reason {
         Reason::TtlExceeded => Some((11, 0, 0)),
         Reason::NoRoute => Some((3, 0, 0)),
-        Reason::TooBig => Some((3, 4, mtu)),
+        Reason::TooBig | Reason::OverMtu => Some((3, 4, mtu)),
         Reason::NaptPortsFull | Reason::NaptTableFull | Reason::NaptHostLimit | Reason::NaptPeerInUse => {
             Some(HOST_UNREACHABLE)
         }

@@ -189,7 +189,8 @@ impl Model {
         };
         let (mtu, _) = self.sizes();
         if !hairpin && (packet.len() > mtu && dont_fragment(&packet)) {
-            return Err((Reason::TooBig, mtu as u16));
+            let is_merged = packet.len() > self.line.lan_mtu.into();
+            return Err((if is_merged { Reason::OverMtu } else { Reason::TooBig }, mtu as u16));
         }
         let mut translated = packet.clone();
         match self.outbound(&mut translated, hairpin) {

@@ -81,6 +81,23 @@ fn rfc2473_7_2_jumbo_packets_that_do_not_fit_the_tunnel() {
     }
 }
 
+/// TCP's segments that were merged before they came here, or a host with another MTU: told apart from what is only too big
+/// for the tunnel, and answered the same (RFC 1191 3).
+#[test]
+fn rfc1191_3_what_is_longer_than_its_own_link_has_a_reason_of_its_own() {
+    for setup in Setup::all() {
+        let mtu = MtuMode::Strict { mtu: 1460 };
+        for mut router in routers(&Setup { mtu, lan_mtu: 1500, wan_mtu: 1500, ..wide(&setup) }) {
+            for (len, reason) in [(1500, Reason::TooBig), (1501, Reason::OverMtu), (3040, Reason::OverMtu)] {
+                let out = router.lan(from_lan(&udp(C, S, &bytes(len - 28)).df()));
+                assert_eq!(out.verdict(), reason.into(), "{len}");
+                let answer = plain(out.to_lan());
+                assert_eq!((answer.icmp_parts().0, answer.icmp_parts().1, answer.icmp_parts().2), (3, 4, 1460));
+            }
+        }
+    }
+}
+
 #[test]
 fn rfc791_jumbo_packets_that_do_not_fit_the_lan() {
     for setup in Setup::all() {

@@ -1,7 +1,7 @@
 //! What the links bring: Ethernet, frames for the control thread, rings of all shapes.
 
 use crate::common::*;
-use hikyaku_dataplane::counters::Event;
+use hikyaku_dataplane::counters::{Event, Volume};
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 use hikyaku_ring::Headroom;
@@ -294,4 +294,9 @@ fn bytes_and_sessions_are_counted() {
     assert_eq!(router.event(Event::SessionOpened), 1);
     assert_eq!(router.event(Event::ReceivedBytes), 2 * frame.len() as u64);
     assert_eq!(router.event(Event::SentBytes), 2 * sent[0].len() as u64);
+    // By link and direction.
+    let volume = |frame: &[u8]| Volume { frames: 2, bytes: 2 * frame.len() as u64 };
+    let (lan, wan) = (router.totals().link(LAN), router.totals().link(WAN));
+    assert_eq!((lan.received, lan.sent), (volume(&frame), Volume::default()));
+    assert_eq!((wan.received, wan.sent), (Volume::default(), volume(&sent[0])));
 }

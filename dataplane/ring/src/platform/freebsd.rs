@@ -57,20 +57,33 @@ pub(super) fn carrier(_: &str, entry: &libc::ifaddrs) -> bool {
     up && data.is_none_or(|data| data.ifi_link_state != LINK_STATE_DOWN)
 }
 
+/// Frames that the driver received.
+pub(super) fn arrived(name: &str) -> u64 {
+    counted(name, |data| data.ifi_ipackets)
+}
+
 /// Received frames that the card had no room for; 0 where nobody counts them.
 pub fn missed(name: &str) -> u64 {
-    let dropped = |entry: &libc::ifaddrs| {
+    counted(name, |data| data.ifi_iqdrops)
+}
+
+fn counted(name: &str, counter: impl Fn(&libc::if_data) -> u64) -> u64 {
+    let of = |entry: &libc::ifaddrs| {
         // SAFETY: getifaddrs(3) makes `ifa_data` of an AF_LINK entry point at an if_data, or null.
-        let data = unsafe { entry.ifa_data.cast::<libc::if_data>().as_ref() }?;
-        Some(data.ifi_iqdrops)
+        unsafe { entry.ifa_data.cast::<libc::if_data>().as_ref() }.map(&counter)
     };
-    let found = super::collect(|its, entry| if its == name { dropped(entry) } else { None });
+    let found = super::collect(|its, entry| if its == name { of(entry) } else { None });
     found.ok().and_then(|mut found| found.pop()).unwrap_or(0)
 }
 
 /// Received frames that the driver dropped: they are among those that were missed.
 pub fn dropped(_: &str) -> u64 {
     0
+}
+
+/// Netmap says it of a link that is open; nobody else does for every driver.
+pub(super) fn queue_pairs(_: &str) -> Option<u16> {
+    None
 }
 
 /// The next interface gets the lowest number that is free. What tells it from the last one is when it was

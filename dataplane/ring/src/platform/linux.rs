@@ -61,6 +61,11 @@ pub(super) fn carrier(name: &str, _: &libc::ifaddrs) -> bool {
     fs::read_to_string(format!("/sys/class/net/{name}/carrier")).is_ok_and(|carrier| carrier.trim() == "1")
 }
 
+/// Frames that the driver received.
+pub(super) fn arrived(name: &str) -> u64 {
+    counted(name, "rx_packets")
+}
+
 /// Received frames that the card had no room for; 0 where nobody counts them.
 pub fn missed(name: &str) -> u64 {
     counted(name, "rx_missed_errors")
@@ -142,6 +147,12 @@ pub fn queues(name: &str) -> (u16, u16) {
     };
     let count = |n: u32| n.clamp(1, u16::MAX.into()) as u16;
     (count(rx), count(tx))
+}
+
+/// Queues that both receive and send.
+pub(super) fn queue_pairs(name: &str) -> Option<u16> {
+    let (rx, tx) = queues(name);
+    Some(rx.min(tx))
 }
 
 /// The devices right below this one (a bridge's ports, a VLAN's or macvlan's parent, a bond's slaves), as far as they are in

@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::ptr;
 
-use super::name::LinkName;
+use super::name::{LinkName, Rings};
 
 #[cfg(target_os = "freebsd")]
 #[path = "freebsd.rs"]
@@ -99,6 +99,21 @@ pub fn states<const N: usize>(links: [&LinkName; N]) -> io::Result<[LinkState; N
         Some(_) => LinkState::Carrier,
     };
     Ok(links.map(|link| if link.is_interface() { state(link) } else { LinkState::Carrier }))
+}
+
+/// Frames that came in by the link's interface, as its driver counts them, whoever got them; `None` for links that are no
+/// interfaces.
+pub fn arrived(link: &LinkName) -> Option<u64> {
+    link.is_interface().then(|| system::arrived(link.port()))
+}
+
+/// How many queues a link has that both receive and send; `None` where only opening it tells, or there is no such interface.
+pub fn queue_pairs(link: &LinkName) -> Option<u16> {
+    match link.rings() {
+        Rings::One(_) => Some(1),
+        _ if !link.is_interface() || !matches!(index(link.port()), Ok(Some(_))) => None,
+        _ => system::queue_pairs(link.port()),
+    }
 }
 
 /// The interfaces that a link could be opened on: all but loopback.

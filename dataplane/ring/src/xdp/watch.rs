@@ -42,6 +42,8 @@ impl Watch {
             losses.strays += seat.strays();
             if let Some(kernel) = seat.statistics() {
                 losses.received += kernel.rx_dropped + kernel.rx_ring_full;
+                // `rx_dropped` is both: no buffer, which is counted once more, and one that is too small (`xsk_rcv`).
+                losses.too_long += kernel.rx_dropped.saturating_sub(kernel.rx_fill_ring_empty_descs);
                 losses.no_buffer += kernel.rx_fill_ring_empty_descs;
                 losses.refused += kernel.tx_invalid_descs + kernel.rx_invalid_descs;
             }

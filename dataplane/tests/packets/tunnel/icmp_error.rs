@@ -27,7 +27,7 @@ fn reasons_and_their_answers() {
         let expected = match reason {
             Reason::TtlExceeded => Some(Icmpv4Type::TimeExceeded(icmpv4::TimeExceededCode::TtlExceededInTransit)),
             Reason::NoRoute | Reason::SoftwireEnded => unreachable(D::Network),
-            Reason::TooBig => unreachable(D::FragmentationNeeded { next_hop_mtu: 1460 }),
+            Reason::TooBig | Reason::OverMtu => unreachable(D::FragmentationNeeded { next_hop_mtu: 1460 }),
             Reason::NaptPortsFull | Reason::NaptTableFull | Reason::NaptHostLimit | Reason::NaptPeerInUse => {
                 unreachable(D::Host)
             }
