@@ -53,8 +53,9 @@ impl Shared {
         self.control.get_or_init(thread::current);
     }
 
-    /// Wakes whoever takes punted frames. A system call only where it sleeps: one per sleep of its, not per frame.
-    pub(crate) fn call(&self) {
+    /// Wakes whoever takes punted frames, for whatever reason. A system call only where it sleeps: one per sleep of its, not
+    /// per frame.
+    pub fn call(&self) {
         if let Some(control) = self.control.get() {
             control.unpark();
         }

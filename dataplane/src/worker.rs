@@ -1,6 +1,8 @@
 //! A worker: one thread on one core that owns one queue of each link and runs the path over them.
 
+mod doorbell;
 mod handoff;
+mod idle;
 #[cfg(test)]
 mod tests;
 
@@ -27,21 +29,11 @@ use crate::path::{Burst, Handoff, MAX_BATCH, Path};
 use crate::shared::{Message, Shared};
 use crate::snapshot::Snapshot;
 use crate::tunnel::reassembly::Limits;
-use handoff::Doorbell;
+use doorbell::Doorbell;
+use idle::{NAP, SLEEP, Spin};
 
 pub use handoff::HandoffRings;
-
-/// What a worker does when no frame waits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Idle {
-    /// Looks again at once: lowest latency, a core at 100 %.
-    #[default]
-    Spin,
-    /// Lets other threads of the core run first.
-    Yield,
-    /// Sleeps in `poll(2)` until a frame comes, a millisecond at most.
-    Sleep,
-}
+pub use idle::Idle;
 
 /// How a worker runs.
 #[derive(Clone, Copy, Debug)]
@@ -74,9 +66,6 @@ impl Default for Config {
     }
 }
 
-/// The longest sleep of [`Idle::Sleep`]: timers and the control thread's frames wait no longer.
-const SLEEP: Duration = Duration::from_millis(1);
-
 /// So many panics of a worker without a whole turn in between are its last.
 const MOST_FRUITLESS: u32 = 3;
 
@@ -100,6 +89,17 @@ pub struct Handle {
     /// A queue of a link that was opened anew, in place of the one that the worker has; or none, where the
     /// interface is gone. Taken note of at the worker's next turn, in this order.
     pub adopt: Arc<ArrayQueue<(LinkId, Option<Queue>)>>,
+    /// None where the worker never sleeps, or the system had no descriptors for it: then it sleeps but shortly.
+    doorbell: Option<Arc<Doorbell>>,
+}
+
+impl Handle {
+    /// Has the worker look at what was put into [`Self::inject`] and [`Self::adopt`], if it sleeps.
+    pub fn wake(&self) {
+        if let Some(doorbell) = &self.doorbell {
+            doorbell.ring();
+        }
+    }
 }
 
 impl fmt::Debug for Handle {
@@ -145,8 +145,11 @@ pub struct Worker {
     path: Path,
     /// From the other workers, if there are any: frames of the link.
     handoff: Vec<(LinkId, HandoffRx)>,
-    /// What wakes each worker that sleeps, by its number.
-    doorbells: Arc<[Doorbell]>,
+    /// What wakes each of the workers that frames are handed off to, by its number.
+    doorbells: Arc<[Arc<Doorbell>]>,
+    spin: Spin,
+    /// Sessions have ended that no turn has come to yet.
+    behind: bool,
     snapshot: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
     shared: Arc<Shared>,
     handle: Handle,
@@ -176,6 +179,8 @@ impl Worker {
             path: Path::new(id, counters.clone(), shared.clone(), config.reassembly),
             handoff: Vec::new(),
             doorbells: Arc::new([]),
+            spin: Spin::default(),
+            behind: false,
             snapshot: Cache::new(shared.snapshot.clone()),
             shared: shared.clone(),
             handle: Handle {
@@ -184,6 +189,7 @@ impl Worker {
                 turns: Arc::default(),
                 failing: Arc::default(),
                 adopt: Arc::new(ArrayQueue::new(ADOPT_QUEUE)),
+                doorbell: config.idle.sleeps().then(Doorbell::new).and_then(Result::ok).map(Arc::new),
             },
         }
     }
@@ -194,6 +200,7 @@ impl Worker {
         let HandoffRings { link, to, from, doorbells } = rings;
         self.path.set_handoff(Handoff::new(link, self.id, to, self.config.keep_flows));
         self.handoff = from.into_iter().map(|ring| (link, ring)).collect();
+        self.handle.doorbell = doorbells.get(self.id).cloned();
         self.doorbells = doorbells;
         self
     }
@@ -257,13 +264,14 @@ impl Worker {
             let sent = tx.is_some_and(|tx| tx.originate(frame.len(), |to| to.copy_from_slice(frame)).is_ok());
             self.handle.counters.note(if sent { Event::Injected } else { Event::InjectLost }, 1);
         }
+        self.behind = false;
         for napt in napts(snapshot) {
             // Sessions end as fast as they are opened: under a flood of new ones a fixed number
             // would fall behind.
-            napt.age(now, self.config.ageing + frames / 4);
+            self.behind |= !napt.age(now, self.config.ageing + frames / 4);
         }
         if let Some(filter) = &snapshot.filter6 {
-            filter.age(now, self.config.ageing + frames / 4);
+            self.behind |= !filter.age(now, self.config.ageing + frames / 4);
         }
         self.path.expire(now);
         for (worker, ring) in self.path.handoff().into_iter().flat_map(Handoff::rings) {
@@ -352,10 +360,11 @@ impl Worker {
             self.handle.turns.store(turns, Ordering::Relaxed);
             let after = self.shared.clock.now();
             if frames > 0 {
+                self.spin.came(frames);
                 bursts.record(after.since(now).as_nanos() as u64, frames as u64);
                 now = after;
             } else {
-                self.idle();
+                self.idle(after.since(now));
                 now = self.shared.clock.now();
             }
         }
@@ -376,21 +385,42 @@ impl Worker {
         self.path.recover(self.config.reassembly);
     }
 
-    fn idle(&mut self) {
+    /// After a turn without frames, which took so long.
+    fn idle(&mut self, turn: Duration) {
         match self.config.idle {
             Idle::Spin => std::hint::spin_loop(),
             Idle::Yield => thread::yield_now(),
-            Idle::Sleep => {
-                let doorbell = self.doorbells.get(self.id);
-                doorbell.inspect(|doorbell| doorbell.arm());
-                // What came before that rang no doorbell.
-                if !self.handoff.iter_mut().any(|(_, ring)| ring.waits()) {
-                    self.offline();
-                    hikyaku_ring::wait(self.wakers().chain(doorbell.map(Doorbell::descriptor)), SLEEP);
-                }
-                doorbell.inspect(|doorbell| doorbell.disarm());
+            Idle::Adaptive if self.spin.goes_on(turn) => std::hint::spin_loop(),
+            Idle::Sleep | Idle::Adaptive => self.sleep(),
+        }
+    }
+
+    fn sleep(&mut self) {
+        let doorbell = self.handle.doorbell.clone();
+        doorbell.iter().for_each(|doorbell| doorbell.arm());
+        // What came before that rang no doorbell.
+        let waits = !self.handle.inject.is_empty()
+            || !self.handle.adopt.is_empty()
+            || self.handoff.iter_mut().any(|(_, ring)| ring.waits());
+        if !waits {
+            self.offline();
+            let came =
+                hikyaku_ring::wait(self.wakers().chain(doorbell.iter().map(|d| d.descriptor())), self.patience());
+            if !came {
+                self.inputs.iter_mut().for_each(|input| input.provider.rested());
             }
         }
+        doorbell.iter().for_each(|doorbell| doorbell.disarm());
+    }
+
+    /// How long it may sleep.
+    fn patience(&self) -> Duration {
+        let is_told = |input: &Input| input.failing || input.provider.descriptor().is_some();
+        let is_sending = |input: &Input| self.tx[input.link.index()].as_ref().is_some_and(TxRing::pending);
+        let is_quiet = self.handle.doorbell.is_some()
+            && !self.behind
+            && self.inputs.iter().all(|input| is_told(input) && (input.failing || !is_sending(input)));
+        if is_quiet { SLEEP } else { NAP }
     }
 
     /// Whom to sleep for. Not for a link that fails: poll(2) says so at once, again and again, for as

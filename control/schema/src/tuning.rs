@@ -45,7 +45,8 @@ pub struct Tuning {
     pub xdp_mode: Option<Attach>,
 }
 
-const IDLE: &Words<Idle> = &[("spin", Idle::Spin), ("yield", Idle::Yield), ("sleep", Idle::Sleep)];
+const IDLE: &Words<Idle> =
+    &[("adaptive", Idle::Adaptive), ("spin", Idle::Spin), ("yield", Idle::Yield), ("sleep", Idle::Sleep)];
 
 const XDP_MODE: &Words<Option<Attach>> =
     &[("auto", None), ("native", Some(Attach::Native)), ("generic", Some(Attach::Generic))];
@@ -66,8 +67,9 @@ impl Keys for Tuning {
             "Sessions that the NAPT table has room for, rounded up to a power of two [default: 262144]")
             .flag("--table").alias("--sessions"),
         key("idle", OneOf("POLICY", || words(IDLE)), Restart, field!(idle, one_of(IDLE)),
-            "What a worker does when no frame waits: `spin` answers soonest, `sleep` leaves the core to others")
-            .flag("--idle").default("spin"),
+            "What a worker does when no frame waits: `adaptive` spins while frames come densely and sleeps when they do \
+             not, `spin` always answers soonest and takes a whole core, `sleep` leaves it to others at once")
+            .flag("--idle").default("adaptive"),
         key("reassembly-timeout", One("SECONDS"), Restart, field!(reassembly_timeout, number(1u8..=60)),
             "Seconds that the outer fragments of a packet may take, 1 to 60 (RFC 8200 4.5 has 60). Those of a border \
              router come back to back; what waits longer takes the place of others, 256 packets for a worker")

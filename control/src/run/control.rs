@@ -28,13 +28,13 @@ use crate::show::Query;
 use hikyaku_config::{Config, Level};
 use hikyaku_schema::Problems;
 
-/// The longest sleep: who asks by the control socket, and who ends us by a signal, waits no longer. A worker that
-/// punts wakes us, and so does a stream's thread.
-const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 /// Between two turns at least, whoever wakes us how often: a storm of frames does not make one of turns.
 const BREATH: Duration = Duration::from_millis(1);
-/// How often links are looked at: whether they have a carrier, whether an interface went away or came back.
+/// How often links are looked at: whether they have a carrier, whether an interface went away or came back. It is the longest
+/// sleep: whoever has something for us (a worker that punts, a signal, a question, a stream's thread) wakes us.
 const CARRIERS: Duration = Duration::from_millis(500);
+/// How often a pause after a panic looks whether it is the end.
+const LOOK: Duration = Duration::from_millis(50);
 /// The first pause after a panic, and the longest.
 const PAUSE: [Duration; 2] = match cfg!(test) {
     false => [Duration::from_secs(1), Duration::from_secs(60)],
@@ -127,7 +127,7 @@ impl ControlThread {
             while Instant::now() < again && !self.stop.load(Ordering::Relaxed) {
                 // What is punted meanwhile is nobody's: the queue must not be full of old frames afterwards.
                 while self.shared.punt.pop().is_some() {}
-                thread::sleep(LONGEST_SLEEP.min(pause));
+                thread::sleep(LOOK.min(pause));
             }
             pause = (pause * 2).min(PAUSE[1]);
         }
@@ -199,7 +199,7 @@ impl ControlThread {
             self.turns.ended(began);
             if all_sent {
                 let due = router.next().since(self.now());
-                thread::park_timeout(due.min(LONGEST_SLEEP));
+                thread::park_timeout(due.min(carriers.saturating_duration_since(Instant::now())));
             }
             thread::sleep(BREATH.saturating_sub(began.elapsed()));
         }
@@ -239,15 +239,26 @@ impl ControlThread {
             };
             router.answer(self.shared.clock.now(), query, surroundings);
         }
-        while let Some(frame) = router.next_frame() {
-            // All of it by one worker, so that it stays in order.
-            if let Err(frame) = self.handles[0].inject.push(frame) {
+        let all_sent = self.send(router);
+        // Frames that were not heard yet, too, are a reason to come back at once.
+        all_sent && self.shared.punt.is_empty()
+    }
+
+    /// Gives a worker what is to be sent, as far as it takes it; whether that was all.
+    fn send(&self, router: &mut Router) -> bool {
+        // All of it by one worker, so that it stays in order.
+        let worker = &self.handles[0];
+        let mut all_sent = true;
+        while all_sent && let Some(frame) = router.next_frame() {
+            if let Err(frame) = worker.inject.push(frame) {
                 router.put_back(frame);
-                return false;
+                all_sent = false;
             }
         }
-        // Frames that were not heard yet, too, are a reason to come back at once.
-        self.shared.punt.is_empty()
+        if !worker.inject.is_empty() {
+            worker.wake();
+        }
+        all_sent
     }
 
     /// Reads the configuration again. What is wrong with it leaves everything as it is.
@@ -282,6 +293,8 @@ impl ControlThread {
         let mut relinked = false;
         for (side, guard) in self.guards.iter_mut().enumerate() {
             self.cards[side].set_losses(guard.losses());
+            let taken = |handle: &Handle| handle.counters.link([LAN, WAN][side]).received.frames;
+            self.cards[side].set_traffic(hikyaku_ring::arrived(names[side]), self.handles.iter().map(taken).sum());
             let Some(info) = guard.look(&self.handles) else { continue };
             match [links::lan_facts, links::wan_facts][side](&self.config, &info) {
                 Ok(facts) => {
@@ -293,8 +306,6 @@ impl ControlThread {
         }
         router.set_losses(self.cards.each_ref().map(Card::losses));
         match hikyaku_ring::states(names) {
-            let taken = |handle: &Handle| handle.counters.link([LAN, WAN][side]).received.frames;
-            self.cards[side].set_traffic(hikyaku_ring::arrived(names[side]), self.handles.iter().map(taken).sum());
             Ok(states) => {
                 self.cards.iter_mut().zip(states).for_each(|(card, state)| card.set_state(state));
                 let [lan, wan] = states.map(|state| state == LinkState::Carrier);

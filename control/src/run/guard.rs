@@ -117,4 +117,5 @@ fn take_away(workers: &[Handle], [link, host_link]: [LinkId; 2], host: bool) {
 fn give(worker: &Handle, link: LinkId, queue: Option<Queue>) {
     let given = worker.adopt.push((link, queue));
     debug_assert!(given.is_ok());
+    worker.wake();
 }

@@ -132,7 +132,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         let thread = worker.spawn(cores.get(id).copied(), workers_stop.clone(), recorder);
         threads.push(thread.context("a worker thread cannot be started")?);
     }
-    let (server, queries) = listener.serve().context("the control socket's thread cannot be started")?;
+    let (told, asked) = (shared.clone(), shared.clone());
+    Signals::tell(move || told.call()).context("signals cannot be waited for")?;
+    let (server, queries) =
+        listener.serve(move || asked.call()).context("the control socket's thread cannot be started")?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"), service = %config.service.wish.name, wan = %names[1], lan = %names[0],
         workers = handles.len(), "hikyaku started"

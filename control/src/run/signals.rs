@@ -3,9 +3,11 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::thread;
 
 use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM};
 use signal_hook::flag::register;
+use signal_hook::iterator;
 
 /// Mean nothing here, and would end a process that does not catch them.
 const OTHERS: [i32; 6] = [SIGALRM, SIGIO, SIGPROF, SIGUSR1, SIGUSR2, SIGVTALRM];
@@ -33,6 +35,17 @@ impl Signals {
         let nobody = Arc::new(AtomicBool::new(false));
         OTHERS.iter().try_for_each(|&signal| register(signal, nobody.clone()).map(drop))?;
         Ok(signals)
+    }
+
+    /// Calls `wake` after each signal that is ours, on a thread of its own, which the process ends with.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn tell(wake: impl Fn() + Send + 'static) -> io::Result<()> {
+        // The flags were registered before, so they are set before.
+        let mut ours = iterator::Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+        thread::Builder::new().name("signals".into()).spawn(move || ours.forever().for_each(|_| wake()))?;
+        Ok(())
     }
 }
 

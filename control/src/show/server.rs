@@ -14,18 +14,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use hikyaku_config::Control;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 
 use super::protocol::{Answer, MAX_REQUEST, Request};
 
-/// Clients that are served at a time.
+/// Clients that are served at a time; others wait for a place.
 pub const MAX_CLIENTS: usize = 16;
+/// How long the next one waits for a place before it is turned away: less than `hikyaku show` does.
+const QUEUE: Duration = Duration::from_secs(3);
 /// A client that says nothing for so long, or takes nothing, is let go.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The control thread has so long to answer: less than `hikyaku show` waits, so that it is told who does not.
@@ -117,14 +119,17 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Starts to serve. Requests come out of the receiver; the socket ends with the [`Server`].
-    pub fn serve(self) -> io::Result<(Server, Receiver<Query>)> {
+    /// Starts to serve. Requests come out of the receiver, and `wake` is called after each; the socket ends with the
+    /// [`Server`].
+    pub fn serve(self, wake: impl Fn() + Send + Sync + 'static) -> io::Result<(Server, Receiver<Query>)> {
         // A client asks again only after its answer: no more than one each waits here.
         let (queries, received) = bounded(MAX_CLIENTS);
         let (stop, stopped) = UnixStream::pair()?;
+        let mut places = Places::new()?;
+        let asked = Asked { queries, wake: Arc::new(wake) };
         let Self { socket, path, claim } = self;
-        let thread =
-            thread::Builder::new().name("control-socket".into()).spawn(move || accept(&socket, &stopped, &queries))?;
+        let serve = move || accept(&socket, &stopped, &mut places, &asked);
+        let thread = thread::Builder::new().name("control-socket".into()).spawn(serve)?;
         Ok((Server { path, stop: Some(stop), thread: Some(thread), _claim: claim }, received))
     }
 }
@@ -229,15 +234,24 @@ fn line<T: Serialize>(answer: &Answer<T>) -> serde_json::Result<Vec<u8>> {
     Ok(line)
 }
 
-fn accept(socket: &UnixListener, stopped: &UnixStream, queries: &Sender<Query>) {
-    let clients = Arc::new(AtomicUsize::new(0));
+/// Where questions go.
+#[derive(Clone)]
+struct Asked {
+    queries: Sender<Query>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+fn accept(socket: &UnixListener, stopped: &UnixStream, places: &mut Places, asked: &Asked) {
     loop {
         let mut wait = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
         match poll(&mut wait, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return tracing::error!(%error, "the control socket is closed"),
         }
-        if !wait[1].revents().is_empty() {
+        // Those behind the first one wait in the socket's own queue.
+        if wait[1].revents().is_empty() {
+            places.wait(stopped);
+        } else {
             return;
         }
         let stream = match socket.accept() {
@@ -250,33 +264,88 @@ fn accept(socket: &UnixListener, stopped: &UnixStream, queries: &Sender<Query>) 
                 continue;
             }
         };
-        admit(stream, &clients, queries);
+        admit(stream, places, asked);
     }
 }
 
-/// One of [`MAX_CLIENTS`]; leaves when it is dropped.
-struct Place(Arc<AtomicUsize>);
+/// The places for [`MAX_CLIENTS`].
+struct Places {
+    taken: Arc<AtomicUsize>,
+    /// Has a byte for each place that was left.
+    left: UnixStream,
+    leave: Arc<UnixStream>,
+    full_since: Option<Instant>,
+}
+
+/// One of them; it is left when this is dropped.
+struct Place {
+    taken: Arc<AtomicUsize>,
+    leave: Arc<UnixStream>,
+}
+
+impl Places {
+    fn new() -> io::Result<Self> {
+        let (left, leave) = UnixStream::pair()?;
+        left.set_nonblocking(true)?;
+        leave.set_nonblocking(true)?;
+        Ok(Self { taken: Arc::default(), left, leave: Arc::new(leave), full_since: None })
+    }
+
+    fn are_full(&self) -> bool {
+        self.taken.load(Ordering::Acquire) >= MAX_CLIENTS
+    }
+
+    /// Until there is one, or until the end. No longer than until all have been taken for [`QUEUE`]: idle clients do not
+    /// have each of a row of others wait.
+    fn wait(&mut self, stopped: &UnixStream) {
+        if !self.are_full() {
+            self.full_since = None;
+            return;
+        }
+        let since = *self.full_since.get_or_insert_with(Instant::now);
+        while self.are_full() {
+            let patience = (since + QUEUE).saturating_duration_since(Instant::now());
+            let timeout = Timespec { tv_sec: patience.as_secs() as i64, tv_nsec: patience.subsec_nanos().into() };
+            let mut wait = [PollFd::new(&self.left, PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
+            let polled = poll(&mut wait, Some(&timeout));
+            if patience.is_zero() || polled.is_err() || !wait[1].revents().is_empty() {
+                return;
+            }
+            let _ = (&self.left).read(&mut [0; 64]);
+        }
+        self.full_since = None;
+    }
+
+    fn take(&self) -> Option<Place> {
+        let Self { taken, leave, .. } = self;
+        (!self.are_full()).then(|| {
+            // Nobody else takes any.
+            taken.fetch_add(1, Ordering::AcqRel);
+            Place { taken: taken.clone(), leave: leave.clone() }
+        })
+    }
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.taken.fetch_sub(1, Ordering::AcqRel);
+        let _ = (&*self.leave).write(&[0]);
     }
 }
 
-fn admit(stream: UnixStream, clients: &Arc<AtomicUsize>, queries: &Sender<Query>) {
-    let place = Place(clients.clone());
-    if clients.fetch_add(1, Ordering::AcqRel) >= MAX_CLIENTS {
+fn admit(stream: UnixStream, places: &Places, asked: &Asked) {
+    let Some(place) = places.take() else {
         // Into an empty socket buffer: does not wait.
         let busy = format!("{MAX_CLIENTS} clients are connected already; try again later");
         let _ = stream.set_nonblocking(true);
         let _ = tell(&mut &stream, &Answer::Error(busy));
         return;
-    }
-    let queries = queries.clone();
+    };
+    let asked = asked.clone();
     let spawned = thread::Builder::new().name("control-client".into()).spawn(move || {
         let _place = place;
         // However it ends, the client sees the end.
-        let _ = serve(&stream, &queries);
+        let _ = serve(&stream, &asked);
     });
     if let Err(error) = spawned {
         tracing::warn!(%error, "no thread for a client of the control socket");
@@ -288,7 +357,7 @@ fn tell(to: &mut impl Write, answer: &Answer<()>) -> io::Result<()> {
     to.flush()
 }
 
-fn serve(stream: &UnixStream, queries: &Sender<Query>) -> io::Result<()> {
+fn serve(stream: &UnixStream, asked: &Asked) -> io::Result<()> {
     // Some systems hand the listener's flag on.
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -303,7 +372,7 @@ fn serve(stream: &UnixStream, queries: &Sender<Query>) -> io::Result<()> {
         }
         let too_long = request.len() > MAX_REQUEST;
         match Request::parse(&request) {
-            Ok(request) => answer(request, queries, &mut to)?,
+            Ok(request) => answer(request, asked, &mut to)?,
             Err(why) => tell(&mut to, &Answer::Error(why))?,
         }
         if too_long {
@@ -312,11 +381,14 @@ fn serve(stream: &UnixStream, queries: &Sender<Query>) -> io::Result<()> {
     }
 }
 
-fn answer(request: Request, queries: &Sender<Query>, to: &mut impl Write) -> io::Result<()> {
+fn answer(request: Request, asked: &Asked, to: &mut impl Write) -> io::Result<()> {
     let (reply, replied) = bounded(1);
     let none = || Err("its control thread did not answer; the log may say why".to_string());
-    let answered = match queries.send_timeout(Query { request, reply: Reply(reply) }, ANSWER) {
-        Ok(()) => replied.recv_timeout(ANSWER).unwrap_or_else(|_| none()),
+    let answered = match asked.queries.send_timeout(Query { request, reply: Reply(reply) }, ANSWER) {
+        Ok(()) => {
+            (asked.wake)();
+            replied.recv_timeout(ANSWER).unwrap_or_else(|_| none())
+        }
         Err(_) => none(),
     };
     match answered {

@@ -200,7 +200,7 @@ fn values_that_cannot_be() {
         ("ce = '::'", "ce = '::': it is no global unicast address; give an interface id such as ::feed"),
         ("copy-ecn = 1", "copy-ecn = '1': it is true or false"),
         ("mss = 20", "mss = '20': give a number from 536 to 1460"),
-        ("[tuning]\nidle = 'doze'", "idle = 'doze' is none of: spin, yield, sleep"),
+        ("[tuning]\nidle = 'doze'", "idle = 'doze' is none of: adaptive, spin, yield, sleep"),
         ("[tuning]\ncores = [2, 2]", "cores = '2,2': core 2 is given twice"),
         ("[control]\nsocket = 'here'", "socket = 'here': give an absolute path of at most 90 bytes"),
         ("[control]\nmode = 660", ""),
@@ -526,7 +526,7 @@ fn check_says_what_it_would_do() {
                 "hikyaku: [lan] lacks ipv4 = ADDR/LEN, or --lan-ipv4",
                 "hikyaku: [service] lacks kind = KIND, or --service",
                 "hikyaku: --batch: batch = '0': give a number from 1 to 256",
-                "hikyaku: --idle: idle = 'doze' is none of: spin, yield, sleep",
+                "hikyaku: --idle: idle = 'doze' is none of: adaptive, spin, yield, sleep",
             ]
         )
     );

@@ -42,7 +42,7 @@ fn bind(control: &Control) -> Result<Listener, SocketError> {
 
 /// A router that knows a little.
 fn router(dir: &Dir) -> Server {
-    let (server, queries) = bind(&dir.control()).unwrap().serve().unwrap();
+    let (server, queries) = bind(&dir.control()).unwrap().serve(|| {}).unwrap();
     thread::spawn(move || {
         for Query { request, reply } in queries {
             match request {
@@ -181,6 +181,22 @@ fn who_does_not_read_or_write_holds_up_nobody() {
     drop(idle);
     while show(&dir.socket(), &["status"]).status.code() != Some(0) {
         thread::yield_now();
+    }
+}
+
+#[test]
+fn two_hundred_at_once_are_all_served() {
+    let dir = Dir::new("many");
+    let _server = router(&dir);
+    let all: Vec<_> = (0..200)
+        .map(|_| {
+            let socket = dir.socket();
+            thread::spawn(move || ask(&UnixStream::connect(socket).unwrap(), "{\"show\":\"status\"}"))
+        })
+        .collect();
+    for one in all {
+        let answer = one.join().unwrap();
+        assert!(answer.len() == 2 && answer[0].starts_with("{\"part\":"), "{answer:?}");
     }
 }
 

@@ -16,14 +16,17 @@ pub trait Provider: Send {
     fn descriptor(&self) -> Option<RawFd> {
         None
     }
+
+    /// The worker slept and nothing came: the next sync is the time to see whether the interface is still there.
+    fn rested(&mut self) {}
 }
 
-/// Sleeps until one of `descriptors` has input, or for `timeout`.
-pub fn wait(descriptors: impl Iterator<Item = RawFd>, timeout: Duration) {
+/// Sleeps until one of `descriptors` has input, or for `timeout`. Whether there was any.
+pub fn wait(descriptors: impl Iterator<Item = RawFd>, timeout: Duration) -> bool {
     let poll = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
     let mut polled: Vec<_> = descriptors.map(poll).collect();
     let milliseconds = timeout.as_millis().min(i32::MAX as u128) as i32;
     // SAFETY: `polled` is an array of that many entries. A descriptor that was closed meanwhile is
     // answered in its entry; an error or a signal ends the sleep early, which is harmless.
-    unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, milliseconds) };
+    unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, milliseconds) > 0 }
 }

@@ -254,21 +254,24 @@ impl Filter6 {
     }
 
     /// Closes sessions that have been idle too long; looks at `budget` sessions at most. Does nothing while another worker
-    /// holds the lock, and does not even ask for it where nothing is to be done.
-    pub fn age(&self, now: Time, budget: usize) {
+    /// holds the lock, and does not even ask for it where nothing is to be done. Whether all that is due is done, as far as
+    /// this worker can see.
+    pub fn age(&self, now: Time, budget: usize) -> bool {
         if self.changing.aged.load(Relaxed) == now.seconds() {
-            return;
+            return true;
         }
         let mut writer = match self.changing.writer.try_lock() {
             Ok(writer) => writer,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
+            Err(TryLockError::WouldBlock) => return true,
         };
-        let done = wheel::age(&mut Locked { filter: self, writer: &mut writer }, now.seconds(), budget);
+        let aged = wheel::age(&mut Locked { filter: self, writer: &mut writer }, now.seconds(), budget);
         writer.free.reclaim(&self.readers);
-        if done && writer.free.all_ready() {
+        let done = aged && writer.free.all_ready();
+        if done {
             self.changing.aged.store(now.seconds(), Relaxed);
         }
+        done
     }
 
     /// The reader is between two bursts. Before its first lookup and once per burst.

@@ -288,19 +288,21 @@ impl Napt {
 
     /// Closes sessions that have been idle too long; looks at `budget` sessions at most, so that
     /// no burst waits for a million of them. Does nothing while another worker holds the lock, and does not
-    /// even ask for it where nothing is to be done.
-    pub fn age(&self, now: Time, budget: usize) {
+    /// even ask for it where nothing is to be done. Whether all that is due is done, as far as this worker can see.
+    pub fn age(&self, now: Time, budget: usize) -> bool {
         if self.changing.aged.load(Relaxed) == now.seconds() {
-            return;
+            return true;
         }
         let mut writer = match self.changing.writer.try_lock() {
             Ok(writer) => writer,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
+            Err(TryLockError::WouldBlock) => return true,
         };
-        if writer.age(self, now.seconds(), budget) {
+        let done = writer.age(self, now.seconds(), budget);
+        if done {
             self.changing.aged.store(now.seconds(), Relaxed);
         }
+        done
     }
 
     /// The reader is between two bursts. Before its first lookup and once per burst.

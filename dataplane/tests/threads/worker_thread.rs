@@ -54,7 +54,7 @@ fn collect(wire: &mut Wire, enough: usize) -> Vec<Vec<u8>> {
 /// queues what is control's, and stops when told.
 #[test]
 fn a_worker_thread_forwards_and_stops_under_every_idle_policy() {
-    for idle in [Idle::Spin, Idle::Yield, Idle::Sleep] {
+    for idle in [Idle::Spin, Idle::Yield, Idle::Sleep, Idle::Adaptive] {
         let mut links = memory::links(2, 1, MemoryConfig { slots: 256, ..Default::default() }).unwrap();
         let (wan_queue, mut wan) = links.pop().unwrap().pop().unwrap();
         let (lan_queue, mut lan) = links.pop().unwrap().pop().unwrap();

@@ -287,7 +287,7 @@ fn nobody_else_is_heard_or_answered_otherwise_than_by_one_worker() {
 /// Threads, under every idle policy: those that sleep are woken by the worker that has the queue.
 #[test]
 fn workers_as_threads_hand_on_in_order() {
-    for idle in [Idle::Yield, Idle::Sleep] {
+    for idle in [Idle::Yield, Idle::Sleep, Idle::Adaptive] {
         let setup = Setup { slots: 1024, ..Setup::dslite() };
         let several = Several::with(&setup, 2, 1024, Config { idle, ..Default::default() });
         let Several { workers, mut wires, handles, .. } = several;

@@ -122,6 +122,10 @@ impl Provider for XdpQueue {
     fn descriptor(&self) -> Option<RawFd> {
         self.socket.as_ref().map(Socket::descriptor)
     }
+
+    fn rested(&mut self) {
+        self.quiet = QUIET;
+    }
 }
 
 impl Drop for XdpQueue {

@@ -92,7 +92,7 @@ fn longest_turn() -> Longest {
     let text = CONFIG.replace("192.168.1.1/24", "10.9.0.1/15")
         + &format!("[lan.dhcpv4]\npool = '10.9.0.2-10.9.255.0'\n[control]\nsocket = '{}'\n", socket.display());
     let control = Config::parse("test.toml", &text).unwrap().control;
-    let (server, queries) = Claim::take(&control).unwrap().bind(&control).unwrap().serve().unwrap();
+    let (server, queries) = Claim::take(&control).unwrap().bind(&control).unwrap().serve(|| {}).unwrap();
     let work = Arc::new(Mutex::new(Duration::ZERO));
     let mut lab = Lab::of(Setup {
         config: text,
