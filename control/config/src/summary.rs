@@ -96,10 +96,9 @@ impl Summary<'_> {
 
     fn workers(&self) -> String {
         let tuning = &self.0.tuning;
-        let cores = tuning
-            .cores
-            .as_ref()
-            .map_or("as many as both links have queues".to_string(), |cores| format!("on cores {cores}"));
+        let cores = tuning.cores.as_ref().map_or("as many as both links have queues".to_string(), |cores| {
+            format!("{}, on cores {cores}", cores.0.len())
+        });
         match self.0.service.wish.name.profile().technology {
             Some(Technology::Dslite) => cores,
             _ => format!("{cores}; {} sessions", grouped(tuning.table_size(DEFAULT_TABLE).into())),
