@@ -6,4 +6,6 @@ pub mod crew;
 pub mod path;
 pub mod rig;
 pub mod traffic;
+#[cfg(target_os = "linux")]
+pub mod veth;
 pub mod wanted;

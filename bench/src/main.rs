@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use hikyaku_bench::attack::{self, AttackArgs};
 use hikyaku_bench::path::{self, PathArgs};
+#[cfg(target_os = "linux")]
+use hikyaku_bench::veth::{self, VethArgs};
 use hikyaku_schema::exit;
 use hikyaku_schema::output::complain;
 
@@ -17,7 +19,8 @@ use hikyaku_schema::output::complain;
     arg_required_else_help = true,
     after_help = "Start here:\n  hikyaku-bench path          small packets of 65536 flows, outbound, with NAPT\n  \
                   hikyaku-bench path --help   everything else that can be asked\n  hikyaku-bench attack        \
-                  what attacks do to a thousand transfers (docs/security.md)"
+                  what attacks do to a thousand transfers (docs/security.md)\n  hikyaku-bench veth          \
+                  from end to end on Linux, beside the kernel's own masquerade (root)"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -30,6 +33,9 @@ enum Command {
     Path(PathArgs),
     /// Attack a router on memory rings that carries 1,000 transfers, and count what they lose
     Attack(AttackArgs),
+    /// Measure the rate from end to end over veth, beside the kernel's own masquerade; needs root
+    #[cfg(target_os = "linux")]
+    Veth(VethArgs),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +46,8 @@ fn main() -> ExitCode {
     let done = match &cli.command {
         Command::Path(args) => path::run(args),
         Command::Attack(args) => attack::run(args),
+        #[cfg(target_os = "linux")]
+        Command::Veth(args) => veth::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

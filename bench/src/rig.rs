@@ -453,7 +453,8 @@ impl Rig {
     }
 }
 
-fn snapshot(napt: Option<Arc<Napt>>, filter6: Option<Arc<Filter6>>) -> Snapshot {
+/// What its workers know: one LAN, one softwire, native IPv6 where there is a filter.
+pub(crate) fn snapshot(napt: Option<Arc<Napt>>, filter6: Option<Arc<Filter6>>) -> Snapshot {
     let everywhere = Prefix6::new(Ipv6Addr::UNSPECIFIED, 0).expect("a length");
     let prefix = |addr, len| Prefix4::new(addr, len).expect("a length");
     let (router, lan) = (prefix(traffic::ROUTER.into(), 32), prefix(traffic::ROUTER.into(), traffic::LAN_LEN));
