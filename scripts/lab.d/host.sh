@@ -70,6 +70,18 @@ slow_download() {
     within 20 "the download is under way" under_way
 }
 
+# held_download. The large file in the background, by one connection that does not end before `downloaded` lets it.
+held_download() {
+    rm -f "$LAB/got" "$LAB/let-go"
+    (
+        set -o pipefail
+        on h1 curl --fail --silent --show-error --max-time 120 "http://$INTERNET/large" |
+            scripts/lab.d/slowly "$(stat -c %s "$LAB/www/large")" "$LAB/let-go" >"$LAB/got"
+    ) &
+    CURL=$!
+    within 20 "the download is under way" under_way
+}
+
 under_way() { (($(stat -c %s "$LAB/got") > 500000)); }
 
 # Whether it is not at its end yet.
@@ -77,6 +89,7 @@ downloading() { kill -0 "$CURL" 2>/dev/null && (($(stat -c %s "$LAB/got") < 7900
 
 # The end of it: whole and unchanged.
 downloaded() {
+    : >"$LAB/let-go"
     wait "$CURL" || fail "the download did not end well"
     cmp "$LAB/got" "$LAB/www/large" || fail "the download is not the file"
 }
