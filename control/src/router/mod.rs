@@ -29,6 +29,7 @@ mod requests;
 mod resolver;
 mod saving;
 mod sessions;
+mod sessions_before;
 mod state;
 mod state_dir;
 mod tunnel;
@@ -53,6 +54,7 @@ use hikyaku_ring::Losses;
 pub use machines::{LAN, LAN_HOST, WAN, WAN_HOST};
 pub use report::Surroundings;
 pub use saving::{Save, StateFile};
+pub use sessions_before::SessionsBefore;
 pub use state::State;
 pub use state_dir::{StateDir, Unsaved};
 pub use wan::LinkFacts;
@@ -95,6 +97,8 @@ pub struct Parts {
     pub shared: Arc<Shared>,
     /// What outlived the program before.
     pub state: StateDir,
+    /// The sessions of the program before.
+    pub sessions: SessionsBefore,
     /// Gets the control thread out of its sleep.
     pub wake: Wake,
 }
@@ -138,7 +142,7 @@ impl Router {
     /// # Errors
     /// There is no memory for the session table.
     pub fn new(parts: Parts, now: Time, wall: u64) -> std::io::Result<Self> {
-        let Parts { config, lan, wan, hosts, workers, shared, state: state_dir, wake } = parts;
+        let Parts { config, lan, wan, hosts, workers, shared, state: state_dir, sessions, wake } = parts;
         let before = shared.snapshot.load_full();
         let mut wan = Wan::new(WAN, wan, &config.wan, state_dir.secret(), Stack::new(wake.clone()));
         let mut lan = Lan::new(LAN, lan, &config.lan);
@@ -167,7 +171,7 @@ impl Router {
             probe: Probe::default(),
             unresolved: Unresolved::default(),
             line: LineId::default(),
-            tunnel: Tunnel::new(&config, workers, before.softwires.first()),
+            tunnel: Tunnel::new(&config, workers, before.softwires.first(), sessions),
             far: FarEnd::new(before.softwires.first()),
             frames: Frames::default(),
             verified: None,

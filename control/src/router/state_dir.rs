@@ -1,13 +1,18 @@
-//! What outlives a restart: small JSON files in one directory.
+//! What outlives a restart: small JSON files in one directory, and the session table.
 
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use hikyaku_dataplane::napt::{Napt, NotSaved};
+use hikyaku_net::Time;
 use serde::de::DeserializeOwned;
 
 use super::saving::{Save, StateFile};
+
+/// The saved session table: bytes of [`hikyaku_dataplane::napt::Saved`].
+const SESSIONS: &str = "sessions.bin";
 
 /// Our secret's name.
 const SECRET: &str = "secret";
@@ -74,12 +79,54 @@ impl StateDir {
     }
 
     fn write(&self, path: &Path, text: &[u8]) -> io::Result<()> {
+        self.whole(path, |file| file.write_all(text))
+    }
+
+    /// A file as a whole or not at all.
+    fn whole<E: From<io::Error>>(
+        &self,
+        path: &Path,
+        fill: impl FnOnce(&mut fs::File) -> Result<(), E>,
+    ) -> Result<(), E> {
         let beside = path.with_extension("new");
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        file.write_all(text)?;
+        fill(&mut file)?;
         file.sync_all()?;
         fs::rename(beside, path)?;
-        self.sync_names()
+        Ok(self.sync_names()?)
+    }
+
+    /// Saves the sessions of a table that nobody uses any more. `wall`: seconds since 1970. Answers how many they are.
+    ///
+    /// # Errors
+    /// See [`NotSaved`].
+    pub fn save_sessions(&self, napt: &Napt, now: Time, wall: u64) -> Result<u32, NotSaved> {
+        let mut count = 0;
+        self.whole(&self.0.join(SESSIONS), |file| {
+            let mut file = io::BufWriter::with_capacity(1 << 20, file);
+            count = napt.save(now, wall, &mut file)?;
+            file.flush().map_err(NotSaved::Unwritten)
+        })?;
+        Ok(count)
+    }
+
+    /// The sessions that were saved, and removes them: the next start finds them only if this process saves them again.
+    pub fn take_sessions(&self) -> Option<Vec<u8>> {
+        let path = self.0.join(SESSIONS);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "not read; going on without it");
+                return None;
+            }
+        };
+        if let Err(error) = self.remove(&path) {
+            // A start after this one would take it for what is now.
+            tracing::warn!(path = %path.display(), %error, "not removed, so not used; going on without it");
+            return None;
+        }
+        Some(bytes)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! The tunnel that is carried: a plan with its end on this line, the session table, the other customers of its domain.
 
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use hikyaku_config::{self as config, Config};
@@ -13,9 +14,13 @@ use hikyaku_schema::{DEFAULT_TABLE, Tuning};
 
 use super::facts::Carried;
 use super::machines::{LAN_NUMBER, UPLINK};
+use super::sessions_before::SessionsBefore;
 
 /// A session table for which there was no memory is tried again after this.
 const RETRY: Duration = Duration::from_secs(60);
+
+/// How soon it is seen that the sessions of before are read back.
+const SOON: Duration = Duration::from_millis(5);
 
 /// What is to be carried and cannot be.
 struct Failed {
@@ -23,6 +28,28 @@ struct Failed {
     why: String,
     /// Until then it is not tried again.
     until: Time,
+}
+
+/// What the session table of this address and these ports is made from, without static mappings.
+pub(super) fn table(config: &config::Service, tuning: &Tuning, workers: usize, outside: Outside) -> napt::Config {
+    napt::Config {
+        sessions: tuning.table_size(DEFAULT_TABLE),
+        ports: outside.ports,
+        uplink: UPLINK,
+        filtering: config.behaviour.filtering(),
+        timeouts: config.behaviour.timeouts.0,
+        per_host: config.behaviour.sessions_per_host,
+        port_parity: config.behaviour.port_parity,
+        answer_unsolicited: config.behaviour.answer_unsolicited,
+        readers: workers,
+        huge_pages: tuning.huge_pages,
+        ..napt::Config::new(outside.ipv4)
+    }
+}
+
+/// Whether a table translates to this.
+fn is_of(napt: &Napt, outside: Outside) -> bool {
+    (napt.outside(), napt.port_set()) == (outside.ipv4, outside.ports)
 }
 
 /// The tunnel. It stays in use until the next one is ready: what it consists of changes at once or not at all.
@@ -33,6 +60,8 @@ pub(super) struct Tunnel {
     carried: Option<Carried>,
     /// The session table, as long as what it translates to is the same.
     table: Option<Arc<Napt>>,
+    /// That of the process before.
+    sessions: SessionsBefore,
     failed: Option<Failed>,
     /// Static mappings that this line cannot have, and why.
     pub unusable: Vec<String>,
@@ -44,13 +73,14 @@ pub(super) struct Tunnel {
 
 impl Tunnel {
     /// `before`: the softwire of a control thread that had to start over; its sessions live on.
-    pub fn new(config: &Config, workers: usize, before: Option<&Softwire>) -> Self {
+    pub fn new(config: &Config, workers: usize, before: Option<&Softwire>, sessions: SessionsBefore) -> Self {
         Self {
             config: config.service.clone(),
             tuning: config.tuning.clone(),
             workers,
             carried: None,
             table: before.and_then(|softwire| softwire.napt.clone()),
+            sessions,
             failed: None,
             unusable: Vec::new(),
             mesh: None,
@@ -105,17 +135,23 @@ impl Tunnel {
         let Carried { plan, local } = &carried;
         let forwards = self.forwards(plan.outside);
         if let Some(outside) = plan.outside
-            && self.table.as_ref().is_none_or(|napt| (napt.outside(), napt.port_set()) != (outside.ipv4, outside.ports))
+            && !self.table.as_ref().is_some_and(|napt| is_of(napt, outside))
         {
             match self.new_table(outside, forwards) {
-                Ok(napt) => self.table = Some(Arc::new(napt)),
-                Err(why) => {
+                Poll::Ready(Ok(napt)) => self.table = Some(napt),
+                Poll::Ready(Err(why)) => {
                     let why = format!("no session table: {why}");
                     if self.trouble() != Some(&why) {
                         tracing::error!(reason = %why, "no tunnel");
                     }
                     self.carried = None;
                     self.failed = Some(Failed { wanted: carried, why, until: now + RETRY });
+                    return;
+                }
+                Poll::Pending => {
+                    let why = "the sessions of before the start are being read back".into();
+                    self.carried = None;
+                    self.failed = Some(Failed { wanted: carried, why, until: now + SOON });
                     return;
                 }
             }
@@ -168,20 +204,15 @@ impl Tunnel {
         taken
     }
 
-    fn new_table(&self, outside: Outside, forwards: Vec<Forward>) -> Result<Napt, napt::Refused> {
-        Napt::new(&napt::Config {
-            sessions: self.tuning.table_size(DEFAULT_TABLE),
-            ports: outside.ports,
-            uplink: UPLINK,
-            filtering: self.config.behaviour.filtering(),
-            timeouts: self.config.behaviour.timeouts.0,
-            forwards,
-            per_host: self.config.behaviour.sessions_per_host,
-            port_parity: self.config.behaviour.port_parity,
-            answer_unsolicited: self.config.behaviour.answer_unsolicited,
-            readers: self.workers,
-            huge_pages: self.tuning.huge_pages,
-            ..napt::Config::new(outside.ipv4)
+    /// A table with these static mappings: that of the process before, if it is of the same address and ports.
+    fn new_table(&self, outside: Outside, forwards: Vec<Forward>) -> Poll<Result<Arc<Napt>, napt::Refused>> {
+        let before = ready!(self.sessions.take());
+        Poll::Ready(match before.filter(|napt| is_of(napt, outside)) {
+            Some(napt) => napt.set_forwards(&forwards).map_err(Into::into).map(|()| napt),
+            None => {
+                let empty = table(&self.config, &self.tuning, self.workers, outside);
+                Napt::new(&napt::Config { forwards, ..empty }).map(Arc::new)
+            }
         })
     }
 

@@ -23,7 +23,7 @@ use super::links;
 use super::turns::Turns;
 use super::watchdog::{Standstill, Watchdog};
 use super::writer::Writer;
-use crate::router::{LAN, LinkFacts, Parts, Router, StateDir, Surroundings, WAN};
+use crate::router::{LAN, LinkFacts, Parts, Router, SessionsBefore, StateDir, Surroundings, WAN};
 use crate::show::Query;
 use hikyaku_config::{Config, Level};
 use hikyaku_schema::Problems;
@@ -61,6 +61,7 @@ pub struct ControlThread {
     pub handles: Vec<Handle>,
     pub state: StateDir,
     pub writer: Writer,
+    pub sessions: SessionsBefore,
     pub reload: Reload,
     pub queries: Receiver<Query>,
     pub cores: Vec<usize>,
@@ -153,6 +154,7 @@ impl ControlThread {
             workers: self.handles.len(),
             shared: self.shared.clone(),
             state: self.state.clone(),
+            sessions: self.sessions.clone(),
             wake,
         };
         let mut router = match Router::new(parts, self.now(), wall()) {
@@ -354,6 +356,6 @@ fn totals(handles: &[Handle]) -> Totals {
 }
 
 /// Seconds since 1970, for what is saved.
-fn wall() -> u64 {
+pub(super) fn wall() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

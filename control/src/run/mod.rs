@@ -18,6 +18,7 @@ mod writer;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use anyhow::Context;
 use clap::Args;
@@ -29,10 +30,10 @@ use hikyaku_ring::{LinkKind, kernel};
 
 use crate::log;
 use crate::privileges::{self, Keep};
-use crate::router::StateDir;
+use crate::router::{SessionsBefore, StateDir};
 use crate::show::Claim;
 
-use control::{ControlThread, Reload};
+use control::{ControlThread, Reload, wall};
 use links::Links;
 use signals::Signals;
 use turns::Turns;
@@ -114,6 +115,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     }
 
     let shared = Shared::new(Snapshot::default());
+    let sessions =
+        SessionsBefore::read(state.clone(), Arc::new(config.clone()), links.queues.len(), shared.clock.clone(), wall())
+            .context("the thread that reads saved sessions cannot be started")?;
     let cores = config.tuning.cores.as_ref().map(|cores| cores.0.clone()).unwrap_or_default();
     let Links { queues, handoff, guards, cards, facts, hosts } = links;
     let mut handoff = handoff.into_iter();
@@ -156,10 +160,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         hosts,
         guards,
         cards,
-        shared,
+        shared: shared.clone(),
         handles,
-        state,
+        state: state.clone(),
         writer,
+        sessions,
         reload,
         queries,
         cores,
@@ -171,12 +176,26 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         before_turn: None,
     };
     // What a worker that stands still has in hand, or asks of the kernel, is over when the process is.
-    control.run()?;
+    control.run().inspect_err(|_| save_sessions(&state, &shared))?;
     drop(server);
     workers_stop.store(true, Ordering::Relaxed);
     for thread in threads {
         let _ = thread.join();
     }
+    save_sessions(&state, &shared);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The next start goes on with the sessions that there are.
+fn save_sessions(state: &StateDir, shared: &Shared) {
+    let snapshot = shared.snapshot.load();
+    let Some(napt) = snapshot.softwires.iter().find_map(|softwire| softwire.napt.as_deref()) else { return };
+    let began = Instant::now();
+    match state.save_sessions(napt, shared.clock.now(), wall()) {
+        Ok(sessions) => {
+            tracing::info!(sessions, seconds = began.elapsed().as_secs_f32(), "sessions are saved for the next start");
+        }
+        Err(error) => tracing::error!(%error, "sessions are not saved: the next start has none"),
+    }
 }

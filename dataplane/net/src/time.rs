@@ -37,10 +37,13 @@ impl Default for Clock {
 }
 
 impl Clock {
+    /// Where it begins, a week: what was last heard of before a restart has a time, too.
+    pub const START: Time = Time(7 * 24 * 3600 * 1_000_000_000);
+
     /// Now. Asked once or twice per burst.
     #[inline]
     pub fn now(&self) -> Time {
-        Time(self.clock.delta_as_nanos(self.start, self.clock.raw()))
+        Time(Self::START.0 + self.clock.delta_as_nanos(self.start, self.clock.raw()))
     }
 }
 

@@ -195,6 +195,11 @@ impl Session {
         self.counted.store(counted.into(), Relaxed);
     }
 
+    /// It had so many packets before it was saved.
+    pub(super) fn resume(&self, packets: [u32; 2]) {
+        self.packets.iter().zip(packets).for_each(|(count, before)| count.store(before, Relaxed));
+    }
+
     /// It is over: it is no packet's any more, whoever has it in hand. What it made of packets stays
     /// readable until the record is written again.
     pub(super) fn end(&self) {

@@ -2,6 +2,7 @@
 
 mod config;
 mod open;
+mod saved;
 mod writer;
 
 use std::net::Ipv4Addr;
@@ -29,6 +30,7 @@ use crate::sessions::{Direction, LanId, SessionId, UplinkId};
 use crate::verdict::Reason;
 
 pub use config::{Config, Filtering, PortStats, Refused, Stats};
+pub use saved::{NotSaved, Restored};
 use writer::Writer;
 
 /// One outside address and its sessions.

@@ -12,6 +12,7 @@ pub(crate) mod free;
 pub mod hash;
 pub(crate) mod index;
 pub mod readers;
+pub(crate) mod saved;
 pub(crate) mod sync;
 pub(crate) mod tcp;
 pub mod timeouts;

@@ -2,6 +2,7 @@
 //! resets, which may turn out to be none.
 
 use hikyaku_net::packet::Tcp;
+use hikyaku_net::protocol;
 
 use super::Direction;
 use super::sync::{AtomicU8, Ordering::Relaxed};
@@ -20,6 +21,16 @@ pub const FIN_IN: u8 = 16;
 pub const RESET_OUT: u8 = 32;
 /// A reset came in.
 pub const RESET_IN: u8 = 64;
+
+/// The state of a session whose first packet goes this way.
+#[inline(always)]
+pub fn born(protocol: u8, first: Direction) -> u8 {
+    match (protocol, first) {
+        (protocol::TCP, Direction::Outbound) => SEEN_OUT,
+        (protocol::TCP, Direction::Inbound) => SEEN_IN,
+        _ => ESTABLISHED,
+    }
+}
 
 /// Whether a state says that the connection was reset.
 pub fn is_reset(state: u8) -> bool {

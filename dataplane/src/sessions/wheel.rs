@@ -37,6 +37,11 @@ impl Wheel {
         Self { first: [0; SECONDS], now: 0 }
     }
 
+    /// Begins at this second; only while nothing hangs in it.
+    pub fn begin(&mut self, now: u32) {
+        self.now = now;
+    }
+
     /// The second whose slot is worked on.
     #[inline(always)]
     pub fn now(&self) -> u32 {

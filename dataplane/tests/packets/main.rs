@@ -16,6 +16,7 @@ mod napt_lans;
 mod napt_model;
 mod napt_ports;
 mod napt_rfc;
+mod napt_saved;
 mod napt_table;
 mod path_fixtures;
 mod path_host;

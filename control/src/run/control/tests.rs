@@ -18,7 +18,7 @@ use hikyaku_ring::memory::{self, MemoryConfig, Wire};
 
 use super::super::guard::tests::{Interface, MemoryWatch};
 use super::*;
-use crate::router::{LAN, LAN_HOST, Save, State, StateFile, Unsaved, WAN, WAN_HOST};
+use crate::router::{LAN, LAN_HOST, Save, SessionsBefore, State, StateFile, Unsaved, WAN, WAN_HOST};
 
 const LAN_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const WAN_MAC: Mac = Mac([2, 0, 0, 0, 0, 2]);
@@ -134,6 +134,7 @@ impl Lab {
                 handles,
                 state: state_dir,
                 writer: Writer::start(move |save| write(&writes, save), thread::current()).unwrap(),
+                sessions: SessionsBefore::default(),
                 reload: Reload {
                     asked: reload_there,
                     read: Box::new(move || Config::parse("test.toml", &file_there.lock().unwrap())),

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
-use hikyaku::router::{LAN, LinkFacts, Parts, Router, State, StateDir, Surroundings, WAN};
+use hikyaku::router::{LAN, LinkFacts, Parts, Router, SessionsBefore, State, StateDir, Surroundings, WAN};
 use hikyaku::show::report;
 use hikyaku_config::Config;
 use hikyaku_dataplane::counters::Counters;
@@ -351,6 +351,7 @@ pub fn start(
         workers: 2,
         shared: shared.clone(),
         state: StateDir::open(state_dir).unwrap(),
+        sessions: SessionsBefore::default(),
         wake: Arc::new(move || _ = waker.try_send(())),
     };
     (Router::new(parts, now, wall).unwrap(), woken)

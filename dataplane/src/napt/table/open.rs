@@ -57,20 +57,21 @@ const FEW_PROBES: u32 = 16;
 
 /// A session's place on an outside port.
 #[derive(Clone, Copy)]
-struct Place {
-    port: Port,
-    claim: Claim,
+pub(super) struct Place {
+    pub(super) port: Port,
+    pub(super) claim: Claim,
     /// The session that stands for the port; `None` if there is none yet.
-    beside: Option<SessionId>,
+    pub(super) beside: Option<SessionId>,
 }
 
 /// Everything that a session is made from.
-struct Opening {
-    ends: Ends,
-    place: Place,
-    first: Direction,
+pub(super) struct Opening {
+    pub(super) ends: Ends,
+    pub(super) place: Place,
+    /// What is known of its connection, see [`tcp`].
+    pub(super) state: u8,
     /// Second of the packet that counts as its last.
-    last: u32,
+    pub(super) last: u32,
 }
 
 impl Napt {
@@ -119,7 +120,7 @@ impl Napt {
                 return Err(reason);
             }
         };
-        self.open(w, id, Opening { ends, place, first: Direction::Outbound, last: now.seconds() })
+        self.open(w, id, Opening { ends, place, state: tcp::born(protocol, Direction::Outbound), last: now.seconds() })
     }
 
     /// Opens a session for an inbound packet from a new peer, to a static mapping or, if the
@@ -181,7 +182,7 @@ impl Napt {
         let id = w.free.take(&self.sessions, &self.readers).ok_or(Reason::NaptTableFull)?;
         let place = Place { port: outside.port, claim, beside };
         let ends = Ends { protocol, lan, inside, peer };
-        self.open(w, id, Opening { ends, place, first: Direction::Inbound, last })
+        self.open(w, id, Opening { ends, place, state: tcp::born(protocol, Direction::Inbound), last })
     }
 
     /// The outside port of a session that is to be opened.
@@ -282,15 +283,10 @@ impl Napt {
     }
 
     /// Fills record `id` in and makes it findable.
-    fn open(&self, w: &mut Writer, id: SessionId, opening: Opening) -> Result<SessionId, Reason> {
-        let Opening { ends, place, first, last } = opening;
+    pub(super) fn open(&self, w: &mut Writer, id: SessionId, opening: Opening) -> Result<SessionId, Reason> {
+        let Opening { ends, place, state, last } = opening;
         let protocol = ends.protocol;
         let session = self.session(id);
-        let state = match (protocol, first) {
-            (protocol::TCP, Direction::Outbound) => tcp::SEEN_OUT,
-            (protocol::TCP, Direction::Inbound) => tcp::SEEN_IN,
-            _ => tcp::ESTABLISHED,
-        };
         session.write(ends, self.outside_at(place.port), self.uplink, state, last);
         // One that stands for its port, and for its mapping.
         let stands = place.beside.is_none() && place.claim != Claim::ByAddress;
