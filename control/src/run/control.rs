@@ -227,7 +227,8 @@ impl ControlThread {
             card.listen(&groups);
         }
         self.cards[1].set_silent(router.silent());
-        while let Ok(query) = self.queries.try_recv() {
+        // One a turn: of many that ask at once none keeps the LAN waiting for all of them.
+        if let Ok(query) = self.queries.try_recv() {
             let of_links = self.cards.iter().flat_map(Card::warnings);
             let warnings: Vec<String> =
                 self.reload.warnings.iter().cloned().chain(of_links).chain(self.watchdog.warnings()).collect();
@@ -242,8 +243,8 @@ impl ControlThread {
             router.answer(self.shared.clock.now(), query, surroundings);
         }
         let all_sent = self.send(router);
-        // Frames that were not heard yet, too, are a reason to come back at once.
-        all_sent && self.shared.punt.is_empty()
+        // Frames and questions that were not heard yet, too, are a reason to come back at once.
+        all_sent && self.shared.punt.is_empty() && self.queries.is_empty()
     }
 
     /// Gives a worker what is to be sent, as far as it takes it; whether that was all.
