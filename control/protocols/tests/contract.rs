@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use hikyaku_net::{Mac, Time};
 use hikyaku_protocols::Machine;
+use hikyaku_protocols::advertiser::{Advertised, Advertiser, Prefix};
 use hikyaku_protocols::aftr::{Patience, Selector, Source};
 use hikyaku_protocols::dns::{self, RecordType, StubResolver};
 use hikyaku_protocols::hb46pp;
 use hikyaku_protocols::http::{Secret, Trust};
+use hikyaku_protocols::nd_proxy::{NdProxy, Question, Side};
 use hikyaku_protocols::neighbour::{self, Neighbours};
 use hikyaku_protocols::notification::{self, Dialect, Notifier};
 use hikyaku_protocols::service::Probe;
@@ -66,6 +68,30 @@ fn neighbours() -> Neighbours {
 fn slaac() -> Slaac {
     let mut machine = Slaac::new(slaac::Config { mac: MAC, mtu: 1500, interface_id: InterfaceId::Eui64(MAC) });
     machine.link_up(Time(0), None);
+    machine
+}
+
+fn advertiser() -> Advertiser {
+    let mut machine = Advertiser::new(MAC);
+    let prefix = "2001:db8:0:1::/64".parse().unwrap();
+    machine.set(
+        Time(0),
+        Some(Advertised {
+            is_default_router: true,
+            mtu: 1500,
+            prefixes: vec![Prefix { prefix, preferred: None, valid: None }],
+            resolvers: vec![SERVER],
+            domains: Vec::new(),
+        }),
+    );
+    machine.set_source(Time(0), Some("fe80::1".parse().unwrap()));
+    machine
+}
+
+fn nd_proxy() -> NdProxy {
+    let mut machine = NdProxy::default();
+    machine.set_prefix("2001:db8::/64".parse().ok());
+    machine.handle_input(Time(0), Question { side: Side::Wan, target: SERVER, asker: None, station: MAC }, [false; 2]);
     machine
 }
 
@@ -145,6 +171,8 @@ fn probe() -> Probe {
 fn each_comes_to_rest_does_nothing_early_and_floods_nobody() {
     assert!(an_hour_alone(neighbours()) > 5, "addresses are announced, the kept neighbour is asked");
     assert!(an_hour_alone(slaac()) > 2, "routers are asked for");
+    assert!(an_hour_alone(advertiser()) > 8, "hosts are told three times, and every ten minutes");
+    assert_eq!(an_hour_alone(nd_proxy()), 1, "who is asked for is looked for, once");
     assert!(an_hour_alone(dhcpv6()) > 2, "servers are asked for");
     assert_eq!(an_hour_alone(dhcpv4()), 0, "a server is silent until it is asked");
     assert!(an_hour_alone(resolver()) > 2, "the question is asked again, and ends");
@@ -170,6 +198,7 @@ proptest! {
     fn garbage_is_answered_by_nothing(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         is_silent(neighbours(), &bytes, |machine, now, bytes| _ = machine.handle_input(now, bytes));
         is_silent(slaac(), &bytes, Slaac::handle_input);
+        is_silent(advertiser(), &bytes, |machine, now, bytes| machine.handle_input(now, Mac([2, 0, 0, 0, 0, 9]), bytes));
         is_silent(dhcpv6(), &bytes, |client, now, bytes| client.handle_input(now, "fe80::2".parse().unwrap(), bytes));
         is_silent(dhcpv4(), &bytes, dhcpv4::Server::handle_input);
         is_silent(stack(), &bytes, Stack::handle_input);

@@ -23,6 +23,6 @@ pub(super) fn log(link: &str, output: &Output) {
             %link, %address,
             "a station has our Ethernet address: give it or us another (mac in [wan] or [lan])"
         ),
-        Output::Send(_) | Output::Resolved(_) | Output::Lost(_) | Output::NotRouter(_) => {}
+        Output::Send(_) | Output::Resolved(_) | Output::Lost(_) | Output::NotRouter(_) | Output::Solicited { .. } => {}
     }
 }

@@ -42,7 +42,7 @@ mod tests;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use hikyaku_net::{Mac, Prefix4, Time};
+use hikyaku_net::{Mac, Prefix4, Prefix6, Time};
 use serde::Serialize;
 
 use crate::Machine;
@@ -149,6 +149,15 @@ pub enum Output {
         /// The station that uses it, too.
         mac: Mac,
     },
+    /// A neighbour solicitation for an address of the proxied prefix that is not ours ([`Neighbours::set_proxied`]).
+    Solicited {
+        /// The address that is asked for.
+        target: Ipv6Addr,
+        /// Who asks; `None`: whoever wants to have it (RFC 4862 5.4).
+        asker: Option<Ipv6Addr>,
+        /// The asker's Ethernet address.
+        station: Mac,
+    },
     /// A frame from this address, which is not ours, bears our Ethernet address: another station has it too. Told of
     /// once; [`Counts::twin`] goes on.
     Twin(IpAddr),
@@ -171,6 +180,8 @@ pub struct Neighbours {
     cache: Cache,
     listener: Listener,
     answers: AnswerLimits,
+    /// Others' addresses in it are answered for, where they are known elsewhere.
+    proxied: Option<Prefix6>,
     out: Outbox,
 }
 
@@ -182,6 +193,7 @@ impl Neighbours {
             cache: Cache::new(&config),
             listener: Listener::default(),
             answers: AnswerLimits::default(),
+            proxied: None,
             out: Outbox::new(config.mac),
             config,
         }
@@ -210,6 +222,24 @@ impl Neighbours {
     /// nobody's (RFC 4429 3.1). Replaces the last list.
     pub fn set_optimistic(&mut self, addrs: Vec<Ipv6Addr>) {
         self.addresses.optimistic = addrs;
+    }
+
+    /// Solicitations for addresses in this prefix that are not ours are told from now on ([`Output::Solicited`]).
+    pub fn set_proxied(&mut self, prefix: Option<Prefix6>) {
+        self.proxied = prefix;
+    }
+
+    /// Answers a solicitation in the name of `target`, who is on another link: from our link-local address, and not to replace
+    /// a station that is there (RFC 4861 7.2.8). `asker`: who is answered; `None`: all, as somebody wants the address
+    /// itself.
+    pub fn advertise_for(&mut self, now: Time, target: Ipv6Addr, asker: Option<Ipv6Addr>, station: Mac) {
+        let Some(source) = self.addresses.link_local() else { return };
+        if self.may_answer(now, station) {
+            let flags = Flags { router: false, solicited: asker.is_some(), overrides: false };
+            let to = asker.map_or_else(|| group_mac(ALL_NODES), |_| station);
+            let (ours, destination) = (self.config.mac, asker.unwrap_or(ALL_NODES));
+            self.out.send(ndp::advertisement_of(ours, (source, target), destination, to, flags));
+        }
     }
 
     /// The multicast groups that we listen to, in order; none without an IPv6 address.
@@ -396,6 +426,11 @@ impl Neighbours {
     fn handle_solicitation(&mut self, now: Time, solicitation: Solicitation) {
         let Solicitation { from, source, target, mac, nonce } = solicitation;
         let addr = IpAddr::V6(target);
+        let is_proxied = self.proxied.is_some_and(|prefix| prefix.contains(target));
+        if is_proxied && from != self.config.mac && self.addresses.progress(addr).is_none() {
+            let station = mac.unwrap_or(from);
+            self.out.event(Output::Solicited { target, asker: source, station });
+        }
         let Some(source) = source else {
             if self.addresses.asked_about(now, addr, from, nonce, &mut self.out) && self.may_answer(now, from) {
                 self.advertise(target, ALL_NODES, group_mac(ALL_NODES));

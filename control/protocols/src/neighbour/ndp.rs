@@ -151,13 +151,24 @@ pub(super) struct Flags {
 
 /// An advertisement of our address `ours` to `destination` at the station `to` (RFC 4861 7.2.4).
 pub(super) fn advertisement(from: Mac, ours: Ipv6Addr, destination: Ipv6Addr, to: Mac, flags: Flags) -> Vec<u8> {
+    advertisement_of(from, (ours, ours), destination, to, flags)
+}
+
+/// The same from `source`, an address of ours, of another's address `target` (RFC 4861 7.2.8).
+pub(super) fn advertisement_of(
+    from: Mac,
+    (source, target): (Ipv6Addr, Ipv6Addr),
+    destination: Ipv6Addr,
+    to: Mac,
+    flags: Flags,
+) -> Vec<u8> {
     let mut bits = NdiscNeighborFlags::empty();
     bits.set(NdiscNeighborFlags::ROUTER, flags.router);
     bits.set(NdiscNeighborFlags::SOLICITED, flags.solicited);
     bits.set(NdiscNeighborFlags::OVERRIDE, flags.overrides);
     let lladdr = Some(EthernetAddress(from.0).into());
-    let message = NdiscRepr::NeighborAdvert { flags: bits, target_addr: ours, lladdr };
-    write(from, to, ours, destination, message, None)
+    let message = NdiscRepr::NeighborAdvert { flags: bits, target_addr: target, lladdr };
+    write(from, to, source, destination, message, None)
 }
 
 fn write(
