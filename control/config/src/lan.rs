@@ -11,6 +11,7 @@ use hikyaku_ring::{LinkName, Vlan};
 use hikyaku_schema::{Change::*, Key, Keys, Problems, Read, Section, Syntax::*, boolean, field, key, number};
 
 use crate::behaviour::LINK_MTU;
+use crate::lan_ipv6::LanIpv6;
 use crate::value::{Network4, Pool, station};
 use crate::wan::{HOST, check_link};
 
@@ -25,12 +26,14 @@ pub struct Lan {
     pub vlan: Option<Vlan>,
     /// Our address there, and its network.
     pub ipv4: Network4,
-    /// The largest IPv4 packet in bytes, 576 to 1500.
+    /// The largest packet in bytes, 576 to 1500.
     pub mtu: u16,
     /// Whether frames that are not ours go to the host's own stack.
     pub host: bool,
     /// The DHCPv4 server; `None` where it is not enabled.
     pub dhcpv4: Option<Dhcpv4>,
+    /// What hosts have of the line's IPv6.
+    pub ipv6: LanIpv6,
 }
 
 impl Keys for Lan {
@@ -45,13 +48,13 @@ impl Keys for Lan {
         key("ipv4", One("ADDR/LEN"), Live, field!(ipv4, Network4::from_str),
             "The router's address on the LAN, and the length of the LAN's prefix").required().flag("--lan-ipv4"),
         key("mtu", One("N"), Live, field!(mtu, number(576..=LINK_MTU)),
-            "Largest IPv4 packet on the LAN in bytes, 576 to 1500").default("1500"),
+            "Largest packet on the LAN in bytes, 576 to 1500; IPv6 needs 1280").default("1500"),
         key("host", Bool, Restart, field!(host, boolean), HOST).flag("--host"),
     ];
 
     fn blank() -> Self {
         let (link, ipv4) = (LinkName::default(), Network4 { address: Ipv4Addr::UNSPECIFIED, len: 8 });
-        Self { link, mac: None, vlan: None, ipv4, mtu: 0, host: false, dhcpv4: None }
+        Self { link, mac: None, vlan: None, ipv4, mtu: 0, host: false, dhcpv4: None, ipv6: LanIpv6::defaults() }
     }
 }
 
@@ -142,8 +145,9 @@ impl Lan {
         let reservations: Vec<_> =
             reservations.into_iter().map(|section| section.read::<Reservation>(&[], problems)).collect();
         let dhcpv4 = dhcpv4.read::<Dhcpv4Keys>(&["reservation"], problems);
-        let lan = section.read::<Self>(&["dhcpv4"], problems);
-        let (mut lan, dhcpv4) = (lan?, dhcpv4?);
+        let ipv6 = LanIpv6::read_section(section.take("ipv6", "a LAN has one", problems), problems);
+        let lan = section.read::<Self>(&["dhcpv4", "ipv6"], problems);
+        let (mut lan, dhcpv4, ipv6) = (lan?, dhcpv4?, ipv6?);
         let reservations: Vec<Read<Reservation>> = reservations.into_iter().flatten().collect();
 
         let Self { ref link, host, ipv4, mtu, .. } = lan.keys;
@@ -176,6 +180,7 @@ impl Lan {
             mtu: keys.mtu,
             reservations: reservations.into_iter().map(|r| r.keys).collect(),
         });
+        lan.keys.ipv6 = ipv6.keys;
         Some(lan)
     }
 }

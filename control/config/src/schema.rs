@@ -5,6 +5,7 @@ use hikyaku_schema::{Keys, Row, Section, Tuning, reference};
 
 use crate::behaviour::Behaviour;
 use crate::lan::{Dhcpv4Keys, Lan, Reservation};
+use crate::lan_ipv6::LanIpv6;
 use crate::notification::NotificationKeys;
 use crate::provisioning::ProvisioningKeys;
 use crate::secret::Credentials;
@@ -46,6 +47,7 @@ pub const SCHEMA: &[Table] = &[
     Table::of::<Lan>("lan"),
     Table::of::<Dhcpv4Keys>("lan.dhcpv4"),
     Table { repeated: true, ..Table::of::<Reservation>("lan.dhcpv4.reservation") },
+    Table::of::<LanIpv6>("lan.ipv6"),
     Table::of::<ServiceKeys>("service"),
     Table::of::<Behaviour>("service"),
     Table::of::<NotificationKeys>("service.notification"),

@@ -28,6 +28,7 @@ impl fmt::Display for Summary<'_> {
             ("service", self.service()),
             ("tunnel", self.tunnel()),
             ("hosts", self.hosts()),
+            ("IPv6", self.ipv6()),
             ("workers", self.workers()),
         ];
         parts.into_iter().try_for_each(|(name, text)| writeln!(f, "  {name:<8} {text}"))?;
@@ -46,6 +47,15 @@ impl Summary<'_> {
             grouped(dhcpv4.pool.size().into()),
             dhcpv4.reservations.len(),
         )
+    }
+
+    fn ipv6(&self) -> String {
+        let ipv6 = &self.0.lan.ipv6;
+        if !ipv6.is_on() {
+            return "none for hosts".into();
+        }
+        let subnet = ipv6.subnet_id.map(|id| format!(" number {id}")).unwrap_or_default();
+        format!("a /64{subnet} of the prefix that the line delegates, or the line's own; nothing gets in but answers")
     }
 
     fn service(&self) -> String {

@@ -1,7 +1,7 @@
 //! What a configuration may say and its user can hardly mean: no mistake, but to be known.
 
-use hikyaku_dataplane::tunnel::OUTER_LEN;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
+use hikyaku_dataplane::tunnel::{IPV6_MIN_MTU, OUTER_LEN};
 use hikyaku_protocols::service::Technology;
 
 use crate::config::Config;
@@ -9,7 +9,7 @@ use crate::config::Config;
 impl Config {
     /// What it leaves undone or cannot have, a line each, with what to do about it. Asks the machine for its cores.
     pub fn warnings(&self) -> Vec<String> {
-        let found = [self.no_resolver(), self.untold(), self.narrow_line(), self.missing_cores()];
+        let found = [self.no_resolver(), self.narrow_lan(), self.untold(), self.narrow_line(), self.missing_cores()];
         found.into_iter().flatten().collect()
     }
 
@@ -18,6 +18,17 @@ impl Config {
             "DHCPv4 tells hosts no resolver, and there is none of ours yet: name some that hosts can reach, as [lan.dhcpv4] \
              dns = [\"ADDR\"]"
                 .into()
+        })
+    }
+
+    /// RFC 8200 5: a link of IPv6 carries 1280 bytes.
+    fn narrow_lan(&self) -> Option<String> {
+        let mtu = self.lan.mtu;
+        (self.lan.ipv6.is_on() && mtu < IPV6_MIN_MTU).then(|| {
+            format!(
+                "[lan] mtu = {mtu} is too little for IPv6, which needs {IPV6_MIN_MTU} (RFC 8200 5): hosts have none; make it \
+                 that much, or say [lan.ipv6] mode = \"off\""
+            )
         })
     }
 

@@ -77,6 +77,19 @@ impl ReceiveFilter {
         }
     }
 
+    /// Has the card pass on every frame, from then on.
+    ///
+    /// # Errors
+    /// That cannot be had, or the interface is not there. To be tried again.
+    pub fn hear_all(&mut self) -> io::Result<()> {
+        if self.heard != Heard::All {
+            let index = index(&self.interface)?;
+            self.holder.hear_all(&self.interface, index)?;
+            self.heard = Heard::All;
+        }
+        Ok(())
+    }
+
     /// The interface is another one of its name: nothing is joined on it.
     pub fn renew(&mut self) {
         self.holder.renew();

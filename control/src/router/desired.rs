@@ -4,9 +4,11 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use hikyaku_config::{Config, Dhcpv6Mode, InterfaceId};
-use hikyaku_net::Time;
+use hikyaku_net::{Prefix6, Time};
+use hikyaku_protocols::advertiser::Advertised;
 use hikyaku_protocols::dhcpv6::Mode;
 use hikyaku_protocols::hb46pp;
+use hikyaku_protocols::neighbour::Progress;
 use hikyaku_protocols::notification;
 use hikyaku_protocols::service::Plan;
 
@@ -62,6 +64,25 @@ pub(super) struct Desired {
     pub prefix: Option<Ipv6Addr>,
     /// Where the border router's operator is told that we are.
     pub place: Option<notification::Place>,
+    /// The LAN's side.
+    pub lan: DesiredLan,
+}
+
+/// What is to be on the LAN.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct DesiredLan {
+    /// The link can be spoken on: our addresses are asked for.
+    pub link_up: bool,
+    /// We have an IPv6 address of its own in each of these.
+    pub prefixes: Vec<Prefix6>,
+    /// The prefix of the line's link that is the LAN's, too: each side is answered for the other.
+    pub proxied: Option<Prefix6>,
+    /// Our IPv6 addresses on the line that are in one of them, and so no host's.
+    pub shared: Vec<Ipv6Addr>,
+    /// What hosts are told of the line's IPv6; `None`: that there is none.
+    pub advertised: Option<Advertised>,
+    /// What advertisements come from: our link-local address, once nobody else has it.
+    pub source: Option<Ipv6Addr>,
 }
 
 /// What is to be done.
@@ -77,7 +98,6 @@ pub(super) fn desired(config: &Config, facts: &Facts, choice: &Choice) -> Desire
     let from = choice.uplink.own.filter(|&own| asks_provisioning && facts.may_use(own));
     Desired {
         usable: addresses.iter().copied().filter(|&address| facts.may_use(address)).collect(),
-        addresses,
         optimistic: optimistic(config, facts),
         source: choice.uplink.source,
         mtu: facts.slaac.mtu,
@@ -98,6 +118,23 @@ pub(super) fn desired(config: &Config, facts: &Facts, choice: &Choice) -> Desire
         softwire,
         prefix: choice.uplink.prefix,
         place: choice.place,
+        lan: lan(facts, choice, &addresses),
+        addresses,
+    }
+}
+
+/// `wan`: our addresses on the line.
+fn lan(facts: &Facts, choice: &Choice, wan: &[Ipv6Addr]) -> DesiredLan {
+    let prefixes: Vec<Prefix6> = choice.lan.prefixes().collect();
+    let is_of_lan = |address: &Ipv6Addr| prefixes.iter().any(|prefix| prefix.contains(*address));
+    DesiredLan {
+        link_up: facts.lan.link_up,
+        shared: wan.iter().copied().filter(is_of_lan).collect(),
+        // There what is ours on the line is ours on both sides.
+        prefixes: prefixes.iter().copied().filter(|&prefix| choice.lan.shared != Some(prefix)).collect(),
+        proxied: choice.lan.shared,
+        advertised: choice.lan.advertised.clone(),
+        source: facts.lan.link_local.filter(|address| facts.lan.addresses.get(address) == Some(&Progress::Ready)),
     }
 }
 
@@ -125,7 +162,7 @@ fn optimistic(config: &Config, facts: &Facts) -> Vec<Ipv6Addr> {
 }
 
 /// What DHCPv6 is for, by the configuration or the router's flags.
-fn dhcpv6_mode(config: &Config, facts: &Facts) -> Mode {
+pub(super) fn dhcpv6_mode(config: &Config, facts: &Facts) -> Mode {
     let (mode, slaac) = (facts.dhcpv6.mode, &facts.slaac);
     match config.wan.dhcpv6.mode {
         Dhcpv6Mode::Off => Mode::Off,

@@ -46,6 +46,21 @@ pub(super) struct Facts {
     pub far: FarEndFacts,
     /// Whom packets to the far end go to, and its Ethernet address if that is known.
     pub next_hop: Option<(Ipv6Addr, Option<Mac>)>,
+    /// The LAN's side of IPv6.
+    pub lan: LanFacts,
+}
+
+/// Our IPv6 on the LAN.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct LanFacts {
+    /// The link has a carrier.
+    pub link_up: bool,
+    /// Something lets nothing in but answers.
+    pub is_filtered: bool,
+    /// Our link-local address there; `None` when all that could be tried are somebody else's.
+    pub link_local: Option<Ipv6Addr>,
+    /// Our IPv6 addresses there, each with how far duplicate address detection has come.
+    pub addresses: HashMap<Ipv6Addr, Progress>,
 }
 
 /// What names of AFTRs resolve to, and where that was asked.

@@ -15,7 +15,7 @@ use hikyaku_protocols::slaac::{
 };
 
 use super::choose::Choice;
-use super::facts::{AftrNames, Carried, Facts, FarEndFacts, LineId, Provisioned};
+use super::facts::{AftrNames, Carried, Facts, FarEndFacts, LanFacts, LineId, Provisioned};
 
 /// Puts something into facts.
 pub type Says = fn(&mut Facts);
@@ -60,6 +60,7 @@ pub fn facts(says: &[Says]) -> Facts {
             refused: 0,
         },
         next_hop: None,
+        lan: LanFacts { link_up: true, is_filtered: true, link_local: Some(ip("fe80::1")), addresses: HashMap::new() },
     };
     says.iter().for_each(|say| say(&mut facts));
     facts
@@ -260,6 +261,16 @@ pub fn offered(facts: &mut Facts) {
 pub fn offered_elsewhere(facts: &mut Facts) {
     offered(facts);
     facts.provisioning.as_mut().unwrap().prefix = Some(ip("2001:db8:77::"));
+}
+
+/// Three Solicits were not answered.
+pub fn in_vain(facts: &mut Facts) {
+    facts.dhcpv6.in_vain = true;
+}
+
+/// There is no filter for native IPv6.
+pub fn unfiltered(facts: &mut Facts) {
+    facts.lan.is_filtered = false;
 }
 
 /// The program is about to end.

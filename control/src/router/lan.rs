@@ -1,4 +1,4 @@
-//! The side of the hosts: ARP, the DHCPv4 server, echo.
+//! The side of the hosts: ARP and neighbour discovery, the DHCPv4 server, router advertisements, echo.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -6,36 +6,57 @@ use std::time::Duration;
 
 use hikyaku_config as config;
 use hikyaku_net::packet::ethertype;
-use hikyaku_net::{Mac, Time};
+use hikyaku_net::{Mac, Prefix6, Time, protocol};
 use hikyaku_protocols::Machine;
+use hikyaku_protocols::advertiser::{self, Advertiser, Saved};
 use hikyaku_protocols::dhcpv4::{self, Standing};
 use hikyaku_protocols::echo::Echo;
 use hikyaku_protocols::neighbour::{self, Neighbours, Progress};
-use hikyaku_protocols::slaac::Advertisement;
+use hikyaku_protocols::slaac::{Advertisement, InterfaceId};
 use hikyaku_ring::LinkId;
 
+use super::across::Across;
+use super::desired::DesiredLan;
 use super::neighbour_log;
 use super::wan::LinkFacts;
-use super::wire::{ETHERNET, Frames, Packet6};
+use super::wire::{self, ETHERNET, Frames, Packet6};
 
 /// Hosts that were heard of are asked again so often: what ARP caches do (20 minutes on FreeBSD). RFC 4861's half
 /// minute is for IPv6, and would wake every phone; who is leased an address is not asked at all, and who moves says
 /// so.
 const REACHABLE_TIME: Duration = Duration::from_secs(600);
 
-/// The LAN link and its machines: ARP, DHCPv4 server, echo.
+/// The prefix of link-local addresses (RFC 4291 2.5.6).
+const LINK_LOCAL: Prefix6 =
+    Prefix6::new(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 64).expect("64 bits are not too many");
+
+/// The LAN link and its machines: neighbours, DHCPv4 server, router advertisements, echo.
 pub struct Lan {
     pub(super) id: LinkId,
     pub(super) link: LinkFacts,
     pub(super) up: bool,
     pub(super) config: config::Lan,
     pub(super) neighbours: Neighbours,
+    /// What is for the other side.
+    pub(super) asked: Across,
     pub(super) dhcpv4: Option<dhcpv4::Server>,
     pub(super) echo: Echo,
+    pub(super) advertiser: Advertiser,
+    interface_id: InterfaceId,
+    /// Of RFC 7217; the same at every start.
+    secret: [u8; 32],
+    /// The prefixes that we have an address in.
+    prefixes: Vec<Prefix6>,
+    /// How many of our addresses were somebody else's, by prefix; that of link-local ones too.
+    duplicates: HashMap<Prefix6, u8>,
+    /// What hosts were told is another than what was saved.
+    pub(super) advertised_changed: bool,
     /// Leased addresses, as `neighbours` knows them.
     pinned: HashMap<Ipv4Addr, Mac>,
-    /// Who has the address that is to be ours.
+    /// Who has the IPv4 address that is to be ours.
     pub(super) taken: Option<Mac>,
+    /// Who has an IPv6 address that was to be ours.
+    pub(super) taken6: HashMap<Ipv6Addr, Mac>,
     /// Neither read by anybody nor answered.
     pub(super) unread: u64,
     /// Leases are others than those that were saved.
@@ -45,7 +66,7 @@ pub struct Lan {
 }
 
 impl Lan {
-    pub(super) fn new(id: LinkId, link: LinkFacts, config: &config::Lan) -> Self {
+    pub(super) fn new(id: LinkId, link: LinkFacts, config: &config::Lan, secret: [u8; 32]) -> Self {
         let neighbours = neighbour::Config {
             on_link4: vec![config.ipv4.prefix()],
             reachable_time: REACHABLE_TIME,
@@ -55,12 +76,20 @@ impl Lan {
             id,
             up: false,
             neighbours: Neighbours::new(neighbours),
+            asked: Across::default(),
             dhcpv4: config.dhcpv4.as_ref().and_then(|server| dhcpv4_server(config, server, link.mac)),
             config: config.clone(),
             echo: Echo::new(link.mac),
+            advertiser: Advertiser::new(link.mac),
+            interface_id: interface_id(&link, config, secret),
+            secret,
+            prefixes: Vec::new(),
+            duplicates: HashMap::new(),
+            advertised_changed: false,
             link,
             pinned: HashMap::new(),
             taken: None,
+            taken6: HashMap::new(),
             unread: 0,
             leases_changed: false,
             stray: None,
@@ -77,8 +106,46 @@ impl Lan {
         self.neighbours.progress(self.address().into()) == Some(Progress::Ready)
     }
 
-    fn ours(&self) -> Vec<IpAddr> {
-        Some(self.address().into()).filter(|_| self.is_ready()).into_iter().collect()
+    /// Our addresses there that may be used.
+    pub(super) fn ours(&self) -> Vec<IpAddr> {
+        let ready = self.neighbours.ours().into_iter().filter(|ours| ours.progress == Progress::Ready);
+        ready.map(|ours| ours.address).collect()
+    }
+
+    /// Our link-local address there; `None` when all that could be tried are somebody else's.
+    pub(super) fn link_local(&self) -> Option<Ipv6Addr> {
+        self.interface_id.link_local(self.link.mac, self.duplicates_in(LINK_LOCAL))
+    }
+
+    fn duplicates_in(&self, prefix: Prefix6) -> u8 {
+        self.duplicates.get(&prefix).copied().unwrap_or_default()
+    }
+
+    /// The address that is ours in a prefix of the LAN.
+    fn own(&self, prefix: Prefix6) -> Option<Ipv6Addr> {
+        self.interface_id.address(prefix.address(), self.duplicates_in(prefix))
+    }
+
+    /// What hosts have of the line's IPv6, and our addresses there.
+    pub(super) fn set_ipv6(&mut self, now: Time, desired: &DesiredLan) {
+        self.advertiser.set(now, desired.advertised.clone());
+        self.prefixes.clone_from(&desired.prefixes);
+        self.duplicates.retain(|prefix, _| *prefix == LINK_LOCAL || desired.prefixes.contains(prefix));
+        if desired.link_up {
+            // Where there is no IPv6 none is spoken.
+            let link_local = self.link_local().filter(|_| self.advertiser.wants_source());
+            let own = desired.prefixes.iter().filter_map(|&prefix| self.own(prefix));
+            let ipv6: Vec<Ipv6Addr> = link_local.into_iter().chain(own).chain(desired.shared.iter().copied()).collect();
+            self.taken6.retain(|address, _| ipv6.contains(address));
+            let ipv4 = IpAddr::from(self.address());
+            self.neighbours.set_addresses(now, ipv6.into_iter().map(IpAddr::from).chain([ipv4]).collect());
+        }
+        self.advertiser.set_source(now, desired.source);
+    }
+
+    /// What hosts were told before.
+    pub(super) fn restore_advertised(&mut self, now: Time, wall: u64, saved: Option<&Saved>) {
+        saved.into_iter().for_each(|saved| self.advertiser.restore(now, wall, saved));
     }
 
     /// Leases of before. Their addresses belong to their stations from the first packet on.
@@ -101,13 +168,19 @@ impl Lan {
         saved: Option<dhcpv4::LeaseFile>,
     ) -> bool {
         let was = std::mem::replace(&mut self.config, config.clone());
+        if was.ipv6.interface_id != config.ipv6.interface_id {
+            self.interface_id = interface_id(&self.link, config, self.secret);
+            self.duplicates.clear();
+        }
         if was.ipv4 == config.ipv4 && was.dhcpv4 == config.dhcpv4 {
             return false;
         }
         let before = self.dhcpv4.take();
         if was.ipv4 != config.ipv4 {
-            let (up, unread) = (self.up, self.unread);
-            *self = Self { unread, ..Self::new(self.id, self.link.clone(), config) };
+            let (up, unread, advertised_changed) = (self.up, self.unread, self.advertised_changed);
+            let advertiser = std::mem::replace(&mut self.advertiser, Advertiser::new(self.link.mac));
+            let new = Self::new(self.id, self.link.clone(), config, self.secret);
+            *self = Self { unread, advertiser, advertised_changed, ..new };
             self.set_up(now, up);
         }
         self.dhcpv4 = config.dhcpv4.as_ref().and_then(|server| dhcpv4_server(config, server, self.link.mac));
@@ -136,8 +209,8 @@ impl Lan {
     /// The carrier came or went.
     pub(super) fn set_up(&mut self, now: Time, up: bool) {
         if up && !self.up {
-            self.neighbours.set_addresses(now, vec![self.address().into()]);
             self.neighbours.announce(now);
+            self.advertiser.link_up(now);
         }
         self.up = up;
     }
@@ -147,18 +220,20 @@ impl Lan {
         if self.neighbours.handle_input(now, frame) {
             return;
         }
-        let ours = self.ours();
+        let (ours, is_ready) = (self.ours(), self.is_ready());
         if let Some(server) = self.dhcpv4.as_mut().filter(|_| is_to_dhcp_server(frame)) {
             tracing::debug!(machine = "dhcpv4", link = %self.link.name, "heard");
             // What it leases names us as the router: not before we are it (RFC 5227 2.1), and not beside another.
-            match ours.is_empty() {
-                true => self.unread += 1,
-                false => server.handle_input(now, frame),
+            match is_ready {
+                true => server.handle_input(now, frame),
+                false => self.unread += 1,
             }
             return;
         }
-        if let Some(packet) = Packet6::read(frame) {
-            self.hear_ipv6(now, &packet, frame);
+        if let Some(packet) = Packet6::read(frame)
+            && self.hear_ipv6(now, &packet, frame)
+        {
+            return;
         }
         // Nobody listens here, but for DHCP: who asks is told so at once.
         match self.echo.echo(now, frame, &ours).or_else(|| self.echo.refuse(now, frame, &ours)) {
@@ -167,13 +242,25 @@ impl Lan {
         }
     }
 
-    /// IPv6 of the LAN goes nowhere yet. But a default router there is a line, on the wrong link.
-    fn hear_ipv6(&mut self, now: Time, packet: &Packet6, frame: &[u8]) {
-        let Ok(heard) = Advertisement::parse(packet.bytes) else { return };
+    /// Whether it was router discovery. A default router there, besides us, is a line on the wrong link.
+    fn hear_ipv6(&mut self, now: Time, packet: &Packet6, frame: &[u8]) -> bool {
         let station = frame.get(6..12).and_then(|bytes| bytes.try_into().ok()).map(Mac);
-        if let Some(station) = station.filter(|_| heard.lifetime > 0) {
-            self.stray = Some((heard.router, station, now + Duration::from_secs(heard.lifetime.into())));
+        let (Some(station), protocol::ICMPV6) = (station, packet.protocol) else { return false };
+        match packet.payload.first() {
+            Some(133) => {
+                tracing::debug!(machine = "advertiser", link = %self.link.name, address = %packet.src, "solicited");
+                self.advertiser.handle_input(now, station, packet.bytes);
+            }
+            Some(134) => {
+                if let Ok(heard) = Advertisement::parse(packet.bytes)
+                    && heard.lifetime > 0
+                {
+                    self.stray = Some((heard.router, station, now + Duration::from_secs(heard.lifetime.into())));
+                }
+            }
+            _ => return false,
         }
+        true
     }
 
     /// What is to be said of a router that advertises itself here, by whether one does on the WAN.
@@ -191,14 +278,32 @@ impl Lan {
 
     /// A packet that lacks its host's Ethernet address.
     pub(super) fn resolve(&mut self, now: Time, frame: Vec<u8>) {
-        let destination = frame.get(ETHERNET + 16..ETHERNET + 20).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
+        let Some((header, packet)) = frame.split_at_checked(ETHERNET) else { return };
+        let destination = if header[12..] == ethertype::IPV6.to_be_bytes() {
+            wire::destination(packet).map(IpAddr::from)
+        } else {
+            packet.get(16..20).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).map(IpAddr::from)
+        };
         if let Some(destination) = destination {
-            self.neighbours.want(now, Ipv4Addr::from(destination).into(), Some(frame));
+            self.neighbours.want(now, destination, Some(frame));
         }
+    }
+
+    /// Sends an IPv6 packet of ours.
+    fn send(&mut self, now: Time, packet: &[u8], frames: &mut Frames) {
+        let Some(destination) = wire::destination(packet) else { return };
+        if destination.is_multicast() {
+            return frames.send(self.id, wire::frame6(wire::group_mac(destination), self.link.mac, packet));
+        }
+        let frame = wire::frame6(Mac::default(), self.link.mac, packet);
+        self.neighbours.want(now, destination.into(), Some(frame));
     }
 
     /// Carries out what the machines want.
     pub(super) fn poll(&mut self, now: Time, frames: &mut Frames) {
+        while let Some(output) = self.advertiser.drive(now) {
+            self.advertiser_says(now, output, frames);
+        }
         while let Some(output) = self.neighbours.drive(now) {
             self.neighbour_says(now, output, frames);
         }
@@ -213,10 +318,13 @@ impl Lan {
     fn neighbour_says(&mut self, now: Time, output: neighbour::Output, frames: &mut Frames) {
         use neighbour::Output;
         neighbour_log::log(&self.link.name, &output);
+        self.asked.note(&output, &self.neighbours);
         match output {
             Output::Send(frame) => frames.send(self.id, frame),
-            Output::Duplicate { mac, .. } => self.taken = Some(mac),
-            Output::Ready(_) => self.taken = None,
+            Output::Duplicate { addr: IpAddr::V4(_), mac } => self.taken = Some(mac),
+            Output::Duplicate { addr: IpAddr::V6(address), mac } => self.duplicate(address, mac),
+            Output::Ready(IpAddr::V4(_)) => self.taken = None,
+            Output::Ready(IpAddr::V6(address)) => _ = self.taken6.remove(&address),
             // A host that answers for an address that was about to be given away, or to another station.
             Output::Resolved(IpAddr::V4(address)) => {
                 if let (Some(server), Some(mac)) = (&mut self.dhcpv4, self.neighbours.get(address.into())) {
@@ -224,6 +332,34 @@ impl Lan {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Somebody else has an address that was to be ours: the next one is made where there are others (RFC 7217 6).
+    fn duplicate(&mut self, address: Ipv6Addr, mac: Mac) {
+        self.taken6.insert(address, mac);
+        let prefixes = self.prefixes.iter().copied().filter(|&prefix| self.own(prefix) == Some(address));
+        let link_local = (self.link_local() == Some(address)).then_some(LINK_LOCAL);
+        let prefix = prefixes.chain(link_local).next().filter(|_| self.is_hashed());
+        prefix.into_iter().for_each(|prefix| *self.duplicates.entry(prefix).or_default() += 1);
+    }
+
+    /// Whether our interface ids are made by a hash, of which there are others.
+    fn is_hashed(&self) -> bool {
+        matches!(self.interface_id, InterfaceId::Stable { .. })
+    }
+
+    fn advertiser_says(&mut self, now: Time, output: advertiser::Output, frames: &mut Frames) {
+        match output {
+            advertiser::Output::Send(packet) => {
+                tracing::debug!(machine = "advertiser", link = %self.link.name, "advertisement sent");
+                self.send(now, &packet, frames);
+            }
+            advertiser::Output::Heard(host, mac) => self.neighbours.learn(now, host, mac, false),
+            advertiser::Output::Save => self.advertised_changed = true,
+            advertiser::Output::Event(event) => {
+                tracing::info!(machine = "advertiser", link = %self.link.name, "{event}");
+            }
         }
     }
 
@@ -265,10 +401,12 @@ impl Lan {
 
     /// When to come back.
     pub(super) fn next(&self) -> Option<Time> {
-        [self.neighbours.poll_timeout(), self.dhcpv4.as_ref().and_then(dhcpv4::Server::poll_timeout)]
-            .into_iter()
-            .flatten()
-            .min()
+        let machines = [
+            self.neighbours.poll_timeout(),
+            self.advertiser.poll_timeout(),
+            self.dhcpv4.as_ref().and_then(dhcpv4::Server::poll_timeout),
+        ];
+        machines.into_iter().flatten().min()
     }
 }
 
@@ -278,8 +416,16 @@ fn is_to_dhcp_server(frame: &[u8]) -> bool {
     let Some(&version_ihl) = packet.first() else { return false };
     let transport = usize::from(version_ihl & 0xf) * 4;
     header[12..] == ethertype::IPV4.to_be_bytes()
-        && packet.get(9) == Some(&hikyaku_net::protocol::UDP)
+        && packet.get(9) == Some(&protocol::UDP)
         && packet.get(transport + 2..transport + 4) == Some(&[0, 67])
+}
+
+fn interface_id(link: &LinkFacts, config: &config::Lan, secret: [u8; 32]) -> InterfaceId {
+    match config.ipv6.interface_id {
+        config::InterfaceId::Stable => InterfaceId::Stable { secret, interface: link.name.clone() },
+        config::InterfaceId::Eui64 => InterfaceId::Eui64(link.mac),
+        config::InterfaceId::Token(token) => InterfaceId::Token(token),
+    }
 }
 
 fn dhcpv4_server(lan: &config::Lan, server: &config::Dhcpv4, mac: Mac) -> Option<dhcpv4::Server> {

@@ -1,19 +1,24 @@
 //! All machines of the control thread: what comes in is given to the one that it is for, what one asks of another is
 //! carried between them, and what they know is gathered. What they are to do they are told in `execute`.
 
-use std::net::IpAddr;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
 
 use hikyaku_dataplane::napt::{LanId, UplinkId};
 use hikyaku_dataplane::shared::Message;
 use hikyaku_net::Time;
 use hikyaku_protocols::Machine;
 use hikyaku_protocols::dns::RecordType::Aaaa;
+use hikyaku_protocols::nd_proxy::{self, NdProxy, Question, Side};
+use hikyaku_protocols::neighbour::{Neighbours, Ours, Progress};
 use hikyaku_protocols::service::{Probe, Unresolved};
 use hikyaku_ring::LinkId;
 
+use super::across::Asked;
 use super::evidence::Sign;
-use super::facts::{AftrNames, Facts, LineId};
+use super::facts::{AftrNames, Facts, LanFacts, LineId};
 use super::far_end::{Asks, FarEnd};
+use super::filter::Filter;
 use super::lan::Lan;
 use super::notice::Notice;
 use super::provisioning::Provisioning;
@@ -55,6 +60,10 @@ pub(super) struct Machines {
     pub tunnel: Tunnel,
     /// The far end of the tunnel in use.
     pub far: FarEnd,
+    /// Who is answered for across the router, where LAN and line share a prefix.
+    pub nd_proxy: NdProxy,
+    /// What lets native IPv6 into the LAN.
+    pub filter: Filter,
     /// What they want to send.
     pub frames: Frames,
     /// As verified last.
@@ -83,9 +92,45 @@ impl Machines {
     pub fn poll_links(&mut self, now: Time) {
         self.lan.poll(now, &mut self.frames);
         self.wan.poll(now, &mut self.frames);
+        if self.proxy(now) {
+            self.lan.poll(now, &mut self.frames);
+            self.wan.poll(now, &mut self.frames);
+        }
         while let Some(answer) = self.wan.resolver.next_answer() {
             self.answered(now, answer);
         }
+    }
+
+    /// Carries questions and finds of neighbour discovery across. Whether anything is to be sent.
+    fn proxy(&mut self, now: Time) -> bool {
+        let Self { lan, wan, nd_proxy, .. } = self;
+        for (side, here, there) in
+            [(Side::Lan, &mut lan.asked, &wan.neighbours), (Side::Wan, &mut wan.asked, &lan.neighbours)]
+        {
+            for address in here.found.drain(..) {
+                nd_proxy.found(now, side, address);
+            }
+            for Asked { target, asker, station, is_known } in here.questions.drain(..) {
+                let known = [is_known, there.get(target.into()).is_some()];
+                nd_proxy.handle_input(now, Question { side, target, asker, station }, known);
+            }
+        }
+        let mut is_any = false;
+        while let Some(output) = nd_proxy.drive(now) {
+            is_any = true;
+            let (nd_proxy::Output::Look(side, _) | nd_proxy::Output::Answer(Question { side, .. })) = output;
+            let neighbours = match side {
+                Side::Lan => &mut lan.neighbours,
+                Side::Wan => &mut wan.neighbours,
+            };
+            match output {
+                nd_proxy::Output::Look(_, address) => neighbours.want(now, address.into(), None),
+                nd_proxy::Output::Answer(Question { target, asker, station, .. }) => {
+                    neighbours.advertise_for(now, target, asker, station);
+                }
+            }
+        }
+        is_any
     }
 
     /// Has machines ask what they want to know, and sends it. What is answered at once is heard in the next turn.
@@ -154,16 +199,12 @@ impl Machines {
         let wan = &self.wan;
         let far = self.far.facts();
         let next_hop = far.address.and_then(|address| wan.slaac.next_hop(address));
-        let addresses = wan.neighbours.ours().into_iter().filter_map(|ours| match ours.address {
-            IpAddr::V6(address) => Some((address, ours.progress)),
-            IpAddr::V4(_) => None,
-        });
         Facts {
             now,
             leaving: self.leaving,
             link_up: wan.up,
             link_local: wan.link_local(),
-            addresses: addresses.collect(),
+            addresses: addresses6(&wan.neighbours),
             taken: wan.taken.clone(),
             slaac: wan.slaac.facts(now),
             dhcpv6: wan.dhcpv6.facts(now),
@@ -178,12 +219,18 @@ impl Machines {
             trouble: self.tunnel.trouble().cloned(),
             far,
             next_hop: next_hop.map(|address| (address, wan.neighbours.get(address.into()))),
+            lan: LanFacts {
+                link_up: self.lan.up,
+                is_filtered: self.filter.get().is_some(),
+                link_local: self.lan.link_local(),
+                addresses: addresses6(&self.lan.neighbours),
+            },
         }
     }
 
     /// When to come back if nothing happens.
     pub fn next(&self) -> Option<Time> {
-        let links = [self.lan.next(), self.wan.next()].into_iter().flatten();
+        let links = [self.lan.next(), self.wan.next(), self.nd_proxy.poll_timeout()].into_iter().flatten();
         if self.leaving {
             return links.min();
         }
@@ -197,4 +244,13 @@ impl Machines {
         ];
         links.chain(service.into_iter().flatten()).min()
     }
+}
+
+/// Our IPv6 addresses on a link, each with how far duplicate address detection has come.
+fn addresses6(neighbours: &Neighbours) -> HashMap<Ipv6Addr, Progress> {
+    let one = |ours: Ours| match ours.address {
+        IpAddr::V6(address) => Some((address, ours.progress)),
+        IpAddr::V4(_) => None,
+    };
+    neighbours.ours().into_iter().filter_map(one).collect()
 }

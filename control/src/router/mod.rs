@@ -8,16 +8,19 @@
 //! Nothing here reads a clock, a socket or a ring: [`Router::hear`] is given what workers punted, [`Router::turn`] the
 //! time, [`Router::next_frame`] gives what is to be sent, [`Router::next_save`] what is to be written. `run` is around it.
 
+mod across;
 mod choose;
 mod desired;
 mod evidence;
 mod execute;
 mod facts;
 mod far_end;
+mod filter;
 #[cfg(test)]
 mod fixtures;
 mod known;
 mod lan;
+mod lan_ipv6;
 mod machines;
 mod neighbour_log;
 mod notice;
@@ -47,6 +50,7 @@ use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::shared::{Message, Shared};
 use hikyaku_dataplane::snapshot::{Listening, Snapshot};
 use hikyaku_net::Time;
+use hikyaku_protocols::nd_proxy::NdProxy;
 use hikyaku_protocols::service::{Outcome, Probe, Step, Unresolved};
 use hikyaku_protocols::sockets::{Stack, Wake};
 use hikyaku_ring::Losses;
@@ -63,6 +67,7 @@ use choose::{Choice, choose};
 use desired::desired;
 use facts::{Facts, LineId};
 use far_end::FarEnd;
+use filter::Filter;
 use lan::Lan;
 use machines::Machines;
 use notice::Notice;
@@ -110,6 +115,7 @@ pub struct Router {
     /// What was told in the last turn has made facts others: the next is due at once.
     is_unsettled: bool,
     hosts: [bool; 2],
+    workers: usize,
     shared: Arc<Shared>,
     state_dir: StateDir,
     config: Arc<Config>,
@@ -144,12 +150,14 @@ impl Router {
     pub fn new(parts: Parts, now: Time, wall: u64) -> std::io::Result<Self> {
         let Parts { config, lan, wan, hosts, workers, shared, state: state_dir, sessions, wake } = parts;
         let before = shared.snapshot.load_full();
-        let mut wan = Wan::new(WAN, wan, &config.wan, state_dir.secret(), Stack::new(wake.clone()));
-        let mut lan = Lan::new(LAN, lan, &config.lan);
+        let secret = state_dir.secret();
+        let mut wan = Wan::new(WAN, wan, &config.wan, secret, Stack::new(wake.clone()));
+        let mut lan = Lan::new(LAN, lan, &config.lan, secret);
         if let Some(lease) = state_dir.load(StateFile::Dhcpv6) {
             wan.dhcpv6.resume(now, wall, &lease);
         }
         lan.restore(now, wall, state_dir.load(StateFile::Dhcpv4).as_ref());
+        lan.restore_advertised(now, wall, state_dir.load(StateFile::Advertised).as_ref());
         // A snapshot of other stations is no good: nothing that is sent to us now would be taken.
         let same_stations = [(LAN, lan.link.mac), (WAN, wan.link.mac)]
             .into_iter()
@@ -173,6 +181,8 @@ impl Router {
             line: LineId::default(),
             tunnel: Tunnel::new(&config, workers, before.softwires.first(), sessions),
             far: FarEnd::new(before.softwires.first()),
+            nd_proxy: NdProxy::default(),
+            filter: Filter::new(&config, workers, before.filter6.clone()),
             frames: Frames::default(),
             verified: None,
             leaving: false,
@@ -185,6 +195,7 @@ impl Router {
             choice: Choice::default(),
             is_unsettled: false,
             hosts,
+            workers,
             shared,
             state_dir,
             config,
@@ -207,7 +218,8 @@ impl Router {
         let was = std::mem::replace(&mut self.config, config);
         let config = self.config.clone();
         self.of_config = config.warnings();
-        let Machines { lan, wan, tunnel, notice, provisioning, .. } = &mut self.machines;
+        let Machines { lan, wan, tunnel, filter, notice, provisioning, .. } = &mut self.machines;
+        filter.reload(&config, self.workers);
         let saved = lan.dhcpv4.is_none().then(|| self.state_dir.load(StateFile::Dhcpv4)).flatten();
         if lan.reload(now, wall, &config.lan, saved) {
             self.saving.forget_leases();
@@ -236,6 +248,11 @@ impl Router {
     /// The multicast groups that we listen to, on LAN and WAN.
     pub fn groups(&self) -> [Vec<Ipv6Addr>; 2] {
         [self.machines.lan.neighbours.groups(), self.machines.wan.neighbours.groups()]
+    }
+
+    /// Whether solicitations for others' addresses are to be heard, of which nobody knows the groups before (ND proxy).
+    pub fn hears_all(&self) -> bool {
+        self.machines.nd_proxy.prefix().is_some()
     }
 
     /// An address of ours on the WAN that nothing comes to, and the router that was asked for an answer to it.

@@ -1,17 +1,21 @@
 //! What the workers are told: one whole snapshot, made from what is known now.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hikyaku_config as config;
 use hikyaku_dataplane::snapshot::{
-    Deliver, Link, Listening, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId,
+    Deliver, Link, Listening, Neighbours, Route, Route6, Routes, Routes6, Side, Snapshot, Softwire, SoftwireId,
 };
-use hikyaku_net::{Mac, Prefix4, Time, protocol};
+use hikyaku_net::{Addr6, Mac, Prefix4, Prefix6, Time, protocol};
+use hikyaku_protocols::neighbour;
 use hikyaku_protocols::{dhcpv4, dhcpv6};
 
 use super::choose::Choice;
 use super::facts::Facts;
 use super::machines::{LAN, LAN_HOST, LAN_NUMBER, Machines, WAN, WAN_HOST};
+
+/// Hosts of the line in a prefix that the LAN shares, at most: routes are looked through one by one, and a line has its router.
+const MOST_ACROSS: usize = 16;
 
 /// Everything a snapshot depends on: as long as it is the same there is nothing to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +25,25 @@ pub(super) struct Basis {
     mtu: u16,
     addresses: Vec<Ipv6Addr>,
     tunnel: Option<Ends>,
+    /// `None`: no native IPv6 is forwarded.
+    native: Option<Native>,
+}
+
+/// Where native IPv6 goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Native {
+    /// Ours on the LAN.
+    addresses: Vec<Ipv6Addr>,
+    /// The LAN's own.
+    prefixes: Vec<Prefix6>,
+    /// What the line delegates as a whole.
+    delegated: Vec<Prefix6>,
+    /// The line's router.
+    gateway: Option<Mac>,
+    /// Who of the prefix that LAN and line share is on the line.
+    across: Vec<(Ipv6Addr, Mac)>,
+    /// Whose hosts are on the line's link: it has the way to them, too.
+    on_link: Vec<Prefix6>,
 }
 
 /// The tunnel, as far as packets can be sent through it.
@@ -60,7 +83,37 @@ pub(super) fn basis(machines: &Machines, facts: &Facts, choice: &Choice, publish
             ),
             changes: [tunnel.changes, far.changes],
         }),
+        native: native(machines, facts, choice),
     }
+}
+
+fn native(machines: &Machines, facts: &Facts, choice: &Choice) -> Option<Native> {
+    choice.lan.advertised.as_ref()?;
+    let Machines { lan, wan, .. } = machines;
+    let ours = lan.ours().into_iter().filter_map(|address| match address {
+        IpAddr::V6(address) => Some(address),
+        IpAddr::V4(_) => None,
+    });
+    let router = choice.uplink.router;
+    let on_link = facts.slaac.prefixes.iter().filter(|prefix| prefix.on_link);
+    let mut across: Vec<(Ipv6Addr, Mac)> = wan
+        .neighbours
+        .usable()
+        .filter_map(|(address, mac)| match address {
+            IpAddr::V6(address) => choice.lan.shared?.contains(address).then_some((address, mac)),
+            IpAddr::V4(_) => None,
+        })
+        .collect();
+    across.sort_unstable_by_key(|&(address, _)| address);
+    across.truncate(MOST_ACROSS);
+    Some(Native {
+        across,
+        addresses: ours.collect(),
+        prefixes: choice.lan.prefixes().collect(),
+        delegated: choice.lan.delegated.clone(),
+        gateway: router.and_then(|router| wan.neighbours.get(router.into())),
+        on_link: on_link.filter_map(|prefix| Prefix6::new(prefix.prefix, prefix.length)).collect(),
+    })
 }
 
 /// Until when workers may send from our end of the tunnel, which is valid until `valid`. What they know stays while it is
@@ -99,9 +152,10 @@ pub(super) fn snapshot(
         );
     }
     let stations = lan.neighbours.usable().filter_map(|(address, mac)| match address {
-        std::net::IpAddr::V4(address) => Some((address.into(), mac)),
-        std::net::IpAddr::V6(_) => None,
+        IpAddr::V4(address) => Some((address.into(), mac)),
+        IpAddr::V6(_) => None,
     });
+    let native = basis.native.as_ref();
     let lan_link = Link {
         name: lan.link.name.clone(),
         side: Side::Lan,
@@ -111,12 +165,12 @@ pub(super) fn snapshot(
         any_station: false,
         mtu: lan.config.mtu,
         addresses4: vec![lan.address()],
-        addresses6: Vec::new(),
+        addresses6: native.into_iter().flat_map(|native| &native.addresses).map(|&address| address.into()).collect(),
         listens: listens[0].clone(),
         sources4: vec![network],
         neighbours: Neighbours::new(stations, None),
-        sources6: Vec::new(),
-        neighbours6: Neighbours::default(),
+        sources6: native.map(|native| native.prefixes.clone()).unwrap_or_default(),
+        neighbours6: native.map(|_| neighbours6(&lan.neighbours)).unwrap_or_default(),
     };
     let wan_link = Link {
         name: wan.link.name.clone(),
@@ -143,7 +197,38 @@ pub(super) fn snapshot(
     // A table of many hosts is copied where it must be, and not otherwise.
     let behind = if hosts == [false; 2] { vec![] } else { vec![host(&lan_link, LAN), host(&wan_link, WAN)] };
     let links = [lan_link, wan_link].into_iter().chain(behind).collect();
-    Snapshot { links, softwires, routes: Routes::new(routes), ..Snapshot::default() }
+    Snapshot {
+        links,
+        softwires,
+        routes: Routes::new(routes),
+        routes6: native.map(|native| routes6(native, &basis.addresses)).unwrap_or_default(),
+        filter6: native.and_then(|_| machines.filter.get()).cloned(),
+    }
+}
+
+/// Where native IPv6 goes. `wan`: our addresses on the line.
+fn routes6(native: &Native, wan: &[Ipv6Addr]) -> Routes6 {
+    let ours = native.addresses.iter().chain(wan).filter_map(|&address| Prefix6::new(address, 128));
+    let mut routes: Vec<(Prefix6, Route6)> = ours.map(|own| (own, Route6::Local)).collect();
+    let across = native.across.iter().map(|&(address, mac)| (address, Route6::Gateway { link: WAN, mac }));
+    routes.extend(across.filter_map(|(address, route)| Some((Prefix6::new(address, 128)?, route))));
+    routes.extend(native.prefixes.iter().map(|&prefix| (prefix, Route6::Link(LAN))));
+    // Of two that are the same the first counts: a delegated /64 is the LAN's.
+    routes.extend(native.delegated.iter().map(|&prefix| (prefix, Route6::Unreachable)));
+    if let Some(mac) = native.gateway {
+        // The link's own prefix may be of what is delegated.
+        let all = Prefix6::new(Ipv6Addr::UNSPECIFIED, 0);
+        routes.extend(all.iter().chain(&native.on_link).map(|&prefix| (prefix, Route6::Gateway { link: WAN, mac })));
+    }
+    Routes6::new(routes)
+}
+
+fn neighbours6(known: &neighbour::Neighbours) -> Neighbours<Addr6> {
+    let stations = known.usable().filter_map(|(address, mac)| match address {
+        IpAddr::V6(address) => Some((address.into(), mac)),
+        IpAddr::V4(_) => None,
+    });
+    Neighbours::new(stations, None)
 }
 
 fn softwire(basis: &Basis, machines: &Machines, config: &config::Service) -> Option<Softwire> {

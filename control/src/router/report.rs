@@ -92,7 +92,7 @@ impl Router {
                 let status = provisioning.machine.status(now);
                 report::Provisioning { text: status.to_string(), state: name_of(&status.state) }
             }),
-            lan: report::Lan { heard: lan_heard, ..self.lan_status(&totals) },
+            lan: report::Lan { heard: lan_heard, ..self.lan_status(now, &totals) },
             sessions: stats.map(|stats| report::SessionTotals {
                 live: stats.live.into(),
                 capacity: stats.capacity.into(),
@@ -132,7 +132,7 @@ impl Router {
         }
     }
 
-    fn lan_status(&self, totals: &Totals) -> report::Lan {
+    fn lan_status(&self, now: Time, totals: &Totals) -> report::Lan {
         let (received, sent) = volumes(totals, LAN);
         let lan = &self.machines.lan;
         report::Lan {
@@ -148,6 +148,15 @@ impl Router {
             sent,
             ipv4: lan.config.ipv4.to_string(),
             leases: lan.dhcpv4.as_ref().map(|server| server.addresses_in_use()),
+            addresses: lan
+                .neighbours
+                .ours()
+                .into_iter()
+                .filter(|ours| ours.address.is_ipv6())
+                .map(lan_address)
+                .collect(),
+            prefixes: lan.advertiser.prefixes(now).into_iter().map(lan_prefix).collect(),
+            is_default_router: lan.advertiser.is_default_router(),
         }
     }
 
@@ -234,6 +243,8 @@ impl Router {
         machine("dhcpv6", counted(&wan.dhcpv6.counts));
         machine("names", counted(wan.resolver.counts()));
         machine("stack", counted(&wan.sockets.counts));
+        machine("advertiser", counted(&lan.advertiser.counts));
+        machine("nd proxy", counted(&self.machines.nd_proxy.counts));
         if let Some(server) = &lan.dhcpv4 {
             machine("dhcpv4", counted(&server.counts));
         }
@@ -339,6 +350,25 @@ fn address(ours: hikyaku_protocols::neighbour::Ours, facts: &Facts) -> report::A
         state: state.into(),
         role: role.into(),
         valid_seconds: advertised.and_then(|address| seconds(address.valid)),
+    }
+}
+
+fn lan_address(ours: hikyaku_protocols::neighbour::Ours) -> report::Address {
+    let is_link_local = matches!(ours.address, IpAddr::V6(address) if address.is_unicast_link_local());
+    report::Address {
+        address: ours.address,
+        state: if ours.progress == Progress::Ready { "preferred".into() } else { name_of(&ours.progress) },
+        role: if is_link_local { "link-local".into() } else { "lan".into() },
+        valid_seconds: None,
+    }
+}
+
+fn lan_prefix(known: hikyaku_protocols::advertiser::Known) -> report::Prefix {
+    report::Prefix {
+        prefix: known.prefix.to_string(),
+        source: if known.withdrawn { "withdrawn".into() } else { "advertised".into() },
+        preferred_seconds: Some(known.preferred.into()),
+        valid_seconds: Some(known.valid.into()),
     }
 }
 

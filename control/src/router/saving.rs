@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hikyaku_net::Time;
 use hikyaku_protocols::dhcpv4::LeaseSnapshot;
-use hikyaku_protocols::{dhcpv6, hb46pp};
+use hikyaku_protocols::{advertiser, dhcpv6, hb46pp};
 
 use super::Router;
 use super::state_dir::Unsaved;
@@ -34,11 +34,13 @@ pub enum StateFile {
     Dhcpv6,
     /// What the provisioning server said.
     Provisioning,
+    /// Which prefixes hosts of the LAN were told of.
+    Advertised,
 }
 
 impl StateFile {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Dhcpv4, Self::Dhcpv6, Self::Provisioning];
+    pub const ALL: [Self; 4] = [Self::Dhcpv4, Self::Dhcpv6, Self::Provisioning, Self::Advertised];
 
     /// Its name in the directory, without the ending.
     pub fn name(self) -> &'static str {
@@ -46,6 +48,7 @@ impl StateFile {
             Self::Dhcpv4 => "dhcpv4",
             Self::Dhcpv6 => "dhcpv6",
             Self::Provisioning => "provisioning",
+            Self::Advertised => "advertised",
         }
     }
 
@@ -55,6 +58,7 @@ impl StateFile {
             Self::Dhcpv4 => "which addresses hosts were leased since: it may give one to another host",
             Self::Dhcpv6 => "our lease of the line: it asks for one anew",
             Self::Provisioning => "what the provisioning server said: it asks it anew",
+            Self::Advertised => "which prefixes hosts have: with another one it cannot tell them that those are gone",
         }
     }
 }
@@ -68,6 +72,8 @@ pub enum Save {
     Dhcpv6(Option<dhcpv6::Lease>),
     /// For [`StateFile::Provisioning`].
     Provisioning(Option<hb46pp::Saved>),
+    /// For [`StateFile::Advertised`].
+    Advertised(Option<advertiser::Saved>),
 }
 
 impl Save {
@@ -77,6 +83,7 @@ impl Save {
             Self::Dhcpv4(_) => StateFile::Dhcpv4,
             Self::Dhcpv6(_) => StateFile::Dhcpv6,
             Self::Provisioning(_) => StateFile::Provisioning,
+            Self::Advertised(_) => StateFile::Advertised,
         }
     }
 
@@ -86,6 +93,7 @@ impl Save {
             Self::Dhcpv4(leases) => serde_json::to_vec(&leases.file()).map(Some),
             Self::Dhcpv6(lease) => lease.as_ref().map(serde_json::to_vec).transpose(),
             Self::Provisioning(answer) => answer.as_ref().map(serde_json::to_vec).transpose(),
+            Self::Advertised(told) => told.as_ref().map(serde_json::to_vec).transpose(),
         }
     }
 }
@@ -202,6 +210,7 @@ impl Router {
             StateFile::Dhcpv4 => machines.lan.leases_changed && machines.lan.dhcpv4.is_some(),
             StateFile::Dhcpv6 => machines.wan.lease_changed,
             StateFile::Provisioning => machines.provisioning.as_ref().is_some_and(|machine| machine.changed),
+            StateFile::Advertised => machines.lan.advertised_changed,
         }
     }
 
@@ -212,6 +221,7 @@ impl Router {
             StateFile::Provisioning => {
                 self.machines.provisioning.iter_mut().for_each(|machine| machine.changed = true);
             }
+            StateFile::Advertised => self.machines.lan.advertised_changed = true,
         }
     }
 
@@ -232,6 +242,10 @@ impl Router {
                 let provisioning = self.machines.provisioning.as_mut()?;
                 provisioning.changed = false;
                 Some(Save::Provisioning(provisioning.machine.saved(now, wall)))
+            }
+            StateFile::Advertised => {
+                self.machines.lan.advertised_changed = false;
+                Some(Save::Advertised(self.machines.lan.advertiser.saved(now, wall)))
             }
         }
     }

@@ -14,6 +14,7 @@ use hikyaku_protocols::slaac::{self, InterfaceId, Slaac};
 use hikyaku_protocols::sockets::Stack;
 use hikyaku_ring::{LinkId, Vlan};
 
+use super::across::Across;
 use super::neighbour_log;
 use super::resolver::Resolver;
 use super::wire::{self, Frames, Packet6};
@@ -48,6 +49,8 @@ pub struct Wan {
     /// The same of those that were made in a delegated prefix.
     delegated_duplicates: HashMap<Ipv6Addr, u8>,
     pub(super) neighbours: Neighbours,
+    /// What is for the other side.
+    pub(super) asked: Across,
     pub(super) slaac: Slaac,
     pub(super) dhcpv6: dhcpv6::Client,
     pub(super) reception: Reception,
@@ -83,6 +86,7 @@ impl Wan {
             duplicates: 0,
             delegated_duplicates: HashMap::new(),
             neighbours: Neighbours::new(neighbour::Config::new(link.mac, false)),
+            asked: Across::default(),
             slaac: Slaac::new(slaac::Config { mac: link.mac, mtu, interface_id: interface_id.clone() }),
             dhcpv6: dhcpv6::Client::new(dhcpv6::Config {
                 want: if dhcpv6.request_na { dhcpv6::Want::PrefixAndAddress } else { dhcpv6::Want::Prefix },
@@ -247,6 +251,7 @@ impl Wan {
     fn neighbour_says(&mut self, now: Time, output: neighbour::Output, frames: &mut Frames) {
         use neighbour::Output;
         neighbour_log::log(&self.link.name, &output);
+        self.asked.note(&output, &self.neighbours);
         match output {
             Output::Send(frame) => frames.send(self.id, frame),
             Output::Resolved(IpAddr::V6(address)) => self.slaac.reachable(now, address),

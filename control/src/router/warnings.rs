@@ -17,7 +17,16 @@ impl Router {
             narrow(&wan.link, "wan", self.config.wan.mtu),
             lan.stray_router(now, wan.slaac.routers().next().is_some()),
         ];
-        self.of_config.iter().cloned().chain(narrow.into_iter().flatten()).chain(self.saving.warnings(now)).collect()
+        let taken = lan.taken6.iter().map(|(address, station)| {
+            format!(
+                "{}: the station {station} has {address}, which was to be ours: remove it there, or give us another with \
+                 [lan.ipv6] interface-id",
+                lan.link.name
+            )
+        });
+        let of_lan = self.machines.filter.trouble.iter().chain(&self.choice.lan.unfulfilled).cloned().chain(taken);
+        let standing = self.of_config.iter().cloned().chain(narrow.into_iter().flatten()).chain(of_lan);
+        standing.chain(self.saving.warnings(now)).collect()
     }
 
     /// Logs what is new of it.

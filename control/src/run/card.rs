@@ -65,16 +65,17 @@ impl Card {
         }
     }
 
-    /// Has the card pass on what is sent to these groups, and to us. Sorted; costs nothing while they are the same.
-    pub fn listen(&mut self, groups: &[Ipv6Addr]) {
+    /// Has the card pass on what is sent to these groups, and to us; or, with `all`, everything. Sorted; costs nothing while
+    /// they are the same.
+    pub fn listen(&mut self, groups: &[Ipv6Addr], all: bool) {
         let trouble = match &mut self.filter {
             None => None,
             Some(Err(why)) => Some(why.clone()).filter(|_| !groups.is_empty() || self.station.is_some()),
             Some(Ok(filter)) => {
                 let before = filter.heard();
-                let result = filter.set(groups, self.station);
+                let result = if all { filter.hear_all() } else { filter.set(groups, self.station) };
                 if filter.heard() != before {
-                    tracing::info!(link = %self.link, "promiscuous mode, as the card cannot be asked for all that is ours");
+                    tracing::info!(link = %self.link, "promiscuous mode, as the card cannot be asked for all that is to be heard");
                 }
                 result.err().map(|error| error.to_string())
             }
@@ -248,19 +249,19 @@ mod tests {
     #[test]
     fn a_card_that_cannot_be_asked_matters_once_something_is_to_be_heard() {
         let mut card = refused();
-        card.listen(&[]);
+        card.listen(&[], false);
         assert_eq!((card.warnings().count(), card.heard()), (0, None));
-        card.listen(&[GROUP]);
+        card.listen(&[GROUP], false);
         let warning = card.warnings().next().unwrap();
         assert!(warning.contains("not permitted") && warning.contains(&promiscuous_command("ix0")), "{warning}");
-        card.listen(&[]);
+        card.listen(&[], false);
         assert_eq!(card.warnings().count(), 0);
         // Another address than the card's own is to be heard, too.
         card.reopened(Some([2, 0, 0, 0, 0, 9]), OURS);
-        card.listen(&[]);
+        card.listen(&[], false);
         assert_eq!(card.warnings().count(), 1);
         card.reopened(Some(OURS.0), OURS);
-        card.listen(&[]);
+        card.listen(&[], false);
         assert_eq!(card.warnings().count(), 0);
     }
 
@@ -315,7 +316,7 @@ mod tests {
     #[test]
     fn a_link_without_a_card_hears_everything() {
         let mut card = Card::open(&"vale0:a".parse().unwrap(), None, OURS);
-        card.listen(&[GROUP]);
+        card.listen(&[GROUP], false);
         assert_eq!((card.warnings().count(), card.heard()), (0, None));
     }
 }

@@ -224,7 +224,7 @@ impl ControlThread {
         }
         // Before anything is asked from a new address (RFC 4862 5.4.2).
         for (card, groups) in self.cards.iter_mut().zip(router.groups()) {
-            card.listen(&groups);
+            card.listen(&groups, router.hears_all());
         }
         self.cards[1].set_silent(router.silent());
         // One a turn: of many that ask at once none keeps the LAN waiting for all of them.

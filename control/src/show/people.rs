@@ -5,7 +5,8 @@ use std::fmt::{self, Display, Formatter};
 use hikyaku_protocols::service::Outcome;
 
 use super::report::{
-    Counters, Leases, Link, Neighbour, Notification, Ports, Service, Session, State, Status, Volume, Wan,
+    Address, Counters, Leases, Link, Neighbour, Notification, Ports, Prefix, Service, Session, State, Status, Volume,
+    Wan,
 };
 use crate::table::{Table, grouped};
 
@@ -62,6 +63,11 @@ impl Display for Status {
         line(f, "", traffic(lan.received, lan.sent))?;
         let leases = lan.leases.map(|n| format!(", {n} leases")).unwrap_or_default();
         line(f, "", format_args!("{}{leases}", lan.ipv4))?;
+        addresses(f, &lan.addresses)?;
+        prefixes(f, &lan.prefixes)?;
+        if !lan.prefixes.is_empty() && !lan.is_default_router {
+            line(f, "", "hosts are told that there is no way for IPv6")?;
+        }
         if let Some(s) = &self.sessions {
             let (live, capacity, opened, expired) =
                 (grouped(s.live), grouped(s.capacity), grouped(s.opened), grouped(s.expired));
@@ -113,6 +119,20 @@ fn mode(mode: &str, heard: Option<&str>) -> String {
     }
 }
 
+fn addresses(f: &mut Formatter<'_>, addresses: &[Address]) -> fmt::Result {
+    addresses.iter().try_for_each(|a| {
+        let valid = a.valid_seconds.map(|s| format!(", valid {}", span(s))).unwrap_or_default();
+        line(f, "", format_args!("address   {} {} ({}){valid}", a.address, a.state, a.role))
+    })
+}
+
+fn prefixes(f: &mut Formatter<'_>, prefixes: &[Prefix]) -> fmt::Result {
+    prefixes.iter().try_for_each(|p| {
+        let (preferred, valid) = (span_or(p.preferred_seconds, "for ever"), span_or(p.valid_seconds, "for ever"));
+        line(f, "", format_args!("prefix    {} ({}), preferred {preferred}, valid {valid}", p.prefix, p.source))
+    })
+}
+
 impl Display for Wan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let carrier = if self.up { "" } else { ", no carrier" };
@@ -120,14 +140,8 @@ impl Display for Wan {
         let lost = lost(self.lost);
         line(f, "WAN", format_args!("{link}{vlan} ({mode}), {}, MTU {}{carrier}{lost}", self.mac, self.mtu))?;
         line(f, "", traffic(self.received, self.sent))?;
-        for a in &self.addresses {
-            let valid = a.valid_seconds.map(|s| format!(", valid {}", span(s))).unwrap_or_default();
-            line(f, "", format_args!("address   {} {} ({}){valid}", a.address, a.state, a.role))?;
-        }
-        for p in &self.prefixes {
-            let (preferred, valid) = (span_or(p.preferred_seconds, "for ever"), span_or(p.valid_seconds, "for ever"));
-            line(f, "", format_args!("prefix    {} ({}), preferred {preferred}, valid {valid}", p.prefix, p.source))?;
-        }
+        addresses(f, &self.addresses)?;
+        prefixes(f, &self.prefixes)?;
         for r in &self.routers {
             let (mac, lifetime) = (r.mac.as_deref().unwrap_or("unknown station"), span(r.lifetime_seconds));
             line(f, "", format_args!("router    {} at {mac}, {}, for {lifetime}", r.address, r.state))?;

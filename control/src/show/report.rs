@@ -102,18 +102,18 @@ pub struct Address {
     pub address: IpAddr,
     /// `tentative`, `preferred`, `deprecated`, `duplicate` (RFC 4862).
     pub state: String,
-    /// What it is for: `link-local`, `slaac`, `dhcpv6`, `tunnel`.
+    /// What it is for: `link-local`, `slaac`, `dhcpv6`, `tunnel`; on the LAN `lan`.
     pub role: String,
     /// How long it holds; `null`: for ever.
     pub valid_seconds: Option<u64>,
 }
 
-/// A prefix of the line.
+/// A prefix of the line, or of the LAN.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prefix {
     /// Address and length: `2001:db8::/64`.
     pub prefix: String,
-    /// Who gave it: `ra` (a router advertisement) or `dhcpv6-pd` (delegated).
+    /// Who gave it: `ra` (a router advertisement) or `dhcpv6-pd` (delegated). Of the LAN: `advertised`, or `withdrawn`.
     pub source: String,
     /// How long it is preferred; `null`: for ever.
     pub preferred_seconds: Option<u64>,
@@ -205,7 +205,7 @@ pub struct Lan {
     pub vlan: Option<u16>,
     /// Our Ethernet address there.
     pub mac: String,
-    /// Largest IPv4 packet, bytes.
+    /// Largest packet, bytes.
     pub mtu: u16,
     /// Whether the link has a carrier.
     pub up: bool,
@@ -221,6 +221,15 @@ pub struct Lan {
     pub ipv4: String,
     /// Leases that hold, where addresses are given; `null` where not.
     pub leases: Option<usize>,
+    /// Our IPv6 addresses there.
+    #[serde(default)]
+    pub addresses: Vec<Address>,
+    /// What hosts have of the line's IPv6, those that are gone and that hosts may still have included.
+    #[serde(default)]
+    pub prefixes: Vec<Prefix>,
+    /// Hosts are told that IPv6 packets may be sent through us.
+    #[serde(default)]
+    pub is_default_router: bool,
 }
 
 /// An amount of traffic.

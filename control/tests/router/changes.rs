@@ -272,7 +272,7 @@ fn a_wan_link_that_is_another_station() {
 /// not spoken where none is routed.
 #[test]
 fn an_idle_line() {
-    let mut world = World::new(IPIP);
+    let mut world = World::new(&format!("{IPIP}[lan.ipv6]\nmode = 'off'\n"));
     let phone = world.lan.plug(Some([192, 168, 1, 9].into()));
     world.carries_within(seconds(20));
     world.lan.ask_for_gateway(phone);

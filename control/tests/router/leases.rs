@@ -75,6 +75,8 @@ fn leases_are_given_back_at_the_end() {
 #[test]
 fn a_router_that_drops_the_m_flag_costs_no_prefix() {
     let mut world = delegated();
+    // Until our addresses on the LAN are ours, too.
+    world.pass(seconds(5));
     let before = local(&world);
     let snapshots = world.snapshots.len();
     for round in 0..10 {

@@ -294,7 +294,8 @@ fn a_late_dhcpv6_server_moves_the_line_once() {
         .map(|softwire| softwire.remote.into())
         .collect();
     seen.dedup();
-    assert_eq!(seen, [BR]);
+    // The new end may be ours on the LAN, too, before the tunnel moves: that is news of the old far end.
+    assert_eq!(seen.strip_prefix(&[transix]).unwrap_or(&seen), [BR]);
 }
 
 /// Resolvers that fall silent just when the line is renumbered do not take DS-Lite down that was found by its name.

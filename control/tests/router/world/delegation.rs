@@ -16,6 +16,8 @@ pub struct Server {
     pub alive: bool,
     /// The prefix that it delegates.
     pub prefix: Option<(Ipv6Addr, u8)>,
+    /// The prefix that it takes back beside it (RFC 8415 18.3.4).
+    pub taken_back: Option<(Ipv6Addr, u8)>,
     /// Resolvers that it names (option 23, RFC 3646).
     pub resolvers: Vec<Ipv6Addr>,
     /// Option 64 (RFC 6334).
@@ -28,7 +30,15 @@ pub struct Server {
 
 impl Server {
     pub fn new() -> Self {
-        Self { alive: true, prefix: None, resolvers: Vec::new(), aftr: None, others: Vec::new(), asked: Vec::new() }
+        Self {
+            alive: true,
+            prefix: None,
+            taken_back: None,
+            resolvers: Vec::new(),
+            aftr: None,
+            others: Vec::new(),
+            asked: Vec::new(),
+        }
     }
 
     /// The answer to a UDP payload.
@@ -86,6 +96,16 @@ impl Server {
                 status: if asked == MessageType::Release { Status::Success } else { Status::NoPrefixAvail },
                 msg: String::new(),
             })),
+        }
+        if let Some((prefix_ip, prefix_len)) = self.taken_back {
+            let (preferred_lifetime, valid_lifetime, none) = (0, 0, DhcpOptions::new());
+            opts.insert(DhcpOption::IAPrefix(IAPrefix {
+                preferred_lifetime,
+                valid_lifetime,
+                prefix_len,
+                prefix_ip,
+                opts: none,
+            }));
         }
         DhcpOption::IAPD(IAPD { id, t1: LIFETIMES.0 / 2, t2: LIFETIMES.0 / 5 * 4, opts })
     }

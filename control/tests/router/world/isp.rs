@@ -102,6 +102,8 @@ pub struct Isp {
     pub detected: Vec<Ipv6Addr>,
     /// Every ICMPv6 type that came from our router.
     pub icmp: Vec<u8>,
+    /// Whom our router said to be, to all: addresses that nobody else may have.
+    pub claimed: Vec<Ipv6Addr>,
     neighbours: HashMap<Ipv6Addr, Mac>,
     waiting: HashMap<Ipv6Addr, Vec<Vec<u8>>>,
     out: VecDeque<Vec<u8>>,
@@ -135,6 +137,7 @@ impl Isp {
             strays: Vec::new(),
             detected: Vec::new(),
             icmp: Vec::new(),
+            claimed: Vec::new(),
             neighbours: HashMap::new(),
             waiting: HashMap::new(),
             out: VecDeque::new(),
@@ -145,6 +148,24 @@ impl Isp {
     /// What it says of itself, to be changed.
     pub fn says(&mut self) -> &mut Advertisement {
         self.advertisement.as_mut().expect("a router that advertises")
+    }
+
+    /// Where it believes a host of the line to be.
+    pub fn knows(&self, host: Ipv6Addr) -> Option<Mac> {
+        self.neighbours.get(&host).copied()
+    }
+
+    /// A packet from outside for a host of the line, whose station is asked for if need be.
+    pub fn sends_to(&mut self, host: Ipv6Addr) {
+        let packet = wire::udp6((RESOLVER, 7), (host, 7), b"?");
+        self.forward(&packet);
+    }
+
+    /// Somebody on the line wants to have an address (RFC 4862 5.4.2).
+    pub fn detects(&mut self, address: Ipv6Addr, mac: Mac) {
+        let group = wire::solicited_node(address);
+        let body = [&[0; 4][..], &address.octets()].concat();
+        self.out.push_back(wire::icmp6((mac, Ipv6Addr::UNSPECIFIED), (wire::group_mac(group), group), 135, &body));
     }
 
     /// Says it to all, now.
@@ -171,7 +192,10 @@ impl Isp {
                 let target = Ipv6Addr::from(<[u8; 16]>::try_from(&body[4..20]).unwrap());
                 self.solicited(*src, target);
             }
-            What::Icmp6 { kind: 136, body, .. } => {
+            What::Icmp6 { kind: 136, body, dst, .. } => {
+                if *dst == ALL_NODES {
+                    self.claimed.push(Ipv6Addr::from(<[u8; 16]>::try_from(&body[4..20]).unwrap()));
+                }
                 let target = Ipv6Addr::from(<[u8; 16]>::try_from(&body[4..20]).unwrap());
                 // RFC 4861 7.2.5: who was not looked for is not remembered.
                 if self.waiting.contains_key(&target) || self.neighbours.contains_key(&target) {

@@ -1,7 +1,7 @@
 //! Hosts of the LAN.
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use dhcproto::v4::{DhcpOption, Message, MessageType, OptionCode};
 use dhcproto::{Decodable, Encodable};
@@ -9,7 +9,7 @@ use etherparse::PacketBuilder;
 use hikyaku_net::{Mac, Time};
 
 use super::LAN_MAC;
-use super::wire::{self, What};
+use super::wire::{self, Heard, What};
 
 /// The router's address on the LAN.
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
@@ -29,6 +29,48 @@ pub struct Station {
     pub received: u64,
     /// Its DHCP client identifier, if it has one.
     pub id: Option<Vec<u8>>,
+    /// Its IPv6 addresses, of which it tells who asks.
+    pub ipv6: Vec<Ipv6Addr>,
+}
+
+/// A router advertisement as it came, taken apart here (RFC 4861 4.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    pub at: Time,
+    pub from: Ipv6Addr,
+    pub to: Ipv6Addr,
+    pub lifetime: u16,
+    pub mtu: u32,
+    /// Each with its flags, valid and preferred lifetime.
+    pub prefixes: Vec<(Ipv6Addr, u8, u32, u32)>,
+    /// Each with its lifetime.
+    pub resolvers: Vec<(Ipv6Addr, u32)>,
+}
+
+fn told(at: Time, (from, to): (Ipv6Addr, Ipv6Addr), body: &[u8]) -> Told {
+    let number = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap());
+    let address = |bytes: &[u8]| Ipv6Addr::from(<[u8; 16]>::try_from(bytes).unwrap());
+    assert_eq!(body[1], 0, "M and O");
+    let lifetime = u16::from_be_bytes([body[2], body[3]]);
+    let mut told = Told { at, from, to, lifetime, mtu: 0, prefixes: Vec::new(), resolvers: Vec::new() };
+    let mut options = &body[12..];
+    while !options.is_empty() {
+        let (option, rest) = options.split_at(usize::from(options[1]) * 8);
+        match option[0] {
+            1 => assert_eq!(option[2..], LAN_MAC.0),
+            3 => {
+                assert_eq!(option[2], 64);
+                let (valid, preferred) = (number(&option[4..8]), number(&option[8..12]));
+                told.prefixes.push((address(&option[16..]), option[3], valid, preferred));
+            }
+            5 => told.mtu = number(&option[4..]),
+            25 => told.resolvers.push((address(&option[8..]), number(&option[4..8]))),
+            31 => {}
+            other => panic!("option {other}"),
+        }
+        options = rest;
+    }
+    told
 }
 
 /// The hosts of the LAN.
@@ -36,18 +78,43 @@ pub struct Lan {
     pub stations: Vec<Station>,
     /// Frames with IPv6 that were seen.
     pub ipv6: u64,
+    /// Router advertisements that were heard.
+    pub told: Vec<Told>,
+    /// Echo replies that were heard, by who sent them (RFC 4443 4.2).
+    pub echoed: Vec<Ipv6Addr>,
+    /// Advertised addresses, and to whom (RFC 4861 4.4).
+    pub neighbours: Vec<(Ipv6Addr, Ipv6Addr)>,
+    /// Addresses that our router asked for before using them (RFC 4862 5.4).
+    pub detected: Vec<Ipv6Addr>,
     out: VecDeque<Vec<u8>>,
 }
 
 impl Lan {
     pub fn new() -> Self {
-        Self { stations: Vec::new(), ipv6: 0, out: VecDeque::new() }
+        Self {
+            stations: Vec::new(),
+            ipv6: 0,
+            told: Vec::new(),
+            echoed: Vec::new(),
+            neighbours: Vec::new(),
+            detected: Vec::new(),
+            out: VecDeque::new(),
+        }
     }
 
     /// A host that is plugged in. Its number.
     pub fn plug(&mut self, address: Option<Ipv4Addr>) -> usize {
         let mac = Mac([2, 0, 0, 1, 0, self.stations.len() as u8]);
-        self.stations.push(Station { mac, address, gateway: None, alive: true, asked: 0, received: 0, id: None });
+        self.stations.push(Station {
+            mac,
+            address,
+            gateway: None,
+            alive: true,
+            asked: 0,
+            received: 0,
+            id: None,
+            ipv6: Vec::new(),
+        });
         self.stations.len() - 1
     }
 
@@ -56,6 +123,29 @@ impl Lan {
         let station = &self.stations[at];
         let address = station.address.expect("an address to ask from");
         self.out.push_back(wire::arp(true, station.mac, address, Mac::BROADCAST, GATEWAY));
+    }
+
+    /// It asks for routers from this address, and says where it is (RFC 4861 4.1).
+    pub fn solicit_routers(&mut self, at: usize, from: Ipv6Addr) {
+        let mac = self.stations[at].mac;
+        let all_routers = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
+        let body = [&[0; 4][..], &[1, 1], &mac.0].concat();
+        self.out.push_back(wire::icmp6((mac, from), (wire::group_mac(all_routers), all_routers), 133, &body));
+    }
+
+    /// It asks where an address is; from `::` whether anybody has it.
+    pub fn ask6(&mut self, at: usize, from: Ipv6Addr, target: Ipv6Addr) {
+        let mac = self.stations[at].mac;
+        let option = if from.is_unspecified() { vec![] } else { [&[1, 1], &mac.0[..]].concat() };
+        let body = [&[0; 4][..], &target.octets(), &option].concat();
+        let group = wire::solicited_node(target);
+        self.out.push_back(wire::icmp6((mac, from), (wire::group_mac(group), group), 135, &body));
+    }
+
+    /// It pings an address of the router's.
+    pub fn ping6(&mut self, at: usize, from: Ipv6Addr, to: Ipv6Addr) {
+        let mac = self.stations[at].mac;
+        self.out.push_back(wire::icmp6((mac, from), (LAN_MAC, to), 128, &[0, 1, 0, 1, 7]));
     }
 
     /// It asks for an address (RFC 2131 3.1).
@@ -88,10 +178,11 @@ impl Lan {
     }
 
     /// A frame of our router's came.
-    pub fn hear(&mut self, _now: Time, frame: &[u8]) {
+    pub fn hear(&mut self, now: Time, frame: &[u8]) {
         let heard = wire::read(frame);
         assert_eq!(heard.from, LAN_MAC);
         self.ipv6 += u64::from(heard.packet[0] >> 4 == 6);
+        self.hear_ipv6(now, &heard);
         let meant = |mac: Mac| heard.to == mac || heard.to.0[0] & 1 == 1;
         let alive: Vec<usize> =
             (0..self.stations.len()).filter(|&at| self.stations[at].alive && meant(self.stations[at].mac)).collect();
@@ -104,9 +195,41 @@ impl Lan {
                 }
                 What::Arp { mac, sender: GATEWAY, .. } => station.gateway = Some(*mac),
                 What::Udp4 { ports: (67, 68), payload } => self.hear_dhcp(at, payload),
-                What::Arp { .. } | What::Icmp6 { .. } | What::Other => {}
+                What::Arp { .. } | What::Icmp6 { .. } | What::Other6 { .. } | What::Other => {}
                 _ => station.received += 1,
             }
+        }
+    }
+
+    fn hear_ipv6(&mut self, now: Time, heard: &Heard) {
+        let What::Icmp6 { src, dst, hop_limit, kind, body } = &heard.what else { return };
+        match kind {
+            129 => self.echoed.push(*src),
+            134 => {
+                assert_eq!(*hop_limit, 255, "RFC 4861 6.1.2");
+                self.told.push(told(now, (*src, *dst), body));
+            }
+            136 => {
+                let target = Ipv6Addr::from(<[u8; 16]>::try_from(&body[4..20]).unwrap());
+                self.neighbours.push((target, *dst));
+            }
+            135 => {
+                let target = Ipv6Addr::from(<[u8; 16]>::try_from(&body[4..20]).unwrap());
+                if src.is_unspecified() {
+                    self.detected.push(target);
+                }
+                let holders = self.stations.iter().filter(|station| station.alive && station.ipv6.contains(&target));
+                for station in holders {
+                    let all_nodes = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+                    let (to, to_mac, flags) = match src.is_unspecified() {
+                        true => (all_nodes, wire::group_mac(all_nodes), 0x20),
+                        false => (*src, LAN_MAC, 0x60),
+                    };
+                    let body = [&[flags, 0, 0, 0][..], &target.octets(), &[2, 1], &station.mac.0].concat();
+                    self.out.push_back(wire::icmp6((station.mac, target), (to_mac, to), 136, &body));
+                }
+            }
+            _ => {}
         }
     }
 

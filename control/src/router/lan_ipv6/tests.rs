@@ -1,0 +1,162 @@
+//! Tables of lines, and what hosts of the LAN have on each.
+
+use super::super::choose::{Choice, choose};
+use super::super::fixtures::*;
+use super::*;
+
+fn prefix(text: &str) -> Prefix6 {
+    text.parse().unwrap()
+}
+
+/// RFC 7084 L-2, WPD-5: which /64 is the LAN's.
+#[test]
+fn rfc7084_l_2_which_subnet() {
+    // Delegated, subnet-id, our end of the tunnel, the LAN's.
+    type Row = (&'static str, Option<u16>, Option<&'static str>, Option<&'static str>);
+    let rows: &[Row] = &[
+        ("2001:db8:0:aa00::/56", None, None, Some("2001:db8:0:aa01::/64")),
+        ("2001:db8:0:aa00::/56", None, Some("2001:db8:0:aa00::feed"), Some("2001:db8:0:aa01::/64")),
+        ("2001:db8:0:aa00::/56", None, Some("2001:db8:0:aa01::feed"), Some("2001:db8:0:aa02::/64")),
+        ("2001:db8:0:aa00::/56", Some(0), Some("2001:db8:0:aa00::feed"), Some("2001:db8:0:aa00::/64")),
+        ("2001:db8:0:aa00::/56", Some(255), None, Some("2001:db8:0:aaff::/64")),
+        ("2001:db8:0:aa00::/56", Some(256), None, None),
+        ("2001:db8:0:aa10::/60", None, Some("2001:db8:0:aa00::feed"), Some("2001:db8:0:aa11::/64")),
+        ("2001:db8:0:aa10::/60", Some(15), None, Some("2001:db8:0:aa1f::/64")),
+        ("2001:db8:0:aa10::/60", Some(16), None, None),
+        ("2001:db8:0:aa14::/62", None, None, Some("2001:db8:0:aa15::/64")),
+        ("2001:db8:0:aa14::/62", Some(4), None, None),
+        ("2001:db8:0:aa16::/63", None, Some("2001:db8:0:aa17::1"), Some("2001:db8:0:aa17::/64")),
+        ("2001:db8:0:aa14::/64", None, Some("2001:db8:0:aa14::1"), Some("2001:db8:0:aa14::/64")),
+        ("2001:db8:0:aa14::/64", Some(0), None, Some("2001:db8:0:aa14::/64")),
+        ("2001:db8:0:aa14::/64", Some(1), None, None),
+        ("2001:db8::/48", Some(65535), None, Some("2001:db8:0:ffff::/64")),
+        ("2001:db8::/32", Some(65535), None, Some("2001:db8:0:ffff::/64")),
+        ("2001:db8:0:aa14:8000::/65", None, None, None),
+        ("2001:db8::1/128", Some(0), None, None),
+    ];
+    for &(delegated, id, end, expected) in rows {
+        let subnet = subnet(prefix(delegated), id, end.map(ip));
+        assert_eq!(subnet, expected.map(prefix), "{delegated} {id:?} {end:?}");
+        assert!(subnet.is_none_or(|subnet| prefix(delegated).contains(subnet.address())), "{delegated}");
+    }
+}
+
+fn lan(text: &str, says: &[Says]) -> LanIpv6 {
+    let (config, facts) = (config(&format!("{AUTO}{text}")), facts(says));
+    choose(&config, &facts, &Choice::default()).lan
+}
+
+const AUTO: &str = "[service]\nkind = 'auto'\n";
+
+#[test]
+fn what_hosts_are_told_on_each_line() {
+    type Expected = (&'static [(&'static str, Option<u64>)], bool, usize);
+    let rows: &[(&str, &str, &[Says], Option<Expected>)] = &[
+        // what hosts have: prefixes with their preferred lifetime, whether there is a way out, how many resolvers
+        ("nothing is known", "", &[], Some((&[], false, 0))),
+        ("a router without a prefix", "", &[router], Some((&[], false, 0))),
+        (
+            "an advertised /64, and nothing to ask for",
+            "",
+            &[router, advertised],
+            Some((&[("2001:db8:1::/64", Some(1800))], true, 0)),
+        ),
+        ("a server that is asked", "", &[router, advertised, managed, soliciting], Some((&[], false, 0))),
+        (
+            "and does not answer",
+            "",
+            &[router, advertised, managed, soliciting, in_vain],
+            Some((&[("2001:db8:1::/64", Some(1800))], true, 0)),
+        ),
+        (
+            "a delegated prefix beside it",
+            "",
+            &[router, advertised, delegated],
+            Some((&[("2001:db8:2:1::/64", Some(1800))], true, 0)),
+        ),
+        ("hosts make no addresses in it", "", &[router, on_link_only], Some((&[], false, 0))),
+        ("a closed network", "", &[router, closed], Some((&[], false, 0))),
+        ("a delegated prefix", "", &[router, delegated, dns], Some((&[("2001:db8:2:1::/64", Some(1800))], true, 1))),
+        ("the router is gone", "", &[delegated], Some((&[("2001:db8:2:1::/64", Some(1800))], false, 0))),
+        (
+            "another one, and the old one on its way out",
+            "",
+            &[router, delegated_anew],
+            Some((&[("2001:db8:6:1::/64", Some(1800)), ("2001:db8:2:1::/64", Some(0))], true, 0)),
+        ),
+        (
+            "resolvers of the advertisement",
+            "",
+            &[router, rdnss, delegated],
+            Some((&[("2001:db8:2:1::/64", Some(1800))], true, 1)),
+        ),
+        ("switched off", "[lan.ipv6]\nmode = 'off'\n", &[router, delegated], None),
+        ("nothing watches the way", "", &[router, delegated, unfiltered], None),
+        ("at the end of the program", "", &[router, delegated, leaving], None),
+        (
+            "resolvers of the user's",
+            "[lan.ipv6]\ndns = ['2001:db8::1', '2001:db8::2']\n",
+            &[router, delegated, dns],
+            Some((&[("2001:db8:2:1::/64", Some(1800))], true, 2)),
+        ),
+        (
+            "a number of the user's",
+            "[lan.ipv6]\nsubnet-id = 77\n",
+            &[router, delegated],
+            Some((&[("2001:db8:2:4d::/64", Some(1800))], true, 0)),
+        ),
+    ];
+    for (name, text, says, expected) in rows {
+        let advertised = lan(text, says).advertised;
+        let told = advertised.as_ref().map(|advertised| {
+            let prefixes: Vec<_> = advertised.prefixes.iter().map(|p| (p.prefix.to_string(), p.preferred)).collect();
+            (prefixes, advertised.is_default_router, advertised.resolvers.len())
+        });
+        let expected = expected.map(|(prefixes, way, resolvers)| {
+            let prefixes: Vec<_> = prefixes.iter().map(|&(text, preferred)| (text.to_string(), preferred)).collect();
+            (prefixes, way, resolvers)
+        });
+        assert_eq!(told, expected, "{name}");
+    }
+}
+
+/// A cable that was out for a moment has the server asked again, and takes nothing from hosts.
+#[test]
+fn a_shared_prefix_stays_while_the_server_is_asked_again() {
+    let config = config(AUTO);
+    let before = choose(&config, &facts(&[router, advertised, managed, soliciting, in_vain]), &Choice::default());
+    assert_eq!(before.lan.shared, Some(prefix("2001:db8:1::/64")));
+    let asked = facts(&[router, advertised, managed, soliciting]);
+    assert_eq!(choose(&config, &asked, &before).lan.shared, before.lan.shared);
+    let other = facts(&[router, advertised_too, managed, soliciting]);
+    assert_eq!(choose(&config, &other, &before).lan.shared, None, "another prefix waits");
+    let delegated = facts(&[router, advertised, managed, delegated]);
+    assert_eq!(choose(&config, &delegated, &before).lan.shared, None);
+}
+
+#[test]
+fn a_number_that_the_line_does_not_have_is_said_and_another_taken() {
+    let lan = lan("[lan.ipv6]\nsubnet-id = 256\n", &[router, delegated]);
+    assert_eq!(lan.prefixes().collect::<Vec<_>>(), [prefix("2001:db8:2:1::/64")]);
+    assert!(lan.unfulfilled[0].contains("2001:db8:2::/56, in which numbers end at 255"), "{:?}", lan.unfulfilled);
+}
+
+#[test]
+fn rfc8200_5_a_lan_that_carries_less_than_1280_bytes_has_no_ipv6() {
+    let mut config = config(AUTO);
+    config.lan.mtu = 1279;
+    let facts = facts(&[router, delegated]);
+    assert_eq!(choose(&config, &facts, &Choice::default()).lan.advertised, None);
+    assert!(config.warnings().iter().any(|warning| warning.contains("1279 is too little for IPv6")));
+    config.lan.mtu = 1280;
+    let told = choose(&config, &facts, &Choice::default()).lan.advertised;
+    assert_eq!(told.map(|advertised| advertised.mtu), Some(1280));
+}
+
+#[test]
+fn the_domain_is_that_of_ipv6_or_else_of_dhcpv4() {
+    let domains = |text: &str| lan(text, &[router, delegated]).advertised.unwrap().domains;
+    assert_eq!(domains("[lan.dhcpv4]\ndomain = 'four.example'\n"), ["four.example"]);
+    assert_eq!(domains("[lan.dhcpv4]\ndomain = 'four.example'\n[lan.ipv6]\ndomain = 'six.example'\n"), ["six.example"]);
+    assert!(domains("").is_empty());
+}
