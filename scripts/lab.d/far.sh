@@ -108,6 +108,7 @@ build_internet() {
     head -c 100000 /dev/urandom >"$LAB/www/small"
     head -c 8000000 /dev/urandom >"$LAB/www/large"
     spawn http inet python3 -u -m http.server --bind "$INTERNET" --directory "$LAB/www" 80
+    spawn http6 inet python3 -u -m http.server --bind "$INTERNET6" --directory "$LAB/www" 8080
     spawn iperf3 inet iperf3 --server --bind "$INTERNET"
 
     cat >"$LAB/inet-unbound.conf" <<U

@@ -9,8 +9,18 @@ judge_frames "$wan" "$mac_wan"
 judge_frames "$lan" "$mac_lan"
 judge_tunnel "$wan" "$mac_wan" "$AFTR1 $AFTR2 $KERNEL_AFTR" "2001:db8:1000::/40 2001:db8:2000::/40"
 judge_neighbours "$wan" "$mac_wan"
-# Listening to groups is all that it does there.
-none "$lan" "IPv6 on the LAN" "eth.src == $mac_lan && eth.type == 0x86dd && icmpv6.type != 143"
+# On the LAN: discovery from the router's own address, and what hosts are sent of native IPv6.
+advertised="eth.src == $mac_lan && icmpv6.type == 134"
+some "$lan" "router advertisement" "$advertised"
+judge_neighbours "$lan" "$mac_lan"
+none_of "$lan" \
+    "an advertisement that is not from a link-local address (RFC 4861 6.1.2)" "$advertised && !(ipv6.src == fe80::/10)" \
+    "a prefix that is valid for 0 seconds" "$advertised && icmpv6.opt.prefix.valid_lifetime == 0" \
+    "a prefix without L and A" "$advertised && icmpv6.opt.type == 3 &&
+        !(icmpv6.opt.prefix.flag.l == 1 && icmpv6.opt.prefix.flag.a == 1)" \
+    "a prefix that is not 64 bits long" "$advertised && icmpv6.opt.type == 3 && icmpv6.opt.prefix.length != 64" \
+    "no MTU or no Ethernet address" "$advertised && !(icmpv6.opt.mtu == 1500 && icmpv6.opt.src_linkaddr == $mac_lan)" \
+    "M or O without a server" "$advertised && (icmpv6.nd.ra.flag.m == 1 || icmpv6.nd.ra.flag.o == 1)"
 some "$wan" "solicit for a prefix (RFC 8415 18.2.1)" "eth.src == $mac_wan && dhcpv6.msgtype == 1 && dhcpv6.option.type == 25"
 some "$wan" "release (RFC 8415 18.2.7)" "eth.src == $mac_wan && dhcpv6.msgtype == 8"
 none "$wan" "a DUID that is no DUID-LL" "eth.src == $mac_wan && dhcpv6 && dhcpv6.duid.type != 3"
