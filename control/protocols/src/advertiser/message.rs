@@ -157,10 +157,10 @@ impl Writer {
         self.named(RDNSS, lifetime, &resolver.octets());
     }
 
-    /// What is no name is left out.
+    /// What is no name is left out, and so is the name of all: it would be none (RFC 8106 5.2).
     pub fn domain(&mut self, domain: &str, lifetime: u32) {
-        let name = Name::from_ascii(domain).and_then(|name| name.to_bytes());
-        if let Ok(name) = name {
+        let name = Name::from_ascii(domain).ok().filter(|name| name.num_labels() > 0);
+        if let Some(name) = name.and_then(|name| name.to_bytes().ok()) {
             self.named(DNSSL, lifetime, &name);
         }
     }
