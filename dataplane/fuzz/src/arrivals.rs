@@ -3,7 +3,9 @@
 
 use arbitrary::Arbitrary;
 
-use crate::router::{BR, CE, CLIENT, CLIENT_MAC, GATEWAY_MAC, OUTSIDE, ROUTER_MAC, SERVER, WAN_MAC};
+use crate::router::{
+    BR, CE, CLIENT, CLIENT_MAC, CLIENT6, GATEWAY_MAC, OTHER6, OUTSIDE, PEER6, ROUTER_MAC, ROUTER6, SERVER, WAN_MAC,
+};
 use crate::twins::{internet_sum, repair, repair_transport};
 
 /// A frame that comes in by one of the links.
@@ -28,6 +30,16 @@ enum Kind {
     Packet { protocol: Protocol, ports: [u8; 4], hairpin: bool, ttl: u8, fragment: u16, payload: Vec<u8> },
     /// An outer fragment of a packet.
     Piece { id: u8, offset: u8, more: bool, payload: Vec<u8> },
+    /// A packet of native IPv6: its extension headers, and what is behind them.
+    Native {
+        protocol: Protocol,
+        ports: [u8; 4],
+        ends: u8,
+        hop_limit: u8,
+        headers: Vec<(u8, [u8; 7])>,
+        payload: Vec<u8>,
+        quote: Option<Box<Kind>>,
+    },
     /// An ICMPv6 error to us that quotes a packet.
     Error { kind: u8, code: u8, word: u32, quote: Box<Kind> },
 }
@@ -77,8 +89,45 @@ fn ipv4(napt: bool, wan: bool, kind: &Kind) -> Vec<u8> {
     packet
 }
 
+/// A packet of native IPv6 between few hosts and ports, so that sessions meet.
+fn ipv6(wan: bool, kind: &Kind) -> Vec<u8> {
+    let Kind::Native { protocol, ports, ends, hop_limit, headers, payload, quote } = kind else { return Vec::new() };
+    let host = [CLIENT6, CLIENT6, OTHER6, OTHER6, CLIENT6, OTHER6, ROUTER6, CE][usize::from(ends & 7)];
+    let peer = if ends & 8 == 0 { PEER6 } else { OTHER6 };
+    let (src, dst) = if wan { (peer, host) } else { (host, peer) };
+    let (protocol, transport) = match *protocol {
+        Protocol::Tcp => (6, [&[0x9c, ports[0] & 3, 0x9c, ports[2] & 3][..], payload].concat()),
+        Protocol::Udp => (17, [&[0x9c, ports[0] & 3, 0x9c, ports[2] & 3][..], payload].concat()),
+        Protocol::Icmp => {
+            let kind = [1, 2, 3, 4, 128, 129, 135, ports[1]][usize::from(ports[0] & 7)];
+            // An error quotes what went the other way.
+            let quoted = quote.as_ref().map(|quote| ipv6(!wan, quote)).unwrap_or_default();
+            (58, [&[kind, 0, 0, 0, 0x9c, ports[2] & 3, 0, 0][..], &quoted, payload].concat())
+        }
+        Protocol::Other(number) => (number, payload.clone()),
+    };
+    // Few kinds of header, those that a walk knows.
+    let kinds: Vec<u8> =
+        headers.iter().take(10).map(|(kind, _)| [0, 43, 44, 60, 60, 44, 51, *kind][usize::from(kind & 7)]).collect();
+    let mut next = kinds.iter().skip(1).copied().chain([protocol]);
+    let mut rest = Vec::new();
+    for (_, bytes) in headers.iter().take(10) {
+        rest.push(next.next().unwrap_or(protocol));
+        rest.extend([bytes[0] & 1]);
+        rest.extend(&bytes[1..]);
+    }
+    rest.extend(transport);
+    let len = (rest.len() as u16).to_be_bytes();
+    let first = kinds.first().copied().unwrap_or(protocol);
+    [&[0x60, 0, 0, 0, len[0], len[1], first, *hop_limit][..], &src.octets(), &dst.octets(), &rest].concat()
+}
+
 fn frame(napt: bool, wan: bool, kind: &Kind) -> Vec<u8> {
     match kind {
+        Kind::Native { .. } => {
+            let (dst, src) = if wan { (WAN_MAC, GATEWAY_MAC) } else { (ROUTER_MAC, CLIENT_MAC) };
+            [&dst[..], &src, &[0x86, 0xdd], &ipv6(wan, kind)].concat()
+        }
         Kind::Frame(bytes) => bytes.clone(),
         Kind::Packet { .. } if wan => ethernet(true, &outer(4, &ipv4(napt, true, kind))),
         Kind::Packet { .. } => ethernet(false, &ipv4(napt, false, kind)),

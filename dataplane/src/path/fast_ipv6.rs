@@ -16,7 +16,7 @@ use crate::counters::Event;
 use crate::filter6::{Filter6, Flow, Session};
 use crate::napt::Direction;
 use crate::snapshot::{Link, Masked, Route6, Side};
-use crate::tunnel::mss;
+use crate::tunnel::{IPV6_MIN_MTU, mss};
 use crate::verdict::Verdict;
 
 /// Length of the IPv6 header.
@@ -38,7 +38,7 @@ pub(super) struct Forward<'a> {
 }
 
 impl<'a> Forward<'a> {
-    /// `None`: nothing is forwarded, because nothing filters it.
+    /// `None`: nothing is forwarded, because nothing filters it, or a link is too narrow for IPv6 (RFC 8200 5).
     pub fn new(burst: Burst<'a>) -> Option<Self> {
         let Burst { snapshot, link, fast, .. } = burst;
         let filter = snapshot.filter6.as_deref()?;
@@ -48,12 +48,15 @@ impl<'a> Forward<'a> {
             Side::Wan => (Direction::Inbound, Side::Lan),
             Side::Host => return None,
         };
-        let mtu = snapshot.links.iter().filter(|l| l.side == out).map(|l| l.mtu).min();
+        let mtu = snapshot.links.iter().filter(|l| l.side == out).map(|l| l.mtu).min().unwrap_or(0);
+        if mtu.min(link.mtu) < IPV6_MIN_MTU {
+            return None;
+        }
         let gateway = match snapshot.routes6.default_route() {
             Route6::Gateway { link, mac } => snapshot.link(link).map(|out| (link, ethernet(mac, out))),
             _ => None,
         };
-        let largest = if fast { mtu.unwrap_or(0).into() } else { 0 };
+        let largest = if fast { mtu.into() } else { 0 };
         let sources = link.sources6.first().map_or(Masked::NONE, |&prefix| Masked::new(prefix));
         Some(Self { burst, link, filter, direction, pattern: Pattern::native6(link), sources, gateway, largest })
     }

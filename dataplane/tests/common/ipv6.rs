@@ -1,54 +1,21 @@
-//! A line with a delegated prefix, and native IPv6 packets of its hosts and others.
+//! Native IPv6 packets of hosts of the LAN and others, and routers that forward them.
 
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use hikyaku_dataplane::filter6::{self, Filter6};
-use hikyaku_dataplane::snapshot::{Neighbours, Route6, Routes6, Snapshot};
-use hikyaku_net::{Mac, Prefix6};
 
-use super::router::{CLIENT_MAC, GATEWAY_MAC, LAN, OTHER_CLIENT_MAC, ROUTER_MAC, Router, Setup, WAN, WAN_MAC};
+use super::router::{CLIENT_MAC, GATEWAY_MAC, OTHER_CLIENT_MAC, OTHER6, ROUTER_MAC, Router, Setup, WAN_MAC};
 use super::twins::internet_sum;
-
-/// What the line has been given; the tunnel's end is in it, too.
-pub const DELEGATED: &str = "2001:db8:12:3400::/56";
-/// Of it, the LAN's.
-pub const LAN6: &str = "2001:db8:12:3401::/64";
-pub const ROUTER6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x12, 0x3401, 0, 0, 0, 1);
-pub const CLIENT6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x12, 0x3401, 0, 0, 0, 0xa);
-pub const OTHER6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x12, 0x3401, 0, 0, 0, 0xb);
-pub const PEER6: Ipv6Addr = Ipv6Addr::new(0x2a00, 0x1450, 0, 1, 0, 0, 0, 0x80);
 
 /// An end of a flow.
 pub type End6 = (Ipv6Addr, u16);
 
-/// Puts the line's prefix, its LAN and its hosts into a snapshot, and the filter before them.
-pub fn routed(snapshot: &mut Snapshot, filter: Arc<Filter6>) {
-    let prefix = |text: &str| text.parse::<Prefix6>().unwrap();
-    let own = Prefix6::new(ROUTER6, 128).unwrap();
-    let lan = &mut snapshot.links[LAN.index()];
-    lan.addresses6 = vec![Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1).into(), ROUTER6.into()];
-    lan.sources6 = vec![prefix(LAN6)];
-    let hosts = [(CLIENT6.into(), Mac(CLIENT_MAC)), (OTHER6.into(), Mac(OTHER_CLIENT_MAC))];
-    lan.neighbours6 = Neighbours::new(hosts, None);
-    snapshot.routes6 = Routes6::new([
-        (own, Route6::Local),
-        (prefix(LAN6), Route6::Link(LAN)),
-        (prefix(DELEGATED), Route6::Unreachable),
-        (prefix("::/0"), Route6::Gateway { link: WAN, mac: Mac(GATEWAY_MAC) }),
-    ]);
-    snapshot.filter6 = Some(filter);
-}
-
-/// What a filter of tests is made from.
-pub fn filtering() -> filter6::Config {
-    filter6::Config { sessions: 1024, huge_pages: false, seed: Some([1, 2, 3, 4]), ..Default::default() }
-}
-
 /// A router with native IPv6 behind this filter.
 pub fn router6(setup: &Setup, config: &filter6::Config) -> (Router, Arc<Filter6>) {
-    let filter = Arc::new(Filter6::new(config).unwrap());
-    (Router::with(setup, |snapshot| routed(snapshot, filter.clone())), filter)
+    let router = Router::new(&Setup { native6: Some(config.clone()), ..setup.clone() });
+    let filter = router.filter6.clone().expect("it has one");
+    (router, filter)
 }
 
 /// Two of them, with the fast path and without.

@@ -7,20 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hikyaku_dataplane::counters::{Event, Totals};
+use hikyaku_dataplane::filter6::{self, Filter6};
 
 pub use hikyaku_dataplane::memory_router::{LAN, WAN};
 use hikyaku_dataplane::memory_router::{MemoryRouter, Parts};
 use hikyaku_dataplane::napt::{self, Filtering, Forward, Napt};
 use hikyaku_dataplane::shared::{Message, Shared};
 use hikyaku_dataplane::snapshot::{
-    Deliver, Link, Listening, Neighbours, Route, Routes, Side, Snapshot, Softwire, SoftwireId,
+    Deliver, Link, Listening, Neighbours, Route, Route6, Routes, Routes6, Side, Snapshot, Softwire, SoftwireId,
 };
 use hikyaku_dataplane::tunnel::ecn::ClassMode;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_dataplane::tunnel::reassembly::Limits;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 use hikyaku_dataplane::worker::{Config, Handle, Worker};
-use hikyaku_net::{Mac, PortSet, Prefix4, Time};
+use hikyaku_net::{Mac, PortSet, Prefix4, Prefix6, Time};
 use hikyaku_ring::memory::{MemoryConfig, Wire, links};
 use hikyaku_ring::{Headroom, LinkId, Vlan};
 
@@ -37,6 +38,15 @@ pub const CE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x12, 0x3400, 0, 0, 0, 0xf
 pub const BR: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1);
 pub const OUTSIDE: [u8; 4] = [192, 0, 2, 1];
 pub const SERVER: [u8; 4] = [203, 0, 113, 80];
+
+/// What the line has been given; the tunnel's end is in it, too.
+pub const DELEGATED: &str = "2001:db8:12:3400::/56";
+/// Of it, the LAN's.
+pub const LAN6: &str = "2001:db8:12:3401::/64";
+pub const ROUTER6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x12, 0x3401, 0, 0, 0, 1);
+pub const CLIENT6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x12, 0x3401, 0, 0, 0, 0xa);
+pub const OTHER6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x12, 0x3401, 0, 0, 0, 0xb);
+pub const PEER6: Ipv6Addr = Ipv6Addr::new(0x2a00, 0x1450, 0, 1, 0, 0, 0, 0x80);
 
 /// Protocol and port of the DHCPv4 server on the LAN.
 pub const DHCPV4: (u8, u16) = (17, 67);
@@ -81,6 +91,8 @@ pub struct Setup {
     /// them out, but for [`Router::play_as_it_is`].
     pub vlans: [Option<u16>; 2],
     pub reassembly_timeout: Duration,
+    /// Native IPv6 behind a filter made from this.
+    pub native6: Option<filter6::Config>,
 }
 
 impl Setup {
@@ -110,6 +122,7 @@ impl Setup {
             replay: false,
             vlans: [None, None],
             reassembly_timeout: Duration::from_secs(2),
+            native6: None,
         }
     }
 
@@ -139,6 +152,12 @@ impl Setup {
         let reassembly = Limits { timeout: self.reassembly_timeout, ..Limits::default() };
         let worker = Config { fast: self.fast, batch: self.batch, reassembly, ..Default::default() };
         Parts { worker, napt, vlans: self.vlans.map(|vlan| vlan.map(|id| Vlan::new(id).expect("a VLAN"))) }
+    }
+
+    /// Its filter, for so many workers.
+    pub fn filter6(&self, readers: usize) -> Option<Arc<Filter6>> {
+        let config = filter6::Config { readers, ..self.native6.clone()? };
+        Some(Arc::new(Filter6::new(&config).expect("a small table")))
     }
 
     pub fn snapshot(&self, napt: Option<Arc<Napt>>) -> Snapshot {
@@ -174,6 +193,29 @@ impl Setup {
             ..Snapshot::default()
         }
     }
+}
+
+/// What a filter of tests is made from.
+pub fn filtering() -> filter6::Config {
+    filter6::Config { sessions: 1024, huge_pages: false, seed: Some([1, 2, 3, 4]), ..Default::default() }
+}
+
+/// Puts the line's prefix, its LAN and its hosts into a snapshot, and the filter before them.
+pub fn routed(snapshot: &mut Snapshot, filter: Arc<Filter6>) {
+    let prefix = |text: &str| text.parse::<Prefix6>().unwrap();
+    let own = Prefix6::new(ROUTER6, 128).unwrap();
+    let lan = &mut snapshot.links[LAN.index()];
+    lan.addresses6 = vec![Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1).into(), ROUTER6.into()];
+    lan.sources6 = vec![prefix(LAN6)];
+    let hosts = [(CLIENT6.into(), Mac(CLIENT_MAC)), (OTHER6.into(), Mac(OTHER_CLIENT_MAC))];
+    lan.neighbours6 = Neighbours::new(hosts, None);
+    snapshot.routes6 = Routes6::new([
+        (own, Route6::Local),
+        (prefix(LAN6), Route6::Link(LAN)),
+        (prefix(DELEGATED), Route6::Unreachable),
+        (prefix("::/0"), Route6::Gateway { link: WAN, mac: Mac(GATEWAY_MAC) }),
+    ]);
+    snapshot.filter6 = Some(filter);
 }
 
 /// What one or more frames led to.
@@ -232,6 +274,7 @@ pub struct Router {
     pub wires: [Wire; 2],
     pub shared: Arc<Shared>,
     pub napt: Option<Arc<Napt>>,
+    pub filter6: Option<Arc<Filter6>>,
     pub now: Time,
     pub handle: Handle,
     before: Totals,
@@ -278,8 +321,10 @@ impl Router {
         };
         let two_regions = setup.two_regions || setup.wan_buf_size.is_some();
         let parts = setup.parts();
+        let filter6 = setup.filter6(1);
         let snapshot = |napt| {
             let mut snapshot = setup.snapshot(napt);
+            filter6.iter().for_each(|filter| routed(&mut snapshot, filter.clone()));
             change(&mut snapshot);
             snapshot
         };
@@ -298,6 +343,7 @@ impl Router {
             wires: wires.remove(0),
             shared,
             napt,
+            filter6,
             now: Time(1_000_000_000),
             before: Totals::default(),
             buffers: Vec::new(),
@@ -319,8 +365,15 @@ impl Router {
             napt.age(self.now, usize::MAX);
             assert_eq!(napt.stats().live, 0, "a session outlived its time");
         }
+        if let Some(filter) = &self.filter6 {
+            filter.age(self.now, usize::MAX);
+            assert_eq!(filter.stats().live, 0, "a session outlived its time");
+        }
         let napt = self.napt.clone().filter(|_| setup.napt);
-        self.shared.snapshot.store(Arc::new(setup.snapshot(napt)));
+        let mut snapshot = setup.snapshot(napt);
+        let filter6 = self.filter6.iter().filter(|_| setup.native6.is_some());
+        filter6.for_each(|filter| routed(&mut snapshot, filter.clone()));
+        self.shared.snapshot.store(Arc::new(snapshot));
         self.idle();
     }
 

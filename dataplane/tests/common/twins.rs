@@ -6,7 +6,7 @@ use std::time::Duration;
 use hikyaku_dataplane::counters::Event;
 use hikyaku_ring::LinkId;
 
-use super::router::{LAN, Out, Router, Setup, routers};
+use super::router::{CE, LAN, Out, Router, Setup, routers};
 
 /// RFC 1071, word by word.
 pub fn internet_sum(bytes: &[u8]) -> u16 {
@@ -94,11 +94,16 @@ pub fn may_leave(frame: &[u8]) -> bool {
         [0x08, 0x00] => frame.len() >= 60 && ipv4(&frame[14..], frame.len() == 60),
         [0x86, 0xdd] => {
             let len = usize::from(u16::from_be_bytes([frame[18], frame[19]]));
-            let whole = frame[20] == 4;
-            len + 54 == frame.len().max(len + 54) && (whole || frame[20] == 44) && (!whole || ipv4(&frame[54..], false))
+            let fits = len + 54 == frame.len() || frame.len() == 60 && len + 54 <= 60;
+            fits && (frame[20] != 4 || !is_tunnels(frame) || ipv4(&frame[54..], false))
         }
         _ => false,
     }
+}
+
+/// Whether an IPv6 frame leaves our end of the tunnel.
+fn is_tunnels(frame: &[u8]) -> bool {
+    frame[22..38] == CE.octets()
 }
 
 /// What may differ: identifications are random, and so is the flow label without NAPT.
@@ -234,6 +239,17 @@ impl Twins {
         });
         if a != b {
             return Err(format!("sessions {a:?}\nand      {b:?}"));
+        }
+        let [a, b] = [&self.fast, &self.slow].map(|router| {
+            let mut all = Vec::new();
+            if let Some(filter) = &router.filter6 {
+                filter.slice(0, u32::MAX, |s| all.push(format!("{:?} {:?} {}", s.flow(), s.packets(), s.last())));
+            }
+            all.sort();
+            all
+        });
+        if a != b {
+            return Err(format!("IPv6 sessions {a:?}\nand           {b:?}"));
         }
         let [a, b] = [&mut self.fast, &mut self.slow].map(Router::drain);
         if a != b { Err(format!("at the end {a:?}\nand        {b:?}")) } else { Ok(()) }

@@ -84,14 +84,23 @@ fn rfc6092_3_2_what_hosts_begin_passes_and_what_answers_it() {
 
 #[test]
 fn without_a_filter_nothing_is_forwarded() {
-    let open = |snapshot: &mut Snapshot| {
-        routed(snapshot, std::sync::Arc::new(hikyaku_dataplane::filter6::Filter6::new(&filtering()).unwrap()));
-        snapshot.filter6 = None;
-    };
     for setup in Setup::all() {
-        let mut router = Router::with(&setup, open);
+        let setup = Setup { native6: Some(filtering()), ..setup };
+        let mut router = Router::with(&setup, |snapshot| snapshot.filter6 = None);
         router.lan(udp6(C, S, b"x").sent_by_host()).dropped(Reason::Ipv6NoRoute);
         router.wan(udp6(S, C, b"x").sent_by_line()).dropped(Reason::Ipv6NoRoute);
+    }
+}
+
+#[test]
+fn rfc8200_5_a_link_of_less_than_1280_bytes_carries_no_ipv6() {
+    for (lan_mtu, wan_mtu, carries) in [(1280, 1280, true), (1279, 1500, false), (1500, 1279, false)] {
+        for (mut router, _) in routers6(&Setup { lan_mtu, wan_mtu, ..Setup::dslite() }, &filtering()) {
+            match carries {
+                true => leaves(&mut router, &udp6(C, S, b"x")),
+                false => router.lan(udp6(C, S, b"x").sent_by_host()).dropped(Reason::Ipv6NoRoute),
+            }
+        }
     }
 }
 

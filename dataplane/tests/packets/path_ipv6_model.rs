@@ -171,7 +171,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
     #[test]
     fn rfc6092_any_history_ends_as_the_model_says(steps in prop::collection::vec(step(), 1..60)) {
         let pinholes = vec![Pinhole { host: Host::Id(0xa), protocol: Some(6), ports: (443, 443) }];
@@ -201,5 +201,60 @@ proptest! {
             model.forget();
             prop_assert_eq!(filter.stats().live as usize, model.sessions.len());
         }
+    }
+}
+
+/// A frame of native IPv6 as it may come: in pieces, with headers, about something, broken.
+fn odd_frame() -> impl Strategy<Value = (bool, Vec<u8>)> {
+    let sent = step().prop_filter_map("a packet", |step| match step {
+        Step::Packet(sent) => Some(sent),
+        Step::Seconds(_) => None,
+    });
+    let flips = prop::collection::vec((0usize..80, any::<u8>()), 0..3);
+    (sent, 0u8..8, any::<prop::sample::Index>(), select(vec![1, 2, 64, 64]), flips).prop_map(
+        |(sent, shape, piece, hops, flips)| {
+            let packet = sent.packet().hops(hops);
+            let unknown = [0, 0xc7, 4, 0, 0, 0, 0];
+            let packet = match shape {
+                0 => packet.header(60, &unknown),
+                1 => packet.header(0, &unknown).header(43, &[0, 4, 1, 0, 0, 0, 0]),
+                2 | 3 => {
+                    let mut pieces =
+                        Packet6 { payload: [packet.payload.clone(), bytes(60)].concat(), ..packet }.fragments(24, 5);
+                    pieces.swap_remove(piece.index(pieces.len()))
+                }
+                5 => Packet6::new(packet.src, packet.dst, packet.protocol, [packet.payload, bytes(1250)].concat()),
+                4 => icmp6(packet.dst, packet.src, (1 + hops % 4, 0), 1280, &packet.bytes()),
+                _ => packet,
+            };
+            // The error goes where the packet came from.
+            let outbound = sent.outbound != (shape == 4);
+            let mut frame = if outbound { packet.sent_by_host() } else { packet.sent_by_line() };
+            let packet_len = frame.len() - 14;
+            flips.iter().for_each(|&(at, to)| frame[14 + at % packet_len] = to);
+            (outbound, frame)
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
+    #[test]
+    fn the_fast_path_of_ipv6_is_the_slow_one(
+        napt: bool, narrow: bool, batch in select(vec![1usize, 256]),
+        bursts in prop::collection::vec((0u64..400, prop::collection::vec(odd_frame(), 1..30)), 1..6)
+    ) {
+        let wan_mtu = if narrow { 1280 } else { 1500 };
+        let setup = Setup { napt, batch, wan_mtu, native6: Some(filtering()), ..Setup::ipip() };
+        let mut twins = Twins::new(&setup);
+        for (seconds, frames) in bursts {
+            twins.wait(Duration::from_secs(seconds)).map_err(TestCaseError::fail)?;
+            for side in [LAN, WAN] {
+                let of_side = frames.iter().filter(|(outbound, _)| *outbound == (side == LAN));
+                let frames: Vec<_> = of_side.map(|(_, frame)| frame.clone()).collect();
+                twins.play(side, &frames).map_err(TestCaseError::fail)?;
+            }
+        }
+        twins.finish().map_err(TestCaseError::fail)?;
     }
 }

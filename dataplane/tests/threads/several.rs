@@ -7,7 +7,7 @@ use hikyaku_net::Time;
 use hikyaku_ring::LinkId;
 use hikyaku_ring::memory::{MemoryConfig, Wire};
 
-use crate::common::Setup;
+use crate::common::{Setup, routed};
 
 pub struct Several {
     pub workers: Vec<Worker>,
@@ -38,7 +38,12 @@ impl Several {
             ..Default::default()
         };
         let parts = Parts { worker: config, ..setup.parts() };
-        let router = MemoryRouter::new(n, memory, parts, |napt| setup.snapshot(napt)).unwrap();
+        let snapshot = |napt| {
+            let mut snapshot = setup.snapshot(napt);
+            setup.filter6(n).into_iter().for_each(|filter| routed(&mut snapshot, filter));
+            snapshot
+        };
+        let router = MemoryRouter::new(n, memory, parts, snapshot).unwrap();
         let MemoryRouter { workers, wires, .. } = router;
         let in_rings = workers.iter().flat_map(Worker::handoff_buffers).collect();
         let handles = workers.iter().map(Worker::handle).collect();

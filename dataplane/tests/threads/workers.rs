@@ -323,3 +323,37 @@ fn workers_as_threads_hand_on_in_order() {
         threads.into_iter().for_each(|thread| drop(thread.join().expect("no worker panics")));
     }
 }
+
+#[test]
+fn native_ipv6_stays_with_the_worker_that_received_it_and_any_finds_its_session() {
+    for napt in [true, false] {
+        let setup = Setup { napt, native6: Some(filtering()), slots: 512, ..Setup::ipip() };
+        let mut several = Several::new(&setup, 3, 256);
+        let ends = |flow: u8| ((CLIENT6, 40000 + u16::from(flow)), (PEER6, 443));
+        for flow in 0..30 {
+            let (inside, peer) = ends(flow);
+            assert!(several.wires[usize::from(flow) % 3][0].deliver(&udp6(inside, peer, &[flow]).sent_by_host()));
+        }
+        several.settle();
+        let out: Vec<usize> = several.left(WAN).iter().map(Vec::len).collect();
+        assert_eq!(out, [10; 3]);
+        // Answers come in by the queue that the card likes, between packets of the tunnel.
+        for n in 0..3 {
+            for flow in 0..30 {
+                let (inside, peer) = ends(flow);
+                several.wires[n][1].deliver(&udp6(peer, inside, &[flow]).sent_by_line());
+                several.wires[n][1].deliver(&from_wan(&udp((SERVER, 1), (CLIENT, 9), b"stranger")));
+            }
+            several.wires[n][1].deliver(&udp6((PEER6, 444), ends(0).0, b"stranger").sent_by_line());
+        }
+        several.settle();
+        for frames in several.left(LAN) {
+            let native = frames.iter().filter(|frame| frame[12..14] == [0x86, 0xdd]).map(|frame| frame[62]);
+            assert!(native.eq(0..30), "all of one queue, in order");
+        }
+        let totals = several.totals();
+        assert_eq!([Verdict::Ipv6Outbound, Verdict::Ipv6Inbound].map(|v| totals.verdict(v)), [30, 90]);
+        assert_eq!(totals.verdict(Reason::Ipv6Filtered.into()), 3);
+        several.check_buffers();
+    }
+}

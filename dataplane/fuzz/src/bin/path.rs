@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use arrivals::{Arrival, made};
+use hikyaku_dataplane::filter6::{self, Host, Pinhole};
 use hikyaku_dataplane::napt::Filtering;
 use hikyaku_dataplane::tunnel::ecn::{ClassMode, Dscp, EcnMode};
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_ring::Headroom;
 use libfuzzer_sys::fuzz_target;
-use router::{LAN, Setup, WAN};
+use router::{LAN, Setup, WAN, filtering};
 use twins::Twins;
 
 #[path = "../arrivals.rs"]
@@ -39,6 +40,7 @@ struct Input {
     two_regions: bool,
     narrow: bool,
     replay: bool,
+    native6: bool,
     vlans: [bool; 2],
     /// Make transport checksums right.
     right: bool,
@@ -81,13 +83,19 @@ fuzz_target!(|input: Input| {
         lan_mtu: if input.narrow { 200 } else { 1500 },
         replay: input.replay,
         vlans: input.vlans.map(|tagged| tagged.then_some(10)),
+        native6: input.native6.then(|| filter6::Config {
+            pinholes: vec![Pinhole { host: Host::Id(0xb), protocol: None, ports: (0, u16::MAX) }],
+            per_station: Some(64),
+            ..filtering()
+        }),
         slots: [5, 32][usize::from(input.slots % 2)],
         ..Setup::ipip()
     };
     KEPT.with_borrow_mut(|kept| {
         let shape = (input.open, input.headroom, input.two_regions, input.vlans, setup.slots);
         // The table is there even where no NAPT uses it just now.
-        let new = || (0, Twins::new(&Setup { napt: true, ..setup.clone() }));
+        let native6 = setup.native6.clone().or(Some(filtering()));
+        let new = || (0, Twins::new(&Setup { napt: true, native6: native6.clone(), ..setup.clone() }));
         let (age, twins) = kept.entry(shape).or_insert_with(new);
         *age += 1;
         if *age > LIFE {
