@@ -33,8 +33,8 @@ const IPIP_INBOUND: u64 = limit(487.3);
 const DSLITE_OUTBOUND: u64 = limit(343.4);
 const DSLITE_INBOUND: u64 = limit(324.4);
 // Native IPv6 came later: its limits are those of the commit that brought it.
-const IPV6_OUTBOUND: u64 = limit(406.5);
-const IPV6_INBOUND: u64 = limit(465.5);
+const IPV6_OUTBOUND: u64 = limit(402.5);
+const IPV6_INBOUND: u64 = limit(446.4);
 const OPENING: u64 = limit(2025.6);
 
 fn config(limit: u64) -> LibraryBenchmarkConfig {

@@ -15,7 +15,7 @@ use super::{Burst, Core, FinishedBy, Meta, Rings, Stages, first_word, has_ports}
 use crate::counters::Event;
 use crate::filter6::{Filter6, Flow, Session};
 use crate::napt::Direction;
-use crate::snapshot::{Link, Masked, Route6, Side};
+use crate::snapshot::{Link, Masked, Route6, Side, UsualHosts6};
 use crate::tunnel::{IPV6_MIN_MTU, mss};
 use crate::verdict::Verdict;
 
@@ -31,6 +31,8 @@ pub(super) struct Forward<'a> {
     pattern: Pattern,
     /// The first of the link's.
     sources: Masked,
+    /// Where almost all inbound packets go.
+    usual: UsualHosts6,
     /// Where almost all outbound packets go: the default route, and the Ethernet header for it.
     gateway: Option<(LinkId, Ethernet)>,
     /// The largest ordinary packet: what every link that it may leave by takes; 0 where none is ordinary.
@@ -58,7 +60,17 @@ impl<'a> Forward<'a> {
         };
         let largest = if fast { mtu.into() } else { 0 };
         let sources = link.sources6.first().map_or(Masked::NONE, |&prefix| Masked::new(prefix));
-        Some(Self { burst, link, filter, direction, pattern: Pattern::native6(link), sources, gateway, largest })
+        Some(Self {
+            burst,
+            link,
+            filter,
+            direction,
+            pattern: Pattern::native6(link),
+            sources,
+            usual: snapshot.routes6.usual_hosts(),
+            gateway,
+            largest,
+        })
     }
 
     /// Whether a host of this LAN may send from an address (RFC 2827).
@@ -137,13 +149,12 @@ impl<S: Stages> Stages for Ipv6Stages<'_, S> {
         let Some(session) = filter.likely(meta.candidate, &flow).or_else(|| filter.find(&flow)) else {
             return self.others.finish(core, rings, &slow);
         };
-        let Some((link, ethernet)) = self.next_hop(view.ip.dst) else {
+        let Some(link) = self.address(view) else {
             return self.others.finish(core, rings, &slow);
         };
         session.note(S::DIRECTION, burst.now.seconds());
         self.tcp(core, view, session, link);
         view.ip.hop_limit -= 1;
-        view.ethernet = ethernet;
         let frame = meta.frame.with_len(ETHERNET + IPV6 + view.ip.payload_len.get() as usize);
         Ok(core.send(rings, link, frame).map_err(Verdict::from)?)
     }
@@ -166,21 +177,29 @@ impl<S: Stages> Ipv6Stages<'_, S> {
             && (S::DIRECTION == Direction::Inbound || self.forward.is_source(ip.src))
     }
 
-    /// By which link a packet leaves, and the Ethernet header for it. `None` is for the slow path.
+    /// Writes the Ethernet header for the next hop, and says by which link that is. `None` is for the slow path: then the
+    /// frame is as it came.
     #[inline(always)]
-    fn next_hop(&self, dst: Addr6) -> Option<(LinkId, Ethernet)> {
-        let snapshot = self.forward.burst.snapshot;
-        match S::DIRECTION {
-            Direction::Outbound => self.forward.gateway.filter(|_| snapshot.routes6.is_default(dst)),
-            Direction::Inbound => match snapshot.routes6.lookup(dst) {
-                Route6::Link(link) => {
-                    let lan = &snapshot.links[link.index()];
-                    let station = lan.neighbours6.get(dst).filter(|_| lan.side == Side::Lan)?;
-                    Some((link, ethernet(station, lan)))
-                }
-                _ => None,
-            },
+    fn address(&self, view: &mut Native) -> Option<LinkId> {
+        let Burst { snapshot, .. } = self.forward.burst;
+        let dst = view.ip.dst;
+        if S::DIRECTION == Direction::Outbound {
+            let (link, ethernet) = self.forward.gateway.as_ref().filter(|_| snapshot.routes6.is_default(dst))?;
+            view.ethernet = *ethernet;
+            return Some(*link);
         }
+        let link = match self.forward.usual.contains(dst) {
+            true => self.forward.usual.link,
+            false => match snapshot.routes6.lookup(dst) {
+                Route6::Link(link) => link,
+                _ => return None,
+            },
+        };
+        let lan = snapshot.link(link).filter(|lan| lan.side == Side::Lan)?;
+        // The ethertype stays as it is.
+        view.ethernet.dst = lan.neighbours6.get(dst)?;
+        view.ethernet.src = lan.mac;
+        Some(link)
     }
 
     /// Follows a TCP connection and lowers its MSS, where the flags or the session's youth ask for it. One question for

@@ -64,6 +64,23 @@ pub struct Routes6 {
     prefixes: Box<[Prefix6]>,
     /// What all routes but the default one are in.
     others: Masked,
+    usual_hosts: UsualHosts6,
+}
+
+/// Hosts with one route: those of a prefix with no other in it, but for addresses of our own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UsualHosts6 {
+    /// The link that they are on.
+    pub link: LinkId,
+    prefix: Masked,
+}
+
+impl UsualHosts6 {
+    /// Whether `host` is one of them, or an address of ours there.
+    #[inline(always)]
+    pub fn contains(&self, host: Addr6) -> bool {
+        self.prefix.contains(host)
+    }
 }
 
 impl Default for Routes6 {
@@ -80,10 +97,21 @@ impl Routes6 {
         let others = routes.iter().map(|&(prefix, _)| prefix).filter(|prefix| prefix.len() > 0);
         let others = others.filter(|prefix| prefix.len() < 10 || !Addr6::from(prefix.address()).is_link_local());
         let others = others.reduce(common);
+        // The widest first. Who looks there for one of our own addresses finds no neighbour.
+        let usual = routes.iter().rev().find_map(|&(wide, route)| match route {
+            Route6::Link(link) => {
+                let inside = |p: &Prefix6| p.len() >= wide.len() && wide.contains(p.address());
+                let alone = routes.iter().filter(|(p, r)| inside(p) && *r != Route6::Local).count() == 1;
+                alone.then_some((link, wide))
+            }
+            _ => None,
+        });
+        let nobody = UsualHosts6 { link: LinkId(0), prefix: Masked::NONE };
         Self {
             routes: routes.iter().map(|&(prefix, route)| (Masked::new(prefix), route)).collect(),
             prefixes: routes.into_iter().map(|(prefix, _)| prefix).collect(),
             others: others.map_or(Masked::NONE, Masked::new),
+            usual_hosts: usual.map_or(nobody, |(link, wide)| UsualHosts6 { link, prefix: Masked::new(wide) }),
         }
     }
 
@@ -91,6 +119,11 @@ impl Routes6 {
     #[inline(always)]
     pub fn lookup(&self, addr: Addr6) -> Route6 {
         self.routes.iter().find(|(prefix, _)| prefix.contains(addr)).map_or(Route6::Unreachable, |&(_, route)| route)
+    }
+
+    /// Hosts of which [`Self::lookup`] says one link, and quickly.
+    pub(crate) fn usual_hosts(&self) -> UsualHosts6 {
+        self.usual_hosts
     }
 
     /// The route of everything that has no other.
@@ -146,6 +179,8 @@ mod tests {
                 let default = longest.is_none_or(|len| len == 0);
                 let addr = Addr6::from(Ipv6Addr::from(addr));
                 prop_assert!(!addr.is_forwardable() || table.is_default(addr) == default);
+                let usual = table.usual_hosts();
+                prop_assert!(!usual.contains(addr) || expected == Route6::Link(usual.link));
             }
         }
     }
