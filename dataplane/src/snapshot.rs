@@ -18,7 +18,7 @@ use crate::sessions::LanId;
 pub use listening::Listening;
 pub use neighbours::{HostAddress, Neighbours};
 pub use routes::{Route, Routes, UsualHosts};
-pub(crate) use routes6::Masked;
+pub(crate) use routes6::{Masked, UsualHosts6};
 pub use routes6::{Route6, Routes6};
 pub use softwire::{Deliver, FarEnd, OuterHeaders, Softwire, SoftwireState};
 

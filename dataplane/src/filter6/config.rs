@@ -16,6 +16,9 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What anybody outside may begin.
     pub pinholes: Vec<Pinhole>,
+    /// Whether who sends a SYN from outside that nobody let in is told after six seconds that it is prohibited (RFC 6092
+    /// REC-34: by default).
+    pub answer_unsolicited: bool,
     /// How many workers look sessions up.
     pub readers: usize,
     /// Ask for huge pages.
@@ -31,6 +34,7 @@ impl Default for Config {
             per_station: None,
             timeouts: Timeouts::default(),
             pinholes: Vec::new(),
+            answer_unsolicited: true,
             readers: 1,
             huge_pages: true,
             seed: None,

@@ -26,6 +26,7 @@ use crate::verdict::Reason;
 #[derive(Debug)]
 pub struct Filter6 {
     timeouts: Timeouts,
+    answer_unsolicited: bool,
     hasher: Hasher,
     index: Index,
     sessions: Slab<Session>,
@@ -73,6 +74,7 @@ impl Filter6 {
         }
         Ok(Self {
             timeouts: config.timeouts,
+            answer_unsolicited: config.answer_unsolicited,
             hasher: config.seed.map_or_else(Hasher::random, Hasher::with_seed),
             index: Index::new(n as usize, 1, config.huge_pages)?,
             // Record 0 is nobody's, so that 0 can mean "none": it is of protocol 0.
@@ -101,6 +103,11 @@ impl Filter6 {
     /// The pinholes.
     pub fn pinholes(&self) -> Vec<Pinhole> {
         self.pinholes.load().to_vec()
+    }
+
+    /// Whether SYNs that nobody let in are answered, see [`Config::answer_unsolicited`].
+    pub fn answers_unsolicited(&self) -> bool {
+        self.answer_unsolicited
     }
 
     /// The keyed hash of a flow.

@@ -165,13 +165,27 @@ impl Core {
     /// Sends the ICMPv6 error that a drop asks for back to the station that `frame` came from, for its sender.
     pub(super) fn answer6(&mut self, burst: Burst, rings: &mut Rings, frame: Frame, reason: Reason, mtu: u16) {
         let Some(message) = icmp::answer6(reason, mtu) else { return };
-        let link = &burst.snapshot.links[burst.link.index()];
         let Rings { rx, tx } = rings;
         let Ok((ethernet, packet)) = Ethernet::ref_from_prefix(rx.bytes(frame)) else { return };
-        let back = Ethernet { dst: ethernet.src, src: link.mac, ethertype: ethertype::IPV6.into() };
-        let Some(from) = burst.snapshot.icmp_source6(burst.link).filter(|_| !ethernet.dst.is_group()) else { return };
+        if !ethernet.dst.is_group() {
+            self.tell6(burst, tx, (burst.link, ethernet.src), packet, message);
+        }
+    }
+
+    /// Sends an ICMPv6 error about `packet` to the station of a link that it came from.
+    pub(super) fn tell6(
+        &mut self,
+        burst: Burst,
+        tx: &mut Tx,
+        (id, station): (LinkId, Mac),
+        packet: &[u8],
+        message: icmp::Message6,
+    ) {
+        let Some((link, from)) = burst.snapshot.link(id).zip(burst.snapshot.icmp_source6(id)) else { return };
         let Some(answer) = icmp::compose6(message, from, packet) else { return };
-        if self.may_tell(link.side, message.purpose(), burst) && originate(tx, burst.link, back, &answer).is_ok() {
+        if self.may_tell(link.side, message.purpose(), burst)
+            && originate(tx, id, ethernet(station, link), &answer).is_ok()
+        {
             self.counters.note(Event::IcmpSent, 1);
         }
     }

@@ -58,8 +58,10 @@ impl Forward<'_> {
                     return Some(verdict);
                 }
                 // Strangers are told nothing; `examine` says itself where that is different.
-                if self.direction == Direction::Outbound {
-                    core.answer6(self.burst, rings, frame, reason, mtu);
+                match self.direction {
+                    Direction::Outbound => core.answer6(self.burst, rings, frame, reason, mtu),
+                    Direction::Inbound if reason == Reason::Ipv6Filtered => self.hold_unsolicited(core, rings, frame),
+                    Direction::Inbound => {}
                 }
                 Some(reason.into())
             }
@@ -108,6 +110,13 @@ impl Forward<'_> {
             self.release_waiting(core, rings, frame, &walked);
         }
         Ok(Some(verdict))
+    }
+
+    /// A SYN that nobody let in may be answered later.
+    fn hold_unsolicited(&self, core: &mut Core, rings: &mut Rings, frame: Frame) {
+        if let Ok((ethernet, packet)) = Ethernet::ref_from_prefix(rings.rx.bytes(frame)) {
+            core.hold_unsolicited6(self.burst, ethernet.src, packet);
+        }
     }
 
     /// Who may send, who may be sent to, and by which way (RFC 4291 2.5, RFC 2827, RFC 3704, RFC 6092 3.1, RFC 7084 4.3).

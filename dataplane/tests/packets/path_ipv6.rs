@@ -547,3 +547,44 @@ fn both_families_in_one_burst_stay_in_order() {
         assert!(native.into_iter().eq(&expected));
     }
 }
+
+#[test]
+fn rfc6092_rec34_an_unsolicited_syn_is_answered_after_six_seconds() {
+    for (mut router, _) in routers6(&Setup::ipip(), &filtering()) {
+        let syn = tcp6(S, C, SYN);
+        router.wan(syn.sent_by_line()).dropped(Reason::Ipv6Filtered);
+        router.wan(syn.sent_by_line()).dropped(Reason::Ipv6Filtered);
+        // Not of anything else.
+        for packet in [tcp6((PEER6, 1), C, ACK), tcp6((PEER6, 2), C, SYN | ACK), udp6((PEER6, 3), C, b"x")] {
+            router.wan(packet.sent_by_line()).dropped(Reason::Ipv6Filtered);
+        }
+        router.advance(Duration::from_millis(5900));
+        assert_eq!(router.idle().wan.len(), 0);
+        router.advance(Duration::from_millis(200));
+        let out = router.idle();
+        let (what, _, quote) = error6(&out.wan[0]);
+        assert_eq!((out.wan.len(), what, quote), (1, (1, 1), &syn.bytes()[..]));
+        assert_eq!(out.wan[0][..12], [GATEWAY_MAC, WAN_MAC].concat());
+        assert_eq!(router.event(Event::SynHeld), 1);
+        // Who was about to be let in is told nothing.
+        router.wan(syn.sent_by_line()).dropped(Reason::Ipv6Filtered);
+        leaves(&mut router, &tcp6(C, S, SYN));
+        router.advance(Duration::from_secs(7));
+        assert_eq!(router.idle().wan.len(), 0);
+    }
+    // Many are not remembered, nor answered faster than errors are.
+    for (mut router, _) in routers6(&Setup::ipip(), &filtering()) {
+        for n in 0..2 {
+            router.play(WAN, (0..100).map(|i| tcp6((PEER6, n * 100 + i), C, SYN).sent_by_line()));
+        }
+        assert_eq!(router.event(Event::SynHeld), 128);
+        router.advance(Duration::from_secs(6));
+        assert_eq!(router.idle().wan.len(), 50);
+    }
+    let config = Config { answer_unsolicited: false, ..filtering() };
+    for (mut router, _) in routers6(&Setup::ipip(), &config) {
+        router.wan(tcp6(S, C, SYN).sent_by_line()).dropped(Reason::Ipv6Filtered);
+        router.advance(Duration::from_secs(7));
+        assert_eq!((router.idle().wan.len(), router.event(Event::SynHeld)), (0, 0));
+    }
+}
