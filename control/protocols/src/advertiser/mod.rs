@@ -88,7 +88,7 @@ pub struct Advertised {
     pub prefixes: Vec<Prefix>,
     /// Recursive DNS servers (RFC 8106 5.1), the best first; of more than [`MAX_RESOLVERS`] the first ones.
     pub resolvers: Vec<Ipv6Addr>,
-    /// Search domains (RFC 8106 5.2); of more than [`MAX_RESOLVERS`] the first ones.
+    /// Search domains (RFC 8106 5.2), of letters, digits and hyphens; of more than [`MAX_RESOLVERS`] the first ones.
     pub domains: Vec<String>,
 }
 
