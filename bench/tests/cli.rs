@@ -143,6 +143,29 @@ fn every_attack_is_survived() {
 }
 
 /// Standard output that is full is an error in words; one that nobody reads any more (`| head`) is none.
+/// A row for each router and load, and frames come through all of them. Needs root and nft.
+#[test]
+#[cfg(target_os = "linux")]
+fn frames_come_through_every_router_on_veth() {
+    let can = Command::new("unshare").args(["--net", "nft", "list", "tables"]).output();
+    if !can.is_ok_and(|can| can.status.success()) {
+        return eprintln!("SKIP: no namespace of its own with nft: it takes root");
+    }
+    let run = bench("veth --seconds 1 --flows 100 --json");
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let stdout = text(&run.stdout);
+    let rows: Vec<serde_json::Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let word = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap().to_string();
+    let names: Vec<_> = rows.iter().map(|row| word(row, "router") + " " + &word(row, "load")).collect();
+    let wanted =
+        ["hikyaku", "kernel", "kernel-rps"].iter().flat_map(|of| [format!("{of} window"), format!("{of} flood")]);
+    assert_eq!(names, wanted.collect::<Vec<_>>());
+    for row in &rows {
+        let count = |key: &str| row[key].as_u64().unwrap();
+        assert!(count("carried") > 100 && count("carried") + count("lost") == count("sent"), "{row}");
+    }
+}
+
 #[test]
 fn nothing_panics_where_output_is_closed_or_full() {
     let run = |out: std::process::Stdio| {

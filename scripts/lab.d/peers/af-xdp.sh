@@ -25,4 +25,4 @@ ip link set lan up
 ip -n host addr add 192.168.7.50/24 dev "${HOST_DEVICE:-eth0}"
 router_on lan
 mode=$("$HIKYAKU" show status --json --socket "$LAB/control.sock" | python3 -c 'import json, sys; print(json.load(sys.stdin)["lan"]["mode"])')
-row "Linux $(uname -r)" "a LAN on it, five echo requests of a host" "$mode; $(pinged)"
+row "Linux $(uname -r | sed "s,-.*,,")" "a LAN on it, five echo requests of a host" "$mode; $(pinged)"
