@@ -266,6 +266,7 @@ pub enum OpenError {
 }
 
 /// The largest MTU whose frames, with an Ethernet header and a VLAN tag, fit a buffer.
+#[cfg(target_os = "linux")]
 const fn frame_room(buf_size: u32) -> u32 {
     buf_size - HEADROOM as u32 - 14 - 4
 }
