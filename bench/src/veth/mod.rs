@@ -105,10 +105,8 @@ pub fn run(args: &VethArgs) -> anyhow::Result<()> {
         running.stop()?;
     }
     match args.json {
-        true => {
-            rows.iter().try_for_each(|row| print(&format!("{}\n", serde_json::to_string(row)?)).map_err(Into::into))
-        }
-        false => Ok(print(&table(&rows))?),
+        true => rows.iter().try_for_each(|row| print(format!("{}\n", serde_json::to_string(row)?)).map_err(Into::into)),
+        false => Ok(print(table(&rows))?),
     }
 }
 

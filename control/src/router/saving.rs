@@ -69,7 +69,7 @@ pub enum Save {
     /// For [`StateFile::Dhcpv4`].
     Dhcpv4(LeaseSnapshot),
     /// For [`StateFile::Dhcpv6`].
-    Dhcpv6(Option<dhcpv6::Lease>),
+    Dhcpv6(Option<Box<dhcpv6::Lease>>),
     /// For [`StateFile::Provisioning`].
     Provisioning(Option<hb46pp::Saved>),
     /// For [`StateFile::Advertised`].
@@ -236,7 +236,7 @@ impl Router {
             }
             StateFile::Dhcpv6 => {
                 self.machines.wan.lease_changed = false;
-                Some(Save::Dhcpv6(self.machines.wan.dhcpv6.lease(now, wall)))
+                Some(Save::Dhcpv6(self.machines.wan.dhcpv6.lease(now, wall).map(Box::new)))
             }
             StateFile::Provisioning => {
                 let provisioning = self.machines.provisioning.as_mut()?;

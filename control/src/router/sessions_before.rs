@@ -17,7 +17,10 @@ use super::tunnel::table;
 /// A table that is there, or will be in a moment. Taken once, by the first tunnel; later lives of the control thread have the
 /// table that workers use.
 #[derive(Clone, Debug, Default)]
-pub struct SessionsBefore(Arc<Mutex<Option<JoinHandle<Option<Arc<Napt>>>>>>);
+pub struct SessionsBefore(Arc<Mutex<Option<Reading>>>);
+
+/// Ends with the table, if there is one.
+type Reading = JoinHandle<Option<Arc<Napt>>>;
 
 impl SessionsBefore {
     /// Reads what was saved, which from then on is not there any more: who ends without saving leaves nothing behind that

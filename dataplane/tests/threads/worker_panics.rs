@@ -14,7 +14,7 @@ use hikyaku_dataplane::shared::Shared;
 use hikyaku_dataplane::snapshot::{Route, Routes, SoftwireId};
 use hikyaku_dataplane::verdict::Reason;
 use hikyaku_dataplane::worker::{BurstReport, Config, Idle, Worker};
-use hikyaku_net::{Prefix4, Time};
+use hikyaku_net::{Clock, Prefix4, Time};
 use hikyaku_ring::Provider;
 use hikyaku_ring::memory::{MemoryConfig, Wire, links};
 
@@ -55,7 +55,7 @@ fn the_others_go_on_opening_sessions() {
     let (_report, bursts) = BurstReport::new();
     let first = first.spawn(None, Arc::default(), bursts).unwrap();
 
-    let (counters, mut second_of) = (second.handle().counters, 1);
+    let (counters, mut second_of) = (second.handle().counters, u64::from(Clock::START.seconds()));
     let mut refused_in = |seconds: u64| {
         let before = counters.totals().verdict(Reason::NaptTableFull.into());
         for _ in 0..seconds {

@@ -106,7 +106,6 @@ fn longest_turn() -> Longest {
             thread::sleep(WRITE);
             dir.save(save)
         },
-        ..Setup::default()
     });
     // Our address is checked first (RFC 5227 2.1).
     lab.until(|lab| {
@@ -131,7 +130,7 @@ fn longest_turn() -> Longest {
         let holder = number & !1;
         let had = DhcpOption::RequestedIpAddress(host(holder.into()));
         lab.lan.deliver(&dhcp(Mac([2, 0, 1, 0, 0, holder]), MessageType::Request, &[had]));
-        if number % 16 == 0 {
+        if number.is_multiple_of(16) {
             lab.reload.store(true, Ordering::Relaxed);
         }
         lab.lan.collect(|_| ());
