@@ -28,6 +28,9 @@ unsafe impl Send for Region {}
 // SAFETY: as above.
 unsafe impl Sync for Region {}
 
+/// The smallest page of any system that this runs on.
+const PAGE: usize = 4096;
+
 /// Size of a huge page on x86-64.
 const HUGE: usize = 2 << 20;
 
@@ -40,11 +43,14 @@ impl Region {
         Arc::new(Self { base, len, id, huge: false, whole: None })
     }
 
-    /// Anonymous zeroed memory of at least `len` bytes, on huge pages if asked for and possible.
+    /// Anonymous zeroed memory of at least `len` bytes, on huge pages if asked for and possible. All of it is there when this
+    /// returns: a packet that is the first to reach a page would wait for the system to find and clear one, 2 to 3 ms for a
+    /// huge page.
     ///
     /// Transparent huge pages are asked for by `madvise`; whether the kernel grants them is its
     /// business, the memory works either way.
     pub fn anonymous(len: usize, id: RegionId, huge: bool) -> io::Result<Arc<Self>> {
+        let wanted = len;
         let len = len.next_multiple_of(HUGE);
         // SAFETY: an anonymous mapping at an address of the kernel's choice touches no memory of ours.
         let base = unsafe {
@@ -79,6 +85,10 @@ impl Region {
             unsafe { libc::madvise(start as *mut _, len, advice) };
         }
         let base = NonNull::new(start as *mut u8).expect("mmap returned a non-null mapping");
+        for page in (0..wanted).step_by(PAGE) {
+            // SAFETY: the byte lies in the mapping, which is writable and nobody else's yet; it is 0 already.
+            unsafe { base.add(page).write_volatile(0) };
+        }
         Ok(Arc::new(Self { base, len, id, huge, whole: None }))
     }
 

@@ -18,6 +18,7 @@ mod napt_ports;
 mod napt_rfc;
 mod napt_saved;
 mod napt_table;
+mod pages;
 mod path_fixtures;
 mod path_host;
 mod path_icmp;
