@@ -14,8 +14,11 @@ use crate::traffic::{self, Flow, GATEWAY};
 
 /// Frames that are sent between two looks at what came.
 const BURST: u32 = 64;
-/// After so long without a frame what is under way is taken for lost.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// After so long without a frame what is under way is taken for lost: longer than a busy machine keeps a worker waiting, or more
+/// than the window would be under way.
+const GIVEN_UP: Duration = Duration::from_millis(500);
+/// After so long without a frame nothing more will come.
+const SETTLED: Duration = Duration::from_millis(100);
 
 /// How frames are sent.
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +94,7 @@ impl Ends {
             came += more;
             if more > 0 {
                 last = Instant::now();
-            } else if last.elapsed() > PATIENCE {
+            } else if last.elapsed() > GIVEN_UP {
                 (given_up, last) = (sent - came, Instant::now());
             }
         }
@@ -149,7 +152,7 @@ impl Ends {
     /// Waits for what is still under way; how many frames that were.
     fn settle(&mut self) -> anyhow::Result<u64> {
         let (mut came, mut last) = (0, Instant::now());
-        while last.elapsed() < PATIENCE * 5 {
+        while last.elapsed() < SETTLED {
             self.send(0)?;
             let more = self.count()?;
             came += more;
