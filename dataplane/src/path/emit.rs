@@ -2,7 +2,7 @@
 //! to the LAN, whole or in pieces.
 
 use hikyaku_net::packet::ipv4::Checked;
-use hikyaku_net::packet::{Ethernet, Ipv4, Ipv6, ethertype, ipv6};
+use hikyaku_net::packet::{Ethernet, Icmp, Ipv4, Ipv6, ethertype, ipv6};
 use hikyaku_net::{Addr4, Addr6, Mac, protocol};
 use hikyaku_ring::{Frame, LinkId, NotSent, RxRing, TxRing};
 use zerocopy::{FromBytes, IntoBytes};
@@ -109,6 +109,9 @@ impl Core {
         if ethernet.dst.is_group() || ethernet.src.is_group() || broadcast(ip.src) || broadcast(ip.dst) {
             return;
         }
+        // RFC 1812 4.3.2.3: as much of it as fits, and no more than the link carries.
+        let room = usize::from(link.mtu).saturating_sub(size_of::<Ipv4>() + size_of::<Icmp>());
+        let packet = &packet[..packet.len().min(room)];
         let back = Ethernet { dst: ethernet.src, src: link.mac, ethertype: ethertype::IPV4.into() };
         let Some(answer) = icmp::compose(message, link.icmp_source(), self.ids.next_id() as u16, packet) else {
             return;

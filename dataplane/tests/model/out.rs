@@ -205,6 +205,8 @@ impl Model {
         if frame[0] & 1 != 0 || broadcast(src(packet)) || broadcast(dst(packet)) {
             return;
         }
+        // What the host is told fits its link.
+        let packet = &packet[..packet.len().min(usize::from(self.line.lan_mtu) - 28)];
         let Some(error) = compose(message, ROUTER, packet) else { return };
         if self.may_tell(0, message) {
             let bytes = padded([&frame[6..12], &ROUTER_MAC, &[8, 0], &error].concat());

@@ -230,6 +230,22 @@ fn the_inner_packet_is_checked_before_anything_in_it_is_believed() {
 }
 
 #[test]
+fn rfc1812_4_3_2_3_an_error_is_no_longer_than_the_link_of_the_host_that_is_told() {
+    for setup in Setup::all() {
+        for (lan_mtu, quoted) in [(576, 548), (575, 547), (200, 172), (68, 40)] {
+            for mut router in routers(&Setup { lan_mtu, ..setup.clone() }) {
+                let expired = udp(C, S, &bytes(1000)).ttl(1);
+                let out = router.lan(from_lan(&expired));
+                assert_eq!(out.verdict(), Verdict::Dropped(Reason::TtlExceeded));
+                let answer = plain(out.to_lan());
+                answer.check_transport();
+                assert_eq!(answer.icmp_parts(), (11, 0, 0, &expired.bytes()[..quoted]));
+            }
+        }
+    }
+}
+
+#[test]
 fn rfc2473_7_2_strict_mtu_df_set_is_answered_and_df_clear_is_fragmented_outside() {
     for setup in Setup::all() {
         for mut router in routers(&setup) {
