@@ -8,7 +8,6 @@ use hikyaku_net::{Addr6, protocol};
 use zerocopy::FromBytes;
 
 use super::error::Message;
-use crate::tunnel::{IPV6_MIN_MTU, OUTER_LEN};
 use crate::verdict::Reason;
 
 /// What a router on the way, or the border router, says.
@@ -113,15 +112,6 @@ impl TunnelError<'_> {
             // The inner source knows nothing of the hops and headers outside: to it, it is a host
             // that cannot be reached.
             Kind::Unreachable(_) | Kind::TimeExceeded(_) | Kind::ParameterProblem(_) => Some(Message::HOST_UNREACHABLE),
-        }
-    }
-
-    /// The inner MTU that a Packet Too Big tells: its own less the outer header, never below what
-    /// an IPv6 path must carry (RFC 8201 4).
-    pub fn told_mtu(&self) -> Option<u16> {
-        match self.kind {
-            Kind::PacketTooBig(mtu) => Some(mtu.clamp(IPV6_MIN_MTU.into(), 0xffff) as u16 - OUTER_LEN as u16),
-            _ => None,
         }
     }
 }
