@@ -31,6 +31,17 @@ pub enum Problem {
     /// Frames of another link layer.
     #[error("has link type {0}, not Ethernet (1); capture on an Ethernet interface (not `any`, not a tunnel)")]
     LinkType(i32),
+    /// A frame of another link layer, behind others of Ethernet.
+    #[error(
+        "frame {frame} has link type {link_type}, not Ethernet (1); the frames before it were read; \
+         `tshark -r FILE -Y eth -w NEW.pcapng` leaves such frames out"
+    )]
+    Mixed {
+        /// Its number: the first of the capture is 1.
+        frame: u64,
+        /// The link type of its interface.
+        link_type: i32,
+    },
     /// It ends inside a record.
     #[error("is cut off inside {0}; the frames before it were read")]
     Truncated(&'static str),
@@ -66,7 +77,10 @@ impl CaptureError {
 impl fmt::Display for CaptureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.file)?;
-        if matches!(self.problem, Problem::Truncated(_) | Problem::Damaged(_) | Problem::Read(_)) {
+        if matches!(
+            self.problem,
+            Problem::Mixed { .. } | Problem::Truncated(_) | Problem::Damaged(_) | Problem::Read(_)
+        ) {
             let unpacked = if self.gzip { " of the unpacked gzip" } else { "" };
             write!(f, "at byte {}{unpacked}: ", self.offset)?;
         }

@@ -55,11 +55,23 @@ impl Section {
                 return Ok(Some(packet(self.last, &block.data[..len], block.origlen, interface.fcs)));
             }
             Block::Unknown(block) if block.block_type == OBSOLETE_PACKET => {
-                return Err(Problem::Damaged("an obsolete packet block; convert the file with editcap".into()));
+                return Err(Problem::Damaged(self.obsolete().into()));
             }
             _ => {}
         }
         Ok(None)
+    }
+
+    /// What to do with packet blocks of drafts. Editcap reads times that are finer than nanoseconds wrongly, and writes what it
+    /// has read.
+    fn obsolete(&self) -> &'static str {
+        match self.interfaces.iter().any(|interface| interface.resolution > 1_000_000_000) {
+            false => "an obsolete packet block; convert the file with editcap",
+            true => {
+                "an obsolete packet block; have the file written anew by what made it (editcap would spoil its times, which \
+                 are finer than nanoseconds)"
+            }
+        }
     }
 
     fn interface(&self, id: u32) -> Result<&Interface, Problem> {

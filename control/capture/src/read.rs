@@ -22,6 +22,8 @@ pub struct Reader {
     file: String,
     gzip: bool,
     format: Format,
+    /// Frames that were given.
+    frames: u64,
     done: bool,
 }
 
@@ -72,7 +74,7 @@ impl Reader {
             if gzip { Box::new(MultiGzDecoder::new(plain.into_read())) } else { Box::new(plain.into_read()) };
         let mut window = Window::new(from);
         match Format::detect(&mut window) {
-            Ok(format) => Ok(Self { window, file, gzip, format, done: false }),
+            Ok(format) => Ok(Self { window, file, gzip, format, frames: 0, done: false }),
             Err(problem) => Err(at_start(gzip, problem)),
         }
     }
@@ -110,13 +112,23 @@ impl Iterator for Reader {
             return None;
         }
         match self.packet() {
-            Ok(Some(packet)) => Some(Ok(packet)),
+            Ok(Some(packet)) => {
+                self.frames += 1;
+                Some(Ok(packet))
+            }
             Ok(None) => {
                 self.done = true;
                 None
             }
             Err(problem) => {
                 self.done = true;
+                // A file that begins with another link layer is the wrong one; this one was read up to here.
+                let problem = match problem {
+                    Problem::LinkType(link_type) if self.frames > 0 => {
+                        Problem::Mixed { frame: self.frames + 1, link_type }
+                    }
+                    other => other,
+                };
                 let (file, offset) = (self.file.clone(), self.window.offset());
                 Some(Err(CaptureError { file, offset, gzip: self.gzip, problem }))
             }

@@ -265,7 +265,29 @@ fn frames_of_an_undescribed_or_foreign_interface_stop_the_reading() {
     file.section().interface(1, 0, 6, 0).interface(276, 0, 6, 0).packet(0, 0, 60, &[0; 60]).packet(1, 0, 60, &[0; 60]);
     let (packets, error) = read(file.out);
     assert_eq!(packets.len(), 1);
-    assert!(error.unwrap().to_string().contains("link type 276"));
+    // Part of it was read: not the wrong file.
+    let error = error.unwrap();
+    assert!(!error.is_wrong_file());
+    let text = error.to_string();
+    let (place, says) = text.split_once(": frame 2 has link type 276, not Ethernet (1)").expect(&text);
+    assert!(place.starts_with("test: at byte ") && says.contains("tshark -r FILE -Y eth"), "{text}");
+
+    let mut file = Bytes { big: false, out: Vec::new() };
+    file.section().interface(276, 0, 6, 0).packet(0, 0, 60, &[0; 60]);
+    assert!(read(file.out).1.unwrap().is_wrong_file(), "nothing of it was read");
+}
+
+#[test]
+fn editcap_is_not_advised_where_it_would_spoil_the_times() {
+    for (resolution, advised) in [(6, true), (9, true), (12, false), (0x80 | 20, true), (0x80 | 32, false)] {
+        let mut file = Bytes { big: false, out: Vec::new() };
+        file.section().interface(1, 0, resolution, 0).block(2, |b| {
+            b.padded(&[0; 20]);
+        });
+        let error = read(file.out).1.unwrap().to_string();
+        assert!(error.contains("is damaged: an obsolete packet block"), "{error}");
+        assert_eq!(error.contains("convert the file with editcap"), advised, "{resolution}: {error}");
+    }
 }
 
 proptest! {

@@ -19,6 +19,7 @@ use hikyaku_schema::output::{complain, print};
 use hikyaku_schema::{Flags, Tuning, Usage, number};
 
 use crate::capture_router::{CaptureRouter, Setup};
+use crate::table::grouped;
 
 pub use map_e::MapEArgs;
 pub use player::{Ends, Pace, Played, Player};
@@ -39,8 +40,8 @@ Examples:
     hikyaku replay --mode map-e --prefix 2001:db8:12:3400::/56 --rule 2001:db8::/40,192.0.2.0/24,16,6 --br 2001:db8:a::1 \
       --lan lan.pcap --wan-out wan.pcap
 
-Exit code: 0 all was played; 1 a capture was cut off or damaged (what was readable was played);
-2 a flag or a file is wrong.";
+Exit code: 0 all was played; 1 frames were not: a capture is cut off, damaged or not all of Ethernet, or has
+frames larger than a ring's buffer (the others were played); 2 a flag or a file is wrong.";
 
 /// Play captures through the router and write down what leaves it.
 ///
@@ -246,8 +247,10 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<()> {
         complain(format_args!("hikyaku: {error}\n"));
     }
     report.check()?;
-    match played.errors.into_iter().next() {
-        Some(error) => Err(error.into()),
-        None => Ok(()),
+    if let Some(error) = played.errors.into_iter().next() {
+        return Err(error.into());
     }
+    let oversize = played.flows.lan.oversize + played.flows.wan.oversize;
+    anyhow::ensure!(oversize == 0, "{} frames were not played", grouped(oversize));
+    Ok(())
 }

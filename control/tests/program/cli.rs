@@ -300,6 +300,20 @@ fn a_cut_capture_is_played_as_far_as_it_goes_and_named() {
 }
 
 #[test]
+fn frames_that_were_not_played_make_the_exit_code_1() {
+    let dir = Dir::new("oversize");
+    let large = [request(10, 1000), vec![0; 9000]].concat();
+    let capture = dir.capture("large.pcap", &[(0, request(10, 1000)), (1000, large)]);
+    let (report, run) = replay_json(&["--mode", "dslite"], &["--lan", &capture]);
+    assert_eq!((report["verdicts"]["outbound"].as_u64(), report["lan"]["oversize"].as_u64()), (Some(1), Some(1)));
+    assert_eq!(run.status.code(), Some(1));
+    let said = text(&run.stderr);
+    assert!(said.contains("--lan: 1 frames are larger than a ring's buffer and were not played"), "{said}");
+    assert!(said.ends_with("hikyaku: 1 frames were not played\n"), "{said}");
+    assert!(text(&hikyaku(["replay", "--help"]).stdout).contains("1 frames were not"));
+}
+
+#[test]
 fn both_directions_in_one_capture_are_noticed_and_can_be_left_out() {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pcap-fixtures/quic-like.pcap.gz");
     let fixture = fixture.to_str().unwrap();
