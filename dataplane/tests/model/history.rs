@@ -281,7 +281,7 @@ fn change() -> impl Strategy<Value = Change> {
         (0..3u8).prop_map(Change::Remote),
         (0..3u8).prop_map(Change::Local),
         mtu().prop_map(Change::Mtu),
-        select(vec![1500, 1400, 576, 300, 9000]).prop_map(Change::LanMtu),
+        select(vec![1500, 1400, 576, 9000]).prop_map(Change::LanMtu),
         select(vec![1500, 1280, 2000]).prop_map(Change::WanMtu),
         select(vec![None, Some(1420), Some(1240), Some(536)]).prop_map(Change::Mss),
         (select(vec![None, Some(0), Some(46)]), any::<bool>()).prop_map(|(dscp, ecn)| Change::Class(dscp, ecn)),
