@@ -15,6 +15,7 @@
 
 use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 use hikyaku_bench::rig::{Mode, Rig, Shape};
+use hikyaku_bench::shape::PacketShape;
 use hikyaku_dataplane::napt::Direction::{self, Inbound, Outbound};
 use hikyaku_net::packet::Tcp;
 use hikyaku_ring::memory::MemoryConfig;
@@ -47,7 +48,16 @@ fn config(limit: u64) -> LibraryBenchmarkConfig {
 
 fn rig(mode: Mode) -> Box<Rig> {
     let memory = MemoryConfig { slots: 512, huge_pages: false, ..Default::default() };
-    let shape = Shape { mode, frame: 60, flows: FLOWS, table: FLOWS, memory, worker: Default::default(), workers: 1 };
+    let shape = Shape {
+        mode,
+        packets: PacketShape::Plain,
+        frame: 60,
+        flows: FLOWS,
+        table: FLOWS,
+        memory,
+        worker: Default::default(),
+        workers: 1,
+    };
     Box::new(Rig::new(shape).expect("a small one"))
 }
 

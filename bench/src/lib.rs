@@ -5,6 +5,7 @@ pub mod attack;
 pub mod crew;
 pub mod path;
 pub mod rig;
+pub mod shape;
 pub mod traffic;
 #[cfg(target_os = "linux")]
 pub mod veth;

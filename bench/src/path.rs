@@ -10,6 +10,7 @@ use hikyaku_schema::{Cores, Flags, Tuning, Usage};
 use serde::Serialize;
 
 use crate::rig::{Mode, Rig, Shape};
+use crate::shape::{CUT, PacketShape, WHOLE};
 use crate::traffic::MAX_FLOWS;
 use hikyaku_dataplane::shared::MAX_WORKERS;
 
@@ -51,6 +52,9 @@ Examples:
   Two workers, beside one alone:
     hikyaku-bench path --direction inbound --workers 2 --cpu 0,1
 
+  What a packet of WireGuard's costs that has to be cut, beside one that need not:
+    hikyaku-bench path --shape fragment-out
+
   Before and after a change: alternate, and compare the best ones.
     for i in 1 2 3; do ./old path --json; ./new path --json; done | jq .clocks_per_packet.best
 
@@ -61,7 +65,7 @@ Exit code: 0 it was measured, and all that left was right; 1 the path did someth
 ///
 /// Frames are written into the receive rings as cards would (not counted), the worker's turns are
 /// timed by the time stamp counter until the rings are empty, and what left is taken out (not
-/// counted). A run is at least 200,000 packets of flows in random order, of several workers 20,000. At the end one more lap is
+/// counted). A run is at least 200,000 packets of flows in random order, of several workers or beside plain ones 20,000. At the end one more lap is
 /// checked byte by byte, and the counters have to add up: what is wrong has no speed.
 ///
 /// Machines drift with heat, neighbours and luck. Compare runs of one sitting, as a ratio of their
@@ -80,13 +84,16 @@ pub struct PathArgs {
     /// What is forwarded: by DS-Lite, by IPv4 over IPv6 with a fixed IPv4 address, or as native IPv6.
     #[arg(long, value_enum, default_value_t = Mode::Ipip)]
     pub mode: Mode,
-    /// Which way packets go.
-    #[arg(long, value_enum, default_value_t = Direction::Outbound)]
-    pub direction: Direction,
+    /// Which way packets go [default: outbound, or the only way of such a shape].
+    #[arg(long, value_enum)]
+    pub direction: Option<Direction>,
+    /// In what shape packets come. Beside any but plain ones, plain ones are measured in turn: as long, or of 1460 bytes.
+    #[arg(long, value_enum, default_value_t)]
+    pub shape: PacketShape,
     /// Length of the LAN's frame in bytes, without FCS; the tunnel's is 40 more, that of native IPv6 20, and all fit a
-    /// line with an MTU of 1500.
-    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u16).range(60..=1474))]
-    pub frame: u16,
+    /// line with an MTU of 1500 [default: 60; what is cut has a length of its own].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(60..=1474))]
+    pub frame: Option<u16>,
     /// Flows, half TCP (established), half UDP.
     #[arg(long, value_name = "N", default_value_t = 65536, value_parser = clap::value_parser!(u32).range(1..=MAX_FLOWS as i64))]
     pub flows: u32,
@@ -125,7 +132,8 @@ pub struct Spread {
 pub struct Report {
     mode: String,
     direction: String,
-    frame: u16,
+    shape: String,
+    frame: usize,
     flows: u32,
     /// `None` where there is no NAPT.
     table: Option<u32>,
@@ -138,6 +146,8 @@ pub struct Report {
     runs: usize,
     clocks_per_packet: Spread,
     #[serde(skip_serializing_if = "Option::is_none")]
+    plain: Option<Plain>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     beside: Option<Beside>,
     /// Of the best run.
     mpps: f64,
@@ -147,6 +157,26 @@ pub struct Report {
     tsc_hz: f64,
     /// Frames that were compared with what should have left.
     checked: u32,
+}
+
+/// What plain packets took beside those of a shape, run for run.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Plain {
+    /// Length of the LAN's frame.
+    frame: usize,
+    clocks_per_packet: Spread,
+    /// How many times as long a packet takes as plain ones of as many frames.
+    times: Times,
+}
+
+/// Ratios, of each run to its neighbour.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Times {
+    median: f64,
+    /// The middle half of all runs lies between these.
+    quartiles: [f64; 2],
+    /// Best run to best run.
+    best: f64,
 }
 
 /// What one worker did beside several.
@@ -165,6 +195,23 @@ impl Spread {
     fn of(mut runs: Vec<f64>) -> Self {
         runs.sort_by(f64::total_cmp);
         Self { best: runs[0], median: runs[runs.len() / 2] }
+    }
+}
+
+impl Plain {
+    /// Of these runs, the first beside the first of `shaped`, whose packets come in so many frames.
+    fn of(frame: usize, runs: Vec<f64>, shaped: &[f64], frames_in: u32) -> Self {
+        let mut ratios: Vec<f64> =
+            shaped.iter().zip(&runs).map(|(shaped, plain)| shaped / (plain * f64::from(frames_in))).collect();
+        ratios.sort_by(f64::total_cmp);
+        let at = |quarter: usize| ratios[(ratios.len() - 1) * quarter / 4];
+        let (clocks_per_packet, best) = (Spread::of(runs), Spread::of(shaped.to_vec()).best);
+        let times = Times {
+            median: at(2),
+            quartiles: [at(1), at(3)],
+            best: best / (clocks_per_packet.best * f64::from(frames_in)),
+        };
+        Self { frame, clocks_per_packet, times }
     }
 }
 
@@ -251,23 +298,57 @@ impl PathArgs {
         }
     }
 
+    /// Which way packets go.
+    fn direction(&self) -> Result<Direction, Usage> {
+        let only = self.shape.way().map(|way| match way {
+            Way::Outbound => Direction::Outbound,
+            Way::Inbound => Direction::Inbound,
+        });
+        match (self.direction, only) {
+            (Some(asked), Some(only)) if asked != only => {
+                let (shape, asked, only) = (name(self.shape), name(asked), name(only));
+                Err(Usage(format!("--direction {asked}: --shape {shape} goes {only} only; leave --direction out")))
+            }
+            (asked, only) => Ok(asked.or(only).unwrap_or(Direction::Outbound)),
+        }
+    }
+
+    /// Length of the LAN's frame, and of a plain one beside it.
+    fn frames(&self) -> Result<(usize, usize), Usage> {
+        match (self.shape.is_cut(), self.frame) {
+            (true, Some(frame)) => {
+                let text = format!("--frame {frame}: --shape {} has one of {CUT}; leave it out", name(self.shape));
+                Err(Usage(text))
+            }
+            (true, None) => Ok((CUT, WHOLE)),
+            (false, frame) => Ok((frame.unwrap_or(60).into(), frame.unwrap_or(60).into())),
+        }
+    }
+
+    /// What can be measured together.
+    fn check(&self, direction: Direction) -> Result<(), Usage> {
+        if self.mode == Mode::Ipv6 && self.shape != PacketShape::Plain {
+            let shape = name(self.shape);
+            return Err(Usage(format!("--shape {shape}: --mode ipv6 has no tunnel; use --mode ipip or dslite")));
+        }
+        let text = match (direction, self.mode, self.workers) {
+            (Direction::Open, Mode::Dslite, _) => "--mode dslite has no sessions to open; use --mode ipip",
+            (Direction::Open, _, 2..) => "sessions are opened by one worker at a time; leave --workers out",
+            _ => return Ok(()),
+        };
+        Err(Usage(format!("--direction open: {text}")))
+    }
+
     /// Measures as the arguments say. An error if what left was not what should have.
     fn measure(&self) -> anyhow::Result<Report> {
-        if self.direction == Direction::Open && self.mode == Mode::Dslite {
-            let text = "--direction open: --mode dslite has no sessions to open; use --mode ipip";
-            return Err(Usage(text.into()).into());
-        }
-        if self.direction == Direction::Open && self.workers > 1 {
-            return Err(Usage(
-                "--direction open: sessions are opened by one worker at a time; leave --workers out".into(),
-            )
-            .into());
-        }
+        let (direction, (frame, plain_frame)) = (self.direction()?, self.frames()?);
+        self.check(direction)?;
         let (table, cpu) = (self.table()?, self.cores()?);
         Tuning { cores: Some(Cores(cpu.clone())), ..self.tuning.0.clone() }.pin_this_thread()?;
         let shape = Shape {
             mode: self.mode,
-            frame: self.frame.into(),
+            packets: self.shape,
+            frame,
             flows: self.flows,
             table,
             memory: self.tuning.memory(),
@@ -275,58 +356,66 @@ impl PathArgs {
             workers: cpu.len(),
         };
         let mut rig = Rig::new(shape)?;
-        let mut alone = if cpu.len() > 1 { Some(Rig::new(Shape { workers: 1, ..shape })?) } else { None };
+        // Those beside it: one worker alone, plain packets.
+        let alone = if cpu.len() > 1 { Some(Rig::new(Shape { workers: 1, ..shape })?) } else { None };
+        let plain = Shape { packets: PacketShape::Plain, frame: plain_frame, ..shape };
+        let plain = if self.shape == PacketShape::Plain { None } else { Some(Rig::new(plain)?) };
+        let [mut alone, mut plain] = [alone, plain].map(|rig| rig.map(|rig| (rig, Vec::new())));
         let tsc_hz = tsc_hz(rig.clock());
         let mut progress = Progress::new("opening sessions");
         rig.open(|part| progress.is(part))?;
-        if let Some(alone) = &mut alone {
-            alone.open(|part| progress.is(part))?;
+        for (rig, _) in alone.iter_mut().chain(&mut plain) {
+            rig.open(|part| progress.is(part))?;
         }
         drop(progress);
 
-        let (ways, lap) = (self.direction.ways(), rig.lap_len());
-        let alone_too = alone.is_some();
-        // As many laps a run as make it long against the counter's own cost; of several workers not many more, so that
-        // there are runs in which nobody else was on any of their cores.
-        let laps = if alone_too { 20_000u32 } else { 200_000 }.div_ceil(lap);
+        let (ways, several) = (direction.ways(), alone.is_some());
+        // As many laps a run as make it long against the counter's own cost; of several workers or rigs not many more, so
+        // that there are runs in which nobody else was on any of their cores.
+        let short = several || plain.is_some();
         let run = |rig: &mut Rig| -> anyhow::Result<f64> {
-            if self.direction == Direction::Open {
+            let lap = rig.lap_len();
+            let laps = if short { 20_000u32 } else { 200_000 }.div_ceil(lap);
+            if direction == Direction::Open {
                 return Ok(rig.reopen()? as f64 / f64::from(self.flows));
             }
-            if alone_too {
+            if several {
                 let laps = rig.laps_at_once(ways, laps, &cpu);
                 // What found a handoff ring full was not carried.
-                return Ok(laps.clocks as f64 / (laps.frames - laps.lost) as f64);
+                return Ok(laps.clocks as f64 / laps.carried());
             }
             let clocks = (0..laps).map(|_| rig.lap(ways)).sum::<Result<u64, _>>()?;
             Ok(clocks as f64 / f64::from(laps * lap))
         };
         run(&mut rig)?;
-        let (mut runs, mut runs_alone, start) = (Vec::new(), Vec::new(), Instant::now());
+        plain.as_mut().map(|(rig, _)| run(rig)).transpose()?;
+        let (mut runs, start) = (Vec::new(), Instant::now());
         let mut progress = Progress::new("measuring");
         while runs.len() < self.runs as usize || start.elapsed().as_secs_f64() < self.seconds {
             let (by_runs, by_time) =
                 (runs.len() as f64 / f64::from(self.runs), start.elapsed().as_secs_f64() / self.seconds);
             progress.is(by_runs.min(by_time).min(1.0));
             runs.push(run(&mut rig)?);
-            if let Some(alone) = &mut alone {
-                runs_alone.push(run(alone)?);
+            for (rig, runs) in alone.iter_mut().chain(&mut plain) {
+                runs.push(run(rig)?);
             }
         }
         drop(progress);
-        let checked = rig.check(ways, self.direction == Direction::Open)?;
+        let checked = rig.check(ways, direction == Direction::Open)?;
         rig.check_counters()?;
 
+        let plain = plain.map(|(_, plain)| Plain::of(plain_frame, plain, &runs, self.shape.frames_in()));
         let (count, spread) = (runs.len(), Spread::of(runs));
         let per_second = tsc_hz / spread.best;
-        let beside = alone_too.then(|| {
-            let one_worker = Spread::of(runs_alone);
+        let beside = alone.map(|(_, alone)| {
+            let one_worker = Spread::of(alone);
             Beside { one_worker, scaling: one_worker.best / spread.best, lost: rig.lost() }
         });
         Ok(Report {
             mode: name(self.mode),
-            direction: name(self.direction),
-            frame: self.frame,
+            direction: name(direction),
+            shape: name(self.shape),
+            frame,
             flows: self.flows,
             table: (self.mode != Mode::Dslite).then_some(table),
             batch: self.tuning.batch,
@@ -337,9 +426,10 @@ impl PathArgs {
             cpu,
             runs: count,
             clocks_per_packet: spread,
+            plain,
             beside,
             mpps: per_second / 1e6,
-            sessions_per_second: (self.direction == Direction::Open).then_some(per_second),
+            sessions_per_second: (direction == Direction::Open).then_some(per_second),
             tsc_hz,
             checked,
         })
@@ -352,9 +442,10 @@ impl Report {
         let table = self.table.map_or("no table".into(), |table| format!("table of {table}"));
         writeln!(
             to,
-            "{} {}: {}-byte frames, {} flows, {table}, {} worker{} on core {}",
+            "{} {}: {}{}-byte frames, {} flows, {table}, {} worker{} on core {}",
             self.mode,
             self.direction,
+            if self.plain.is_some() { format!("{}, ", self.shape) } else { String::new() },
             self.frame,
             self.flows,
             self.workers,
@@ -369,6 +460,15 @@ impl Report {
             if self.direction == name(Direction::Both) { ", both ways together" } else { "" },
             self.tsc_hz / 1e6
         )?;
+        if let Some(Plain { frame, clocks_per_packet: Spread { best, median }, times }) = &self.plain {
+            let Times { median: usual, quartiles: [low, high], best: of_best } = times;
+            writeln!(to, "  plain ones beside    best {best:.1}   median {median:.1}   of {frame} bytes")?;
+            writeln!(
+                to,
+                "  times plain          median {usual:.2}   middle half {low:.2} to {high:.2}   best to best {of_best:.2}{}",
+                if self.shape == name(PacketShape::FragmentIn) { "   (two fragments to two packets)" } else { "" }
+            )?;
+        }
         if let Some(Beside { one_worker, scaling, lost }) = &self.beside {
             writeln!(to, "  one worker alone     best {:.1}   median {:.1}", one_worker.best, one_worker.median)?;
             writeln!(
@@ -379,9 +479,11 @@ impl Report {
         if let Some(sessions) = self.sessions_per_second {
             writeln!(to, "  sessions per second  {:.2} million", sessions / 1e6)?;
         }
-        // Preamble, FCS and gap are 24 bytes, the outer header 40.
-        let line = 10e9 / (8.0 * (f64::from(self.frame) + 40.0 + 24.0)) / 1e6;
-        writeln!(to, "  a 10G line carries   {line:.2} million of these a second, each way")?;
+        if self.plain.is_none() {
+            // Preamble, FCS and gap are 24 bytes, the outer header 40.
+            let line = 10e9 / (8.0 * (self.frame as f64 + 40.0 + 24.0)) / 1e6;
+            writeln!(to, "  a 10G line carries   {line:.2} million of these a second, each way")?;
+        }
         writeln!(to, "  checked              {} frames, byte by byte", self.checked)?;
         writeln!(to, "Machines drift: compare best with best, as a ratio, in one sitting.")
     }

@@ -22,8 +22,9 @@ use hikyaku_ring::HANDOFF_SLOTS;
 use hikyaku_ring::memory::{MemoryConfig, Wire};
 use hikyaku_schema::Usage;
 
+use crate::shape::{PacketShape, WHOLE};
 use crate::traffic::{self, Flow, GATEWAY, OURS};
-use crate::wanted::{self, Packet};
+use crate::wanted::{self, Chosen, Packet};
 
 /// Longer than any session lives.
 const SESSIONS_ARE_OVER: Duration = Duration::from_secs(3 * 3600);
@@ -44,7 +45,9 @@ pub enum Mode {
 pub struct Shape {
     /// What the router does.
     pub mode: Mode,
-    /// Length of the LAN's frame.
+    /// In what shape packets come, once flows are open.
+    pub packets: PacketShape,
+    /// Length of the LAN's frame; of what is cut, before that or behind.
     pub frame: usize,
     /// How many flows there are.
     pub flows: u32,
@@ -69,21 +72,34 @@ impl Shape {
     }
 }
 
-/// Puts a frame of flow `n` into a receive ring of these wires, as a card would.
-pub(crate) fn send(wires: &mut [Wire; 2], shape: &Shape, outside: &[Port], (way, flags): (Direction, u8), n: u32) {
-    let (flow, len) = (Flow::new(n), shape.frame);
-    let delivered = match way {
+/// Puts packet `id` of flow `n` into a receive ring of these wires, as a card would. Answers how many frames it is.
+pub(crate) fn send(
+    wires: &mut [Wire; 2],
+    shape: &Shape,
+    outside: &[Port],
+    (way, flags): (Direction, u8),
+    (n, id): (u32, u16),
+) -> u64 {
+    let (flow, len, packets) = (Flow::new(n), shape.frame, shape.packets);
+    let mut delivered = 0;
+    let mut count = |was_room: bool| {
+        assert!(was_room, "a lap fits the ring, and its frames the buffers");
+        delivered += 1;
+    };
+    match way {
         _ if shape.mode == Mode::Ipv6 => {
             let (wire, outbound) = if way == Direction::Outbound { (0, true) } else { (1, false) };
-            wires[wire].deliver_with(len + traffic::LONGER6, |b| traffic::native(b, &flow, outbound, flags))
+            count(wires[wire].deliver_with(len + traffic::LONGER6, |b| traffic::native(b, &flow, outbound, flags)));
         }
-        Direction::Outbound => wires[0].deliver_with(len, |b| traffic::outbound(b, &flow, flags)),
+        Direction::Outbound => count(wires[0].deliver_with(len, |b| packets.outbound(b, &flow, flags))),
         Direction::Inbound => {
             let to = outside_of(outside, n, &flow);
-            wires[1].deliver_with(len + 40, |b| traffic::inbound(b, &flow, to, flags))
+            for (i, len) in packets.inbound_frames(len).enumerate() {
+                count(wires[1].deliver_with(len, |b| packets.inbound(b, &flow, to, flags, (i, id))));
+            }
         }
-    };
-    assert!(delivered, "a lap fits the ring, and its frames the buffers");
+    }
+    delivered
 }
 
 /// Whom the peer of a flow talks to.
@@ -154,7 +170,7 @@ impl Rig {
             })
         });
         let filter = filter.transpose().map_err(|why| Usage(why.to_string()))?.map(Arc::new);
-        let snapshot = |napt| snapshot(napt, filter.clone());
+        let snapshot = |napt| snapshot(napt, filter.clone(), shape.packets);
         let router = MemoryRouter::new(shape.workers, memory, parts, snapshot).map_err(|why| Usage(why.to_string()))?;
         let MemoryRouter { workers, wires, napt, .. } = router;
         Ok(Self {
@@ -189,18 +205,31 @@ impl Rig {
         self.lost
     }
 
-    /// Frames that fill a ring.
+    /// Packets that fill a ring, one way or the other.
     pub fn lap_len(&self) -> u32 {
-        self.shape.memory.slots - 1
+        let Shape { packets, memory, .. } = &self.shape;
+        (memory.slots - 1) / packets.frames_in().max(packets.frames_out())
     }
 
-    /// Puts frames of flow numbers into receive rings, as cards would: the first goes the first way
+    /// Puts packets of flow numbers into receive rings, as cards would: the first goes the first way
     /// of `ways`, and so on, round and round.
     pub fn deliver(&mut self, ways: &[Direction], flags: u8, flows: impl Iterator<Item = u32>) {
+        self.deliver_shaped(self.shape.packets, ways, flags, flows);
+    }
+
+    fn deliver_shaped(
+        &mut self,
+        packets: PacketShape,
+        ways: &[Direction],
+        flags: u8,
+        flows: impl Iterator<Item = u32>,
+    ) {
+        // Flows that packets will be cut of are opened by whole ones.
+        let frame = if packets.is_cut() { self.shape.frame } else { self.shape.frame.min(WHOLE) };
+        let shape = Shape { packets, frame, ..self.shape };
         for (n, way) in flows.zip(ways.iter().cycle()) {
-            let worker = self.shape.queue(*way, n);
-            send(&mut self.wires[worker], &self.shape, &self.outside, (*way, flags), n);
-            self.delivered += 1;
+            let (worker, id) = (shape.queue(*way, n), self.delivered as u16);
+            self.delivered += send(&mut self.wires[worker], &shape, &self.outside, (*way, flags), (n, id));
         }
     }
 
@@ -222,8 +251,13 @@ impl Rig {
         self.clock.raw() - start
     }
 
-    /// Takes out what left: as many frames as were delivered since the rings were empty.
+    /// Takes out what left: the frames of as many packets as were delivered since the rings were empty.
     pub fn collect(&mut self, outbound: usize, inbound: usize) -> Result<(), Wrong> {
+        let each = self.shape.packets.frames_out() as usize;
+        self.collect_frames(outbound * each, inbound * each)
+    }
+
+    fn collect_frames(&mut self, outbound: usize, inbound: usize) -> Result<(), Wrong> {
         for (link, name, want) in [(0, "lan", inbound), (1, "wan", outbound)] {
             let left = self.wires.iter_mut().map(|wires| wires[link].collect(|_| ())).sum::<usize>();
             if left != want {
@@ -235,12 +269,18 @@ impl Rig {
     }
 
     /// Delivers a lap, runs it through and takes it out; answers clocks.
-    fn pass(&mut self, ways: &[Direction], flags: u8, flows: impl ExactSizeIterator<Item = u32>) -> Result<u64, Wrong> {
-        let (frames, ways_n) = (flows.len(), ways.len());
-        self.deliver(ways, flags, flows);
+    fn pass(
+        &mut self,
+        packets: PacketShape,
+        ways: &[Direction],
+        flags: u8,
+        flows: impl ExactSizeIterator<Item = u32>,
+    ) -> Result<u64, Wrong> {
+        let (sent, ways_n) = (flows.len(), ways.len());
+        self.deliver_shaped(packets, ways, flags, flows);
         let clocks = self.run();
-        let of = |way| (0..frames).filter(|i| ways[i % ways_n] == way).count();
-        self.collect(of(Direction::Outbound), of(Direction::Inbound))?;
+        let of = |way| (0..sent).filter(|i| ways[i % ways_n] == way).count() * packets.frames_out() as usize;
+        self.collect_frames(of(Direction::Outbound), of(Direction::Inbound))?;
         Ok(clocks)
     }
 
@@ -264,7 +304,7 @@ impl Rig {
         for (step, (way, flags)) in steps.into_iter().enumerate() {
             for flows in self.laps() {
                 progress((step as f64 + f64::from(flows.start) / f64::from(self.shape.flows)) / steps.len() as f64);
-                self.pass(&[way], flags, flows.clone())?;
+                self.pass(PacketShape::Plain, &[way], flags, flows.clone())?;
                 if step == 0 {
                     self.learn(flows)?;
                 }
@@ -304,7 +344,7 @@ impl Rig {
         self.expire()?;
         let mut clocks = 0;
         for flows in self.laps() {
-            clocks += self.pass(&[Direction::Outbound], Tcp::SYN, flows)?;
+            clocks += self.pass(PacketShape::Plain, &[Direction::Outbound], Tcp::SYN, flows)?;
         }
         self.live(self.shape.flows)?;
         Ok(clocks)
@@ -332,10 +372,10 @@ impl Rig {
         (0..frames).map(move |i| (traffic::mix(start + u64::from(i)) % flows) as u32)
     }
 
-    /// One lap: a ring full of frames of randomly chosen flows; answers clocks.
+    /// One lap: a ring full of packets of randomly chosen flows; answers clocks.
     pub fn lap(&mut self, ways: &[Direction]) -> Result<u64, Wrong> {
         let flows = self.walk(self.lap_len());
-        self.pass(ways, Tcp::ACK, flows)
+        self.pass(self.shape.packets, ways, Tcp::ACK, flows)
     }
 
     /// One lap that is not timed: whatever leaves must be, byte by byte, what should leave, and
@@ -352,24 +392,20 @@ impl Rig {
         };
         let sent: Vec<(u32, Direction)> = flows.iter().copied().zip(ways.iter().copied().cycle()).collect();
         for (number, &(n, way)) in sent.iter().enumerate() {
-            let packet = self.packet(n, way, Side::Lan, flags, number);
-            let worker = self.shape.queue(way, n);
-            let delivered = match way {
-                Direction::Outbound => {
-                    let stations = [traffic::station_of(&Flow::new(n)), OURS[0]];
-                    let ipv6 = self.shape.mode == Mode::Ipv6;
-                    self.wires[worker][0].deliver(&if ipv6 { packet.native(stations) } else { packet.on_lan(stations) })
-                }
-                Direction::Inbound if self.shape.mode == Mode::Ipv6 => {
-                    self.wires[worker][1].deliver(&packet.native([GATEWAY, OURS[1]]))
-                }
-                Direction::Inbound => {
-                    let packet = self.packet(n, way, Side::Wan, flags, number);
-                    self.wires[worker][1].deliver(&packet.in_tunnel([GATEWAY, OURS[1]], false, traffic::HOP_LIMIT, 0))
-                }
+            let packet = |side| self.packet(n, way, side, flags, number);
+            let chosen = Chosen { hop_limit: traffic::HOP_LIMIT, ..Default::default() };
+            let (ipv6, host) = (self.shape.mode == Mode::Ipv6, traffic::station_of(&Flow::new(n)));
+            let (link, frames) = match way {
+                Direction::Outbound if ipv6 => (0, vec![packet(Side::Lan).native([host, OURS[0]])]),
+                Direction::Outbound => (0, packet(Side::Lan).on_lan([host, OURS[0]])),
+                Direction::Inbound if ipv6 => (1, vec![packet(Side::Lan).native([GATEWAY, OURS[1]])]),
+                Direction::Inbound => (1, packet(Side::Wan).in_tunnel([GATEWAY, OURS[1]], false, chosen)),
             };
-            assert!(delivered, "a lap fits the ring, and its frames the buffers");
-            self.delivered += 1;
+            for frame in &frames {
+                let delivered = self.wires[self.shape.queue(way, n)][link].deliver(frame);
+                assert!(delivered, "a lap fits the ring, and its frames the buffers");
+                self.delivered += 1;
+            }
         }
         self.run();
         if opening {
@@ -385,29 +421,34 @@ impl Rig {
         let [to_lan, to_wan] = &left;
         let mut seen = vec![false; sent.len()];
         let mut last = HashMap::new();
-        for (frame, in_tunnel) in to_lan.iter().map(|f| (f, false)).chain(to_wan.iter().map(|f| (f, true))) {
+        let each = self.shape.packets.frames_out() as usize;
+        // What is cut leaves in one go, so its frames are neighbours.
+        let packets = to_lan.chunks(each).map(|frames| (frames, false));
+        for (frames, in_tunnel) in packets.chain(to_wan.chunks(each).map(|frames| (frames, true))) {
             let ipv6 = self.shape.mode == Mode::Ipv6;
-            let number = if ipv6 { wanted::number6(frame) } else { wanted::number(frame, in_tunnel) };
+            let number = if ipv6 { wanted::number6(&frames[0]) } else { wanted::number(&frames[0], in_tunnel) };
             let number = number.map(|number| number as usize);
             let Some((number, &(n, way))) = number.and_then(|number| Some((number, sent.get(number)?))) else {
-                return Err(Wrong(format!("nobody sent {frame:02x?}")));
+                return Err(Wrong(format!("nobody sent {:02x?}", frames[0])));
             };
             let (flow, what) = (Flow::new(n), format!("{way:?} frame {number} of {:?}", Flow::new(n)));
             let want = if ipv6 {
                 let packet = self.packet(n, way, Side::Lan, flags, number).forwarded();
-                packet.native(if in_tunnel { [OURS[1], GATEWAY] } else { [OURS[0], traffic::station_of(&flow)] })
+                vec![packet.native(if in_tunnel { [OURS[1], GATEWAY] } else { [OURS[0], traffic::station_of(&flow)] })]
             } else if in_tunnel {
-                let (hop_limit, label) = wanted::senders_choice(frame).unwrap_or_default();
-                if hop_limit < 64 {
-                    return Err(Wrong(format!("{what}: a hop limit of {hop_limit}")));
+                let chosen = wanted::senders_choice(&frames[0]).unwrap_or_default();
+                if chosen.hop_limit < 64 {
+                    return Err(Wrong(format!("{what}: a hop limit of {}", chosen.hop_limit)));
                 }
-                let packet = self.packet(n, way, Side::Wan, flags, number).forwarded();
-                packet.in_tunnel([OURS[1], GATEWAY], true, hop_limit, label)
+                self.packet(n, way, Side::Wan, flags, number).forwarded().in_tunnel([OURS[1], GATEWAY], true, chosen)
             } else {
                 let packet = self.packet(n, way, Side::Lan, flags, number).forwarded();
                 packet.on_lan([OURS[0], traffic::station_of(&flow)])
             };
-            if let Some(difference) = wanted::difference(frame, &want) {
+            if want.len() != frames.len() {
+                return Err(Wrong(format!("{what}: it left in {} frames, not {}", frames.len(), want.len())));
+            }
+            if let Some(difference) = frames.iter().zip(&want).find_map(|(got, want)| wanted::difference(got, want)) {
                 return Err(Wrong(format!("{what}: {difference}")));
             }
             if std::mem::replace(&mut seen[number], true) {
@@ -434,7 +475,8 @@ impl Rig {
             Direction::Outbound => Packet::outbound(&flow, inside),
             Direction::Inbound => Packet::inbound(&flow, inside),
         };
-        Packet { flags, number: number as u32, len: self.shape.frame - 14, ..packet }
+        let id = if self.shape.packets == PacketShape::FragmentIn { number as u16 } else { 0 };
+        Packet { flags, number: number as u32, len: self.shape.frame - 14, shape: (self.shape.packets, id), ..packet }
     }
 
     /// Every frame that was delivered was received, none was dropped that [`Self::laps_at_once`] did not tell of, and
@@ -453,9 +495,11 @@ impl Rig {
     }
 }
 
-/// What its workers know: one LAN, one softwire, native IPv6 where there is a filter.
-pub(crate) fn snapshot(napt: Option<Arc<Napt>>, filter6: Option<Arc<Filter6>>) -> Snapshot {
+/// What its workers know: one LAN, one softwire, native IPv6 where there is a filter. The line takes the largest plain
+/// packet whole, and of those that are to be cut none.
+pub(crate) fn snapshot(napt: Option<Arc<Napt>>, filter6: Option<Arc<Filter6>>, packets: PacketShape) -> Snapshot {
     let everywhere = Prefix6::new(Ipv6Addr::UNSPECIFIED, 0).expect("a length");
+    let (line, tunnel) = if packets.is_cut() { (1500, 1460) } else { (1540, 1500) };
     let prefix = |addr, len| Prefix4::new(addr, len).expect("a length");
     let (router, lan) = (prefix(traffic::ROUTER.into(), 32), prefix(traffic::ROUTER.into(), traffic::LAN_LEN));
     let hosts = (0..traffic::HOSTS).map(|n| (traffic::host(n), traffic::station(n)));
@@ -469,10 +513,10 @@ pub(crate) fn snapshot(napt: Option<Arc<Napt>>, filter6: Option<Arc<Filter6>>) -
                 neighbours6: Neighbours::new(hosts.map(|(host, station)| (traffic::ipv6_of(host), station)), None),
                 ..Link::new("lan", Side::Lan, OURS[0], 1500)
             },
-            Link::new("wan", Side::Wan, OURS[1], 1540),
+            Link::new("wan", Side::Wan, OURS[1], line),
         ],
         softwires: vec![Softwire {
-            mtu: MtuMode::Strict { mtu: 1500 },
+            mtu: MtuMode::Strict { mtu: tunnel },
             mss: Some(1420),
             napt,
             ..Softwire::new(traffic::CE, traffic::BR, WAN, Some(GATEWAY))
@@ -494,15 +538,16 @@ pub(crate) fn snapshot(napt: Option<Arc<Napt>>, filter6: Option<Arc<Filter6>>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shape::CUT;
 
     const WAYS: [&[Direction]; 3] =
         [&[Direction::Outbound], &[Direction::Inbound], &[Direction::Outbound, Direction::Inbound]];
 
-    fn rig(mode: Mode, frame: usize, workers: usize) -> Rig {
+    fn rig(mode: Mode, packets: PacketShape, frame: usize, workers: usize) -> Rig {
         let memory = MemoryConfig { slots: 256, huge_pages: false, ..Default::default() };
-        let mut rig =
-            Rig::new(Shape { mode, frame, flows: 1000, table: 1024, memory, worker: Default::default(), workers })
-                .unwrap();
+        let shape =
+            Shape { mode, packets, frame, flows: 1000, table: 1024, memory, worker: Default::default(), workers };
+        let mut rig = Rig::new(shape).unwrap();
         rig.open(|done| assert!((0.0..1.0).contains(&done))).unwrap();
         rig
     }
@@ -512,7 +557,7 @@ mod tests {
         for mode in [Mode::Ipip, Mode::Dslite, Mode::Ipv6] {
             for frame in [60, 61, 590, 1474] {
                 for workers in [1, 3] {
-                    let mut rig = rig(mode, frame, workers);
+                    let mut rig = rig(mode, PacketShape::Plain, frame, workers);
                     for ways in WAYS {
                         rig.lap(ways).unwrap();
                         assert_eq!(rig.check(ways, false).unwrap(), 255);
@@ -524,8 +569,27 @@ mod tests {
     }
 
     #[test]
+    fn what_leaves_is_right_in_every_shape() {
+        for mode in [Mode::Ipip, Mode::Dslite] {
+            for (packets, frame) in [
+                (PacketShape::EncapLimit, 60),
+                (PacketShape::EncapLimit, 1474),
+                (PacketShape::FragmentOut, CUT),
+                (PacketShape::FragmentIn, CUT),
+            ] {
+                for workers in [1, 3] {
+                    let (mut rig, way) = (rig(mode, packets, frame, workers), packets.way().unwrap());
+                    rig.lap(&[way]).unwrap();
+                    assert_eq!(rig.check(&[way], false).unwrap(), rig.lap_len());
+                    rig.check_counters().unwrap();
+                }
+            }
+        }
+    }
+
+    #[test]
     fn opening_opens_every_time() {
-        let mut rig = rig(Mode::Ipip, 60, 1);
+        let mut rig = rig(Mode::Ipip, PacketShape::Plain, 60, 1);
         for _ in 0..3 {
             rig.reopen().unwrap();
         }
@@ -536,7 +600,7 @@ mod tests {
     /// A path that is wrong is found.
     #[test]
     fn what_is_wrong_is_found() {
-        let mut rig = rig(Mode::Ipip, 60, 1);
+        let mut rig = rig(Mode::Ipip, PacketShape::Plain, 60, 1);
         rig.outside.iter_mut().for_each(|port| *port = (port.number() ^ 1).into());
         let wrong = rig.check(WAYS[0], false).unwrap_err().to_string();
         assert!(wrong.contains("Outbound frame 0 of ") && wrong.contains("byte 7"), "{wrong}");

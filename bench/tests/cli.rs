@@ -40,6 +40,30 @@ fn every_mode_and_direction_is_measured_and_right() {
     assert!(report["sessions_per_second"].as_f64().unwrap() > 0.0);
 }
 
+/// Each shape beside plain packets: of a cut packet 2047 frames are half a ring of packets.
+#[test]
+fn every_shape_is_measured_beside_plain_ones_and_right() {
+    for (shape, direction, frame, plain, checked) in [
+        ("encap-limit", "inbound", 60, 60, 2047),
+        ("fragment-out", "outbound", 1494, 1474, 1023),
+        ("fragment-in", "inbound", 1494, 1474, 1023),
+    ] {
+        for mode in ["ipip", "dslite"] {
+            let report = measure(&format!("--mode {mode} --shape {shape} --flows 1000"));
+            assert_eq!((&report["shape"], &report["direction"]), (&shape.into(), &direction.into()));
+            assert_eq!((&report["frame"], &report["plain"]["frame"]), (&frame.into(), &plain.into()));
+            assert_eq!(report["checked"], checked);
+            let times = &report["plain"]["times"];
+            let number = |key: &str| times.pointer(key).and_then(serde_json::Value::as_f64).unwrap_or(0.0);
+            let [low, median, high] = ["/quartiles/0", "/median", "/quartiles/1"].map(number);
+            assert!(0.0 < low && low <= median && median <= high && number("/best") > 0.0, "{report}");
+        }
+    }
+    let table = text(&bench("path --shape encap-limit --flows 10 --runs 1 --seconds 0 --huge-pages false").stdout);
+    assert!(table.contains("times plain ") && table.contains("encap-limit, 60-byte frames"), "{table}");
+    assert!(measure("--flows 10").get("plain").is_none());
+}
+
 #[test]
 fn unusual_shapes_are_measured_and_right() {
     for shape in [
@@ -67,8 +91,12 @@ fn what_cannot_be_asked_gets_one_line_and_exit_2() {
     for (args, says) in [
         ("fly", "unrecognized subcommand 'fly'; see `hikyaku-bench --help`"),
         ("path --speed 9", "path: unexpected argument '--speed' found"),
-        ("path --mode map-e", "invalid value 'map-e' for '--mode <MODE>' [possible values: dslite, ipip]"),
+        ("path --mode map-e", "invalid value 'map-e' for '--mode <MODE>' [possible values: dslite, ipip, ipv6]"),
         ("path --direction up", "[possible values: outbound, inbound, both, open]"),
+        ("path --shape fragment-in --mode ipv6", "--mode ipv6 has no tunnel; use --mode ipip or dslite"),
+        ("path --shape round", "[possible values: plain, encap-limit, fragment-out, fragment-in]"),
+        ("path --shape fragment-in --direction both", "--shape fragment-in goes inbound only; leave --direction out"),
+        ("path --shape fragment-out --frame 60", "--shape fragment-out has one of 1494; leave it out"),
         ("path --flows 0", "invalid value '0' for '--flows <N>': 0 is not in 1..=8388608"),
         ("path --flows 8388609", "8388609 is not in 1..=8388608"),
         ("path --frame 59", "59 is not in 60..=1474"),

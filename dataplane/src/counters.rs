@@ -199,6 +199,11 @@ impl Counters {
         self.held.store(n, Relaxed);
     }
 
+    /// How many frames wait for their verdict.
+    pub fn held(&self) -> u64 {
+        self.held.load(Relaxed)
+    }
+
     /// How many frames ended so.
     pub fn verdict(&self, verdict: Verdict) -> u64 {
         self.verdicts[verdict.index()].load(Relaxed)

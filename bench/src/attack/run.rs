@@ -10,6 +10,7 @@ use hikyaku_ring::memory::MemoryConfig;
 use super::enemies::{Arrival, Attack, Bystander};
 use super::{TABLE, TRANSFERS};
 use crate::rig::{Mode, Rig, Shape, Wrong};
+use crate::shape::PacketShape;
 use crate::traffic::{self, Flow};
 
 /// The transfers' frames, on the LAN and in the tunnel: nothing else has this length.
@@ -53,6 +54,7 @@ impl Field {
     pub fn new(sessions: u32, table: impl FnOnce(&mut Config)) -> anyhow::Result<Self> {
         let shape = Shape {
             mode: Mode::Ipip,
+            packets: PacketShape::Plain,
             frame: FRAME,
             flows: TRANSFERS,
             table: sessions,

@@ -13,6 +13,7 @@ use hikyaku_ring::{Queue, Wanted};
 
 use super::{VethArgs, net};
 use crate::rig::snapshot;
+use crate::shape::PacketShape;
 use crate::traffic::OUTSIDE;
 
 /// Who forwards.
@@ -70,7 +71,7 @@ fn worker(args: &VethArgs, core: usize) -> anyhow::Result<Running> {
     let config =
         napt::Config { sessions, readers: 1, huge_pages: args.tuning.huge_pages, ..napt::Config::new(OUTSIDE) };
     let table = Napt::new(&config).context("no session table")?;
-    let shared = Shared::new(snapshot(Some(Arc::new(table)), None));
+    let shared = Shared::new(snapshot(Some(Arc::new(table)), None, PacketShape::Plain));
     let wanted = [net::link("lan"), net::link("wan")].map(Wanted::new);
     let links = hikyaku_ring::open(&wanted, &args.tuning.links())?;
     let queues: Vec<Queue> = links.into_iter().flat_map(|link| link.queues).collect();
