@@ -1,9 +1,9 @@
 //! What workers and the control thread share: the snapshot, frames to control and from it, the clock, secrets.
 
-use std::hash::RandomState;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
+use ahash::RandomState;
 use arc_swap::ArcSwap;
 use hikyaku_net::Clock;
 
@@ -42,7 +42,7 @@ impl Shared {
             punt: punt::Queues::default(),
             clock: Clock::default(),
             control: OnceLock::new(),
-            fragment_ids: RandomState::new(),
+            fragment_ids: random_key(),
             flows: FlowLabels::random(),
         })
     }
@@ -60,6 +60,12 @@ impl Shared {
             control.unpark();
         }
     }
+}
+
+/// A keyed hash that nobody else computes.
+fn random_key() -> RandomState {
+    let [a, b, c, d] = rand::random();
+    RandomState::with_seeds(a, b, c, d)
 }
 
 /// Flow labels of packets that no NAPT has hashed (RFC 6437 3: the same for all packets of a flow,

@@ -66,6 +66,31 @@ impl Tunnelled {
     }
 }
 
+/// Where the inner packet of an ordinary frame of the tunnel begins.
+pub const INNER: usize = 14 + 40;
+
+/// Length of the destination options header that [`has_limit`] looks for.
+pub const LIMIT_LEN: usize = 8;
+
+/// Whether the inner packet comes [`LIMIT_LEN`] bytes later: behind a destination options header that is a tunnel
+/// encapsulation limit (RFC 2473 4.1.1) and padding, as Linux puts it into every packet. The limit, whatever it is,
+/// is for whoever encapsulates once more; we are the end.
+#[inline(always)]
+pub fn has_limit(head: &[u8; HEAD]) -> bool {
+    // IPv4 follows, no further eight bytes; option 4 of one byte; one byte of padding (PadN, RFC 8200 4.2).
+    const OPTIONS: [u64; 2] = [0x0400_0401_0001_0100, 0xffff_ffff_00ff_ffff];
+    let options: &[u8; 8] = head[INNER..INNER + LIMIT_LEN].try_into().expect("eight bytes");
+    let outer_protocol = head[20];
+    outer_protocol == protocol::DESTINATION && (u64::from_be_bytes(*options) ^ OPTIONS[0]) & OPTIONS[1] == 0
+}
+
+/// The inner packet of a frame of the tunnel that begins at `AT`: its header, and the first four bytes behind that.
+#[inline(always)]
+pub fn inner<const AT: usize>(head: &[u8; HEAD]) -> (&Ipv4, &[u8; 4]) {
+    let header: &[u8; 20] = head[AT..AT + 20].try_into().expect("twenty bytes");
+    (zerocopy::transmute_ref!(header), head[AT + 20..AT + 24].try_into().expect("four bytes"))
+}
+
 /// Sixteen bytes of which some are known.
 #[derive(Clone, Copy, Debug)]
 pub struct Pattern {

@@ -7,11 +7,11 @@ use hikyaku_net::packet::{Ethernet, ethertype};
 use hikyaku_net::{Addr4, Mac, Port, protocol};
 use hikyaku_ring::{Frame, HEAD, LinkId};
 
-use super::classify::{Pattern, Tunnelled};
-use super::emit::{ETHERNET, MIN_FRAME};
+use super::classify::{INNER, LIMIT_LEN, Pattern, Tunnelled, has_limit};
+use super::emit::{ETHERNET, MIN_FRAME, Packet};
 use super::translate::is_sound;
-use super::{Burst, Core, FinishedBy, Meta, Rings, Stages, Translation, classify, first_word, rewrite};
-use crate::napt::{Direction, Key, Kind, Napt, Scope, Session};
+use super::{Burst, Core, FinishedBy, Meta, Rings, Stages, Translation, classify, rewrite};
+use crate::napt::{Direction, Key, Kind, Learned, Napt, Origin, PacketId, Scope, Session};
 use crate::snapshot::{Route, Side, Softwire, UsualHosts};
 use crate::tunnel::OUTER_LEN;
 use crate::verdict::{Reason, Verdict};
@@ -33,10 +33,13 @@ pub(super) struct Inbound<'a, N> {
     refresh: bool,
     /// The outside address, memory order: nobody else may claim to be it. 0 without NAPT.
     outside: u32,
+    /// The last place in a buffer that has [`HEAD`] bytes behind it.
+    last_start: usize,
 }
 
 impl<'a, N: Translation<'a>> Inbound<'a, N> {
-    pub fn new(burst: Burst<'a>, napt: N) -> Self {
+    /// `buf_size`: that of the ring its frames are in.
+    pub fn new(burst: Burst<'a>, napt: N, buf_size: u32) -> Self {
         let Burst { snapshot, link, fast, .. } = burst;
         let softwire = snapshot.main_softwire(link).map(|id| &snapshot.softwires[id.0 as usize]);
         let lans = snapshot.links.iter().filter(|l| l.side == Side::Lan);
@@ -51,6 +54,7 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
             largest: if fast && softwire.is_some() { whole } else { 0 },
             usual: softwire.map_or(UsualHosts::NONE, |s| s.usual_hosts(snapshot)),
             outside: napt.napt().map_or(0, |napt| Addr4::from(napt.outside()).word()),
+            last_start: (buf_size as usize).saturating_sub(HEAD),
             refresh: napt.napt().is_some_and(|n| n.refreshes(Direction::Inbound)),
         }
     }
@@ -75,14 +79,8 @@ impl<'a, N: Translation<'a>> Stages for Inbound<'a, N> {
     #[inline(always)]
     fn classify(&self, head: &[u8; HEAD], frame: Frame) -> Meta {
         let view: &Tunnelled = zerocopy::transmute_ref!(head);
-        let mut meta = Meta { frame, ..Meta::NONE };
-        if let Some(napt) = self.napt.napt() {
-            let ports = first_word(&view.rest);
-            meta.key = Key::new(Scope::INBOUND, view.inner.protocol, view.inner.addrs(), ports);
-            meta.hash = napt.hash_of(Kind::Inbound, &meta.key);
-            napt.prefetch(meta.hash, Kind::Inbound);
-        }
-        if self.is_ordinary(head, view, frame) {
+        let mut meta = self.classify_at::<INNER>(head, frame);
+        if view.outer.next_header == protocol::IPV4 && self.is_ordinary::<INNER, false>(head, frame) {
             meta.finished_by = FinishedBy::FastPath;
         }
         meta
@@ -98,7 +96,11 @@ impl<'a, N: Translation<'a>> Stages for Inbound<'a, N> {
     #[inline(always)]
     fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Result<(), Option<Verdict>> {
         let (FinishedBy::FastPath, Some(softwire)) = (meta.finished_by, self.softwire) else {
-            return Err(self.slow_path(core, rings, meta.frame));
+            return Err(match N::NAPT {
+                true => self.special(core, rings, meta),
+                // A copy, or ordinary frames would have theirs in memory, too.
+                false => self.special(core, rings, &{ *meta }),
+            });
         };
         // The session, and what it makes of addresses and ports.
         let session = match self.napt.napt() {
@@ -140,7 +142,144 @@ impl<'a, N: Translation<'a>> Stages for Inbound<'a, N> {
     }
 }
 
+/// The stages of a burst in which each packet is taken to come behind an encapsulation limit, as all of a far end do or
+/// none: so a burst without them pays nothing for it. Of the other kind a burst may have some; they are
+/// [special](Inbound::special).
+pub(super) struct AfterLimit<'b, 'a, N>(pub &'b Inbound<'a, N>);
+
+impl<'a, N: Translation<'a>> Stages for AfterLimit<'_, 'a, N> {
+    const HEADROOM: usize = 0;
+    const DIRECTION: Direction = Direction::Inbound;
+    const FORWARDED: Verdict = Verdict::Inbound;
+    const LOOKS_UP: bool = N::NAPT;
+
+    fn burst(&self) -> Burst<'_> {
+        self.0.burst
+    }
+
+    #[inline(always)]
+    fn is_native6(&self, head: &[u8; HEAD]) -> bool {
+        self.0.is_native6(head)
+    }
+
+    #[inline(always)]
+    fn classify(&self, head: &[u8; HEAD], frame: Frame) -> Meta {
+        self.0.classify_after_limit(head, frame)
+    }
+
+    #[inline(always)]
+    fn probe(&self, meta: &mut Meta) {
+        self.0.probe(meta);
+    }
+
+    #[inline(always)]
+    fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Result<(), Option<Verdict>> {
+        self.0.finish(core, rings, meta)
+    }
+}
+
 impl<'a, N: Translation<'a>> Inbound<'a, N> {
+    /// What the stages after it need of a packet that begins at `AT`; whether it is ordinary is not said.
+    #[inline(always)]
+    fn classify_at<const AT: usize>(&self, head: &[u8; HEAD], frame: Frame) -> Meta {
+        let mut meta = Meta { frame, ..Meta::NONE };
+        if let Some(napt) = self.napt.napt() {
+            let (ip, ports) = classify::inner::<AT>(head);
+            let ports = u32::from_ne_bytes(*ports);
+            meta.key = Key::new(Scope::INBOUND, ip.protocol, ip.addrs(), ports);
+            meta.hash = napt.hash_of(Kind::Inbound, &meta.key);
+            napt.prefetch(meta.hash, Kind::Inbound);
+        }
+        meta
+    }
+
+    #[inline(always)]
+    fn classify_after_limit(&self, head: &[u8; HEAD], frame: Frame) -> Meta {
+        let mut meta = self.classify_at::<{ INNER + LIMIT_LEN }>(head, frame);
+        if has_limit(head) && self.is_ordinary::<{ INNER + LIMIT_LEN }, false>(head, frame) {
+            meta.finished_by = FinishedBy::FastPath;
+            meta.popped = LIMIT_LEN as u8;
+            meta.frame = frame.pop(LIMIT_LEN);
+        }
+        meta
+    }
+
+    /// A packet that is not ordinary as its burst's are. What most such are on some lines has a shorter way than the slow
+    /// path.
+    #[cold]
+    #[inline(never)]
+    fn special(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Option<Verdict> {
+        let head = rings.rx.head(meta.frame);
+        let limited = has_limit(head);
+        if limited != core.limits_inbound {
+            let mut other =
+                if limited { self.classify_after_limit(head, meta.frame) } else { self.classify(head, meta.frame) };
+            if other.finished_by == FinishedBy::FastPath {
+                core.limits_next = limited;
+                self.probe(&mut other);
+                return self.finish(core, rings, &other).err().unwrap_or(Some(Verdict::Inbound));
+            }
+        }
+        let fragment = match (limited == core.limits_inbound, limited) {
+            (true, true) => self.fragment::<{ INNER + LIMIT_LEN }>(core, rings, meta),
+            (true, false) => self.fragment::<INNER>(core, rings, meta),
+            _ => None,
+        };
+        match fragment {
+            Some(verdict) => verdict,
+            None => self.slow_path(core, rings, meta.frame),
+        }
+    }
+
+    /// An inner fragment that begins at `AT` and is ordinary otherwise: translated by its session if it is the first of its
+    /// packet, else as that was (RFC 4787 REQ-14). `None`: it is for the slow path, where it may wait.
+    fn fragment<const AT: usize>(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Option<Option<Verdict>> {
+        let head = rings.rx.head(meta.frame);
+        let view: &Tunnelled = zerocopy::transmute_ref!(&*head);
+        let follows = AT > INNER || view.outer.next_header == protocol::IPV4;
+        if !follows || !self.is_ordinary::<AT, true>(head, meta.frame) || core.handoff_of(self.burst).is_some() {
+            return None;
+        }
+        let softwire = self.softwire?;
+        let (&ip, _) = classify::inner::<AT>(head);
+        if !ip.may_be_fragment() {
+            return None;
+        }
+        let (frame, popped) = (meta.frame.pop(AT - INNER), (AT - INNER) as u8);
+        let (packet, now) = (PacketId::of(Origin::Tunnel(softwire.remote), &ip), self.burst.now);
+        if ip.fragment_offset() > 0 {
+            // RFC 3128.
+            if ip.protocol == protocol::TCP && ip.fragment_offset() < 20 {
+                return None;
+            }
+            let learned = if N::NAPT { Some(core.fragments.find(packet, now)?) } else { None };
+            let view: &mut Tunnelled = zerocopy::transmute_mut!(rings.rx.head(frame));
+            if let Some(learned) = learned {
+                view.inner.set_addrs(learned.addrs);
+                view.inner.checksum = view.inner.checksum.updated(learned.delta);
+            }
+            view.inner.decrement_ttl();
+            let whole = frame.pop(OUTER_LEN).with_len(ETHERNET + ip.len());
+            let lan = learned.map(|learned| learned.lan);
+            return Some(Some(self.to_host(core, rings, (softwire, lan), Packet::Frame(whole))));
+        }
+        let learned = match self.napt.napt() {
+            None => None,
+            Some(napt) => {
+                let session = napt.likely(meta.candidate, &meta.key, Direction::Inbound)?;
+                let (new, lan, far_port) = (session.rewrite(Direction::Inbound), session.lan(), session.peer().port);
+                Some(Learned { addrs: new.addrs, delta: new.ip, hash: meta.hash, far_port, lan })
+            }
+        };
+        let first = Meta { frame, popped, finished_by: FinishedBy::FastPath, ..*meta };
+        let sent = self.finish(core, rings, &first).err().unwrap_or(Some(Verdict::Inbound));
+        if let Some(learned) = learned {
+            core.fragments.learn(packet, learned, now);
+            self.release_waiting(core, rings, (softwire, softwire.remote), &ip);
+        }
+        Some(sent)
+    }
+
     /// The session of an ordinary packet that is not the likely one, if there is one. Nearly all that strangers
     /// send to a line ends here, at what they can fill it with: a bit of the port says so.
     #[cold]
@@ -167,7 +306,7 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
         match (found, refused) {
             (Some(id), _) => Ok(napt.session(id)),
             (None, Some(reason)) if plainly() => Err(Some(reason.into())),
-            (None, _) => Err(self.slow_path(core, rings, meta.frame)),
+            (None, _) => Err(self.slow_path(core, rings, meta.as_it_came())),
         }
     }
 
@@ -197,23 +336,25 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
         core.unresolved(self.burst, link, rings.rx.bytes(frame.pop(OUTER_LEN).with_len(len)))
     }
 
-    /// A tunnel packet that needs nothing special.
+    /// A tunnel packet that begins at `AT`, as the outer header has said, and needs nothing special; of a `FRAGMENT`,
+    /// nothing but what all fragments need.
     #[inline(always)]
-    fn is_ordinary(&self, head: &[u8; HEAD], view: &Tunnelled, frame: Frame) -> bool {
-        let ip = &view.inner;
-        let header: &[u8; 20] = head[54..74].try_into().expect("twenty bytes");
+    fn is_ordinary<const AT: usize, const FRAGMENT: bool>(&self, head: &[u8; HEAD], frame: Frame) -> bool {
+        let view: &Tunnelled = zerocopy::transmute_ref!(head);
+        let (ip, _) = classify::inner::<AT>(head);
+        let header: &[u8; 20] = head[AT..AT + 20].try_into().expect("twenty bytes");
         let (payload, total) = (view.outer.payload_len.get() as usize, ip.len());
         self.pattern.fits(head)
-            && (view.outer.next_header == protocol::IPV4)
-            && (head[22..54] == self.ends)
+            && (head[22..INNER] == self.ends)
             && (ip.version_ihl == 0x45)
-            && (payload + 54 <= frame.len())
-            && (total <= payload)
+            && (payload + INNER <= frame.len())
+            && (total + (AT - INNER) <= payload)
+            && (AT == INNER || frame.headroom() + (AT - INNER) <= self.last_start)
             && (total <= self.largest)
             && (total >= classify::least::<N>(ip.protocol))
             && (ip.ttl > 1)
             && header_is_right(header)
-            && !ip.is_fragment()
+            && (ip.is_fragment() == FRAGMENT)
             // With NAPT the session is proof of both ends.
             && (N::NAPT || ip.src.is_host() && ip.dst.is_host())
             && (ip.src.word() != self.outside)

@@ -3,18 +3,22 @@
 //! Whatever is not ordinary goes to [`super::slow_outbound`].
 
 use hikyaku_net::checksum::header_is_right;
+use hikyaku_net::packet::ipv6::FragmentHeader;
 use hikyaku_net::packet::{Ipv6, ethertype};
 use hikyaku_net::{Addr4, Prefix4, protocol};
 use hikyaku_ring::{Frame, HEAD};
+use zerocopy::IntoBytes;
 
 use super::classify::{Pattern, Plain, Tunnelled};
 use super::emit::ETHERNET;
 use super::translate::is_sound;
 use super::{Burst, Core, FinishedBy, Meta, Rings, Stages, Translation, classify, first_word, ports_of, rewrite};
 use crate::counters::Event;
-use crate::napt::{Direction, Endpoint, Key, Kind, Napt, Scope, Session, split_addrs, split_ports};
+use crate::napt::{Direction, Endpoint, Hash, Key, Kind, Napt, Scope, Session, split_addrs, split_ports};
 use crate::snapshot::{Link, OuterHeaders, Route, Softwire, SoftwireId};
 use crate::tunnel::OUTER_LEN;
+use crate::tunnel::fragment::{self, FRAGMENT_LEN};
+use crate::tunnel::mtu::Fit;
 use crate::verdict::{Reason, Verdict};
 
 /// Outbound through one softwire, with NAPT or without.
@@ -40,6 +44,8 @@ struct Encap<'a> {
     headers: OuterHeaders,
     /// The largest inner packet that goes in one piece: 0 where none is ordinary.
     whole: usize,
+    /// The largest outer packet that reaches the far end, as far as is known.
+    path_mtu: u16,
     /// Bits of the inner DSCP and ECN that the outer class takes over, and bits that it always has.
     class: [u8; 2],
 }
@@ -75,6 +81,7 @@ impl<'a> Encap<'a> {
             headers: softwire.headers(wan.mac, softwire.next_hop?),
             class: softwire.class.copied_and_fixed(),
             whole: if burst.fast { whole as usize } else { 0 },
+            path_mtu,
         })
     }
 }
@@ -108,7 +115,7 @@ impl<'a, N: Translation<'a>> Stages for Outbound<'a, N> {
             meta.hash = napt.hash_of(Kind::Outbound, &meta.key);
             napt.prefetch(meta.hash, Kind::Outbound);
         }
-        if self.is_ordinary(head, view, frame) {
+        if self.is_ordinary(head, frame) {
             meta.finished_by = FinishedBy::FastPath;
         }
         meta
@@ -127,33 +134,20 @@ impl<'a, N: Translation<'a>> Stages for Outbound<'a, N> {
     #[inline(always)]
     fn finish(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Result<(), Option<Verdict>> {
         let (FinishedBy::FastPath, Some(encap)) = (meta.finished_by, &self.encap) else {
-            return Err(self.slow_path(core, rings, meta.frame));
+            return Err(match N::NAPT {
+                true => self.special(core, rings, meta),
+                // A copy, or ordinary frames would have theirs in memory, too.
+                false => self.special(core, rings, &{ *meta }),
+            });
         };
         let view: &mut Tunnelled = zerocopy::transmute_mut!(rings.rx.window(meta.frame, OUTER_LEN));
-        // The session, and what it makes of addresses and ports.
-        let mut hash = meta.hash;
-        match self.napt.napt() {
-            Some(napt) => {
-                let session = match napt.likely(meta.candidate, &meta.key, Direction::Outbound) {
-                    Some(session) => session,
-                    None => match self.session(core, napt, meta, view) {
-                        Ok(session) => session,
-                        Err(reason) => {
-                            core.answer_lan(self.burst, rings, meta.frame, reason, 0);
-                            return Err(Some(reason.into()));
-                        }
-                    },
-                };
-                session.note(Direction::Outbound, self.burst.now.seconds(), true);
-                core.tcp(view, Some((napt, session, Direction::Outbound)), encap.softwire.mss);
-                rewrite(view, &session.rewrite(Direction::Outbound));
+        let hash = match self.translate_ordinary(core, encap, meta, view) {
+            Ok(hash) => hash,
+            Err(reason) => {
+                core.answer_lan(self.burst, rings, meta.frame, reason, 0);
+                return Err(Some(reason.into()));
             }
-            None => {
-                hash = core.flows.of(&meta.key);
-                core.tcp(view, None, encap.softwire.mss);
-                view.inner.decrement_ttl();
-            }
-        }
+        };
         // The outer header (RFC 2473 5): the template, and what differs from packet to packet.
         let len = view.inner.total_len;
         view.ethernet = encap.headers.ethernet;
@@ -167,17 +161,123 @@ impl<'a, N: Translation<'a>> Stages for Outbound<'a, N> {
 }
 
 impl<'a, N: Translation<'a>> Outbound<'a, N> {
+    /// The session, and what it makes of addresses and ports; one hop less. Answers the hash of the flow.
+    #[inline(always)]
+    fn translate_ordinary(
+        &self,
+        core: &Core,
+        encap: &Encap,
+        meta: &Meta,
+        view: &mut Tunnelled,
+    ) -> Result<Hash, Reason> {
+        match self.napt.napt() {
+            Some(napt) => {
+                let session = match napt.likely(meta.candidate, &meta.key, Direction::Outbound) {
+                    Some(session) => session,
+                    None => self.session(core, napt, meta, view)?,
+                };
+                session.note(Direction::Outbound, self.burst.now.seconds(), true);
+                core.tcp(view, Some((napt, session, Direction::Outbound)), encap.softwire.mss);
+                rewrite(view, &session.rewrite(Direction::Outbound));
+                Ok(meta.hash)
+            }
+            None => {
+                // First, while the key is at hand.
+                let hash = core.flows.of(&meta.key);
+                core.tcp(view, None, encap.softwire.mss);
+                view.inner.decrement_ttl();
+                Ok(hash)
+            }
+        }
+    }
+
+    /// A packet that is not ordinary. What many such are on some lines has a shorter way than the slow path.
+    #[cold]
+    #[inline(never)]
+    fn special(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Option<Verdict> {
+        match self.cut(core, rings, meta) {
+            Some(verdict) => verdict,
+            None => self.slow_path(core, rings, meta.frame),
+        }
+    }
+
+    /// A packet that is too large for the tunnel, may be cut, and is ordinary otherwise: into two outer fragments (RFC 2473
+    /// 7.2, RFC 6333 5.3). The first leaves in the buffer that the packet came in, so only the rest is copied. `None`: it is
+    /// not such a packet.
+    fn cut(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Option<Option<Verdict>> {
+        const FRONT: usize = OUTER_LEN + FRAGMENT_LEN;
+        let encap = self.encap.as_ref().filter(|_| self.burst.fast)?;
+        let head = rings.rx.head(meta.frame);
+        let view: &Plain = zerocopy::transmute_ref!(&*head);
+        let len = view.ip.len();
+        let fit = encap.softwire.mtu.fit(len, view.ip.dont_fragment(), encap.path_mtu);
+        let Fit::FragmentOuter { mtu } = fit else { return None };
+        let first = fragment::first_of_two(len, mtu)?;
+        let tx = rings.tx.get_mut(encap.softwire.link.index())?.as_mut()?;
+        // Where the slow path would copy all of it, too, it may.
+        let stays = meta.frame.headroom() >= FRONT && tx.region() == rings.rx.region();
+        if !stays || !self.is_ordinary_up_to(usize::MAX, rings.rx.head(meta.frame), meta.frame) {
+            return None;
+        }
+        let view: &mut Tunnelled = zerocopy::transmute_mut!(rings.rx.window(meta.frame, OUTER_LEN));
+        let hash = match self.translate_ordinary(core, encap, meta, view) {
+            Ok(hash) => hash,
+            Err(reason) => {
+                core.answer_lan(self.burst, rings, meta.frame, reason, 0);
+                return Some(Some(reason.into()));
+            }
+        };
+        let class = view.inner.tos & encap.class[0] | encap.class[1];
+        core.counters.note(Event::Fragmented, 1);
+        let id = core.ids.next_id();
+        // All of it or nothing.
+        if tx.space() < 2 {
+            return Some(Some(Reason::TxFull.into()));
+        }
+        let write_front = |to: &mut [u8], payload: usize, offset_more: usize| {
+            let mut outer = encap.headers;
+            outer.ipv6.payload_len = ((FRAGMENT_LEN + payload) as u16).into();
+            outer.ipv6.next_header = protocol::FRAGMENT;
+            outer.ipv6.version_class_flow = Ipv6::version_class_flow(class, hash.flow_label());
+            let offset_more = (offset_more as u16).into();
+            let header = FragmentHeader { next_header: protocol::IPV4, reserved: 0, offset_more, id: id.into() };
+            let (outer_to, header_to) = to[..ETHERNET + FRONT].split_at_mut(ETHERNET + OUTER_LEN);
+            outer_to.copy_from_slice(outer.as_bytes());
+            header_to.copy_from_slice(header.as_bytes());
+        };
+        let frame = meta.frame.with_len(ETHERNET + len);
+        core.scratch.clear();
+        core.scratch.extend_from_slice(&rings.rx.bytes(frame)[ETHERNET + first..]);
+        let frame = frame.push(FRONT).with_len(ETHERNET + FRONT + first);
+        write_front(rings.rx.bytes(frame), first, 1);
+        let rest = &core.scratch[..];
+        let sent = tx.send(rings.rx, frame).and_then(|()| {
+            tx.originate(ETHERNET + FRONT + rest.len(), |to| {
+                write_front(to, rest.len(), first);
+                to[ETHERNET + FRONT..].copy_from_slice(rest);
+            })
+        });
+        Some(Some(sent.map_or_else(|not| Reason::from(not).into(), |()| Verdict::Outbound)))
+    }
+
     /// A packet for the tunnel that needs nothing special.
     #[inline(always)]
-    fn is_ordinary(&self, head: &[u8; HEAD], view: &Plain, frame: Frame) -> bool {
+    fn is_ordinary(&self, head: &[u8; HEAD], frame: Frame) -> bool {
+        self.encap.as_ref().is_some_and(|encap| self.is_ordinary_up_to(encap.whole, head, frame))
+    }
+
+    /// The same, but for its length.
+    #[inline(always)]
+    fn is_ordinary_up_to(&self, largest: usize, head: &[u8; HEAD], frame: Frame) -> bool {
         let Some(encap) = &self.encap else { return false };
+        let view: &Plain = zerocopy::transmute_ref!(head);
         let ip = &view.ip;
         let header: &[u8; 20] = head[14..34].try_into().expect("twenty bytes");
         let total = ip.len();
         self.pattern.fits(head)
             && (total >= classify::least::<N>(ip.protocol))
             && (total + 14 <= frame.len())
-            && (total <= encap.whole)
+            && (total <= largest)
             && (ip.ttl > 1)
             && header_is_right(header)
             && !ip.is_fragment()

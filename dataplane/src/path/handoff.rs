@@ -11,11 +11,11 @@ use hikyaku_net::{Addr6, protocol};
 use hikyaku_ring::{Frame, HEAD, HandoffTx, LinkId, NotSent};
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::classify::Tunnelled;
+use super::classify::{self, INNER, LIMIT_LEN, Tunnelled, has_limit};
 use super::emit::ETHERNET;
 use super::fast_inbound::Inbound;
 use super::slow_inbound::{Inner, set_tos};
-use super::{Burst, Core, FRAMES_AHEAD, FlowLabels, MAX_BATCH, Rings, Translation, first_word, has_ports, ports_of};
+use super::{Burst, Core, FRAMES_AHEAD, FlowLabels, MAX_BATCH, Rings, Translation, has_ports, ports_of};
 use crate::napt::{Fragments, Hash, Key, Origin, PacketId, Scope};
 use crate::snapshot::Softwire;
 use crate::tunnel::{OUTER_LEN, Outer, ecn};
@@ -91,13 +91,21 @@ impl Handoff {
     #[inline(always)]
     fn whose(&self, flows: &FlowLabels, head: &[u8; HEAD]) -> Option<u8> {
         let view: &Tunnelled = zerocopy::transmute_ref!(head);
-        let ip = &view.inner;
+        if view.outer.next_header == protocol::IPV4 {
+            return self.whose_at::<INNER>(flows, head);
+        }
+        if has_limit(head) { self.whose_at::<{ INNER + LIMIT_LEN }>(flows, head) } else { None }
+    }
+
+    #[inline(always)]
+    fn whose_at<const AT: usize>(&self, flows: &FlowLabels, head: &[u8; HEAD]) -> Option<u8> {
+        let view: &Tunnelled = zerocopy::transmute_ref!(head);
+        let (ip, ports) = classify::inner::<AT>(head);
         let plain = view.ethernet.ethertype.get() == ethertype::IPV6
-            && view.outer.next_header == protocol::IPV4
             && ip.version_ihl == 0x45
             && !ip.is_fragment()
             && has_ports(ip.protocol);
-        plain.then(|| self.worker(flows.of(&flow(ip, first_word(&view.rest)))))
+        plain.then(|| self.worker(flows.of(&flow(ip, u32::from_ne_bytes(*ports)))))
     }
 
     /// The worker of a flow, as seen from this one.

@@ -42,7 +42,7 @@ use crate::tunnel::mss;
 use crate::tunnel::reassembly::{Limits, Reassembler};
 use crate::verdict::{Reason, Verdict};
 use classify::Tunnelled;
-use fast_inbound::Inbound;
+use fast_inbound::{AfterLimit, Inbound};
 use fast_ipv6::{Forward, Ipv6Stages};
 use fast_outbound::Outbound;
 use handoff::FrameBatch;
@@ -64,14 +64,28 @@ const AHEAD: usize = 8;
 struct Meta {
     frame: Frame,
     finished_by: FinishedBy,
+    /// Bytes that were cut off the frame's front, so that its inner packet is where the fast path looks for it. What else
+    /// is in front of that is not.
+    popped: u8,
     candidate: SessionId,
     hash: Hash,
     key: Key,
 }
 
 impl Meta {
-    const NONE: Self =
-        Self { frame: Frame::EMPTY, finished_by: FinishedBy::SlowPath, candidate: 0, hash: Hash::NONE, key: Key::NONE };
+    const NONE: Self = Self {
+        frame: Frame::EMPTY,
+        finished_by: FinishedBy::SlowPath,
+        popped: 0,
+        candidate: 0,
+        hash: Hash::NONE,
+        key: Key::NONE,
+    };
+
+    /// The frame as it was when it was classified.
+    fn as_it_came(&self) -> Frame {
+        self.frame.push(self.popped.into())
+    }
 }
 
 /// Which path finishes a frame.
@@ -161,6 +175,10 @@ struct Core {
     fragments: Fragments,
     /// Fragments of native IPv6 whose first one passed, and those that wait for theirs.
     fragments6: Fragments<(), PacketId6>,
+    /// Packets of this burst from the tunnel come behind an encapsulation limit, or almost none of them does.
+    limits_inbound: bool,
+    /// The same of the next one.
+    limits_next: bool,
     /// The way to the other workers, if there are any.
     handoff: Option<Box<Handoff>>,
     /// Identifications of packets that we make or cut.
@@ -219,6 +237,8 @@ impl Path {
             reassembler: Reassembler::new(reassembly),
             fragments: Fragments::default(),
             fragments6: Fragments::default(),
+            limits_inbound: false,
+            limits_next: false,
             handoff: None,
             ids: FragmentIds::new(shared.fragment_ids.clone(), worker as u32, MAX_WORKERS as u32),
             shared,
@@ -299,15 +319,25 @@ impl Path {
         }
         let softwire = burst.snapshot.main_softwire(burst.link).map(|id| &burst.snapshot.softwires[id.0 as usize]);
         let napt = softwire.and_then(|s| s.napt.as_deref());
+        let buf_size = rings.rx.buf_size();
         let taken_as = if burst.handed_off { Event::HandoffReceived } else { Event::Received };
         match (link.side, napt) {
             (Side::Lan, Some(napt)) => self.forward(n, rings, &Outbound::new(burst, napt), taken_as),
             (Side::Lan, None) => self.forward(n, rings, &Outbound::new(burst, NoNapt), taken_as),
-            (Side::Wan, Some(napt)) => self.forward(n, rings, &Inbound::new(burst, napt), taken_as),
-            (Side::Wan, None) => self.forward(n, rings, &Inbound::new(burst, NoNapt), taken_as),
+            (Side::Wan, Some(napt)) => self.inbound(n, rings, &Inbound::new(burst, napt, buf_size), taken_as),
+            (Side::Wan, None) => self.inbound(n, rings, &Inbound::new(burst, NoNapt, buf_size), taken_as),
             (Side::Host, _) => self.core.host_sends(n, rings, burst.link, link.peer),
         }
         n
+    }
+
+    /// With encapsulation limits or without, as the last were that came.
+    fn inbound<'a, N: Translation<'a>>(&mut self, n: usize, rings: Rings, stages: &Inbound<'a, N>, taken_as: Event) {
+        self.core.limits_inbound = self.core.limits_next;
+        match self.core.limits_inbound {
+            true => self.forward(n, rings, &AfterLimit(stages), taken_as),
+            false => self.forward(n, rings, stages, taken_as),
+        }
     }
 
     /// Handed off to the workers of their flows or not, and with native IPv6 among them or not: each has a loop of its own,

@@ -236,7 +236,7 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
     }
 
     /// `lan`: that of the packet's session, if it has one.
-    fn to_host(
+    pub(super) fn to_host(
         &self,
         core: &mut Core,
         rings: &mut Rings,
@@ -251,7 +251,13 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
     }
 
     /// A first fragment has come: those that waited for it go after it.
-    fn release_waiting(&self, core: &mut Core, rings: &mut Rings, (softwire, from): (&Softwire, Addr6), first: &Ipv4) {
+    pub(super) fn release_waiting(
+        &self,
+        core: &mut Core,
+        rings: &mut Rings,
+        (softwire, from): (&Softwire, Addr6),
+        first: &Ipv4,
+    ) {
         let Some(napt) = softwire.napt.as_deref() else { return };
         if first.fragment_offset() != 0 || !first.more_fragments() {
             return;

@@ -180,8 +180,9 @@ fn answer(packet: &Packet, napt: bool) -> Packet {
 enum Step {
     /// Frames of the captures from here on; mutated at some places.
     Captured(Index, usize, Vec<(usize, Vec<Mutation>, bool)>),
-    /// Packets of one side, in one burst. With the outer class.
-    Made(bool, Vec<(Packet, Vec<Mutation>, bool, u8)>),
+    /// Packets of one side, in one burst. Of those from outside: with the outer class, what is behind the outer header, and
+    /// cut into fragments so long that come in this order.
+    Made(bool, Vec<(Packet, Vec<Mutation>, bool, (u8, Option<[u8; 8]>, Option<(usize, bool)>))>),
     /// Packets of one side with other tags than their link's: of this VLAN, or of none.
     Elsewhere(bool, Vec<Packet>, Option<u16>),
     /// An ICMP error from outside about a packet that was sent.
@@ -189,10 +190,46 @@ enum Step {
     Wait(u16),
 }
 
+/// A destination options header in front of the inner packet: none, an encapsulation limit as Linux sends it, or one that is
+/// not quite that.
+fn options() -> impl Strategy<Value = Option<[u8; 8]>> {
+    let other = select(vec![
+        [4, 0, 4, 1, 4, 0, 0, 0],
+        [4, 0, 0, 0, 4, 1, 4, 0],
+        [4, 0, 1, 4, 0, 0, 0, 0],
+        [4, 0, 4, 2, 4, 1, 1, 0],
+        [4, 1, 4, 1, 4, 1, 1, 0],
+        [60, 0, 4, 1, 4, 1, 1, 0],
+        [17, 0, 4, 1, 4, 1, 1, 0],
+        [4, 0, 0x44, 1, 4, 1, 1, 0],
+    ]);
+    prop_oneof![8 => Just(None), 4 => any::<u8>().prop_map(|n| Some(limit(n))), 1 => other.prop_map(Some)]
+}
+
+fn limit(n: u8) -> [u8; 8] {
+    [4, 0, 4, 1, n, 1, 1, 0]
+}
+
+/// The frame with eight bytes of destination options behind its outer header.
+fn behind(options: [u8; 8], mut frame: Vec<u8>) -> Vec<u8> {
+    let len = u16::from_be_bytes([frame[18], frame[19]]) + 8;
+    frame[18..20].copy_from_slice(&len.to_be_bytes());
+    frame[20] = protocol::DESTINATION;
+    frame.splice(54..54, options);
+    frame
+}
+
+/// Whether a packet from outside is cut: into fragments of so many bytes, in order or not.
+fn cut() -> impl Strategy<Value = Option<(usize, bool)>> {
+    let cut = (select(vec![44, 60, 700, 1460]), prop::bool::weighted(0.8));
+    prop_oneof![3 => Just(None), 1 => cut.prop_map(Some)]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let mutated = || (prop_oneof![3 => Just(vec![]), 2 => prop::collection::vec(mutation(), 1..4)], any::<bool>());
     let class = prop_oneof![3 => Just(0u8), 1 => any::<u8>()];
-    let made = (packet(), mutated(), class).prop_map(|(p, (m, repair), class)| (p, m, repair, class));
+    let tunnel = (class, options(), cut());
+    let made = (packet(), mutated(), tunnel).prop_map(|(p, (m, repair), tunnel)| (p, m, repair, tunnel));
     let places = prop::collection::vec((0usize..24, prop::collection::vec(mutation(), 1..4), any::<bool>()), 0..8);
     prop_oneof![
         2 => (any::<Index>(), 1usize..24, places).prop_map(|(from, n, m)| Step::Captured(from, n, m)),
@@ -289,12 +326,23 @@ fn take(twins: &mut Twins, step: &Step) -> Result<(), String> {
         Step::Made(wan, packets) => {
             let frames: Vec<_> = packets
                 .iter()
-                .map(|(packet, mutations, repaired, class)| match wan {
-                    false => mutate(LAN, &from_lan(packet), mutations, *repaired),
-                    true => {
-                        let frame = from_wan_class(&answer(packet, napt), *class);
-                        mutate(WAN, &frame, mutations, *repaired)
+                .flat_map(|(packet, mutations, repaired, (class, options, cut))| {
+                    if !wan {
+                        return vec![mutate(LAN, &from_lan(packet), mutations, *repaired)];
                     }
+                    let answer = answer(packet, napt);
+                    let mut pieces = match cut {
+                        Some((mtu, _)) if answer.header.header_len() + 8 <= *mtu && !answer.payload.is_empty() => {
+                            answer.fragments(*mtu)
+                        }
+                        _ => vec![answer],
+                    };
+                    if matches!(cut, Some((_, false))) {
+                        pieces.reverse();
+                    }
+                    let frames = pieces.iter().map(|piece| from_wan_class(piece, *class));
+                    let frames = frames.map(|frame| options.map_or(frame.clone(), |options| behind(options, frame)));
+                    frames.map(|frame| mutate(WAN, &frame, mutations, *repaired)).collect()
                 })
                 .collect();
             twins.play(if *wan { WAN } else { LAN }, &frames)?;
@@ -336,6 +384,35 @@ proptest! {
             take(&mut twins, step).map_err(TestCaseError::fail)?;
         }
         twins.finish().map_err(TestCaseError::fail)?;
+    }
+}
+
+/// RFC 2473 4.1.1: the limit binds who encapsulates once more. Whatever it is, the packet behind it is delivered as without
+/// it, by both paths, also where only some come behind one.
+#[test]
+fn rfc2473_4_1_1_packets_behind_an_encapsulation_limit_are_delivered_as_others_are() {
+    for setup in Setup::all() {
+        let dst = if setup.napt { OUTSIDE } else { CLIENT };
+        let inbound: Vec<_> = (0..40u8).map(|n| from_wan(&udp((SERVER, 53), (dst, 40000), &[n; 20]))).collect();
+        let delivered = |frames: Vec<Vec<u8>>| {
+            let mut twins = Twins::new(&setup);
+            twins.play(LAN, &[from_lan(&udp((CLIENT, 40000), (SERVER, 53), b"ask"))]).unwrap();
+            twins.play(WAN, &frames).unwrap();
+            // The next burst knows what the last one was like.
+            let delivered = twins.fast.play(WAN, &frames).lan;
+            twins.slow.play(WAN, &frames);
+            twins.finish().unwrap();
+            delivered
+        };
+        let plain = delivered(inbound.clone());
+        assert_eq!(plain.len(), inbound.len());
+        for share in [1, 2, 7] {
+            let frames = inbound.iter().enumerate().map(|(n, frame)| match n % share {
+                0 => behind(limit([0, 1, 4, 255][n % 4]), frame.clone()),
+                _ => frame.clone(),
+            });
+            assert_eq!(delivered(frames.collect()), plain, "one of {share} behind a limit, {setup:?}");
+        }
     }
 }
 

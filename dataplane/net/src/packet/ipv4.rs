@@ -78,6 +78,15 @@ impl Ipv4 {
         (self.fragment.get() & 0x1fff) as usize * 8
     }
 
+    /// RFC 791: fragments but the last carry a multiple of eight bytes, none carries nothing, and nothing reaches past
+    /// 65535. Of a header that is no longer than the packet.
+    pub fn may_be_fragment(&self) -> bool {
+        let (header_len, payload) = (self.header_len(), self.len() - self.header_len());
+        !(self.is_fragment() && payload == 0
+            || self.more_fragments() && payload % 8 != 0
+            || self.fragment_offset() + payload > 65535 - header_len)
+    }
+
     /// Whether other fragments of the packet follow behind this one.
     #[inline(always)]
     pub fn more_fragments(&self) -> bool {
@@ -125,13 +134,7 @@ pub fn check(bytes: &[u8]) -> Result<Checked, Malformed> {
     if Sum::new().bytes(&bytes[..header_len]).checksum() != Checksum::ABSENT {
         return Err(Malformed::Ipv4Checksum);
     }
-    // RFC 791: fragments but the last carry a multiple of eight bytes, none carries nothing, and
-    // nothing reaches past 65535.
-    let payload = len - header_len;
-    if ip.is_fragment() && payload == 0
-        || ip.more_fragments() && payload % 8 != 0
-        || ip.fragment_offset() + payload > 65535 - header_len
-    {
+    if !ip.may_be_fragment() {
         return Err(Malformed::Ipv4Fragment);
     }
     Ok(Checked { header_len, len })

@@ -1,5 +1,5 @@
+use ahash::RandomState;
 use std::collections::HashSet;
-use std::hash::RandomState;
 
 use etherparse::defrag::IpDefragPool;
 use etherparse::{IpNumber, Ipv6ExtensionSlice, Ipv6FragmentHeader, SlicedPacket};
