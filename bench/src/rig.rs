@@ -479,12 +479,12 @@ impl Rig {
         Packet { flags, number: number as u32, len: self.shape.frame - 14, shape: (self.shape.packets, id), ..packet }
     }
 
-    /// Every frame that was delivered was received, none was dropped that [`Self::laps_at_once`] did not tell of, and
-    /// the counters add up.
+    /// Every frame that was delivered was received, none was dropped that [`Self::laps_at_once`] did not tell of, or held
+    /// because its first fragment was, and the counters add up.
     pub fn check_counters(&self) -> Result<(), Wrong> {
         let totals = self.totals();
         let (received, dropped) = (totals.received(), totals.dropped());
-        if dropped > self.lost || !totals.add_up() || totals.held > 0 || received != self.delivered {
+        if dropped + totals.held > self.lost || !totals.add_up() || received != self.delivered {
             let verdicts: Vec<_> = totals.verdicts().collect();
             return Err(Wrong(format!(
                 "of {} frames {received} were received, {dropped} dropped, {} are held: {verdicts:?}",
