@@ -175,14 +175,24 @@ fn answer(packet: &Packet, napt: bool) -> Packet {
     back.tos(packet.tos_byte())
 }
 
+/// How a packet comes through the tunnel.
+#[derive(Clone, Debug)]
+struct Carriage {
+    /// The outer class.
+    class: u8,
+    /// What is behind the outer header.
+    options: Option<[u8; 8]>,
+    /// Cut into fragments of so many bytes, in order or not.
+    cut: Option<(usize, bool)>,
+}
+
 /// What happens next in a history.
 #[derive(Clone, Debug)]
 enum Step {
     /// Frames of the captures from here on; mutated at some places.
     Captured(Index, usize, Vec<(usize, Vec<Mutation>, bool)>),
-    /// Packets of one side, in one burst. Of those from outside: with the outer class, what is behind the outer header, and
-    /// cut into fragments so long that come in this order.
-    Made(bool, Vec<(Packet, Vec<Mutation>, bool, (u8, Option<[u8; 8]>, Option<(usize, bool)>))>),
+    /// Packets of one side, in one burst.
+    Made(bool, Vec<(Packet, Vec<Mutation>, bool, Carriage)>),
     /// Packets of one side with other tags than their link's: of this VLAN, or of none.
     Elsewhere(bool, Vec<Packet>, Option<u16>),
     /// An ICMP error from outside about a packet that was sent.
@@ -228,7 +238,7 @@ fn cut() -> impl Strategy<Value = Option<(usize, bool)>> {
 fn step() -> impl Strategy<Value = Step> {
     let mutated = || (prop_oneof![3 => Just(vec![]), 2 => prop::collection::vec(mutation(), 1..4)], any::<bool>());
     let class = prop_oneof![3 => Just(0u8), 1 => any::<u8>()];
-    let tunnel = (class, options(), cut());
+    let tunnel = (class, options(), cut()).prop_map(|(class, options, cut)| Carriage { class, options, cut });
     let made = (packet(), mutated(), tunnel).prop_map(|(p, (m, repair), tunnel)| (p, m, repair, tunnel));
     let places = prop::collection::vec((0usize..24, prop::collection::vec(mutation(), 1..4), any::<bool>()), 0..8);
     prop_oneof![
@@ -326,7 +336,7 @@ fn take(twins: &mut Twins, step: &Step) -> Result<(), String> {
         Step::Made(wan, packets) => {
             let frames: Vec<_> = packets
                 .iter()
-                .flat_map(|(packet, mutations, repaired, (class, options, cut))| {
+                .flat_map(|(packet, mutations, repaired, Carriage { class, options, cut })| {
                     if !wan {
                         return vec![mutate(LAN, &from_lan(packet), mutations, *repaired)];
                     }
