@@ -22,7 +22,7 @@
 //! assert_eq!(proxy.drive(Time(0)), Some(Output::Look(Side::Lan, target)));
 //! proxy.found(Time(1), Side::Lan, target);
 //! assert_eq!(proxy.drive(Time(1)), Some(Output::Answer(question)));
-//! # Ok::<(), std::net::AddrParseError>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 use std::collections::VecDeque;
