@@ -1,4 +1,5 @@
-//! What every table of sessions is made of, whatever a session is: the NAPT's ([`crate::napt`]) is built from it.
+//! What every table of sessions is made of, whatever a session is: the NAPT's ([`crate::napt`]) and the filter's of native
+//! IPv6 ([`crate::filter6`]).
 //!
 //! Records lie in fixed memory and are found by an index that any worker reads without a lock. Changes are
 //! made by one at a time: it takes a record from the free ones, hangs it into the timing wheel, and puts
