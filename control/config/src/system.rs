@@ -119,7 +119,7 @@ impl Keys for System {
     #[rustfmt::skip]
     const KEYS: &'static [Key<Self>] = &[
         key("state-dir", One("DIR"), Restart, field!(state_dir, absolute),
-            "Directory for what outlives a restart: leases, identifiers").default(STATE_DIR),
+            "Directory for what outlives a restart: leases, identifiers, sessions").default(STATE_DIR),
         key("user", One("NAME"), Restart, field!(user, Account::named),
             "User to become once links, sockets and files are open; unset: stay who we are"),
         key("wait-for-links", One("SECONDS"), Restart, field!(wait_for_links, number(0u32..=86_400)),

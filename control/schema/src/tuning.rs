@@ -29,7 +29,7 @@ pub struct Tuning {
     pub batch: u16,
     /// Slots of each ring.
     pub ring_slots: u32,
-    /// Sessions that the NAPT table has room for; [`Self::table_size`] makes a power of two of it.
+    /// Sessions that the NAPT's table has room for, and the native IPv6 filter's; [`Self::table_size`] makes a power of two of it.
     pub table: Option<u32>,
     /// What a worker does when no frame waits.
     pub idle: Idle,
@@ -64,7 +64,8 @@ impl Keys for Tuning {
         key("ring-slots", One("N"), Restart, field!(ring_slots, number(64u32..=65536)),
             "Slots of each ring, 64 to 65536: how many frames may wait").flag("--ring-slots").default("2048"),
         key("table", One("N"), Restart, field!(table, number(1..=napt::Config::MAX_SESSIONS)),
-            "Sessions that the NAPT table has room for, rounded up to a power of two [default: 262144]")
+            "Sessions that the NAPT's table has room for, and the native IPv6 filter's; rounded up to a power of two \
+             [default: 262144]")
             .flag("--table").alias("--sessions"),
         key("idle", OneOf("POLICY", || words(IDLE)), Restart, field!(idle, one_of(IDLE)),
             "What a worker does when no frame waits: `adaptive` spins while frames come densely and sleeps when they do \
