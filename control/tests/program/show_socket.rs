@@ -70,8 +70,9 @@ fn router(dir: &Dir) -> Server {
     server
 }
 
-fn ask(stream: &UnixStream, request: &str) -> Vec<String> {
-    writeln!(&mut &*stream, "{request}").unwrap();
+fn ask(mut stream: &UnixStream, request: &str) -> Vec<String> {
+    // In one piece: who asks too much is let go before its line ends, and would find nobody to write the rest to.
+    stream.write_all(format!("{request}\n").as_bytes()).unwrap();
     let mut lines = Vec::new();
     for line in BufReader::new(stream).lines() {
         let line = line.unwrap();
