@@ -1,9 +1,8 @@
 //! The table of sessions: lookups without a lock by any worker, changes by one at a time.
 
-use std::sync::{Arc, TryLockError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use crossbeam_utils::CachePadded;
 use hikyaku_net::packet::Tcp;
 use hikyaku_net::{Mac, Time, protocol};
 use hikyaku_ring::prefetch;
@@ -12,14 +11,15 @@ use super::session::{Flow, Session};
 use super::shares::Shares;
 use super::{Config, Pinhole};
 use crate::napt::{Refused, Stats};
+use crate::sessions::changing::Changing;
 use crate::sessions::free::Free;
 use crate::sessions::hash::{Hash, Hasher, Kind};
 use crate::sessions::index::Index;
 use crate::sessions::readers::{ReaderId, Readers};
-use crate::sessions::sync::{AtomicU32, Mutex, MutexGuard, Ordering::Relaxed, Slab, slab};
+use crate::sessions::sync::{MutexGuard, Slab, slab};
 use crate::sessions::timeouts::Timeouts;
 use crate::sessions::wheel::{self, Wheel};
-use crate::sessions::{Direction, SessionId, tcp};
+use crate::sessions::{Direction, SessionId, id_of, slice, tcp};
 use crate::verdict::Reason;
 
 /// The sessions that were let through, and what anybody may begin.
@@ -32,20 +32,8 @@ pub struct Filter6 {
     sessions: Slab<Session>,
     readers: Readers,
     pinholes: ArcSwap<Box<[Pinhole]>>,
-    /// On cache lines of its own, so that those which every lookup reads stay where they are.
-    changing: CachePadded<Changing>,
+    changing: Changing<Writer>,
 }
-
-/// What changes; by the holder of the lock only.
-#[derive(Debug)]
-struct Changing {
-    live: AtomicU32,
-    /// The second up to which ageing has nothing left to do; [`NOT_AGED`] while it has.
-    aged: AtomicU32,
-    writer: Mutex<Writer>,
-}
-
-const NOT_AGED: u32 = u32::MAX;
 
 /// What only the holder of the lock touches.
 #[derive(Debug)]
@@ -81,16 +69,12 @@ impl Filter6 {
             sessions: slab(n as usize + 1, config.huge_pages)?,
             readers: Readers::new(config.readers),
             pinholes: ArcSwap::from_pointee(config.pinholes.as_slice().into()),
-            changing: CachePadded::new(Changing {
-                live: AtomicU32::new(0),
-                aged: AtomicU32::new(NOT_AGED),
-                writer: Mutex::new(Writer {
-                    free: Free::new(n),
-                    wheel: Wheel::new(),
-                    shares: Shares::new(config.per_station, n),
-                    created: 0,
-                    expired: 0,
-                }),
+            changing: Changing::new(Writer {
+                free: Free::new(n),
+                wheel: Wheel::new(),
+                shares: Shares::new(config.per_station, n),
+                created: 0,
+                expired: 0,
             }),
         })
     }
@@ -189,7 +173,7 @@ impl Filter6 {
         if !writer.shares.may_be_opened_to(share) {
             return Err(Reason::Ipv6HostLimit);
         }
-        if self.changing.live.load(Relaxed) >= capacity - capacity / 4 {
+        if self.changing.live() >= capacity - capacity / 4 {
             return Err(Reason::Ipv6TableFull);
         }
         self.open(&mut writer, flow, Direction::Inbound, share, now)
@@ -205,13 +189,14 @@ impl Filter6 {
         };
         session.write(flow, state, now.seconds(), share);
         if !self.index.insert(self.hash(flow), id, |id, _| self.hash(&self.sessions[id as usize].flow())) {
+            session.end();
             w.free.untake(id);
             return Err(Reason::Ipv6TableFull);
         }
         w.shares.add(share);
         w.hang(self, id);
         w.created += 1;
-        self.changing.live.store(self.changing.live.load(Relaxed) + 1, Relaxed);
+        self.changing.opened();
         Ok(session)
     }
 
@@ -223,8 +208,7 @@ impl Filter6 {
         w.shares.remove(session.share());
         w.free.give_back(id);
         w.expired += 1;
-        self.changing.aged.store(NOT_AGED, Relaxed);
-        self.changing.live.store(self.changing.live.load(Relaxed) - 1, Relaxed);
+        self.changing.closed();
     }
 
     /// Follows a connection; called for SYN, FIN, RST and until the handshake is complete.
@@ -235,18 +219,13 @@ impl Filter6 {
         // A later end needs nothing: ageing looks at the session at its earlier end and finds out.
         if self.idle_time(protocol, new) < self.idle_time(protocol, old) {
             let mut writer = self.lock();
-            let id = self.id_of(session);
+            let id = id_of(&self.sessions, session);
             // It may have expired meanwhile; then nothing hangs on it.
             if writer.wheel.holds(&self.sessions, id) {
                 writer.wheel.take_out(&self.sessions, id);
                 writer.hang(self, id);
             }
         }
-    }
-
-    fn id_of(&self, session: &Session) -> SessionId {
-        let offset = session as *const Session as usize - self.sessions.as_ptr() as usize;
-        (offset / size_of::<Session>()) as SessionId
     }
 
     /// How long a session may be idle (RFC 6092 REC-12, REC-14, REC-35, REC-40, REC-45).
@@ -264,21 +243,11 @@ impl Filter6 {
     /// holds the lock, and does not even ask for it where nothing is to be done. Whether all that is due is done, as far as
     /// this worker can see.
     pub fn age(&self, now: Time, budget: usize) -> bool {
-        if self.changing.aged.load(Relaxed) == now.seconds() {
-            return true;
-        }
-        let mut writer = match self.changing.writer.try_lock() {
-            Ok(writer) => writer,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return true,
-        };
-        let aged = wheel::age(&mut Locked { filter: self, writer: &mut writer }, now.seconds(), budget);
-        writer.free.reclaim(&self.readers);
-        let done = aged && writer.free.all_ready();
-        if done {
-            self.changing.aged.store(now.seconds(), Relaxed);
-        }
-        done
+        self.changing.age(now.seconds(), |writer| {
+            let done = wheel::age(&mut Locked { filter: self, writer }, now.seconds(), budget);
+            writer.free.reclaim(&self.readers);
+            done && writer.free.all_ready()
+        })
     }
 
     /// The reader is between two bursts. Before its first lookup and once per burst.
@@ -300,7 +269,7 @@ impl Filter6 {
     pub fn stats(&self) -> Stats {
         let writer = self.lock();
         Stats {
-            live: self.changing.live.load(Relaxed),
+            live: self.changing.live(),
             capacity: self.capacity(),
             created: writer.created,
             expired: writer.expired,
@@ -312,10 +281,9 @@ impl Filter6 {
     /// that many.
     pub fn slice(&self, from: SessionId, most: u32, mut each: impl FnMut(&Session)) -> Option<SessionId> {
         let _writer = self.lock();
-        let records = self.sessions.len() as u32;
-        let end = records.min(from.saturating_add(most));
-        (from..end).map(|id| &self.sessions[id as usize]).filter(|session| session.is_live()).for_each(&mut each);
-        (end < records).then_some(end)
+        let (some, next) = slice(&self.sessions, from, most);
+        some.iter().filter(|session| session.is_live()).for_each(&mut each);
+        next
     }
 
     /// Bytes of memory, all included.
@@ -333,11 +301,11 @@ impl Filter6 {
     /// Whether a worker panicked while it changed the table. Lookups go on, and so do changes, for as long as it takes to
     /// end the process: what was left half done nobody knows.
     pub fn is_poisoned(&self) -> bool {
-        self.changing.writer.lock().is_err()
+        self.changing.is_poisoned()
     }
 
     fn lock(&self) -> MutexGuard<'_, Writer> {
-        self.changing.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.changing.lock()
     }
 }
 

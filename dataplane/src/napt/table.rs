@@ -6,9 +6,8 @@ mod saved;
 mod writer;
 
 use std::net::Ipv4Addr;
-use std::sync::{Arc, TryLockError};
+use std::sync::Arc;
 
-use crossbeam_utils::CachePadded;
 use hikyaku_net::{Addr4, Port, PortSet, Time, protocol};
 use hikyaku_ring::prefetch;
 use rand::SeedableRng;
@@ -19,14 +18,15 @@ use super::hosts::Hosts;
 use super::key::{Endpoint, Key, split_addrs, split_ports};
 use super::ports::{PortBits, Ports, plane};
 use super::session::{Ends, Session};
+use crate::sessions::changing::Changing;
 use crate::sessions::free::Free;
 use crate::sessions::hash::{Hash, Hasher, Kind};
 use crate::sessions::index::Index;
 use crate::sessions::readers::{ReaderId, Readers};
-use crate::sessions::sync::{AtomicU32, Mutex, MutexGuard, Ordering::Relaxed, Slab, slab};
+use crate::sessions::sync::{MutexGuard, Slab, slab};
 use crate::sessions::timeouts::Timeouts;
 use crate::sessions::wheel::Wheel;
-use crate::sessions::{Direction, LanId, SessionId, UplinkId};
+use crate::sessions::{Direction, LanId, SessionId, UplinkId, id_of, slice};
 use crate::verdict::Reason;
 
 pub use config::{Config, Filtering, PortStats, Refused, Stats};
@@ -48,20 +48,8 @@ pub struct Napt {
     sessions: Slab<Session>,
     port_bits: Arc<PortBits>,
     readers: Readers,
-    /// On cache lines of its own, so that those which every lookup reads stay where they are.
-    changing: CachePadded<Changing>,
+    changing: Changing<Writer>,
 }
-
-/// What changes; by the holder of the lock only.
-#[derive(Debug)]
-struct Changing {
-    live: AtomicU32,
-    /// The second up to which ageing has nothing left to do; [`NOT_AGED`] while it has.
-    aged: AtomicU32,
-    writer: Mutex<Writer>,
-}
-
-const NOT_AGED: u32 = u32::MAX;
 
 impl Napt {
     /// A table without sessions.
@@ -99,21 +87,17 @@ impl Napt {
             sessions: slab(n as usize + 1, config.huge_pages)?,
             port_bits: ports.bits(),
             readers: Readers::new(config.readers),
-            changing: CachePadded::new(Changing {
-                live: AtomicU32::new(0),
-                aged: AtomicU32::new(NOT_AGED),
-                writer: Mutex::new(Writer {
-                    free: Free::new(n),
-                    ports,
-                    forwards: Forwards::default(),
-                    hosts: config.per_host.map(|most| Hosts::new(most, n)),
-                    tallies: Default::default(),
-                    exhausted: Default::default(),
-                    wheel: Wheel::new(),
-                    rng,
-                    created: 0,
-                    expired: 0,
-                }),
+            changing: Changing::new(Writer {
+                free: Free::new(n),
+                ports,
+                forwards: Forwards::default(),
+                hosts: config.per_host.map(|most| Hosts::new(most, n)),
+                tallies: Default::default(),
+                exhausted: Default::default(),
+                wheel: Wheel::new(),
+                rng,
+                created: 0,
+                expired: 0,
             }),
         };
         // No packet is of protocol 0 and has ports, so none is ever taken for record 0's.
@@ -274,7 +258,7 @@ impl Napt {
         // A later end needs nothing: ageing looks at the session at its earlier end and finds out.
         if timeout(new) < timeout(old) {
             let mut writer = self.lock();
-            let id = self.id_of(session);
+            let id = id_of(&self.sessions, session);
             // It may have expired meanwhile; then nothing hangs on it.
             if writer.wheel.holds(&self.sessions, id) {
                 writer.wheel.take_out(&self.sessions, id);
@@ -283,28 +267,11 @@ impl Napt {
         }
     }
 
-    fn id_of(&self, session: &Session) -> SessionId {
-        let offset = session as *const Session as usize - self.sessions.as_ptr() as usize;
-        (offset / size_of::<Session>()) as SessionId
-    }
-
     /// Closes sessions that have been idle too long; looks at `budget` sessions at most, so that
     /// no burst waits for a million of them. Does nothing while another worker holds the lock, and does not
     /// even ask for it where nothing is to be done. Whether all that is due is done, as far as this worker can see.
     pub fn age(&self, now: Time, budget: usize) -> bool {
-        if self.changing.aged.load(Relaxed) == now.seconds() {
-            return true;
-        }
-        let mut writer = match self.changing.writer.try_lock() {
-            Ok(writer) => writer,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return true,
-        };
-        let done = writer.age(self, now.seconds(), budget);
-        if done {
-            self.changing.aged.store(now.seconds(), Relaxed);
-        }
-        done
+        self.changing.age(now.seconds(), |writer| writer.age(self, now.seconds(), budget))
     }
 
     /// The reader is between two bursts. Before its first lookup and once per burst.
@@ -363,7 +330,7 @@ impl Napt {
     pub fn stats(&self) -> Stats {
         let writer = self.lock();
         Stats {
-            live: self.changing.live.load(Relaxed),
+            live: self.changing.live(),
             capacity: self.capacity(),
             created: writer.created,
             expired: writer.expired,
@@ -392,10 +359,9 @@ impl Napt {
     /// for as long as it takes to look at that many.
     pub fn slice(&self, from: SessionId, most: u32, mut each: impl FnMut(&Session)) -> Option<SessionId> {
         let _writer = self.lock();
-        let records = self.sessions.len() as u32;
-        let end = records.min(from.saturating_add(most));
-        (from..end).map(|id| self.session(id)).filter(|session| session.is_live()).for_each(&mut each);
-        (end < records).then_some(end)
+        let (some, next) = slice(&self.sessions, from, most);
+        some.iter().filter(|session| session.is_live()).for_each(&mut each);
+        next
     }
 
     /// Bytes of memory, all included.
@@ -414,10 +380,10 @@ impl Napt {
     /// Whether a worker panicked while it changed the table. Lookups go on, and so do changes, for as long as it takes to
     /// end the process: what was left half done nobody knows.
     pub fn is_poisoned(&self) -> bool {
-        self.changing.writer.lock().is_err()
+        self.changing.is_poisoned()
     }
 
     fn lock(&self) -> MutexGuard<'_, Writer> {
-        self.changing.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.changing.lock()
     }
 }

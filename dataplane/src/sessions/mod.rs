@@ -9,6 +9,7 @@
 //! A table has its own record (a cache line of atomics with `wheel::Record`), its own keys and their
 //! hash, and says in `wheel::Ageing` when a session of its ends and how.
 
+pub(crate) mod changing;
 pub(crate) mod free;
 pub mod hash;
 pub(crate) mod index;
@@ -21,6 +22,19 @@ pub(crate) mod wheel;
 
 /// A session's place in its table. 0 is nobody's.
 pub type SessionId = u32;
+
+/// The place of a record that is one of `records`.
+pub(crate) fn id_of<R>(records: &[R], record: &R) -> SessionId {
+    let offset = record as *const R as usize - records.as_ptr() as usize;
+    (offset / size_of::<R>()) as SessionId
+}
+
+/// Those of `records` that are among the `most` from number `from` on, and where to go on behind them; `None` at the end.
+pub(crate) fn slice<R>(records: &[R], from: SessionId, most: u32) -> (&[R], Option<SessionId>) {
+    let end = from.saturating_add(most).min(records.len() as u32);
+    let some = records.get(from as usize..end as usize).unwrap_or_default();
+    (some, Some(end).filter(|&end| (end as usize) < records.len()))
+}
 
 /// Which way a packet goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

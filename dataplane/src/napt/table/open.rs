@@ -36,7 +36,7 @@
 use hikyaku_net::packet::Tcp;
 use hikyaku_net::{Port, Time, protocol};
 
-use super::{Filtering, NOT_AGED, Napt, Writer};
+use super::{Filtering, Napt, Writer};
 use crate::napt::key::{Endpoint, Key};
 use crate::napt::ports::plane;
 use crate::napt::session::{Claim, Ends};
@@ -170,7 +170,7 @@ impl Napt {
         }
         // Strangers do not get the last quarter of the table: it is for our own hosts.
         let capacity = self.capacity();
-        if self.changing.live.load(Relaxed) >= capacity - capacity / 4 {
+        if self.changing.live() >= capacity - capacity / 4 {
             return Err(Reason::NaptTableFull);
         }
         if w.hosts.as_ref().is_some_and(|hosts| !hosts.may_be_opened_to(lan, inside.addr)) {
@@ -325,7 +325,7 @@ impl Napt {
         }
         w.schedule(self, id);
         w.created += 1;
-        self.changing.live.store(self.changing.live.load(Relaxed) + 1, Relaxed);
+        self.changing.opened();
         Ok(id)
     }
 
@@ -363,7 +363,6 @@ impl Napt {
         }
         w.free.give_back(id);
         w.expired += 1;
-        self.changing.aged.store(NOT_AGED, Relaxed);
-        self.changing.live.store(self.changing.live.load(Relaxed) - 1, Relaxed);
+        self.changing.closed();
     }
 }

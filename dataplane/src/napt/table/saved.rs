@@ -13,7 +13,6 @@ use crate::napt::key::{Endpoint, Key};
 use crate::napt::session::{Claim, Ends, Session};
 use crate::sessions::hash::Kind;
 use crate::sessions::saved::{self, Record4, Saved};
-use crate::sessions::sync::Ordering::Relaxed;
 use crate::sessions::{LanId, tcp};
 
 /// Records that are written at once.
@@ -51,8 +50,8 @@ impl Napt {
     /// # Errors
     /// See [`NotSaved`].
     pub fn save(&self, now: Time, wall: u64, to: impl io::Write) -> Result<u32, NotSaved> {
-        let _writer = self.changing.writer.try_lock().map_err(|_| NotSaved::Changing)?;
-        let count = self.changing.live.load(Relaxed);
+        let _writer = self.changing.lock_if_sound().ok_or(NotSaved::Changing)?;
+        let count = self.changing.live();
         let mut writer = saved::Writer::new(to, self.outside(), self.port_set(), count, wall)?;
         let live = self.sessions.iter().skip(1).filter(|session| session.is_live());
         let mut chunk = Vec::with_capacity(CHUNK);

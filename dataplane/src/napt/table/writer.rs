@@ -12,7 +12,6 @@ use crate::napt::session::{Claim, Session};
 use crate::sessions::SessionId;
 use crate::sessions::free::Free;
 use crate::sessions::hash::{Hash, Kind};
-use crate::sessions::sync::Ordering::Relaxed;
 use crate::sessions::timeouts::Timeouts;
 use crate::sessions::wheel::{self, Wheel};
 
@@ -140,7 +139,7 @@ impl Writer {
     /// in use.
     #[cold]
     fn is_scarce(&self, napt: &Napt) -> bool {
-        let (live, capacity) = (napt.changing.live.load(Relaxed), napt.capacity());
+        let (live, capacity) = (napt.changing.live(), napt.capacity());
         self.ports.size().min(capacity) < FEW
             || self.ports.left(plane(protocol::UDP)) <= self.ports.size() / 4
             || live >= capacity - capacity / 4
