@@ -91,7 +91,9 @@ fn nothing_keeps_the_thread_for_long() {
 }
 
 fn longest_turn() -> Longest {
-    let socket = std::env::temp_dir().join(format!("hikyaku-stalls-{}", rand::random::<u64>()));
+    // The socket, and the lock beside it.
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("control.sock");
     let text = CONFIG.replace("192.168.1.1/24", "10.9.0.1/15")
         + &format!("[lan.dhcpv4]\npool = '10.9.0.2-10.9.255.0'\n[control]\nsocket = '{}'\n", socket.display());
     let control = Config::parse("test.toml", &text).unwrap().control;
