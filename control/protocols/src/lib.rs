@@ -50,6 +50,7 @@ pub mod nd_proxy;
 pub mod neighbour;
 pub mod notification;
 pub mod reception;
+mod router_discovery;
 pub mod service;
 pub mod slaac;
 pub mod sockets;

@@ -5,19 +5,16 @@ use std::time::Duration;
 
 use hickory_proto::rr::Name;
 use hickory_proto::serialize::binary::BinEncodable;
-use hikyaku_net::packet::{Ipv6, ipv6};
-use hikyaku_net::{Mac, Prefix6, protocol};
+use hikyaku_net::{Mac, Prefix6};
 use smoltcp::wire::{
     Icmpv6Message, Icmpv6Packet, IpProtocol, Ipv6Packet, Ipv6Repr, NdiscOption, NdiscOptionRepr, NdiscPrefixInfoFlags,
     NdiscPrefixInformation, RawHardwareAddress,
 };
-use zerocopy::FromBytes;
+
+use crate::router_discovery::{self, HOP_LIMIT, Message, Refusal};
 
 /// All nodes of the link (RFC 4291 2.7.1).
 pub(super) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-
-/// What no router has forwarded (RFC 4861 6.1.1).
-const HOP_LIMIT: u8 = 255;
 
 /// For packets of hosts (RFC 4861 6.2.1: AdvCurHopLimit).
 const HOST_HOP_LIMIT: u8 = 64;
@@ -28,38 +25,6 @@ const LONGEST: usize = 1280 - 40;
 /// Options that smoltcp does not know (RFC 8106 5.1, 5.2).
 const RDNSS: u8 = 25;
 const DNSSL: u8 = 31;
-
-/// Why bytes are no router solicitation to act on (RFC 4861 6.1.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The bytes are not one whole IPv6 packet.
-    #[error("not a whole IPv6 packet")]
-    NotIpv6,
-    /// A fragment, which neighbour discovery must not be (RFC 6980 5).
-    #[error("a fragment: neighbour discovery is never fragmented")]
-    Fragment,
-    /// The packet is no ICMPv6 router solicitation (RFC 4861 4.1).
-    #[error("not an ICMPv6 router solicitation")]
-    NotSolicitation,
-    /// It passed a router, or was made up far away.
-    #[error("hop limit {0} instead of 255: it does not come from this link")]
-    HopLimit(u8),
-    /// The source is no host's address; which it is.
-    #[error("source {0} is no host's address")]
-    Source(Ipv6Addr),
-    /// The ICMPv6 checksum does not fit the packet.
-    #[error("wrong ICMPv6 checksum")]
-    Checksum,
-    /// The ICMPv6 code is not 0; which it is.
-    #[error("ICMPv6 code {0} instead of 0")]
-    Code(u8),
-    /// Less than the 8 bytes that are always there, an option of length zero, or one that goes on behind the end.
-    #[error("cut off, or an option has no length or passes the end")]
-    Short,
-    /// It comes from the unspecified address and says an Ethernet address.
-    #[error("an Ethernet address from a host without an address")]
-    Anonymous,
-}
 
 /// A valid router solicitation (RFC 4861 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,50 +37,21 @@ pub(super) struct Solicitation {
 
 /// Reads an IPv6 packet, header first; bytes behind its end do not matter.
 pub(super) fn read_solicitation(packet: &[u8]) -> Result<Solicitation, Refusal> {
-    let walked = ipv6::walk(packet).map_err(|_| Refusal::NotIpv6)?;
-    let (ip, _) = Ipv6::ref_from_prefix(packet).map_err(|_| Refusal::NotIpv6)?;
-    let (src, dst) = (Ipv6Addr::from(ip.src), Ipv6Addr::from(ip.dst));
-    if walked.fragment.is_some() {
-        return Err(Refusal::Fragment);
-    }
-    let bytes = &packet[walked.offset..walked.end];
-    if walked.protocol != protocol::ICMPV6 || bytes.first() != Some(&Icmpv6Message::RouterSolicit.into()) {
-        return Err(Refusal::NotSolicitation);
-    }
-    if ip.hop_limit != HOP_LIMIT {
-        return Err(Refusal::HopLimit(ip.hop_limit));
-    }
-    if src.is_multicast() || src.is_loopback() {
-        return Err(Refusal::Source(src));
-    }
-    let icmp = Icmpv6Packet::new_checked(bytes).map_err(|_| Refusal::Short)?;
-    if !icmp.verify_checksum(&src, &dst) {
-        return Err(Refusal::Checksum);
-    }
-    if icmp.msg_code() != 0 {
-        return Err(Refusal::Code(icmp.msg_code()));
-    }
-    let mac = read_source_station(icmp.payload())?;
-    match (src.is_unspecified(), mac) {
-        (true, Some(_)) => Err(Refusal::Anonymous),
-        (is_anonymous, mac) => Ok(Solicitation { source: (!is_anonymous).then_some(src), mac }),
-    }
-}
-
-/// The source link-layer address option, if there is one that an Ethernet station can have (RFC 2464 6).
-fn read_source_station(mut rest: &[u8]) -> Result<Option<Mac>, Refusal> {
-    let mut station = None;
-    while !rest.is_empty() {
-        let length = rest.get(1).map_or(0, |&units| usize::from(units) * 8);
-        let (option, after) = rest.split_at_checked(length).filter(|_| length > 0).ok_or(Refusal::Short)?;
+    let may_say = |source: Ipv6Addr| !source.is_multicast() && !source.is_loopback();
+    let message = Message::read(packet, Icmpv6Message::RouterSolicit, may_say)?;
+    let mut mac = None;
+    for option in message.options() {
+        let option = option?;
         if let Ok(NdiscOptionRepr::SourceLinkLayerAddr(_)) = NdiscOptionRepr::parse(&NdiscOption::new_unchecked(option))
         {
-            let mac = option[2..].first_chunk().map(|&octets| Mac(octets));
-            station = station.or(mac.filter(|mac| option.len() == 8 && !mac.is_group() && *mac != Mac::default()));
+            mac = mac.or(router_discovery::station(option));
         }
-        rest = after;
     }
-    Ok(station)
+    let source = Some(message.source).filter(|source| !source.is_unspecified());
+    if source.is_none() && mac.is_some() {
+        return Err(Refusal::Anonymous);
+    }
+    Ok(Solicitation { source, mac })
 }
 
 /// A router advertisement that is being written: the ICMPv6 message.

@@ -53,8 +53,8 @@ use crate::answer_limits::AnswerLimits;
 use option::Options;
 use schedule::Schedule;
 
+pub use crate::router_discovery::Refusal;
 pub use event::Event;
-pub use message::Refusal;
 pub use saved::Saved;
 
 /// Prefixes that are advertised at once, those that are gone included, at most.

@@ -354,9 +354,9 @@ fn rfc4861_6_1_1_what_is_no_solicitation_is_refused_by_name() {
         (with(6, 17), Refusal::NotSolicitation),
         (sound[..50].to_vec(), Refusal::NotIpv6),
         (solicitation("::", &STATION), Refusal::Anonymous),
-        (solicitation("fe80::9", &[1, 0, 0, 0, 0, 0, 0, 0]), Refusal::Short),
-        (solicitation("fe80::9", &[1, 2, 0, 0, 0, 0, 0, 0]), Refusal::Short),
-        (solicitation("fe80::9", &[1]), Refusal::Short),
+        (solicitation("fe80::9", &[1, 0, 0, 0, 0, 0, 0, 0]), Refusal::Option(8)),
+        (solicitation("fe80::9", &[1, 2, 0, 0, 0, 0, 0, 0]), Refusal::Option(8)),
+        (solicitation("fe80::9", &[1]), Refusal::Option(8)),
     ];
     let mut lan = Lan::usual();
     lan.until(1000);

@@ -9,15 +9,12 @@ use std::time::Duration;
 
 use hickory_proto::rr::Name;
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
-use hikyaku_net::packet::{Ipv6, ipv6};
-use hikyaku_net::{Mac, protocol};
+use hikyaku_net::Mac;
 use serde::Serialize;
-use smoltcp::wire::{
-    Icmpv6Message, Icmpv6Packet, NdiscOption, NdiscOptionRepr, NdiscPrefixInfoFlags, NdiscRouterFlags,
-};
-use zerocopy::FromBytes;
+use smoltcp::wire::{Icmpv6Message, NdiscOption, NdiscOptionRepr, NdiscPrefixInfoFlags, NdiscRouterFlags};
 
 use super::Lifetime;
+use crate::router_discovery::{self, Message, Refusal};
 
 /// Prefixes taken from one advertisement, and kept in all, at most.
 pub const MAX_PREFIXES: usize = 16;
@@ -32,38 +29,6 @@ pub const MAX_DOMAINS: usize = 8;
 const MAX_REACHABLE_TIME: Duration = Duration::from_secs(3600);
 /// Retransmission timers that a link can have: below, a resolution would be a flood; above, it would never end.
 const RETRANS_TIMER: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(60);
-
-/// Why bytes are no router advertisement to act on (RFC 4861 6.1.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The bytes are not one whole IPv6 packet.
-    #[error("not a whole IPv6 packet")]
-    NotIpv6,
-    /// A fragment, which neighbour discovery must not be (RFC 6980 2).
-    #[error("a fragment: neighbour discovery is never fragmented")]
-    Fragment,
-    /// The packet is no ICMPv6 router advertisement (RFC 4861 4.2).
-    #[error("not an ICMPv6 router advertisement")]
-    NotAdvertisement,
-    /// It passed a router, or was made up far away.
-    #[error("hop limit {0} instead of 255: it does not come from this link")]
-    HopLimit(u8),
-    /// The source is not a link-local address, as a router's must be; which it is.
-    #[error("source {0} is not link-local")]
-    Source(Ipv6Addr),
-    /// The ICMPv6 checksum does not fit the packet.
-    #[error("wrong ICMPv6 checksum")]
-    Checksum,
-    /// The ICMPv6 code is not 0; which it is.
-    #[error("ICMPv6 code {0} instead of 0")]
-    Code(u8),
-    /// Less than the 16 bytes that are always there.
-    #[error("shorter than 16 bytes")]
-    Short,
-    /// An option of length zero, or one that goes on behind the end.
-    #[error("the option at byte {0} has no length or passes the end")]
-    Option(usize),
-}
 
 /// How much a router wants to be used (RFC 4191 2.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -158,39 +123,18 @@ pub struct Advertisement {
 impl Advertisement {
     /// Reads an IPv6 packet, header first; bytes behind its end do not matter.
     pub fn parse(packet: &[u8]) -> Result<Self, Refusal> {
-        let walked = ipv6::walk(packet).map_err(|_| Refusal::NotIpv6)?;
-        let (ip, _) = Ipv6::ref_from_prefix(packet).map_err(|_| Refusal::NotIpv6)?;
-        let (src, dst) = (Ipv6Addr::from(ip.src), Ipv6Addr::from(ip.dst));
-        if walked.fragment.is_some() {
-            return Err(Refusal::Fragment);
-        }
-        let bytes = &packet[walked.offset..walked.end];
-        if walked.protocol != protocol::ICMPV6 || bytes.first() != Some(&Icmpv6Message::RouterAdvert.into()) {
-            return Err(Refusal::NotAdvertisement);
-        }
-        if ip.hop_limit != 255 {
-            return Err(Refusal::HopLimit(ip.hop_limit));
-        }
-        if !src.is_unicast_link_local() {
-            return Err(Refusal::Source(src));
-        }
-        let icmp = Icmpv6Packet::new_checked(bytes).map_err(|_| Refusal::Short)?;
-        if !icmp.verify_checksum(&src, &dst) {
-            return Err(Refusal::Checksum);
-        }
-        if icmp.msg_code() != 0 {
-            return Err(Refusal::Code(icmp.msg_code()));
-        }
+        let message = Message::read(packet, Icmpv6Message::RouterAdvert, |source| source.is_unicast_link_local())?;
+        let icmp = &message.icmp;
         let flags = icmp.router_flags();
         let nonzero =
             |d: smoltcp::time::Duration| (d.total_millis() > 0).then(|| Duration::from_millis(d.total_millis()));
         let mut advertisement = Self {
-            router: src,
+            router: message.source,
             hop_limit: Some(icmp.current_hop_limit()).filter(|&h| h > 0),
             managed: flags.contains(NdiscRouterFlags::MANAGED),
             other: flags.contains(NdiscRouterFlags::OTHER),
             // RFC 4191 2.2: the reserved value is taken for medium. The bits are in the flags' byte.
-            preference: Preference::from_bits(bytes[5] >> 3).unwrap_or_default(),
+            preference: Preference::from_bits(message.bytes[5] >> 3).unwrap_or_default(),
             lifetime: icmp.router_lifetime().secs() as u16,
             reachable_time: nonzero(icmp.reachable_time()).filter(|&t| t <= MAX_REACHABLE_TIME),
             retrans_timer: nonzero(icmp.retrans_time()).filter(|t| RETRANS_TIMER.contains(t)),
@@ -202,14 +146,9 @@ impl Advertisement {
             domains: Vec::new(),
             ignored: 0,
         };
-        let mut rest = icmp.payload();
-        while !rest.is_empty() {
-            let at = bytes.len() - rest.len();
-            let length = rest.get(1).map_or(0, |&units| usize::from(units) * 8);
-            let option = rest.get(..length).filter(|o| !o.is_empty()).ok_or(Refusal::Option(at))?;
+        for option in message.options() {
             // RFC 4861 6.1.2: a known option that makes no sense does not spoil the others.
-            advertisement.ignored += u32::from(advertisement.take(option).is_none());
-            rest = &rest[length..];
+            advertisement.ignored += u32::from(advertisement.take(option?).is_none());
         }
         Ok(advertisement)
     }
@@ -217,11 +156,7 @@ impl Advertisement {
     /// Takes one option of at least 8 bytes; `None` if it is of a known type and makes no sense.
     fn take(&mut self, option: &[u8]) -> Option<()> {
         match NdiscOptionRepr::parse(&NdiscOption::new_unchecked(option)).ok()? {
-            NdiscOptionRepr::SourceLinkLayerAddr(_) => {
-                // Ethernet: eight bytes in all (RFC 2464 6).
-                let mac = Mac(*option[2..].as_array::<6>()?);
-                self.mac = Some(Some(mac).filter(|m| !m.is_group() && *m != Mac::default())?);
-            }
+            NdiscOptionRepr::SourceLinkLayerAddr(_) => self.mac = Some(router_discovery::station(option)?),
             NdiscOptionRepr::Mtu(mtu) => self.mtu = Some(mtu),
             NdiscOptionRepr::PrefixInformation(info) => {
                 let prefix = masked(info.prefix, info.prefix_len)?;

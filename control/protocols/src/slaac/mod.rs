@@ -40,8 +40,9 @@ use std::time::Duration;
 use hikyaku_net::{Mac, Time};
 use serde::Serialize;
 
+pub use crate::router_discovery::Refusal;
 pub use advertisement::{
-    Advertisement, MAX_DOMAINS, MAX_PREFIXES, MAX_RESOLVERS, MAX_ROUTES, Preference, PrefixOption, Refusal, RouteOption,
+    Advertisement, MAX_DOMAINS, MAX_PREFIXES, MAX_RESOLVERS, MAX_ROUTES, Preference, PrefixOption, RouteOption,
 };
 pub use event::Event;
 pub use facts::{Address, Announced, Facts, Prefix, Resolver, Route, Router, SearchDomain};
