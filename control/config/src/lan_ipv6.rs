@@ -15,7 +15,7 @@ use crate::value::InterfaceId;
 pub struct LanIpv6 {
     /// Whether they have any.
     pub mode: LanIpv6Mode,
-    /// Which /64 of a delegated prefix is the LAN's; `None`: the first that our own addresses are not in.
+    /// Which /64 of a delegated prefix is the LAN's; `None`: 1, or 2 where our end of the tunnel is in that.
     pub subnet_id: Option<u16>,
     /// How the lower half of our own addresses there is made.
     pub interface_id: InterfaceId,
