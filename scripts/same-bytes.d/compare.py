@@ -34,10 +34,12 @@ MODES = {
 }
 # What runs by the wall clock and says nothing of what was done.
 CLOCKS = {"wall_seconds", "path_seconds", "frames_per_second", "path_frames_per_second"}
+# What `hikyaku replay` says of frames that it cannot play.
+TOO_LARGE = "larger than a ring's buffer"
 
 
 def played(program, words, inputs, place):
-    """What left on both sides, what was counted, and the exit code."""
+    """What left on both sides, what was counted, the exit code, and whether frames were not played for their length."""
     outputs = [place / "lan-out.pcap", place / "wan-out.pcap"]
     for output in outputs:
         output.unlink(missing_ok=True)
@@ -51,7 +53,7 @@ def played(program, words, inputs, place):
         counted = {"said": done.stdout + done.stderr}
     for clock in CLOCKS:
         counted.get("rates", {}).pop(clock, None)
-    return [output.read_bytes() if output.exists() else None for output in outputs], counted, done.returncode
+    return [output.read_bytes() if output.exists() else None for output in outputs], counted, done.returncode, TOO_LARGE in done.stderr
 
 
 def renamed(counted, names):
@@ -82,8 +84,11 @@ def main(place, old, new, *words):
         for side, inputs in situations(name, kind, place):
             if not inputs:
                 continue
-            left, counted, code = played(old, flags, inputs, place)
-            left_now, counted_now, code_now = played(new, flags, inputs, place)
+            left, counted, code, too_large = played(old, flags, inputs, place)
+            left_now, counted_now, code_now, too_large_now = played(new, flags, inputs, place)
+            # Programs like that of 770e832 ended with 0 where such frames were all that was wrong.
+            if too_large and too_large_now and (code, code_now) == (0, 1):
+                code = 1
             runs += 1
             frames_out += sum(counted[link]["frames_out"] for link in ("lan", "wan") if link in counted)
             if left != left_now:
