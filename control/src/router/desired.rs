@@ -10,7 +10,7 @@ use hikyaku_protocols::dhcpv6::Mode;
 use hikyaku_protocols::hb46pp;
 use hikyaku_protocols::neighbour::Progress;
 use hikyaku_protocols::notification;
-use hikyaku_protocols::service::Plan;
+use hikyaku_protocols::service::{Outside, Plan};
 
 use super::choose::{Choice, ends};
 use super::evidence::Sign;
@@ -56,7 +56,9 @@ pub(super) struct Desired {
     pub given_up: Vec<String>,
     /// Where the provisioning server is asked from, if it is to be.
     pub provisioning: Option<hb46pp::Place>,
-    /// The tunnel to carry; `None` while its end may not be used, or none is chosen.
+    /// What a session table is to translate to.
+    pub table: Option<Outside>,
+    /// The tunnel to carry; `None` while its end may not be used, its table is not there, or none is chosen.
     pub softwire: Option<Carried>,
     /// The plan whose far end is used: that of the tunnel in use, or of the one that is to be.
     pub far: Option<Plan>,
@@ -92,7 +94,8 @@ pub(super) fn desired(config: &Config, facts: &Facts, choice: &Choice) -> Desire
     let can_ask_server = facts.link_local.is_some_and(|address| facts.link_up && facts.may_use(address));
     let routers = &facts.slaac.routers;
     let next_hop = facts.next_hop.map(|(address, _)| address);
-    let softwire = softwire(facts, choice);
+    let wanted = wanted(facts, choice);
+    let softwire = softwire(facts, choice, wanted.as_ref());
     let can_ask = !choice.uplink.line.resolvers.is_empty();
     let asks_provisioning = choice.decision.asks_provisioning && can_ask;
     let from = choice.uplink.own.filter(|&own| asks_provisioning && facts.may_use(own));
@@ -115,6 +118,7 @@ pub(super) fn desired(config: &Config, facts: &Facts, choice: &Choice) -> Desire
         given_up: choice.given_up.clone(),
         provisioning: from.map(|from| hb46pp::Place { prefix: upper_half(from), from }),
         far: softwire.as_ref().map(|softwire| &softwire.plan).or(choice.plan.as_ref()).cloned(),
+        table: wanted.and_then(|wanted| wanted.plan.outside),
         softwire,
         prefix: choice.uplink.prefix,
         place: choice.place,
@@ -182,14 +186,18 @@ pub(super) fn dhcpv6_mode(config: &Config, facts: &Facts) -> Mode {
     }
 }
 
-/// What was chosen, if its end of the tunnel may be used. Until then what is carried goes on, but no longer than the
-/// line lets us have its end.
-fn softwire(facts: &Facts, choice: &Choice) -> Option<Carried> {
-    let plan = choice.plan.as_ref()?;
-    match choice.end.filter(|&end| facts.may_use(end)) {
-        Some(local) => Some(Carried { plan: plan.clone(), local }),
-        None => facts.carried.clone().filter(|carried| facts.may_use(carried.local)),
-    }
+/// What was chosen, if its end of the tunnel may be used.
+fn wanted(facts: &Facts, choice: &Choice) -> Option<Carried> {
+    let local = choice.end.filter(|&end| facts.may_use(end))?;
+    choice.plan.clone().map(|plan| Carried { plan, local })
+}
+
+/// The same, once its session table is there. Until then what is carried goes on, but no longer than the line lets us have
+/// its end.
+fn softwire(facts: &Facts, choice: &Choice, wanted: Option<&Carried>) -> Option<Carried> {
+    let is_there = |wanted: &&Carried| wanted.plan.outside.is_none_or(|outside| facts.tables.contains(&outside));
+    let goes_on = facts.carried.as_ref().filter(|carried| choice.plan.is_some() && facts.may_use(carried.local));
+    wanted.filter(is_there).or(goes_on).cloned()
 }
 
 #[cfg(test)]

@@ -79,7 +79,8 @@ impl Machines {
         if let Some(provisioning) = &mut self.provisioning {
             provisioning.set_place(now, desired.provisioning);
         }
-        self.tunnel.carry(now, desired.softwire.as_ref());
+        self.tunnel.prepare(now, desired.table);
+        self.tunnel.carry(desired.softwire.as_ref());
         self.far.set_own(now, &desired.addresses);
         self.far.set(now, desired.far.as_ref(), &desired.line.resolvers, desired.prefix);
         if let Some(notice) = &mut self.notice {

@@ -7,7 +7,7 @@ use hikyaku_net::{Mac, Prefix6, Time};
 use hikyaku_protocols::aftr;
 use hikyaku_protocols::dhcpv6;
 use hikyaku_protocols::neighbour::Progress;
-use hikyaku_protocols::service::{Candidate, Name, Plan, Said};
+use hikyaku_protocols::service::{Candidate, Name, Outside, Plan, Said};
 use hikyaku_protocols::slaac;
 
 /// Why the provisioning server has said nothing yet.
@@ -42,6 +42,8 @@ pub(super) struct Facts {
     pub carried: Option<Carried>,
     /// Why a tunnel that is wanted cannot be.
     pub trouble: Option<String>,
+    /// What the session tables translate to that are there.
+    pub tables: Vec<Outside>,
     /// The far end of the tunnel.
     pub far: FarEndFacts,
     /// Whom packets to the far end go to, and its Ethernet address if that is known.

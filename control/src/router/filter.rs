@@ -1,44 +1,67 @@
 //! What lets native IPv6 into the LAN: answers, and nothing else.
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use hikyaku_config::Config;
 use hikyaku_dataplane::filter6::{self, Filter6};
+use hikyaku_net::Time;
 use hikyaku_schema::DEFAULT_TABLE;
+
+use super::making::{Making, MakingTable, SOON};
 
 /// The filter, as long as the program runs: what it let through outlives a change of prefix, and of the control thread.
 #[derive(Debug, Default)]
 pub(super) struct Filter {
     filter: Option<Arc<Filter6>>,
+    making: MakingTable<Arc<Filter6>>,
+    /// While it is being made: when it is looked at again.
+    look: Option<Time>,
     /// Why there is none.
     pub trouble: Option<String>,
 }
 
 impl Filter {
     /// `before`: that of a control thread that had to start over; its sessions live on.
-    pub fn new(config: &Config, workers: usize, before: Option<Arc<Filter6>>) -> Self {
-        let mut filter = Self { filter: before, trouble: None };
-        filter.reload(config, workers);
+    pub fn new(now: Time, config: &Config, workers: usize, before: Option<Arc<Filter6>>) -> Self {
+        let mut filter = Self { filter: before, ..Self::default() };
+        filter.reload(now, config, workers);
         filter
     }
 
     /// Another configuration: there is a filter as soon as hosts are to have IPv6.
-    pub fn reload(&mut self, config: &Config, workers: usize) {
+    pub fn reload(&mut self, now: Time, config: &Config, workers: usize) {
         self.trouble = None;
-        if self.filter.is_some() || !config.lan.ipv6.is_on() {
+        if self.filter.is_some() || self.look.is_some() || !config.lan.ipv6.is_on() {
             return;
         }
         let behaviour = &config.service.behaviour;
-        let made = Filter6::new(&filter6::Config {
+        let config = filter6::Config {
             sessions: config.tuning.table_size(DEFAULT_TABLE),
             per_station: behaviour.sessions_per_host,
             timeouts: behaviour.timeouts.0,
             readers: workers,
             huge_pages: config.tuning.huge_pages,
             ..filter6::Config::default()
-        });
-        match made {
-            Ok(filter) => self.filter = Some(Arc::new(filter)),
+        };
+        self.making =
+            Making::table(config.sessions, move || Filter6::new(&config).map(Arc::new).map_err(|why| why.to_string()));
+        self.look = Some(now);
+        self.poll(now);
+    }
+
+    /// Takes it up when it is there.
+    pub fn poll(&mut self, now: Time) {
+        if self.look.is_none_or(|look| look > now) {
+            return;
+        }
+        let Poll::Ready(made) = self.making.take() else {
+            self.look = Some(now + SOON);
+            return;
+        };
+        self.look = None;
+        match made.unwrap_or_else(|| Err("its thread panicked".into())) {
+            Ok(filter) => self.filter = Some(filter),
             Err(why) => {
                 tracing::error!(reason = %why, "hosts have no IPv6, as nothing could watch it");
                 self.trouble = Some(format!(
@@ -47,6 +70,11 @@ impl Filter {
                 ));
             }
         }
+    }
+
+    /// When to come back.
+    pub fn next(&self) -> Option<Time> {
+        self.look
     }
 
     /// The filter itself.

@@ -52,6 +52,7 @@ pub fn facts(says: &[Says]) -> Facts {
         provisioning: None,
         carried: None,
         trouble: None,
+        tables: ipip(Local::Own).outside.into_iter().collect(),
         far: FarEndFacts {
             plan: None,
             address: None,
@@ -266,6 +267,11 @@ pub fn offered_elsewhere(facts: &mut Facts) {
 /// Three Solicits were not answered.
 pub fn in_vain(facts: &mut Facts) {
     facts.dhcpv6.in_vain = true;
+}
+
+/// There is no session table yet.
+pub fn no_table(facts: &mut Facts) {
+    facts.tables.clear();
 }
 
 /// There is no filter for native IPv6.

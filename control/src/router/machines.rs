@@ -90,6 +90,7 @@ impl Machines {
 
     /// Does what is due, and gives each machine the answers to what it asked.
     pub fn poll_links(&mut self, now: Time) {
+        self.filter.poll(now);
         self.lan.poll(now, &mut self.frames);
         self.wan.poll(now, &mut self.frames);
         if self.proxy(now) {
@@ -217,6 +218,7 @@ impl Machines {
             provisioning: self.provisioning.as_ref().map(|machine| machine.facts(now)),
             carried: self.tunnel.carried().cloned(),
             trouble: self.tunnel.trouble().cloned(),
+            tables: self.tunnel.tables().collect(),
             far,
             next_hop: next_hop.map(|address| (address, wan.neighbours.get(address.into()))),
             lan: LanFacts {
@@ -230,7 +232,8 @@ impl Machines {
 
     /// When to come back if nothing happens.
     pub fn next(&self) -> Option<Time> {
-        let links = [self.lan.next(), self.wan.next(), self.nd_proxy.poll_timeout()].into_iter().flatten();
+        let links = [self.lan.next(), self.wan.next(), self.nd_proxy.poll_timeout(), self.filter.next()];
+        let links = links.into_iter().flatten();
         if self.leaving {
             return links.min();
         }

@@ -22,6 +22,7 @@ mod known;
 mod lan;
 mod lan_ipv6;
 mod machines;
+mod making;
 mod neighbour_log;
 mod notice;
 mod prefix;
@@ -182,7 +183,7 @@ impl Router {
             tunnel: Tunnel::new(&config, workers, before.softwires.first(), sessions),
             far: FarEnd::new(before.softwires.first()),
             nd_proxy: NdProxy::default(),
-            filter: Filter::new(&config, workers, before.filter6.clone()),
+            filter: Filter::new(now, &config, workers, before.filter6.clone()),
             frames: Frames::default(),
             verified: None,
             leaving: false,
@@ -219,7 +220,7 @@ impl Router {
         let config = self.config.clone();
         self.of_config = config.warnings();
         let Machines { lan, wan, tunnel, filter, notice, provisioning, .. } = &mut self.machines;
-        filter.reload(&config, self.workers);
+        filter.reload(now, &config, self.workers);
         let saved = lan.dhcpv4.is_none().then(|| self.state_dir.load(StateFile::Dhcpv4)).flatten();
         if lan.reload(now, wall, &config.lan, saved) {
             self.saving.forget_leases();
@@ -358,7 +359,7 @@ impl Router {
     /// Gives the leases back: the end of the program. What they were good for ends with that (RFC 8415 18.2.7).
     pub fn release(&mut self, now: Time) {
         self.machines.leaving = true;
-        self.machines.tunnel.carry(now, None);
+        self.machines.tunnel.carry(None);
         self.machines.wan.release(now);
     }
 

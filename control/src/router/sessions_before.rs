@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
-use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use hikyaku_config::Config;
@@ -11,16 +10,14 @@ use hikyaku_dataplane::napt::{Napt, Restored, Saved};
 use hikyaku_net::Clock;
 use hikyaku_protocols::service::Outside;
 
+use super::making::Making;
 use super::state_dir::StateDir;
 use super::tunnel::table;
 
 /// A table that is there, or will be in a moment. Taken once, by the first tunnel; later lives of the control thread have the
 /// table that workers use.
 #[derive(Clone, Debug, Default)]
-pub struct SessionsBefore(Arc<Mutex<Option<Reading>>>);
-
-/// Ends with the table, if there is one.
-type Reading = JoinHandle<Option<Arc<Napt>>>;
+pub struct SessionsBefore(Arc<Mutex<Making<Option<Arc<Napt>>>>>);
 
 impl SessionsBefore {
     /// Reads what was saved, which from then on is not there any more: who ends without saving leaves nothing behind that
@@ -45,17 +42,12 @@ impl SessionsBefore {
             );
             Some(Arc::new(napt))
         };
-        let thread = thread::Builder::new().name("sessions-before".into()).spawn(work)?;
-        Ok(Self(Arc::new(Mutex::new(Some(thread)))))
+        Ok(Self(Arc::new(Mutex::new(Making::by_thread("sessions-before", work)?))))
     }
 
     /// The table, once; `Ready(None)` when there is none, or none any more.
     pub(super) fn take(&self) -> Poll<Option<Arc<Napt>>> {
-        let mut thread = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
-            return Poll::Pending;
-        }
-        Poll::Ready(thread.take().and_then(|thread| thread.join().ok()).flatten())
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().map(Option::flatten)
     }
 }
 
@@ -81,7 +73,7 @@ mod tests {
                 assert!(before.take().map(|more| more.is_none()).is_ready());
                 return table;
             }
-            thread::yield_now();
+            std::thread::yield_now();
         }
     }
 

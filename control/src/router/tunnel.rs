@@ -14,20 +14,18 @@ use hikyaku_schema::{DEFAULT_TABLE, Tuning};
 
 use super::facts::Carried;
 use super::machines::{LAN_NUMBER, UPLINK};
+use super::making::{Making, MakingTable, SOON};
 use super::sessions_before::SessionsBefore;
 
 /// A session table for which there was no memory is tried again after this.
 const RETRY: Duration = Duration::from_secs(60);
 
-/// How soon it is seen that the sessions of before are read back.
-const SOON: Duration = Duration::from_millis(5);
-
-/// What is to be carried and cannot be.
-struct Failed {
-    wanted: Carried,
-    why: String,
-    /// Until then it is not tried again.
+/// A session table that there is not.
+struct Missing {
+    outside: Outside,
+    /// Until then it is not looked at again.
     until: Time,
+    why: String,
 }
 
 /// What the session table of this address and these ports is made from, without static mappings.
@@ -47,6 +45,13 @@ pub(super) fn table(config: &config::Service, tuning: &Tuning, workers: usize, o
     }
 }
 
+/// Replaces a table's static mappings. They were checked for it before.
+fn set_forwards(napt: &Napt, forwards: &[Forward]) {
+    if let Err(refused) = napt.set_forwards(forwards) {
+        tracing::error!(reason = %refused, "static mappings stay what they were");
+    }
+}
+
 /// Whether a table translates to this.
 fn is_of(napt: &Napt, outside: Outside) -> bool {
     (napt.outside(), napt.port_set()) == (outside.ipv4, outside.ports)
@@ -60,9 +65,13 @@ pub(super) struct Tunnel {
     carried: Option<Carried>,
     /// The session table, as long as what it translates to is the same.
     table: Option<Arc<Napt>>,
+    /// The next one, which is there before it is used.
+    next_table: Option<Arc<Napt>>,
+    /// The one after that; one at a time.
+    making: Option<(Outside, MakingTable<Arc<Napt>>)>,
     /// That of the process before.
     sessions: SessionsBefore,
-    failed: Option<Failed>,
+    missing: Option<Missing>,
     /// Static mappings that this line cannot have, and why.
     pub unusable: Vec<String>,
     /// Other customers who are reached directly.
@@ -80,8 +89,10 @@ impl Tunnel {
             workers,
             carried: None,
             table: before.and_then(|softwire| softwire.napt.clone()),
+            next_table: None,
+            making: None,
             sessions,
-            failed: None,
+            missing: None,
             unusable: Vec::new(),
             mesh: None,
             changes: 0,
@@ -93,11 +104,7 @@ impl Tunnel {
         self.config.clone_from(config);
         let Some(carried) = &self.carried else { return };
         let forwards = self.forwards(carried.plan.outside);
-        if let Some(napt) = self.napt()
-            && let Err(refused) = napt.set_forwards(&forwards)
-        {
-            tracing::error!(reason = %refused, "static mappings stay what they were");
-        }
+        self.napt().into_iter().for_each(|napt| set_forwards(napt, &forwards));
     }
 
     /// The plan that is carried out and our end of its tunnel; `None`: there is no tunnel.
@@ -116,45 +123,80 @@ impl Tunnel {
         self.table.as_ref()
     }
 
-    /// Why what is to be carried cannot be.
-    pub fn trouble(&self) -> Option<&String> {
-        self.failed.as_ref().map(|failed| &failed.why)
+    /// What the session tables translate to that are there.
+    pub fn tables(&self) -> impl Iterator<Item = Outside> {
+        let tables = self.table.iter().chain(&self.next_table);
+        tables.map(|napt| Outside { ipv4: napt.outside(), ports: napt.port_set() })
     }
 
-    /// Carries this from now on, or nothing.
-    pub fn carry(&mut self, now: Time, wanted: Option<&Carried>) {
-        let is_resting = |failed: &Failed| Some(&failed.wanted) == wanted && now < failed.until;
-        match wanted {
-            None => (self.carried, self.failed) = (None, None),
-            Some(_) if wanted == self.carried.as_ref() || self.failed.as_ref().is_some_and(is_resting) => {}
-            Some(wanted) => self.take_up(now, wanted.clone()),
+    /// Why there is no session table for what is to be carried.
+    pub fn trouble(&self) -> Option<&String> {
+        self.missing.as_ref().map(|missing| &missing.why)
+    }
+
+    /// A session table of this is to be there for [`Self::carry`]. What is carried goes on meanwhile.
+    pub fn prepare(&mut self, now: Time, outside: Option<Outside>) {
+        let Some(outside) = outside.filter(|&outside| !self.tables().any(|there| there == outside)) else {
+            self.missing = None;
+            return;
+        };
+        if self.missing.as_ref().is_some_and(|missing| missing.outside == outside && now < missing.until) {
+            return;
+        }
+        let before = self.missing.take().filter(|missing| missing.outside == outside).map(|missing| missing.why);
+        match self.make_table(outside) {
+            Poll::Ready(Ok(napt)) => self.next_table = Some(napt),
+            Poll::Ready(Err(why)) => {
+                let why = format!("no session table: {why}");
+                if before.as_ref() != Some(&why) {
+                    tracing::error!(reason = %why, "no tunnel");
+                }
+                self.missing = Some(Missing { outside, until: now + RETRY, why });
+            }
+            Poll::Pending => {
+                let why = before.unwrap_or_else(|| "the session table is being made or read back".into());
+                self.missing = Some(Missing { outside, until: now + SOON, why });
+            }
         }
     }
 
-    fn take_up(&mut self, now: Time, carried: Carried) {
+    /// A table without static mappings: that of the process before, if it is of the same address and ports.
+    fn make_table(&mut self, outside: Outside) -> Poll<Result<Arc<Napt>, String>> {
+        if let Some((of, making)) = &mut self.making {
+            let (of, made) = (*of, ready!(making.take()));
+            self.making = None;
+            if of == outside {
+                return Poll::Ready(made.unwrap_or_else(|| Err("its thread panicked".into())));
+            }
+        }
+        let before = ready!(self.sessions.take());
+        if let Some(napt) = before.filter(|napt| is_of(napt, outside)) {
+            return Poll::Ready(Ok(napt));
+        }
+        let config = table(&self.config, &self.tuning, self.workers, outside);
+        let make = move || Napt::new(&config).map(Arc::new).map_err(|why| why.to_string());
+        self.making = Some((outside, Making::table(self.tuning.table_size(DEFAULT_TABLE), make)));
+        self.make_table(outside)
+    }
+
+    /// Carries this from now on, or nothing. It is prepared ([`Self::prepare`]), or what was carried goes on.
+    pub fn carry(&mut self, wanted: Option<&Carried>) {
+        match wanted {
+            None => self.carried = None,
+            Some(_) if wanted == self.carried.as_ref() => {}
+            Some(wanted) => self.take_up(wanted.clone()),
+        }
+    }
+
+    fn take_up(&mut self, carried: Carried) {
         let Carried { plan, local } = &carried;
         let forwards = self.forwards(plan.outside);
         if let Some(outside) = plan.outside
             && !self.table.as_ref().is_some_and(|napt| is_of(napt, outside))
         {
-            match self.new_table(outside, forwards) {
-                Poll::Ready(Ok(napt)) => self.table = Some(napt),
-                Poll::Ready(Err(why)) => {
-                    let why = format!("no session table: {why}");
-                    if self.trouble() != Some(&why) {
-                        tracing::error!(reason = %why, "no tunnel");
-                    }
-                    self.carried = None;
-                    self.failed = Some(Failed { wanted: carried, why, until: now + RETRY });
-                    return;
-                }
-                Poll::Pending => {
-                    let why = "the sessions of before the start are being read back".into();
-                    self.carried = None;
-                    self.failed = Some(Failed { wanted: carried, why, until: now + SOON });
-                    return;
-                }
-            }
+            let Some(next) = self.next_table.take_if(|napt| is_of(napt, outside)) else { return };
+            set_forwards(&next, &forwards);
+            self.table = Some(next);
         }
         let before = self.carried.as_ref();
         let is_same = |old: &Carried| {
@@ -174,7 +216,7 @@ impl Tunnel {
             self.mesh = plan.mesh.as_ref().map(|mesh| Arc::new(Mesh::new(mesh.rules.iter().copied(), mesh.iid)));
             self.changes += 1;
         }
-        (self.failed, self.carried) = (None, Some(carried));
+        self.carried = Some(carried);
     }
 
     /// The static mappings that this line can have. One that it cannot have must not cost it all others: it is
@@ -204,20 +246,57 @@ impl Tunnel {
         taken
     }
 
-    /// A table with these static mappings: that of the process before, if it is of the same address and ports.
-    fn new_table(&self, outside: Outside, forwards: Vec<Forward>) -> Poll<Result<Arc<Napt>, napt::Refused>> {
-        let before = ready!(self.sessions.take());
-        Poll::Ready(match before.filter(|napt| is_of(napt, outside)) {
-            Some(napt) => napt.set_forwards(&forwards).map_err(Into::into).map(|()| napt),
-            None => {
-                let empty = table(&self.config, &self.tuning, self.workers, outside);
-                Napt::new(&napt::Config { forwards, ..empty }).map(Arc::new)
-            }
-        })
-    }
-
     /// When to come back.
     pub fn next(&self) -> Option<Time> {
-        self.failed.as_ref().map(|failed| failed.until)
+        self.missing.as_ref().map(|missing| missing.until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hikyaku_net::PortSet;
+    use hikyaku_protocols::service::Local;
+
+    use super::super::fixtures::{config, ip, ipip};
+    use super::*;
+
+    fn outside(last: u8) -> Outside {
+        Outside { ipv4: [198, 51, 100, last].into(), ports: PortSet::ALL }
+    }
+
+    /// Asks for it until it is there.
+    fn prepare(tunnel: &mut Tunnel, outside: Outside) {
+        let mut now = Time::default();
+        tunnel.prepare(now, Some(outside));
+        while !tunnel.tables().any(|there| there == outside) {
+            assert_eq!((tunnel.next(), tunnel.trouble().is_some()), (Some(now + SOON), true));
+            (now, _) = (now + SOON, std::thread::yield_now());
+            tunnel.prepare(now, Some(outside));
+        }
+        assert_eq!((tunnel.next(), tunnel.trouble()), (None, None));
+    }
+
+    /// A table that a thread makes, and one after it: the tunnel moves when the next one is there, and takes the mappings along.
+    #[test]
+    fn what_is_carried_goes_on_until_the_next_table_is_there() {
+        let text = "[tuning]\ntable = 524288\nhuge-pages = false\n[service]\nkind = 'ipip'\nbr = '2001:db8:f::1'\n\
+                    ipv4 = '198.51.100.1'\nforward = ['tcp/80=192.168.1.9']\n";
+        let mut tunnel = Tunnel::new(&config(text), 1, None, SessionsBefore::default());
+        let carried = |last| {
+            let plan = Plan { outside: Some(outside(last)), ..ipip(Local::Own) };
+            Carried { plan, local: ip("2001:db8:1::2") }
+        };
+        let first = carried(1);
+        prepare(&mut tunnel, outside(1));
+        tunnel.carry(Some(&first));
+        assert_eq!(tunnel.napt().map(|napt| napt.forwards().len()), Some(1));
+        let next = carried(2);
+        tunnel.prepare(Time::default(), Some(outside(2)));
+        // Not of what is wanted by then: it is waited for, and another one made.
+        prepare(&mut tunnel, outside(3));
+        tunnel.carry(Some(&next));
+        assert_eq!((tunnel.carried(), tunnel.napt().map(|napt| napt.outside())), (Some(&first), Some(outside(1).ipv4)));
+        tunnel.carry(Some(&carried(3)));
+        assert_eq!(tunnel.napt().map(|napt| (napt.outside(), napt.forwards().len())), Some((outside(3).ipv4, 1)));
     }
 }

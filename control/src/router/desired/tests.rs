@@ -124,6 +124,14 @@ fn which_tunnel() {
             Some(("ipip", "2001:db8:1::feed")),
             Some("ipip"),
         ),
+        (
+            "the one before goes on while the next one's table is being made",
+            FEED,
+            &[router, advertised, carried, feed_ready, no_table],
+            Some(("dslite", "2001:db8:1::2")),
+            Some("dslite"),
+        ),
+        ("its table is being made", FEED, &[router, advertised, feed_ready, no_table], None, Some("ipip")),
         ("the one before has lost its end", FEED, &[router, advertised, carried, end_lost], None, Some("ipip")),
         ("the server takes it back", DSLITE, &[router, advertised, informed, carried], None, None),
     ];
