@@ -308,7 +308,13 @@ mod tests {
     fn a_deaf_link_is_a_warning_until_it_hears() {
         let mut card = refused();
         [0, 50, 60].into_iter().for_each(|arrived| card.set_traffic(Some(arrived), 0));
-        assert!(card.warnings().any(|warning| warning.contains("none of them to us")));
+        let is_deaf = |card: &Card| card.warnings().any(|warning| warning.contains("none of them to us"));
+        assert!(is_deaf(&card));
+        card.set_traffic(Some(70), 1);
+        assert!(!is_deaf(&card));
+        card.reopened(Some(OURS.0), OURS);
+        [0, 50, 60].into_iter().for_each(|arrived| card.set_traffic(Some(arrived), 1));
+        assert!(is_deaf(&card));
         card.reopened(Some(OURS.0), OURS);
         assert_eq!(card.warnings().count(), 0);
     }

@@ -23,8 +23,11 @@ pub enum Hearing {
         /// Enough came to the interface at the last look; the next one decides, for frames may be under way.
         is_doubtful: bool,
     },
-    /// It does not.
-    Deaf,
+    /// It does not: so many came to us, as before.
+    Deaf {
+        /// As we counted.
+        heard: u64,
+    },
     /// It does.
     Proved,
 }
@@ -39,11 +42,11 @@ impl Hearing {
         }
         *self = match *self {
             Self::Unknown => Self::Waiting { arrived, heard, is_doubtful: false },
-            Self::Waiting { heard: first, .. } if heard > first => Self::Proved,
+            Self::Waiting { heard: first, .. } | Self::Deaf { heard: first } if heard > first => Self::Proved,
             Self::Waiting { arrived: first, .. } if arrived.saturating_sub(first) < ENOUGH => *self,
-            Self::Waiting { is_doubtful: true, .. } => Self::Deaf,
+            Self::Waiting { is_doubtful: true, heard, .. } => Self::Deaf { heard },
             Self::Waiting { arrived, heard, .. } => Self::Waiting { arrived, heard, is_doubtful: true },
-            Self::Deaf | Self::Proved => *self,
+            Self::Deaf { .. } | Self::Proved => *self,
         }
     }
 
@@ -53,7 +56,8 @@ impl Hearing {
             LinkKind::Xdp => "run with --xdp-mode generic, or open the device below it",
             _ => "its driver and netmap do not fit; open another interface, or xdp: on Linux",
         };
-        (self == Self::Deaf).then(|| format!("{link}: frames come to the interface, and none of them to us: {cure}"))
+        matches!(self, Self::Deaf { .. })
+            .then(|| format!("{link}: frames come to the interface, and none of them to us: {cure}"))
     }
 }
 
@@ -75,7 +79,9 @@ mod tests {
             (&[(100, 5)][..], waiting(false)),
             (&[(100, 5), (107, 5), (107, 5), (107, 5)], waiting(false)),
             (&[(100, 5), (108, 5)], waiting(true)),
-            (&[(100, 5), (108, 5), (108, 5)], Deaf),
+            (&[(100, 5), (108, 5), (108, 5)], Deaf { heard: 5 }),
+            (&[(100, 5), (108, 5), (108, 5), (109, 5)], Deaf { heard: 5 }),
+            (&[(100, 5), (108, 5), (108, 5), (110, 6)], Proved),
             (&[(100, 5), (108, 5), (109, 6)], Proved),
             (&[(100, 5), (100, 6), (900, 6), (900, 6)], Proved),
         ] {
@@ -88,7 +94,7 @@ mod tests {
     #[test]
     fn a_deaf_link_is_told_what_to_do() {
         let link = "xdp:bond0".parse().unwrap();
-        assert!(Hearing::Deaf.warning(&link).unwrap().contains("--xdp-mode generic"));
+        assert!(Hearing::Deaf { heard: 5 }.warning(&link).unwrap().contains("--xdp-mode generic"));
         assert_eq!(Hearing::Proved.warning(&link), None);
     }
 }
