@@ -66,7 +66,7 @@ mod tests {
     const WALL: u64 = 1_700_000_000;
 
     fn before(dir: &Path) -> Option<Arc<Napt>> {
-        let (state, config) = (StateDir::open(dir).unwrap(), Config::parse("test.toml", CONFIG).unwrap());
+        let (state, config) = (StateDir::new(dir), Config::parse("test.toml", CONFIG).unwrap());
         let before = SessionsBefore::read(state, Arc::new(config), 1, Clock::default(), WALL + 2).unwrap();
         loop {
             if let Poll::Ready(table) = before.take() {
@@ -90,7 +90,7 @@ mod tests {
             let [inside, peer] = ends.map(|(addr, port)| Endpoint::new(std::net::Ipv4Addr::from(addr), port));
             napt.create_outbound(LanId(0), protocol::UDP, inside, peer, 0, now).unwrap();
         }
-        let state = StateDir::open(&dir).unwrap();
+        let state = StateDir::new(&dir);
         assert_eq!(state.save_sessions(&napt, now, WALL).unwrap(), 1000);
         let file = dir.join("sessions.bin");
         let bytes = fs::read(&file).unwrap();

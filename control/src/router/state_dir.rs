@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use hikyaku_dataplane::napt::{Napt, NotSaved};
@@ -31,10 +31,9 @@ pub struct Unsaved {
 }
 
 impl StateDir {
-    /// Makes it if it is not there.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        fs::create_dir_all(path)?;
-        Ok(Self(path.to_owned()))
+    /// One that is not there is made when something is to be saved; a router comes up without it.
+    pub fn new(path: &Path) -> Self {
+        Self(path.to_owned())
     }
 
     /// What was saved in this file. `None` where there is nothing, or nothing that can be read: a router
@@ -89,7 +88,14 @@ impl StateDir {
         fill: impl FnOnce(&mut fs::File) -> Result<(), E>,
     ) -> Result<(), E> {
         let beside = path.with_extension("new");
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        let open = || fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside);
+        let mut file = match open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
+                open()?
+            }
+            other => other?,
+        };
         fill(&mut file)?;
         file.sync_all()?;
         fs::rename(beside, path)?;
@@ -166,10 +172,10 @@ mod tests {
     #[test]
     fn what_was_saved_is_there_and_garbage_is_not() {
         let dir = std::env::temp_dir().join(format!("hikyaku-state-{}", rand::random::<u64>()));
-        let state = StateDir::open(&dir).unwrap();
+        let state = StateDir::new(&dir);
         let secret = state.secret();
         assert_eq!(state.secret(), secret);
-        assert_eq!(StateDir::open(&dir).unwrap().secret(), secret);
+        assert_eq!(StateDir::new(&dir).secret(), secret);
         fs::write(dir.join("lease.json"), "{ nonsense").unwrap();
         assert_eq!(state.read::<Vec<u32>>("lease"), None);
         state.put("lease", Some(b"[1,2]")).unwrap();
@@ -179,11 +185,16 @@ mod tests {
             assert_eq!(state.read::<Vec<u32>>("lease"), None);
         }
         fs::remove_dir_all(&dir).unwrap();
+        state.put("lease", Some(b"1")).unwrap();
+        assert_eq!(state.read::<u32>("lease"), Some(1), "the directory is made anew");
+        fs::remove_dir_all(&dir).unwrap();
+        fs::write(&dir, "").unwrap();
         let error = state.put("lease", Some(b"1")).unwrap_err().to_string();
         assert!(
-            error.starts_with(&format!("{}: not saved: No such file", dir.join("lease.json").display())),
+            error.starts_with(&format!("{}: not saved: Not a directory", dir.join("lease.json").display())),
             "{error}"
         );
+        fs::remove_file(&dir).unwrap();
     }
 
     /// A process is killed while it writes, again and again: what is read afterwards is what was there before or after, and
@@ -193,14 +204,14 @@ mod tests {
         const DIRECTORY: &str = "HIKYAKU_TEST_WRITES_TO";
         let content = |number: u64| vec![number; 20_000];
         if let Some(dir) = std::env::var_os(DIRECTORY) {
-            let state = StateDir::open(Path::new(&dir)).unwrap();
+            let state = StateDir::new(Path::new(&dir));
             let first = state.read::<Vec<u64>>("numbers").map_or(0, |numbers| numbers[0]);
             for number in first + 1.. {
                 state.put("numbers", Some(&serde_json::to_vec(&content(number)).unwrap())).unwrap();
             }
         }
         let dir = std::env::temp_dir().join(format!("hikyaku-state-{}", rand::random::<u64>()));
-        let state = StateDir::open(&dir).unwrap();
+        let state = StateDir::new(&dir);
         let mut last = 0;
         for round in 0..20 {
             let mut writer = std::process::Command::new(std::env::current_exe().unwrap())

@@ -103,9 +103,12 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         return Ok(());
     };
     let directory = &config.system.state_dir;
-    let named = || format!("[system] state-dir: directory {}", directory.display());
-    privileges::directory(directory, 0o700, account).with_context(named)?;
-    let state = StateDir::open(directory).with_context(named)?;
+    // A router without a memory is better than none; what cannot be saved is told, and tried again.
+    if let Err(error) = privileges::directory(directory, 0o700, account) {
+        let path = directory.display();
+        tracing::error!(%path, %error, "[system] state-dir cannot be made: nothing outlives a restart until it can be written");
+    }
+    let state = StateDir::new(directory);
     let listener = claim.bind(&config.control)?;
     privileges::give_up(account, Keep::links(names))?;
     if names.iter().any(|name| name.kind() == LinkKind::Interface)

@@ -67,7 +67,7 @@ impl Played {
             router,
             shared,
             config,
-            disk: StateDir::open(&state_dir).unwrap(),
+            disk: StateDir::new(&state_dir),
             state_dir,
             counters: Counters::default(),
             plugged: true,

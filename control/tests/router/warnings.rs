@@ -91,14 +91,16 @@ fn a_state_directory_that_cannot_be_written() {
     world.pass(seconds(20));
     let moved = world.state_dir.with_extension("moved");
     std::fs::rename(&world.state_dir, &moved).unwrap();
+    std::fs::write(&world.state_dir, "what is no directory").unwrap();
     let host = world.lan.plug(None);
     world.lan.discover(host);
     world.pass(seconds(5));
     let said = warning(&world, "not saved").unwrap();
     assert!(
-        said.contains("dhcpv4.json") && said.contains("No such file") && said.contains("it is tried again"),
+        said.contains("dhcpv4.json") && said.contains("Not a directory") && said.contains("it is tried again"),
         "{said}"
     );
+    std::fs::remove_file(&world.state_dir).unwrap();
     std::fs::rename(&moved, &world.state_dir).unwrap();
     world.pass(seconds(10));
     assert_eq!(warning(&world, "not saved"), None);

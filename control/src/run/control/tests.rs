@@ -115,7 +115,7 @@ impl Lab {
         let (facts, shared_there) = ([link("lan", LAN_MAC), link("wan", WAN_MAC)], shared.clone());
         let (file, reload) = (Arc::new(Mutex::new(text.clone())), Arc::new(AtomicBool::new(false)));
         let (file_there, reload_there) = (file.clone(), reload.clone());
-        let (stop_there, state_dir) = (stop.clone(), StateDir::open(&state).unwrap());
+        let (stop_there, state_dir) = (stop.clone(), StateDir::new(&state));
         if let Some((file, text)) = known {
             std::fs::write(state.join(file.name()).with_extension("json"), text).unwrap();
         }

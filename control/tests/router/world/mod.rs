@@ -127,7 +127,7 @@ impl World {
             turns: 0,
             woken,
             config,
-            disk: StateDir::open(&state_dir).unwrap(),
+            disk: StateDir::new(&state_dir),
             state_dir,
             clock_set: 0,
             started: now,
@@ -350,7 +350,7 @@ pub fn start(
         hosts: [false; 2],
         workers: 2,
         shared: shared.clone(),
-        state: StateDir::open(state_dir).unwrap(),
+        state: StateDir::new(state_dir),
         sessions: SessionsBefore::default(),
         wake: Arc::new(move || _ = waker.try_send(())),
     };
