@@ -1,6 +1,8 @@
 //! What `hikyaku-bench` measures with: made-up traffic, a router on memory rings to push it
 //! through, and a check that what leaves is right.
 
+#![forbid(unsafe_code)]
+
 pub mod attack;
 pub mod crew;
 pub mod path;

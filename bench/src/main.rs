@@ -1,5 +1,7 @@
 //! `hikyaku-bench`: how fast is the packet path, here and now?
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};

@@ -1,5 +1,7 @@
 //! The `hikyaku` program: what is around the packet path (docs/control.md).
 
+#![forbid(unsafe_code)]
+
 pub mod capture_router;
 pub mod check;
 pub mod cli;

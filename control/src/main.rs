@@ -1,5 +1,7 @@
 //! `hikyaku`: a software router for lines where IPv4 travels inside IPv6.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 use clap::CommandFactory;

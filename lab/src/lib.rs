@@ -8,6 +8,8 @@
 //! and masquerades them, answers pings to the tunnel's address and resolves neighbours. Being dead or
 //! unreachable is a route of the ISP's (`ip route replace blackhole …`), not a feature of this.
 
+#![forbid(unsafe_code)]
+
 pub mod aftr;
 pub mod ce;
 pub mod command;

@@ -1,5 +1,7 @@
 //! `hikyaku-lab`: the far end of the tunnel for `scripts/lab`. See the library's documentation.
 
+#![forbid(unsafe_code)]
+
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
     use std::io::Write;

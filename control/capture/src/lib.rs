@@ -9,6 +9,8 @@
 //! # Ok(()) }
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod error;
 mod packet;
 mod pcapng;

@@ -414,6 +414,18 @@ fn no_modules_import_each_other_in_a_circle() {
     }
 }
 
+/// Of the ring and of the platform's calls alone: each other program and library forbids it at its root.
+#[test]
+fn only_two_crates_may_be_unsafe() {
+    for of in CRATES.iter().filter(|of| !["hikyaku-ring", "hikyaku-platform"].contains(&of.name)) {
+        let roots =
+            read(of.folder).into_iter().filter(|(file, _)| ["lib.rs", "main.rs"].map(Path::new).contains(&&**file));
+        for (file, text) in roots {
+            assert!(text.contains("#![forbid(unsafe_code)]"), "{}: {}", of.name, file.display());
+        }
+    }
+}
+
 /// The sources of a made-up crate, file by file.
 fn made_up(files: &[(&str, &str)]) -> Sources {
     files.iter().map(|&(file, text)| (file.into(), text.into())).collect()
