@@ -28,7 +28,7 @@ pub struct Behaviour {
     pub timeouts: TimeoutList,
     /// Ports that lead to a host, whoever sends to them.
     pub forward: Vec<StaticMapping>,
-    /// The most sessions of one host; `None`: as many as there are.
+    /// The most sessions of one host, of each family; `None`: as many as there are.
     pub sessions_per_host: Option<u32>,
     /// Whether an even UDP port stays even, and an odd one odd.
     pub port_parity: bool,
@@ -68,9 +68,9 @@ impl Keys for Behaviour {
              May be given more than once").flag("--forward").only(Services::NAPT),
         key("sessions-per-host", One("N"), Restart,
             field!(sessions_per_host, number(1u32..=napt::Config::MAX_SESSIONS)),
-            "Where this end translates: most sessions of one host, 1 to 8388608; unset: as many as there are. On a line \
-             with few ports a share for each host keeps one from taking all (RFC 6888)")
-            .flag("--sessions-per-host").only(Services::NAPT),
+            "Most sessions of one host, 1 to 8388608, of IPv4 where this end translates and as many of IPv6; unset: as many \
+             as there are. A share for each host keeps one from taking all, above all on a line with few ports (RFC 6888)")
+            .flag("--sessions-per-host"),
         key("port-parity", Bool, Restart, field!(port_parity, boolean),
             "Where this end translates: an even UDP port stays even, an odd one odd, as long as there are such ports \
              (RFC 4787 REQ-4): for old RTP applications").flag("--port-parity").only(Services::NAPT),
