@@ -2,7 +2,7 @@
 # AF_XDP on a device of kind bridge.
 device() {
     make lan type bridge
-    ip link set below master lan
+    ip -n router link set below master lan
 }
 # shellcheck source=scripts/lab.d/peers/af-xdp.sh
 source scripts/lab.d/peers/af-xdp.sh
