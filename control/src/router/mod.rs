@@ -61,7 +61,7 @@ pub use report::Surroundings;
 pub use saving::{Save, StateFile};
 pub use sessions_before::SessionsBefore;
 pub use state::State;
-pub use state_dir::{StateDir, Unsaved};
+pub use state_dir::{SessionFile, StateDir, Unsaved};
 pub use wan::LinkFacts;
 
 use choose::{Choice, choose};
@@ -180,10 +180,10 @@ impl Router {
             probe: Probe::default(),
             unresolved: Unresolved::default(),
             line: LineId::default(),
-            tunnel: Tunnel::new(&config, workers, before.softwires.first(), sessions),
+            tunnel: Tunnel::new(&config, workers, before.softwires.first(), sessions.clone()),
             far: FarEnd::new(before.softwires.first()),
             nd_proxy: NdProxy::default(),
-            filter: Filter::new(now, &config, workers, before.filter6.clone()),
+            filter: Filter::new(now, &config, workers, before.filter6.clone(), sessions),
             frames: Frames::default(),
             verified: None,
             leaving: false,

@@ -1,4 +1,4 @@
-//! The session table of the process before, read back by a thread of its own while the line comes up.
+//! The sessions of the process before, read back by threads of their own while the line comes up.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,18 +6,25 @@ use std::task::Poll;
 use std::time::Instant;
 
 use hikyaku_config::Config;
-use hikyaku_dataplane::napt::{Napt, Restored, Saved};
+use hikyaku_dataplane::filter6::{self, Filter6};
+use hikyaku_dataplane::napt::{self, Napt, Restored};
 use hikyaku_net::Clock;
 use hikyaku_protocols::service::Outside;
 
+use super::filter::filter_config;
 use super::making::Making;
-use super::state_dir::StateDir;
+use super::state_dir::{SessionFile, StateDir};
 use super::tunnel::table;
 
-/// A table that is there, or will be in a moment. Taken once, by the first tunnel; later lives of the control thread have the
-/// table that workers use.
+/// Tables that are there, or will be in a moment. Each is taken once, when it is first needed; later lives of the control
+/// thread have those that workers use.
 #[derive(Clone, Debug, Default)]
-pub struct SessionsBefore(Arc<Mutex<Making<Option<Arc<Napt>>>>>);
+pub struct SessionsBefore {
+    napt: Before<Napt>,
+    filter6: Before<Filter6>,
+}
+
+type Before<T> = Arc<Mutex<Making<Option<Arc<T>>>>>;
 
 impl SessionsBefore {
     /// Reads what was saved, which from then on is not there any more: who ends without saving leaves nothing behind that
@@ -26,29 +33,61 @@ impl SessionsBefore {
     /// # Errors
     /// There is no thread to be had.
     pub fn read(state: StateDir, config: Arc<Config>, workers: usize, clock: Clock, wall: u64) -> io::Result<Self> {
-        let work = move || {
-            let (began, bytes) = (Instant::now(), state.take_sessions()?);
-            let saved = Saved::read(&bytes)
-                .map_err(|error| tracing::warn!(%error, "the saved sessions are not read; going on without them"))
-                .ok()?;
-            let outside = Outside { ipv4: saved.outside(), ports: saved.ports() };
-            let napt = Napt::new(&table(&config.service, &config.tuning, workers, outside))
-                .map_err(|error| tracing::warn!(%error, "no room for the saved sessions; going on without them"))
-                .ok()?;
-            let Restored { restored, expired, refused } = napt.restore(&saved, clock.now(), wall);
-            tracing::info!(
-                ipv4 = %outside.ipv4, sessions = restored, expired, refused, seconds = began.elapsed().as_secs_f32(),
-                "sessions of before go on"
-            );
-            Some(Arc::new(napt))
-        };
-        Ok(Self(Arc::new(Mutex::new(Making::by_thread("sessions-before", work)?))))
+        let (state6, config6, clock6) = (state.clone(), config.clone(), clock.clone());
+        let napt = move || read_napt(&state, &config, workers, &clock, wall);
+        let filter6 = move || read_filter(&state6, &config6, workers, &clock6, wall);
+        Ok(Self {
+            napt: Arc::new(Mutex::new(Making::by_thread("sessions-before", napt)?)),
+            filter6: Arc::new(Mutex::new(Making::by_thread("ipv6-before", filter6)?)),
+        })
     }
 
-    /// The table, once; `Ready(None)` when there is none, or none any more.
-    pub(super) fn take(&self) -> Poll<Option<Arc<Napt>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().map(Option::flatten)
+    /// The session table, once; `Ready(None)` when there is none, or none any more.
+    pub(super) fn take_napt(&self) -> Poll<Option<Arc<Napt>>> {
+        take(&self.napt)
     }
+
+    /// The filter of native IPv6, likewise.
+    pub(super) fn take_filter(&self) -> Poll<Option<Arc<Filter6>>> {
+        take(&self.filter6)
+    }
+}
+
+fn take<T: Send + Sync + 'static>(before: &Before<T>) -> Poll<Option<Arc<T>>> {
+    before.lock().unwrap_or_else(PoisonError::into_inner).take().map(Option::flatten)
+}
+
+fn read_napt(state: &StateDir, config: &Config, workers: usize, clock: &Clock, wall: u64) -> Option<Arc<Napt>> {
+    let (began, bytes) = (Instant::now(), state.take_sessions(SessionFile::Napt)?);
+    let saved = napt::Saved::read(&bytes).map_err(unreadable).ok()?;
+    let outside = Outside { ipv4: saved.outside(), ports: saved.ports() };
+    let napt = Napt::new(&table(&config.service, &config.tuning, workers, outside)).map_err(no_room).ok()?;
+    report("IPv4", napt.restore(&saved, clock.now(), wall), began);
+    Some(Arc::new(napt))
+}
+
+fn read_filter(state: &StateDir, config: &Config, workers: usize, clock: &Clock, wall: u64) -> Option<Arc<Filter6>> {
+    let (began, bytes) = (Instant::now(), state.take_sessions(SessionFile::Filter6)?);
+    if !config.lan.ipv6.is_on() {
+        return None;
+    }
+    let saved = filter6::Saved::read(&bytes).map_err(unreadable).ok()?;
+    let filter = Filter6::new(&filter_config(config, workers)).map_err(no_room).ok()?;
+    report("IPv6", filter.restore(&saved, clock.now(), wall), began);
+    Some(Arc::new(filter))
+}
+
+fn unreadable(error: napt::Unreadable) {
+    tracing::warn!(%error, "the saved sessions are not read; going on without them");
+}
+
+fn no_room(error: napt::Refused) {
+    tracing::warn!(%error, "no room for the saved sessions; going on without them");
+}
+
+fn report(of: &str, Restored { restored, expired, refused }: Restored, began: Instant) {
+    let seconds = began.elapsed().as_secs_f32();
+    tracing::info!(sessions = restored, expired, refused, seconds, "{of} sessions of before go on");
 }
 
 #[cfg(test)]
@@ -56,8 +95,9 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use hikyaku_dataplane::napt::{Endpoint, LanId};
-    use hikyaku_net::{PortSet, protocol};
+    use hikyaku_dataplane::filter6::Flow;
+    use hikyaku_dataplane::napt::{Direction, Endpoint, LanId};
+    use hikyaku_net::{Addr6, Mac, PortSet, protocol};
 
     use super::*;
 
@@ -69,8 +109,8 @@ mod tests {
         let (state, config) = (StateDir::new(dir), Config::parse("test.toml", CONFIG).unwrap());
         let before = SessionsBefore::read(state, Arc::new(config), 1, Clock::default(), WALL + 2).unwrap();
         loop {
-            if let Poll::Ready(table) = before.take() {
-                assert!(before.take().map(|more| more.is_none()).is_ready());
+            if let Poll::Ready(table) = before.take_napt() {
+                assert!(before.take_napt().map(|more| more.is_none()).is_ready());
                 return table;
             }
             std::thread::yield_now();
@@ -91,7 +131,7 @@ mod tests {
             napt.create_outbound(LanId(0), protocol::UDP, inside, peer, 0, now).unwrap();
         }
         let state = StateDir::new(&dir);
-        assert_eq!(state.save_sessions(&napt, now, WALL).unwrap(), 1000);
+        assert_eq!(state.save_sessions(SessionFile::Napt, |to| napt.save(now, WALL, to)).unwrap(), 1000);
         let file = dir.join("sessions.bin");
         let bytes = fs::read(&file).unwrap();
         let next = before(&dir).expect("a table");
@@ -101,5 +141,27 @@ mod tests {
         fs::write(&file, &bytes[..bytes.len() - 1]).unwrap();
         assert!(before(&dir).is_none() && !file.exists());
         fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn native_ipv6_goes_on_where_hosts_still_have_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (state, now) = (StateDir::new(dir.path()), Clock::default().now());
+        let on = Config::parse("test.toml", CONFIG).unwrap();
+        let off = Config::parse("test.toml", &format!("{CONFIG}[lan.ipv6]\nmode = \"off\"\n")).unwrap();
+        let filter = Filter6::new(&filter_config(&on, 1)).unwrap();
+        let flow =
+            Flow::new(Direction::Outbound, protocol::UDP, [[0x20; 16], [0x21; 16]].map(Addr6), Default::default());
+        filter.open_outbound(&flow, Mac([2; 6]), 0, now).unwrap();
+        for (config, goes_on) in [(on, true), (off, false)] {
+            state.save_sessions(SessionFile::Filter6, |to| filter.save(now, WALL, to)).unwrap();
+            let before = SessionsBefore::read(state.clone(), Arc::new(config), 1, Clock::default(), WALL + 2).unwrap();
+            let taken = std::iter::repeat_with(|| before.take_filter()).find(Poll::is_ready).unwrap();
+            assert_eq!(
+                taken.map(|filter| filter.is_some_and(|filter| filter.find(&flow).is_some())),
+                Poll::Ready(goes_on)
+            );
+            assert!(!dir.path().join("sessions6.bin").exists());
+        }
     }
 }

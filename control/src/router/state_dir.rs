@@ -1,18 +1,32 @@
-//! What outlives a restart: small JSON files in one directory, and the session table.
+//! What outlives a restart: small JSON files in one directory, and the tables of sessions.
 
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use hikyaku_dataplane::napt::{Napt, NotSaved};
-use hikyaku_net::Time;
+use hikyaku_dataplane::napt::NotSaved;
 use serde::de::DeserializeOwned;
 
 use super::saving::{Save, StateFile};
 
-/// The saved session table: bytes of [`hikyaku_dataplane::napt::Saved`].
-const SESSIONS: &str = "sessions.bin";
+/// A saved table of sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionFile {
+    /// [`hikyaku_dataplane::napt::Saved`].
+    Napt,
+    /// [`hikyaku_dataplane::filter6::Saved`].
+    Filter6,
+}
+
+impl SessionFile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Napt => "sessions.bin",
+            Self::Filter6 => "sessions6.bin",
+        }
+    }
+}
 
 /// Our secret's name.
 const SECRET: &str = "secret";
@@ -102,23 +116,27 @@ impl StateDir {
         Ok(self.sync_names()?)
     }
 
-    /// Saves the sessions of a table that nobody uses any more. `wall`: seconds since 1970. Answers how many they are.
+    /// Saves the sessions of a table that nobody uses any more, as it writes them. Answers how many they are.
     ///
     /// # Errors
     /// See [`NotSaved`].
-    pub fn save_sessions(&self, napt: &Napt, now: Time, wall: u64) -> Result<u32, NotSaved> {
+    pub fn save_sessions(
+        &self,
+        file: SessionFile,
+        save: impl FnOnce(&mut dyn io::Write) -> Result<u32, NotSaved>,
+    ) -> Result<u32, NotSaved> {
         let mut count = 0;
-        self.whole(&self.0.join(SESSIONS), |file| {
+        self.whole(&self.0.join(file.name()), |file| {
             let mut file = io::BufWriter::with_capacity(1 << 20, file);
-            count = napt.save(now, wall, &mut file)?;
+            count = save(&mut file)?;
             file.flush().map_err(NotSaved::Unwritten)
         })?;
         Ok(count)
     }
 
     /// The sessions that were saved, and removes them: the next start finds them only if this process saves them again.
-    pub fn take_sessions(&self) -> Option<Vec<u8>> {
-        let path = self.0.join(SESSIONS);
+    pub fn take_sessions(&self, file: SessionFile) -> Option<Vec<u8>> {
+        let path = self.0.join(file.name());
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,

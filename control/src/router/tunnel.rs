@@ -169,7 +169,7 @@ impl Tunnel {
                 return Poll::Ready(made.unwrap_or_else(|| Err("its thread panicked".into())));
             }
         }
-        let before = ready!(self.sessions.take());
+        let before = ready!(self.sessions.take_napt());
         if let Some(napt) = before.filter(|napt| is_of(napt, outside)) {
             return Poll::Ready(Ok(napt));
         }

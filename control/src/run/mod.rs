@@ -23,6 +23,7 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::Args;
 use hikyaku_config::{Config, Overlay};
+use hikyaku_dataplane::napt::NotSaved;
 use hikyaku_dataplane::shared::Shared;
 use hikyaku_dataplane::snapshot::Snapshot;
 use hikyaku_dataplane::worker::{BurstReport, Handle, Worker};
@@ -30,7 +31,7 @@ use hikyaku_ring::{LinkKind, kernel};
 
 use crate::log;
 use crate::privileges::{self, Keep};
-use crate::router::{SessionsBefore, StateDir};
+use crate::router::{SessionFile, SessionsBefore, StateDir};
 use crate::show::Claim;
 
 use control::{ControlThread, Reload, wall};
@@ -192,13 +193,19 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
 
 /// The next start goes on with the sessions that there are.
 fn save_sessions(state: &StateDir, shared: &Shared) {
-    let snapshot = shared.snapshot.load();
-    let Some(napt) = snapshot.softwires.iter().find_map(|softwire| softwire.napt.as_deref()) else { return };
+    let (snapshot, now, wall) = (shared.snapshot.load(), shared.clock.now(), wall());
     let began = Instant::now();
-    match state.save_sessions(napt, shared.clock.now(), wall()) {
+    let report = |of: &str, saved: Result<u32, NotSaved>| match saved {
         Ok(sessions) => {
-            tracing::info!(sessions, seconds = began.elapsed().as_secs_f32(), "sessions are saved for the next start");
+            let seconds = began.elapsed().as_secs_f32();
+            tracing::info!(sessions, seconds, "{of} sessions are saved for the next start");
         }
-        Err(error) => tracing::error!(%error, "sessions are not saved: the next start has none"),
+        Err(error) => tracing::error!(%error, "{of} sessions are not saved: the next start has none"),
+    };
+    if let Some(napt) = snapshot.softwires.iter().find_map(|softwire| softwire.napt.as_deref()) {
+        report("IPv4", state.save_sessions(SessionFile::Napt, |to| napt.save(now, wall, to)));
+    }
+    if let Some(filter) = &snapshot.filter6 {
+        report("IPv6", state.save_sessions(SessionFile::Filter6, |to| filter.save(now, wall, to)));
     }
 }

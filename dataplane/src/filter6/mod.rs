@@ -13,4 +13,6 @@ mod table;
 pub use config::Config;
 pub use pinhole::{Host, Pinhole};
 pub use session::{Flow, Session};
-pub use table::Filter6;
+pub use table::{Filter6, Saved};
+
+pub use crate::sessions::saved::{NotSaved, Restored, Unreadable};

@@ -165,6 +165,11 @@ impl Session {
         tcp::track(&self.state, direction, flags)
     }
 
+    /// So many packets were counted before.
+    pub(super) fn resume(&self, packets: [u32; 2]) {
+        self.packets.iter().zip(packets).for_each(|(count, before)| count.store(before, Relaxed));
+    }
+
     /// It is over: it is no packet's any more, whoever has it in hand.
     pub(super) fn end(&self) {
         self.protocol.store(0, Relaxed);

@@ -31,6 +31,11 @@ impl Shares {
         (self.hasher.hash_one(station) as usize % self.counts.len()) as u32
     }
 
+    /// The place of what a station had that had this place in a table before.
+    pub fn place_before(&self, place: u32) -> u32 {
+        (self.hasher.hash_one(place) as usize % self.counts.len()) as u32
+    }
+
     /// Whether a session more is in its share.
     pub fn may_open(&self, place: u32) -> bool {
         self.most.is_none_or(|most| self.counts[place as usize] < most)

@@ -1,5 +1,7 @@
 //! The table of sessions: lookups without a lock by any worker, changes by one at a time.
 
+mod saved;
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -22,6 +24,8 @@ use crate::sessions::wheel::{self, Wheel};
 use crate::sessions::{Direction, SessionId, id_of, slice, tcp};
 use crate::verdict::Reason;
 
+pub use saved::Saved;
+
 /// The sessions that were let through, and what anybody may begin.
 #[derive(Debug)]
 pub struct Filter6 {
@@ -43,6 +47,21 @@ struct Writer {
     shares: Shares,
     created: u64,
     expired: u64,
+}
+
+/// What a session begins with, besides its flow.
+struct Opening {
+    /// What is known of the connection, [`tcp`]'s bits.
+    state: u8,
+    /// Whose share it is counted in.
+    share: u32,
+    /// Second of the last packet.
+    last: u32,
+}
+
+/// What is known of a connection whose first packet went this way; of what is no connection all is.
+fn first_state(flow: &Flow, seen: u8) -> u8 {
+    if is_connection(flow.protocol) { seen } else { tcp::ESTABLISHED }
 }
 
 /// A session has one entry in the index, whichever way its packets go.
@@ -148,7 +167,7 @@ impl Filter6 {
         if !writer.shares.may_open(share) {
             return Err(Reason::Ipv6HostLimit);
         }
-        self.open(&mut writer, flow, Direction::Outbound, share, now)
+        self.open(&mut writer, flow, Opening { state: first_state(flow, tcp::SEEN_OUT), share, last: now.seconds() })
     }
 
     /// Opens a session for a packet from outside that has none, where a pinhole lets it in. `station` is that of the host of
@@ -176,18 +195,14 @@ impl Filter6 {
         if self.changing.live() >= capacity - capacity / 4 {
             return Err(Reason::Ipv6TableFull);
         }
-        self.open(&mut writer, flow, Direction::Inbound, share, now)
+        self.open(&mut writer, flow, Opening { state: first_state(flow, tcp::SEEN_IN), share, last: now.seconds() })
     }
 
-    fn open(&self, w: &mut Writer, flow: &Flow, first: Direction, share: u32, now: Time) -> Result<&Session, Reason> {
+    fn open(&self, w: &mut Writer, flow: &Flow, opening: Opening) -> Result<&Session, Reason> {
         let id = w.free.take(&self.sessions, &self.readers).ok_or(Reason::Ipv6TableFull)?;
         let session = &self.sessions[id as usize];
-        let state = match (is_connection(flow.protocol), first) {
-            (true, Direction::Outbound) => tcp::SEEN_OUT,
-            (true, Direction::Inbound) => tcp::SEEN_IN,
-            (false, _) => tcp::ESTABLISHED,
-        };
-        session.write(flow, state, now.seconds(), share);
+        let Opening { state, share, last } = opening;
+        session.write(flow, state, last, share);
         if !self.index.insert(self.hash(flow), id, |id, _| self.hash(&self.sessions[id as usize].flow())) {
             session.end();
             w.free.untake(id);

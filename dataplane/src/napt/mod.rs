@@ -18,10 +18,10 @@ pub use forwards::{Forward, ForwardRefused};
 pub use fragments::{Fragments, Learned, Origin, PacketId, Waiting};
 pub use key::{Endpoint, Key, Scope, pair_addrs, pair_ports, split_addrs, split_ports};
 pub use session::{Claim, Rewrite, Session};
-pub use table::{Config, Filtering, Napt, NotSaved, PortStats, Refused, Restored, Stats};
+pub use table::{Config, Filtering, Napt, PortStats, Refused, Saved, Stats};
 
 pub use crate::sessions::hash::{Hash, Hasher, Kind};
 pub use crate::sessions::readers::ReaderId;
-pub use crate::sessions::saved::{Saved, Unreadable};
+pub use crate::sessions::saved::{NotSaved, Restored, Unreadable};
 pub use crate::sessions::timeouts::Timeouts;
 pub use crate::sessions::{Direction, LanId, SessionId, UplinkId};

@@ -30,7 +30,7 @@ use crate::sessions::{Direction, LanId, SessionId, UplinkId, id_of, slice};
 use crate::verdict::Reason;
 
 pub use config::{Config, Filtering, PortStats, Refused, Stats};
-pub use saved::{NotSaved, Restored};
+pub use saved::Saved;
 use writer::Writer;
 
 /// One outside address and its sessions.

@@ -8,6 +8,7 @@ mod attack_flood;
 mod attack_packets;
 mod cable;
 mod documented;
+mod filter6_saved;
 mod map_mesh;
 mod map_mesh_random;
 mod map_rules;

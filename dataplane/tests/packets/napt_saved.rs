@@ -194,7 +194,7 @@ fn what_was_saved_for_another_address_or_by_another_program_is_not_read() {
     };
     assert_eq!(changed(0, b'H'), Err(Unreadable::Magic));
     assert_eq!(changed(8, 2), Err(Unreadable::Version(2)));
-    assert_eq!(changed(12, 6), Err(Unreadable::Records(6, 32)));
+    assert_eq!(changed(12, 6), Err(Unreadable::Records(6, 32, 4, 32)));
     assert_eq!(changed(60, !bytes[60]), Err(Unreadable::Checksum));
     assert_eq!(changed(13, 200), Err(Unreadable::Checksum));
     assert!(matches!(changed(20, !bytes[20]), Err(Unreadable::Length(..))));

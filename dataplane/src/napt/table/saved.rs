@@ -12,36 +12,14 @@ use super::{Napt, Writer};
 use crate::napt::key::{Endpoint, Key};
 use crate::napt::session::{Claim, Ends, Session};
 use crate::sessions::hash::Kind;
-use crate::sessions::saved::{self, Record4, Saved};
+use crate::sessions::saved::{self, NotSaved, Record4, Restored};
 use crate::sessions::{LanId, tcp};
 
-/// Records that are written at once.
-const CHUNK: usize = 4096;
+/// A session table that was saved.
+pub type Saved<'a> = saved::Saved<'a, Record4>;
 
 /// While a record is read back, the one so many places behind it is on its way.
 const AHEAD: usize = 16;
-
-/// Why a table is not saved.
-#[derive(Debug, thiserror::Error)]
-pub enum NotSaved {
-    /// Somebody who panicked, or stands still, was changing it: what was left half done nobody knows.
-    #[error("a worker was changing the session table")]
-    Changing,
-    /// It cannot be written.
-    #[error(transparent)]
-    Unwritten(#[from] io::Error),
-}
-
-/// What became of the sessions of a saved table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Restored {
-    /// They go on.
-    pub restored: u32,
-    /// Their time was over by now.
-    pub expired: u32,
-    /// They cannot be: there is no room, their port is not ours, or two contradict each other.
-    pub refused: u32,
-}
 
 impl Napt {
     /// Writes all sessions. `wall`: seconds since 1970. Workers do not open or close sessions meanwhile. Answers how many
@@ -52,18 +30,9 @@ impl Napt {
     pub fn save(&self, now: Time, wall: u64, to: impl io::Write) -> Result<u32, NotSaved> {
         let _writer = self.changing.lock_if_sound().ok_or(NotSaved::Changing)?;
         let count = self.changing.live();
-        let mut writer = saved::Writer::new(to, self.outside(), self.port_set(), count, wall)?;
         let live = self.sessions.iter().skip(1).filter(|session| session.is_live());
-        let mut chunk = Vec::with_capacity(CHUNK);
-        for session in live {
-            chunk.push(record(session, now.seconds()));
-            if chunk.len() == CHUNK {
-                writer.records(&chunk)?;
-                chunk.clear();
-            }
-        }
-        writer.records(&chunk)?;
-        writer.end()?;
+        let records = live.map(|session| record(session, now.seconds()));
+        saved::write(to, (self.outside(), self.port_set()), (count, wall), records)?;
         Ok(count)
     }
 
@@ -89,11 +58,7 @@ impl Napt {
             if let Some(soon) = ahead.next() {
                 self.prefetch_record(soon);
             }
-            match self.restore_one(&mut writer, record, now.seconds(), down) {
-                Some(true) => done.restored += 1,
-                Some(false) => done.expired += 1,
-                None => done.refused += 1,
-            }
+            done.count(self.restore_one(&mut writer, record, now.seconds(), down));
         }
         done
     }
