@@ -223,8 +223,8 @@ impl Counters {
     /// All counts, for showing.
     pub fn totals(&self) -> Totals {
         Totals {
-            verdicts: self.verdicts.iter().map(|n| n.load(Relaxed)).collect(),
-            events: Event::ALL.iter().map(|&e| self.event(e)).collect(),
+            verdicts: self.verdicts.each_ref().map(|n| n.load(Relaxed)),
+            events: self.events.each_ref().map(|n| n.load(Relaxed)),
             held: self.held.load(Relaxed),
             links: std::array::from_fn(|link| self.link(LinkId(link as u8))),
         }
@@ -232,24 +232,31 @@ impl Counters {
 }
 
 /// The sum of several workers' counters.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Totals {
-    verdicts: Vec<u64>,
-    events: Vec<u64>,
+    verdicts: [u64; Verdict::COUNT],
+    events: [u64; Event::ALL.len()],
     /// Frames without a verdict yet.
     pub held: u64,
     links: [LinkTraffic; COUNTED_LINKS],
 }
 
+impl Default for Totals {
+    fn default() -> Self {
+        Self {
+            verdicts: [0; Verdict::COUNT],
+            events: [0; Event::ALL.len()],
+            held: 0,
+            links: [LinkTraffic::default(); COUNTED_LINKS],
+        }
+    }
+}
+
 impl Totals {
     /// Adds the counts of another worker to these.
     pub fn add(&mut self, other: &Self) {
-        fn sum(a: &mut Vec<u64>, b: &[u64]) {
-            a.resize(b.len().max(a.len()), 0);
-            a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
-        }
-        sum(&mut self.verdicts, &other.verdicts);
-        sum(&mut self.events, &other.events);
+        self.verdicts.iter_mut().zip(other.verdicts).for_each(|(sum, n)| *sum += n);
+        self.events.iter_mut().zip(other.events).for_each(|(sum, n)| *sum += n);
         self.held += other.held;
         for (link, other) in self.links.iter_mut().zip(other.links) {
             link.received.add(other.received);
@@ -264,12 +271,12 @@ impl Totals {
 
     /// Count of one verdict.
     pub fn verdict(&self, verdict: Verdict) -> u64 {
-        self.verdicts.get(verdict.index()).copied().unwrap_or(0)
+        self.verdicts[verdict.index()]
     }
 
     /// Count of one event.
     pub fn event(&self, event: Event) -> u64 {
-        self.events.get(event as usize).copied().unwrap_or(0)
+        self.events[event as usize]
     }
 
     /// Frames taken from receive rings.

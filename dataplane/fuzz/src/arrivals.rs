@@ -1,185 +1,275 @@
 //! Frames that are more likely to be looked at than any bytes are, and any bytes. Part of the targets that feed a whole router:
-//! they have `router` and `twins`.
+//! they have `bytes`, `router` and `twins`.
 
-use arbitrary::Arbitrary;
-
+use crate::bytes::Bytes;
 use crate::router::{
     BR, CE, CLIENT, CLIENT_MAC, CLIENT6, GATEWAY_MAC, OTHER6, OUTSIDE, PEER6, ROUTER_MAC, ROUTER6, SERVER, WAN_MAC,
 };
 use crate::twins::{internet_sum, repair, repair_transport};
 
-/// A frame that comes in by one of the links.
-#[derive(Arbitrary, Debug)]
-pub struct Arrival {
-    kind: Kind,
-    /// Bytes of the frame to be changed, and to what.
-    changes: Vec<(u8, u8)>,
-    /// Make the (inner) IPv4 header checksum right afterwards.
-    repair: bool,
-    cut: Option<u8>,
-    more: u16,
-    /// A tag, perhaps the second one.
-    tag: Option<[u8; 4]>,
-}
+/// The longest frame that comes in.
+pub const LONGEST: usize = 1536;
 
-#[derive(Arbitrary, Debug)]
+/// What kind of frame an input's byte asks for.
+#[derive(Clone, Copy)]
 enum Kind {
-    /// These bytes are the frame.
-    Frame(Vec<u8>),
-    /// This is the IPv4 packet's payload.
-    Packet { protocol: Protocol, ports: [u8; 4], hairpin: bool, ttl: u8, fragment: u16, payload: Vec<u8> },
-    /// An outer fragment of a packet.
-    Piece { id: u8, offset: u8, more: bool, payload: Vec<u8> },
-    /// A packet of native IPv6: its extension headers, and what is behind them.
-    Native {
-        protocol: Protocol,
-        ports: [u8; 4],
-        ends: u8,
-        hop_limit: u8,
-        headers: Vec<(u8, [u8; 7])>,
-        payload: Vec<u8>,
-        quote: Option<Box<Kind>>,
-    },
-    /// An ICMPv6 error to us that quotes a packet.
-    Error { kind: u8, code: u8, word: u32, quote: Box<Kind> },
-}
-
-#[derive(Arbitrary, Clone, Copy, Debug)]
-enum Protocol {
+    /// A TCP segment with these flags.
+    Segment,
     Tcp,
     Udp,
+    /// A question to a name server, or its answer.
+    Question,
     Icmp,
-    Other(u8),
+    Other,
+    /// An outer fragment of a packet.
+    Piece,
+    /// An ICMPv6 error to us that quotes a packet.
+    Error,
+    /// A packet of native IPv6: extension headers, and what is behind them.
+    Native,
+    /// The bytes are the frame.
+    Frame,
 }
 
-fn ethernet(wan: bool, payload: &[u8]) -> Vec<u8> {
+impl Kind {
+    const ALL: [Self; 10] = [
+        Self::Segment,
+        Self::Udp,
+        Self::Icmp,
+        Self::Piece,
+        Self::Error,
+        Self::Tcp,
+        Self::Question,
+        Self::Other,
+        Self::Native,
+        Self::Frame,
+    ];
+}
+
+/// What is done to a frame once it is there: bits of a byte of the input.
+mod how {
+    /// Bytes of it are changed: so many, in two bits.
+    pub const CHANGES: u8 = 3;
+    /// The (inner) IPv4 header checksum is made right afterwards.
+    pub const REPAIR: u8 = 4;
+    pub const TAG: u8 = 8;
+    pub const CUT: u8 = 0x10;
+    /// It is longer than its bytes say: in the packet by up to 1479, or behind it by up to 374.
+    pub const MORE: u8 = 0x20;
+    /// Of an IPv4 packet: it comes from our outside address, or goes there.
+    pub const HAIRPIN: u8 = 0x40;
+    /// Of an IPv4 packet: it is a fragment.
+    pub const FRAGMENT: u8 = 0x80;
+}
+
+/// What is known of a frame before it is made.
+#[derive(Clone, Copy)]
+struct Plan {
+    /// Our router has a NAPT.
+    napt: bool,
+    /// It comes from the WAN.
+    wan: bool,
+    kind: Kind,
+    how: u8,
+    /// Bytes at the end of an IPv4 packet that the input need not have.
+    longer: usize,
+}
+
+fn ethernet(wan: bool, out: &mut Vec<u8>) {
     let (dst, src, kind) = if wan { (WAN_MAC, GATEWAY_MAC, [0x86, 0xdd]) } else { (ROUTER_MAC, CLIENT_MAC, [8, 0]) };
-    [&dst[..], &src, &kind, payload].concat()
+    out.extend(dst);
+    out.extend(src);
+    out.extend(kind);
 }
 
-fn outer(next: u8, payload: &[u8]) -> Vec<u8> {
-    let len = (payload.len() as u16).to_be_bytes();
-    let header = [0x60, 0, 0, 0, len[0], len[1], next, 60];
-    [&header[..], &BR.octets(), &CE.octets(), payload].concat()
+/// An IPv6 header, as if what follows were `length` bytes. The border router's to us.
+fn outer(next: u8, length: usize, out: &mut Vec<u8>) {
+    let [high, low] = (length as u16).to_be_bytes();
+    out.extend([0x60, 0, 0, 0, high, low, next, 60]);
+    out.extend(BR.octets());
+    out.extend(CE.octets());
+}
+
+/// Writes `what` with an IPv6 header in front of it.
+fn tunnelled(next: u8, out: &mut Vec<u8>, what: impl FnOnce(&mut Vec<u8>)) {
+    let begin = out.len();
+    outer(next, 0, out);
+    what(out);
+    let length = (out.len() - begin - 40) as u16;
+    out[begin + 4..begin + 6].copy_from_slice(&length.to_be_bytes());
 }
 
 /// An IPv4 packet that a host sends to the LAN link, or to be found in the tunnel.
-fn ipv4(napt: bool, wan: bool, kind: &Kind) -> Vec<u8> {
-    let Kind::Packet { protocol, ports, hairpin, ttl, fragment, payload } = kind else { return Vec::new() };
-    let protocol = match *protocol {
-        Protocol::Tcp => 6,
-        Protocol::Udp => 17,
-        Protocol::Icmp => 1,
-        Protocol::Other(number) => number,
-    };
+fn ipv4(input: &mut Bytes, plan: Plan, out: &mut Vec<u8>) {
+    let Plan { napt, wan, kind, how, longer } = plan;
+    let begin = out.len();
     let inside = if wan && napt { OUTSIDE } else { CLIENT };
-    let outside = if *hairpin { OUTSIDE } else { SERVER };
+    let outside = if how & how::HAIRPIN != 0 { OUTSIDE } else { SERVER };
     let (src, dst) = if wan { (outside, inside) } else { (inside, outside) };
-    // Few ports, so that sessions meet: the high bytes are the same.
-    let transport = match protocol {
-        6 | 17 => [&[0x9c, ports[0] & 3, 0x9c, ports[2] & 3][..], payload].concat(),
-        1 => [&[ports[0] & 11, ports[1], 0, 0, 0x9c, ports[2] & 3][..], payload].concat(),
-        _ => payload.clone(),
+    let fragment = if how & how::FRAGMENT != 0 { u16::from_be_bytes(input.array()) & 0x7fff } else { 0 };
+    // Few ports, so that sessions meet; an ordinary TTL is likely.
+    let [ports, ttl] = input.array();
+    let (ours, theirs) =
+        ([0x9c, ports & 3], if matches!(kind, Kind::Question) { [0, 53] } else { [0x9c, ports >> 2 & 3] });
+    let (from, to) = if wan { (theirs, ours) } else { (ours, theirs) };
+    let protocol = match kind {
+        Kind::Segment | Kind::Tcp => 6,
+        Kind::Udp | Kind::Question => 17,
+        Kind::Icmp => 1,
+        _ => input.byte(),
     };
-    let len = (20 + transport.len() as u16).to_be_bytes();
-    let fragment = if fragment & 0x8000 != 0 { (fragment & 0x7fff).to_be_bytes() } else { [0, 0] };
-    let header = [0x45, 0, len[0], len[1], 0, 1, fragment[0], fragment[1], *ttl, protocol, 0, 0];
-    let mut packet = [&header[..], &src, &dst, &transport].concat();
-    repair(&mut packet);
-    packet
+    let [f0, f1] = fragment.to_be_bytes();
+    out.extend([0x45, 0, 0, 0, 0, 1, f0, f1, 64u8.wrapping_sub(ttl), protocol, 0, 0]);
+    out.extend(src);
+    out.extend(dst);
+    match protocol {
+        6 | 17 => out.extend([from[0], from[1], to[0], to[1]]),
+        1 => out.extend([ports >> 4 & 11, input.byte(), 0, 0, 0x9c, ports & 3]),
+        _ => {}
+    }
+    if matches!(kind, Kind::Segment) {
+        let flags = input.byte();
+        out.extend([0, 0, 0, 1, 0, 0, 0, 1, 0x50 | (flags & 0x80) >> 2, flags & 0x3f, 0xff, 0xff, 0, 0, 0, 0]);
+    }
+    out.extend(input.some());
+    out.resize(out.len() + longer, 0xdd);
+    let length = (out.len() - begin) as u16;
+    out[begin + 2..begin + 4].copy_from_slice(&length.to_be_bytes());
+    repair(&mut out[begin..]);
 }
 
-/// A packet of native IPv6 between few hosts and ports, so that sessions meet.
-fn ipv6(wan: bool, kind: &Kind) -> Vec<u8> {
-    let Kind::Native { protocol, ports, ends, hop_limit, headers, payload, quote } = kind else { return Vec::new() };
+/// An ICMPv6 error about a packet of ours: as it left, from our end to the far one.
+fn error(input: &mut Bytes, plan: Plan, out: &mut Vec<u8>) {
+    let begin = out.len();
+    let [kind, code, quoted] = input.array();
+    out.extend([kind & 7, code, 0, 0]);
+    out.extend(input.array::<4>());
+    let quote = out.len();
+    tunnelled(4, out, |out| {
+        let begin = out.len();
+        ipv4(input, Plan { wan: false, kind: Kind::ALL[usize::from(quoted % 3)], ..plan }, out);
+        if plan.napt {
+            out[begin + 12..begin + 16].copy_from_slice(&OUTSIDE);
+            repair(&mut out[begin..]);
+        }
+    });
+    out[quote + 8..quote + 24].copy_from_slice(&CE.octets());
+    out[quote + 24..quote + 40].copy_from_slice(&BR.octets());
+    let length = (out.len() - begin) as u16;
+    let pseudo = [BR.octets(), CE.octets()].map(|end| internet_sum(&end));
+    let sums = [pseudo[0], pseudo[1], length, 58, internet_sum(&out[begin..])].map(u16::to_be_bytes);
+    let sum = !internet_sum(sums.as_flattened());
+    out[begin + 2..begin + 4].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// A packet of native IPv6 between few hosts and ports, so that sessions meet. `most`: errors quote no error that quotes.
+fn native(input: &mut Bytes, wan: bool, most: u8, out: &mut Vec<u8>) {
+    let begin = out.len();
+    let [ends, what, ports, hop_limit] = input.array();
     let host = [CLIENT6, CLIENT6, OTHER6, OTHER6, CLIENT6, OTHER6, ROUTER6, CE][usize::from(ends & 7)];
     let peer = if ends & 8 == 0 { PEER6 } else { OTHER6 };
     let (src, dst) = if wan { (peer, host) } else { (host, peer) };
-    let (protocol, transport) = match *protocol {
-        Protocol::Tcp => (6, [&[0x9c, ports[0] & 3, 0x9c, ports[2] & 3][..], payload].concat()),
-        Protocol::Udp => (17, [&[0x9c, ports[0] & 3, 0x9c, ports[2] & 3][..], payload].concat()),
-        Protocol::Icmp => {
-            let kind = [1, 2, 3, 4, 128, 129, 135, ports[1]][usize::from(ports[0] & 7)];
-            // An error quotes what went the other way.
-            let quoted = quote.as_ref().map(|quote| ipv6(!wan, quote)).unwrap_or_default();
-            (58, [&[kind, 0, 0, 0, 0x9c, ports[2] & 3, 0, 0][..], &quoted, payload].concat())
-        }
-        Protocol::Other(number) => (number, payload.clone()),
+    let protocol = match what & 7 {
+        0..=2 => 6,
+        3 | 4 => 17,
+        5 | 6 => 58,
+        _ => input.byte(),
     };
-    // Few kinds of header, those that a walk knows.
-    let kinds: Vec<u8> =
-        headers.iter().take(10).map(|(kind, _)| [0, 43, 44, 60, 60, 44, 51, *kind][usize::from(kind & 7)]).collect();
-    let mut next = kinds.iter().skip(1).copied().chain([protocol]);
-    let mut rest = Vec::new();
-    for (_, bytes) in headers.iter().take(10) {
-        rest.push(next.next().unwrap_or(protocol));
-        rest.extend([bytes[0] & 1]);
-        rest.extend(&bytes[1..]);
+    out.extend([0x60, 0, 0, 0, 0, 0, protocol, 64u8.wrapping_sub(hop_limit)]);
+    out.extend(src.octets());
+    out.extend(dst.octets());
+    // Few kinds of extension header, those that a walk knows: each stands where the one before says what follows.
+    let mut next_at = begin + 6;
+    for _ in 0..what >> 3 & 3 {
+        let [kind, length] = input.array();
+        let kind = [0, 43, 44, 60, 60, 44, 51, kind][usize::from(kind & 7)];
+        out[next_at] = kind;
+        next_at = out.len();
+        out.extend([protocol, length & 1]);
+        out.extend(input.array::<6>());
     }
-    rest.extend(transport);
-    let len = (rest.len() as u16).to_be_bytes();
-    let first = kinds.first().copied().unwrap_or(protocol);
-    [&[0x60, 0, 0, 0, len[0], len[1], first, *hop_limit][..], &src.octets(), &dst.octets(), &rest].concat()
-}
-
-fn frame(napt: bool, wan: bool, kind: &Kind) -> Vec<u8> {
-    match kind {
-        Kind::Native { .. } => {
-            let (dst, src) = if wan { (WAN_MAC, GATEWAY_MAC) } else { (ROUTER_MAC, CLIENT_MAC) };
-            [&dst[..], &src, &[0x86, 0xdd], &ipv6(wan, kind)].concat()
-        }
-        Kind::Frame(bytes) => bytes.clone(),
-        Kind::Packet { .. } if wan => ethernet(true, &outer(4, &ipv4(napt, true, kind))),
-        Kind::Packet { .. } => ethernet(false, &ipv4(napt, false, kind)),
-        Kind::Piece { id, offset, more, payload } => {
-            let offset = (u16::from(*offset) << 3 | u16::from(*more)).to_be_bytes();
-            let header = [4, 0, offset[0], offset[1], 0, 0, 0, *id & 3];
-            ethernet(true, &outer(44, &[&header[..], payload].concat()))
-        }
-        Kind::Error { kind, code, word, quote } => {
-            // What we sent: the packet as it left, from our end to the far one.
-            let mut sent = ipv4(napt, false, quote);
-            if napt && sent.len() >= 20 {
-                sent[12..16].copy_from_slice(&OUTSIDE);
-                repair(&mut sent);
+    match protocol {
+        6 | 17 => out.extend([0x9c, ports & 3, 0x9c, ports >> 2 & 3]),
+        58 => {
+            let kind = [1, 2, 3, 4, 128, 129, 135, ports][usize::from(ports & 7)];
+            out.extend([kind, 0, 0, 0, 0x9c, ports >> 3 & 3, 0, 0]);
+            if what & 0x20 != 0 && most > 0 {
+                // An error quotes what went the other way.
+                native(input, !wan, most - 1, out);
             }
-            let mut quoted = outer(4, &sent);
-            quoted[8..24].copy_from_slice(&CE.octets());
-            quoted[24..40].copy_from_slice(&BR.octets());
-            let mut message = [&[kind & 7, *code, 0, 0][..], &word.to_be_bytes(), &quoted].concat();
-            let len = (message.len() as u16).to_be_bytes();
-            let pseudo = [&BR.octets()[..], &CE.octets(), &[0, 0, len[0], len[1], 0, 0, 0, 58], &message].concat();
-            let sum = !internet_sum(&pseudo);
-            message[2..4].copy_from_slice(&sum.to_be_bytes());
-            ethernet(true, &outer(58, &message))
+        }
+        _ => {}
+    }
+    if protocol == 6 {
+        let flags = input.byte();
+        out.extend([0, 0, 0, 1, 0, 0, 0, 1, 0x50 | (flags & 0x80) >> 2, flags & 0x3f, 0xff, 0xff, 0, 0, 0, 0]);
+    }
+    out.extend(input.some());
+    let length = (out.len() - begin - 40) as u16;
+    out[begin + 4..begin + 6].copy_from_slice(&length.to_be_bytes());
+}
+
+fn frame(input: &mut Bytes, plan: Plan, out: &mut Vec<u8>) {
+    match plan.kind {
+        Kind::Frame => out.extend(input.some()),
+        Kind::Piece => {
+            ethernet(true, out);
+            tunnelled(44, out, |out| {
+                let [id, offset] = input.array();
+                let offset = u16::from(offset >> 1) << 3 | u16::from(offset & 1);
+                out.extend([4, 0, (offset >> 8) as u8, offset as u8, 0, 0, 0, id & 3]);
+                out.extend(input.some());
+            });
+        }
+        Kind::Native => {
+            let (dst, src) = if plan.wan { (WAN_MAC, GATEWAY_MAC) } else { (ROUTER_MAC, CLIENT_MAC) };
+            out.extend(dst);
+            out.extend(src);
+            out.extend([0x86, 0xdd]);
+            native(input, plan.wan, 1, out);
+        }
+        Kind::Error => {
+            ethernet(true, out);
+            tunnelled(58, out, |out| error(input, plan, out));
+        }
+        _ if plan.wan => {
+            ethernet(true, out);
+            tunnelled(4, out, |out| ipv4(input, plan, out));
+        }
+        _ => {
+            ethernet(false, out);
+            ipv4(input, plan, out);
         }
     }
 }
 
-/// The frame. `napt`: the router has one; `right`: make its transport checksum right.
-pub fn made((napt, right): (bool, bool), wan: bool, arrival: &Arrival) -> Vec<u8> {
-    let mut frame = frame(napt, wan, &arrival.kind);
-    for &(at, to) in &arrival.changes {
-        if let Some(byte) = frame.get_mut(usize::from(at)) {
+/// Appends the next frame of an input to `out`. `napt`: the router has one; `right`: make its transport checksum right.
+pub fn next(input: &mut Bytes, (napt, right): (bool, bool), wan: bool, out: &mut Vec<u8>) {
+    let begin = out.len();
+    let [kind, how] = input.array();
+    let more = if how & how::MORE != 0 { usize::from(u16::from_be_bytes(input.array())) } else { 0 };
+    let (longer, padding) = if more & 1 != 0 { (more / 2 % 1480, 0) } else { (0, more / 2 % 375) };
+    frame(input, Plan { napt, wan, kind: Kind::ALL[usize::from(kind) % Kind::ALL.len()], how, longer }, out);
+    for _ in 0..how & how::CHANGES {
+        let [at, to] = input.array();
+        if let Some(byte) = out.get_mut(begin + usize::from(at)) {
             *byte = to;
         }
     }
-    let ip = if wan { 54 } else { 14 };
-    if arrival.repair && frame.len() > ip {
-        repair(&mut frame[ip..]);
+    let ip = begin + if wan { 54 } else { 14 };
+    if how & how::REPAIR != 0 && out.len() > ip {
+        repair(&mut out[ip..]);
     }
-    if let Some([odd, a, b, c]) = arrival.tag
-        && frame.len() >= 12
-    {
+    if how & how::TAG != 0 && out.len() >= begin + 12 {
+        let [odd, a, b, c] = input.array();
         let tag = if odd == 0 { [0x88, 0xa8, a, b] } else { [0x81, 0, a & 0xe0, b.wrapping_mul(c & 1) & 15] };
-        frame.splice(12..12, tag);
+        out.splice(begin + 12..begin + 12, tag);
     }
-    if let Some(cut) = arrival.cut {
-        frame.truncate(cut.into());
+    if how & how::CUT != 0 {
+        out.truncate(begin + usize::from(input.byte()));
     }
-    frame.resize((frame.len() + usize::from(arrival.more % 1500) / 4).min(1536), 0xee);
-    if right && frame.len() > ip {
-        repair_transport(&mut frame[ip..]);
+    out.resize((out.len() + padding).min(begin + LONGEST), 0xee);
+    if right && out.len() > ip {
+        repair_transport(&mut out[ip..]);
     }
-    frame
 }

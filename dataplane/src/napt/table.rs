@@ -108,6 +108,13 @@ impl Napt {
         Ok(napt)
     }
 
+    /// Chooses outside ports from here on as a table does that was made with this secret ([`Config::seed`]): for who plays
+    /// many histories on one table, and wants each to go as it goes alone.
+    #[doc(hidden)]
+    pub fn reseed(&self, seed: [u64; 4]) {
+        self.lock().rng = StdRng::seed_from_u64(seed[0]);
+    }
+
     /// The address that the Internet sees.
     pub fn outside(&self) -> Ipv4Addr {
         self.outside

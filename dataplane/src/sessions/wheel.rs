@@ -114,10 +114,10 @@ pub(crate) fn age<A: Ageing>(table: &mut A, now: u32, budget: usize) -> bool {
     // After a jump in time one round of the wheel sees every session.
     wheel.now = wheel.now.max(now.saturating_sub(SECONDS as u32 - 1));
     let mut left = budget;
+    let mut due = [0; BATCH];
     loop {
         let slot = table.parts().0.now as usize % SECONDS;
         // Two passes over a few sessions: the second finds in the cache what the first asked for.
-        let mut due = [0; BATCH];
         let mut n = 0;
         while n < BATCH && left > 0 {
             let (wheel, records) = table.parts();

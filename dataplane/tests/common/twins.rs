@@ -8,9 +8,16 @@ use hikyaku_ring::LinkId;
 
 use super::router::{CE, LAN, Out, Router, Setup, routers};
 
-/// RFC 1071, word by word.
+/// RFC 1071, two words at a time.
 pub fn internet_sum(bytes: &[u8]) -> u16 {
-    let mut sum: u32 = bytes.chunks(2).map(|c| u32::from(c[0]) << 8 | u32::from(*c.get(1).unwrap_or(&0))).sum();
+    let (words, rest) = bytes.as_chunks::<4>();
+    let mut last = [0; 4];
+    last[..rest.len()].copy_from_slice(rest);
+    fold(words.iter().chain([&last]).map(|&word| u64::from(u32::from_be_bytes(word))).sum())
+}
+
+/// The sum of the words that a number is made of.
+fn fold(mut sum: u64) -> u16 {
     while sum >> 16 != 0 {
         sum = (sum >> 16) + (sum & 0xffff);
     }
@@ -39,7 +46,7 @@ fn inner_at(frame: &[u8]) -> Option<usize> {
 
 /// The transport checksum of an IPv4 packet: where it stands, what is summed up, and what to begin with. `None` for
 /// fragments, what is cut off, and what has none.
-fn transport(packet: &[u8]) -> Option<(usize, std::ops::Range<usize>, u32)> {
+fn transport(packet: &[u8]) -> Option<(usize, std::ops::Range<usize>, u64)> {
     let header = usize::from(packet.first()? & 0xf) * 4;
     let len = usize::from(u16::from_be_bytes([*packet.get(2)?, *packet.get(3)?]));
     let is_fragment = [packet.get(6)? & 0x3f, *packet.get(7)?] != [0, 0];
@@ -52,7 +59,7 @@ fn transport(packet: &[u8]) -> Option<(usize, std::ops::Range<usize>, u32)> {
         17 => (6, 8),
         _ => return None,
     };
-    let pseudo = u32::from(packet[9]) + (len - header) as u32 + u32::from(internet_sum(&packet[12..20]));
+    let pseudo = u64::from(packet[9]) + (len - header) as u64 + u64::from(internet_sum(&packet[12..20]));
     (len - header >= least).then_some((header + at, header..len, if packet[9] == 1 { 0 } else { pseudo }))
 }
 
@@ -60,8 +67,7 @@ fn transport(packet: &[u8]) -> Option<(usize, std::ops::Range<usize>, u32)> {
 pub fn repair_transport(packet: &mut [u8]) {
     let Some((at, range, pseudo)) = transport(packet) else { return };
     packet[at..at + 2].fill(0);
-    let sum = pseudo + u32::from(internet_sum(&packet[range]));
-    let sum = !internet_sum(&[(sum >> 16) as u16, sum as u16].map(u16::to_be_bytes).concat());
+    let sum = !fold(pseudo + u64::from(internet_sum(&packet[range])));
     // RFC 768: all zeroes would mean that there is none.
     let sum = if sum == 0 { 0xffff } else { sum };
     packet[at..at + 2].copy_from_slice(&sum.to_be_bytes());
@@ -72,8 +78,7 @@ pub fn transport_is_right(frame: &[u8]) -> bool {
     let packet = inner_at(frame).and_then(|at| frame.get(at..)).unwrap_or_default();
     let Some((at, range, pseudo)) = transport(packet) else { return true };
     let absent = packet[9] == 17 && packet[at..at + 2] == [0, 0];
-    let sum = pseudo + u32::from(internet_sum(&packet[range]));
-    absent || internet_sum(&[(sum >> 16) as u16, sum as u16].map(u16::to_be_bytes).concat()) == 0xffff
+    absent || fold(pseudo + u64::from(internet_sum(&packet[range]))) == 0xffff
 }
 
 /// Whether a frame has a whole packet, or one of its fragments, in it and not a piece of the tunnel's or an error about
@@ -106,32 +111,41 @@ fn is_tunnels(frame: &[u8]) -> bool {
     frame[22..38] == CE.octets()
 }
 
-/// What may differ: identifications are random, and so is the flow label without NAPT.
+/// Makes equal what may differ in an IPv4 packet that left: the identification of an ICMP error of ours is random.
+fn mask4(packet: &mut [u8]) {
+    if packet.len() < 20 {
+        return; // the last outer fragment may be short
+    }
+    // An ICMP error or what may be a later piece of one; ours among them.
+    let later = [packet[6] & 0x1f, packet[7]] != [0, 0];
+    if packet.len() >= 21 && packet[9] == 1 && (later || matches!(packet[20], 3 | 11 | 12)) {
+        packet[4..6].fill(0);
+        packet[10..12].fill(0);
+    }
+}
+
+/// The same of a frame that left by the LAN.
+pub fn mask_lan(frame: &mut [u8]) {
+    mask4(&mut frame[14..]);
+}
+
+/// The same of a frame that left by the WAN: outer identifications are random too, and so is the flow label without NAPT.
+pub fn mask_wan(frame: &mut [u8], napt: bool) {
+    if !napt {
+        frame[15] &= 0xf0;
+        frame[16..18].fill(0);
+    }
+    if frame[20] == 44 {
+        frame[58..62].fill(0);
+        mask4(&mut frame[62..]);
+    } else {
+        mask4(&mut frame[54..]);
+    }
+}
+
 fn masked(mut out: Out, napt: bool) -> Out {
-    fn mask4(packet: &mut [u8]) {
-        if packet.len() < 20 {
-            return; // the last outer fragment may be short
-        }
-        // An ICMP error or what may be a later piece of one; ours among them.
-        let later = [packet[6] & 0x1f, packet[7]] != [0, 0];
-        if packet.len() >= 21 && packet[9] == 1 && (later || matches!(packet[20], 3 | 11 | 12)) {
-            packet[4..6].fill(0);
-            packet[10..12].fill(0);
-        }
-    }
-    for frame in &mut out.wan {
-        if !napt {
-            frame[15] &= 0xf0;
-            frame[16..18].fill(0);
-        }
-        if frame[20] == 44 {
-            frame[58..62].fill(0);
-            mask4(&mut frame[62..]);
-        } else {
-            mask4(&mut frame[54..]);
-        }
-    }
-    out.lan.iter_mut().for_each(|frame| mask4(&mut frame[14..]));
+    out.lan.iter_mut().for_each(|frame| mask_lan(frame));
+    out.wan.iter_mut().for_each(|frame| mask_wan(frame, napt));
     out
 }
 

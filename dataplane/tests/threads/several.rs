@@ -15,9 +15,8 @@ pub struct Several {
     pub wires: Vec<[Wire; 2]>,
     pub handles: Vec<Handle>,
     pub now: Time,
-    buffers: Vec<u32>,
-    /// Buffers that began in handoff rings.
-    in_rings: Vec<u32>,
+    /// Which numbers are a buffer's.
+    known: Vec<bool>,
 }
 
 impl Several {
@@ -45,17 +44,15 @@ impl Several {
         };
         let router = MemoryRouter::new(n, memory, parts, snapshot).unwrap();
         let MemoryRouter { workers, wires, .. } = router;
-        let in_rings = workers.iter().flat_map(Worker::handoff_buffers).collect();
+        let mut known = Vec::new();
+        let handed_off = workers.iter().flat_map(Worker::handoff_buffers);
+        for number in handed_off.chain(wires.iter().flatten().flat_map(Wire::buffers)) {
+            let number = number as usize;
+            known.resize(known.len().max(number + 1), false);
+            known[number] = true;
+        }
         let handles = workers.iter().map(Worker::handle).collect();
-        let mut several = Self { workers, wires, handles, now: Time(1_000_000_000), buffers: Vec::new(), in_rings };
-        several.buffers = several.in_rings();
-        several.buffers.append(&mut several.in_rings.clone());
-        several.buffers.sort_unstable();
-        several
-    }
-
-    fn in_rings(&self) -> Vec<u32> {
-        self.wires.iter().flatten().flat_map(Wire::buffers).collect()
+        Self { workers, wires, handles, now: Time(1_000_000_000), known }
     }
 
     /// Turns of all workers until nothing waits.
@@ -86,10 +83,13 @@ impl Several {
 
     /// No buffer is in two rings, or in one that was nobody's.
     pub fn check_buffers(&self) {
-        let mut now = self.in_rings();
-        now.sort_unstable();
-        let distinct = now.windows(2).all(|pair| pair[0] != pair[1]);
-        assert!(distinct, "a buffer is there twice");
-        assert!(now.iter().all(|buf| self.buffers.binary_search(buf).is_ok()), "a buffer of nobody's");
+        let mut seen = vec![false; self.known.len()];
+        for wire in self.wires.iter().flatten() {
+            for buffer in wire.buffers() {
+                let number = buffer as usize;
+                assert!(self.known.get(number) == Some(&true), "a buffer of nobody's");
+                assert!(!std::mem::replace(&mut seen[number], true), "a buffer is there twice");
+            }
+        }
     }
 }

@@ -1,121 +1,143 @@
 //! Any frames into either side of a router, and of its twin without the fast path: both do the same,
 //! received = sum of verdicts + held, no buffer is lost or there twice, and what leaves fits its link and
 //! has right lengths and IPv4 header checksums, and right transport checksums where those that came in
-//! were right.
-//!
-//! Routers are kept from one input to the next, made hours older in between: to build one takes longer
-//! than a hundred inputs do.
+//! were right. Now and then an input is played twice: the same comes of it.
 #![no_main]
+// Every target uses another part of what the tests share.
+#![allow(dead_code)]
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::time::Duration;
 
-use arbitrary::Arbitrary;
-use arrivals::{Arrival, made};
+use bytes::Bytes;
 use hikyaku_dataplane::filter6::{self, Host, Pinhole};
 use hikyaku_dataplane::napt::Filtering;
 use hikyaku_dataplane::tunnel::ecn::{ClassMode, Dscp, EcnMode};
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_ring::Headroom;
 use libfuzzer_sys::fuzz_target;
+use pair::Pair;
 use router::{LAN, Setup, WAN, filtering};
-use twins::Twins;
 
 #[path = "../arrivals.rs"]
 mod arrivals;
-#[allow(dead_code)]
+#[path = "../bytes.rs"]
+mod bytes;
+#[path = "../pair.rs"]
+mod pair;
 #[path = "../../../tests/common/router.rs"]
 mod router;
 #[path = "../../../tests/common/twins.rs"]
 mod twins;
 
-#[derive(Arbitrary, Debug)]
-struct Input {
-    napt: bool,
-    open: bool,
-    fragment: bool,
-    copy_class: bool,
-    headroom: bool,
-    two_regions: bool,
-    narrow: bool,
-    replay: bool,
-    native6: bool,
-    vlans: [bool; 2],
-    /// Make transport checksums right.
-    right: bool,
-    slots: u8,
-    bursts: Vec<Burst>,
+/// More frames than that are another input.
+const MOST_FRAMES: usize = 8;
+
+/// Of the two bytes that an input begins with: it is played twice.
+const TWICE: [u8; 2] = [0xc0, 0x80];
+
+/// What of a router stays as it was made, a bit each; by them they are kept.
+mod shape {
+    pub const OPEN: u8 = 1;
+    pub const HEADROOM: u8 = 2;
+    pub const TWO_REGIONS: u8 = 4;
+    pub const LAN_VLAN: u8 = 8;
+    pub const WAN_VLAN: u8 = 0x10;
+    pub const FEW_SLOTS: u8 = 0x20;
+    pub const NUMBER: usize = 0x40;
 }
 
-#[derive(Arbitrary, Debug)]
-struct Burst {
-    wan: bool,
+/// What a snapshot says, a bit each; and whether transport checksums are made right.
+mod world {
+    pub const DSLITE: u8 = 1;
+    pub const FRAGMENT: u8 = 2;
+    pub const COPY_CLASS: u8 = 4;
+    pub const NARROW: u8 = 8;
+    pub const REPLAY: u8 = 0x10;
+    pub const NATIVE6: u8 = 0x20;
+    pub const ALL: u8 = 0x3f;
+    pub const RIGHT: u8 = 0x40;
+}
+
+/// A burst: a bit each, and the number of its frames, less one, in the others.
+mod burst {
+    pub const WAN: u8 = 1;
     /// As they are, whatever VLAN the link is.
-    bare: bool,
-    milliseconds: u16,
-    frames: Vec<Arrival>,
+    pub const BARE: u8 = 2;
+    pub const LATER: u8 = 4;
+    pub const FRAMES: u8 = 0x18;
 }
-
-/// What of a router stays as it was made: filtering, headroom, regions, VLANs, slots.
-type Shape = (bool, bool, bool, [bool; 2], u32);
-
-/// Inputs after which routers are made anew, so that their clocks do not run out and their secrets change.
-const LIFE: u32 = 2000;
 
 thread_local! {
-    static KEPT: RefCell<HashMap<Shape, (u32, Twins)>> = RefCell::default();
+    static PAIRS: RefCell<[Option<Box<Pair>>; shape::NUMBER]> = const { RefCell::new([const { None }; shape::NUMBER]) };
 }
 
-fuzz_target!(|input: Input| {
-    let setup = Setup {
-        napt: input.napt,
-        filtering: if input.open { Filtering::EndpointIndependent } else { Filtering::AddressAndPortDependent },
-        answer_unsolicited: !input.open,
-        mtu: if input.fragment { MtuMode::Fragment { mtu: 1500 } } else { MtuMode::Strict { mtu: 1460 } },
-        class: if input.copy_class {
-            ClassMode { dscp: Dscp::Copy, ecn: EcnMode::Normal }
-        } else {
-            ClassMode::default()
+fn setup(shape: u8, world: u8) -> Setup {
+    let vlan = |bit| (shape & bit != 0).then_some(10);
+    Setup {
+        napt: world & world::DSLITE == 0,
+        filtering: match shape & shape::OPEN {
+            0 => Filtering::AddressAndPortDependent,
+            _ => Filtering::EndpointIndependent,
         },
-        headroom: if input.headroom { Headroom::new(64, 8) } else { Headroom::NONE },
-        two_regions: input.two_regions,
-        lan_mtu: if input.narrow { 200 } else { 1500 },
-        replay: input.replay,
-        vlans: input.vlans.map(|tagged| tagged.then_some(10)),
-        native6: input.native6.then(|| filter6::Config {
+        answer_unsolicited: shape & shape::OPEN == 0,
+        mtu: match world & world::FRAGMENT {
+            0 => MtuMode::Strict { mtu: 1460 },
+            _ => MtuMode::Fragment { mtu: 1500 },
+        },
+        class: match world & world::COPY_CLASS {
+            0 => ClassMode::default(),
+            _ => ClassMode { dscp: Dscp::Copy, ecn: EcnMode::Normal },
+        },
+        headroom: if shape & shape::HEADROOM != 0 { Headroom::new(64, 8) } else { Headroom::NONE },
+        two_regions: shape & shape::TWO_REGIONS != 0,
+        lan_mtu: if world & world::NARROW != 0 { 200 } else { 1500 },
+        replay: world & world::REPLAY != 0,
+        native6: (world & world::NATIVE6 != 0).then(|| filter6::Config {
             pinholes: vec![Pinhole { host: Host::Id(0xb), protocol: None, ports: (0, u16::MAX) }],
             per_station: Some(64),
             ..filtering()
         }),
-        slots: [5, 32][usize::from(input.slots % 2)],
+        vlans: [vlan(shape::LAN_VLAN), vlan(shape::WAN_VLAN)],
+        slots: if shape & shape::FEW_SLOTS != 0 { 4 } else { 10 },
         ..Setup::ipip()
-    };
-    KEPT.with_borrow_mut(|kept| {
-        let shape = (input.open, input.headroom, input.two_regions, input.vlans, setup.slots);
-        // The table is there even where no NAPT uses it just now.
-        let native6 = setup.native6.clone().or(Some(filtering()));
-        let new = || (0, Twins::new(&Setup { napt: true, native6: native6.clone(), ..setup.clone() }));
-        let (age, twins) = kept.entry(shape).or_insert_with(new);
-        *age += 1;
-        if *age > LIFE {
-            (*age, *twins) = new();
+    }
+}
+
+fuzz_target!(|input: &[u8]| {
+    let [shape, world] = Bytes(input).array();
+    let twice = [shape & TWICE[0], world & TWICE[1]] == TWICE;
+    PAIRS.with_borrow_mut(|pairs| {
+        let kept = &mut pairs[usize::from(shape) % shape::NUMBER];
+        // The tables are there even where nobody uses them just now.
+        let new = || Box::new(Pair::new(&setup(shape, world & !world::DSLITE | world::NATIVE6)));
+        let mut pair = kept.take().filter(|pair| !pair.is_old()).unwrap_or_else(new);
+        let sum = play(&mut pair, Bytes(input), twice);
+        if twice {
+            assert_eq!(sum, play(&mut pair, Bytes(input), true), "the same input, and something else came of it");
         }
-        twins.renew(&setup);
-        play(twins, &input);
+        *kept = Some(pair);
     });
 });
 
-fn play(twins: &mut Twins, input: &Input) {
-    for burst in &input.bursts {
-        let frames: Vec<_> = burst.frames.iter().map(|a| made((input.napt, input.right), burst.wan, a)).collect();
-        let time = Duration::from_millis(burst.milliseconds.into());
-        let side = if burst.wan { WAN } else { LAN };
-        let played = twins.wait(time).and_then(|()| match burst.bare {
-            true => twins.play_as_it_is(side, &frames),
-            false => twins.play(side, &frames),
-        });
-        played.unwrap_or_else(|difference| panic!("{difference}"));
+fn play(pair: &mut Pair, mut input: Bytes, summing: bool) -> u64 {
+    let [shape, world] = input.array();
+    pair.begin(usize::from(world & world::ALL), summing, || setup(shape, world));
+    let checksums = (world & world::DSLITE == 0, world & world::RIGHT != 0);
+    let mut left = MOST_FRAMES;
+    while !input.is_over() && left > 0 {
+        let burst = input.byte();
+        let (is_wan, bare) = (burst & burst::WAN != 0, burst & burst::BARE != 0);
+        if burst & burst::LATER != 0 {
+            pair.advance(Duration::from_millis(u16::from_be_bytes(input.array()).into()));
+        }
+        let side = if is_wan { WAN } else { LAN };
+        let frames = (usize::from(burst & burst::FRAMES) / 8 + 1).min(left);
+        left -= frames;
+        for _ in 0..frames {
+            pair.arrive(side, bare, |bytes| arrivals::next(&mut input, checksums, is_wan, bytes));
+        }
+        pair.play(side);
     }
-    twins.finish().unwrap_or_else(|difference| panic!("{difference}"));
+    pair.finish()
 }

@@ -6,13 +6,12 @@
 #![allow(dead_code)]
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::time::Duration;
 
-use arbitrary::Arbitrary;
-use arrivals::{Arrival, made};
+use bytes::Bytes;
 use hikyaku_dataplane::counters::Event;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
+use hikyaku_dataplane::tunnel::reassembly::Limits;
 use hikyaku_dataplane::verdict::Verdict;
 use hikyaku_dataplane::worker::Config;
 use hikyaku_ring::Headroom;
@@ -23,6 +22,8 @@ use twins::may_leave;
 
 #[path = "../arrivals.rs"]
 mod arrivals;
+#[path = "../bytes.rs"]
+mod bytes;
 #[path = "../../../tests/common/router.rs"]
 mod router;
 #[path = "../../../tests/threads/several.rs"]
@@ -34,100 +35,95 @@ mod common {
     pub use crate::router::*;
 }
 
-#[derive(Arbitrary, Debug)]
-struct Input {
-    napt: bool,
-    headroom: bool,
-    three: bool,
-    keep: Keep,
-    few_slots: bool,
-    right: bool,
-    steps: Vec<Step>,
+/// More steps than that are another input.
+const MOST_STEPS: usize = 32;
+
+/// What of a router stays as it was made, a bit each, and how much of the flows a worker keeps; by them they are kept.
+mod shape {
+    pub const NAPT: u8 = 1;
+    pub const HEADROOM: u8 = 2;
+    pub const THREE: u8 = 4;
+    pub const FEW_SLOTS: u8 = 8;
+    pub const KEEP: u8 = 0x30;
+    pub const NUMBER: usize = 0x40;
+    /// Of the input: make transport checksums right.
+    pub const RIGHT: u8 = 0x40;
 }
 
-#[derive(Arbitrary, Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Keep {
-    Usual,
-    None,
-    Half,
-    All,
-}
-
-#[derive(Arbitrary, Debug)]
-enum Step {
-    Frames { wan: bool, queue: u8, frames: Vec<Arrival> },
-    Turn(u8),
-    Milliseconds(u16),
-}
-
-/// What of a router stays as it was made: NAPT, headroom, number of workers, flows kept, slots of a handoff ring.
-type Shape = (bool, bool, usize, Keep, u32);
-
-/// Inputs after which a router is made anew, so that its clock does not run out and its secrets change.
-const LIFE: u32 = 2000;
+/// Inputs after which a router is made anew: session times are seconds in 32 bits, and its secrets change.
+const LIFE: u32 = 1 << 20;
 
 /// Longer than anything is held.
 const ALL_IS_OVER: Duration = Duration::from_secs(60);
 
-thread_local! {
-    static KEPT: RefCell<HashMap<Shape, (u32, Several)>> = RefCell::default();
+struct Kept {
+    routers: [Option<(u32, Box<Several>)>; shape::NUMBER],
+    /// Where a frame is written.
+    frame: Vec<u8>,
 }
 
-fuzz_target!(|input: Input| {
-    let shape =
-        (input.napt, input.headroom, if input.three { 3 } else { 2 }, input.keep, if input.few_slots { 3 } else { 64 });
-    KEPT.with_borrow_mut(|kept| {
-        let (age, several) = kept.entry(shape).or_insert_with(|| (0, router(shape)));
-        *age += 1;
-        if *age > LIFE {
-            (*age, *several) = (0, router(shape));
-        }
-        play(several, &input);
+thread_local! {
+    static KEPT: RefCell<Kept> = const { RefCell::new(Kept { routers: [const { None }; shape::NUMBER], frame: Vec::new() }) };
+}
+
+fuzz_target!(|input: &[u8]| {
+    let mut input = Bytes(input);
+    let shape = input.byte();
+    KEPT.with_borrow_mut(|Kept { routers, frame }| {
+        let kept = &mut routers[usize::from(shape) % shape::NUMBER];
+        let (age, mut several) =
+            kept.take().filter(|(age, _)| *age < LIFE).unwrap_or_else(|| (0, Box::new(router(shape))));
+        play(&mut several, shape, &mut input, frame);
+        *kept = Some((age + 1, several));
     });
 });
 
-fn router((napt, headroom, workers, keep, slots): Shape) -> Several {
+fn router(shape: u8) -> Several {
     let setup = Setup {
-        napt,
-        headroom: if headroom { Headroom::new(64, 8) } else { Headroom::NONE },
+        napt: shape & shape::NAPT != 0,
+        headroom: if shape & shape::HEADROOM != 0 { Headroom::new(64, 8) } else { Headroom::NONE },
         mtu: MtuMode::Fragment { mtu: 1500 },
-        slots: 32,
+        slots: 16,
         ..Setup::ipip()
     };
-    let keep_flows = match keep {
-        Keep::Usual => None,
-        Keep::None => Some(0),
-        Keep::Half => Some(50),
-        Keep::All => Some(100),
-    };
-    Several::with(&setup, workers, slots, Config { keep_flows, ..Config::default() })
+    let keep_flows = [None, Some(0), Some(50), Some(100)][usize::from(shape & shape::KEEP) / 16];
+    let (workers, slots) =
+        (if shape & shape::THREE != 0 { 3 } else { 2 }, if shape & shape::FEW_SLOTS != 0 { 3 } else { 32 });
+    let reassembly = Limits { datagrams: 8, ..Limits::default() };
+    Several::with(&setup, workers, slots, Config { keep_flows, reassembly, ..Config::default() })
 }
 
-fn play(several: &mut Several, input: &Input) {
-    for step in &input.steps {
-        match step {
-            Step::Frames { wan, queue, frames } => {
-                let link = if *wan { WAN } else { LAN };
-                let queue = usize::from(*queue) % several.workers.len();
-                for arrival in frames {
-                    let frame = made((input.napt, input.right), *wan, arrival);
-                    several.wires[queue][link.index()].deliver(&frame);
+fn play(several: &mut Several, shape: u8, input: &mut Bytes, frame: &mut Vec<u8>) {
+    let checksums = (shape & shape::NAPT != 0, shape & shape::RIGHT != 0);
+    for _ in 0..MOST_STEPS {
+        if input.is_over() {
+            break;
+        }
+        let step = input.byte();
+        let worker = usize::from(step >> 4 & 3) % several.workers.len();
+        match step & 7 {
+            0..=4 => {
+                let link = if step & 1 != 0 { WAN } else { LAN };
+                for _ in 0..step >> 6 {
+                    frame.clear();
+                    arrivals::next(input, checksums, link == WAN, frame);
+                    several.wires[worker][link.index()].deliver(frame);
                 }
+                frame.clear();
+                arrivals::next(input, checksums, link == WAN, frame);
+                several.wires[worker][link.index()].deliver(frame);
             }
-            Step::Turn(worker) => {
-                let (worker, now) = (usize::from(*worker) % several.workers.len(), several.now);
-                several.workers[worker].turn(now);
+            5 | 6 => {
+                several.workers[worker].turn(several.now);
             }
-            Step::Milliseconds(n) => several.now = several.now + Duration::from_millis((*n).into()),
+            _ => several.now = several.now + Duration::from_millis(u16::from_be_bytes(input.array()).into()),
         }
     }
     several.settle();
     several.now = several.now + ALL_IS_OVER;
     several.settle();
-    for link in [LAN, WAN] {
-        for frame in several.left(link).iter().flatten() {
-            assert!(may_leave(frame), "this left: {frame:02x?}");
-        }
+    for wire in several.wires.iter_mut().flatten() {
+        wire.collect(|frame| assert!(may_leave(frame), "this left: {frame:02x?}"));
     }
     let totals = several.totals();
     assert_eq!(totals.held, 0);
