@@ -11,15 +11,15 @@ within 30 "the Internet answers" internet
 kernel_host h2
 within 30 "h2 has an address" has_slaac h2 2001:db8:3012:3400:
 within 10 "the Internet answers h2 by IPv6" internet6 h2
-on inet timeout 60 python3 -c 'import socket, time
+on inet timeout 120 python3 -c 'import socket, sys, time
 asked = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-asked.bind(("::", 9999))
+asked.bind((sys.argv[1], 9999))
 _, host = asked.recvfrom(9)
 while True:
     asked.sendto(b"more", host)
-    time.sleep(0.05)' &
+    time.sleep(0.05)' "$INTERNET6" &
 stream=$!
-on h2 timeout 60 python3 -uc 'import socket, sys
+on h2 timeout 120 python3 -uc 'import socket, sys
 asks = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
 asks.settimeout(0.2)
 heard = False
