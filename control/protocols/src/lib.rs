@@ -6,7 +6,7 @@
 //! | [`slaac`]: routers and prefixes | [`http`]: requests, as nouns | [`service`]: what the line has, what to carry |
 //! | [`advertiser`]: a router for hosts | | |
 //! | [`nd_proxy`]: a prefix on two links | | |
-//! | [`dhcpv6`]: a client | [`hb46pp`]: provisioning | [`softwire_options`]: RFC 7598, read |
+//! | [`dhcpv6`]: a client, a server | [`hb46pp`]: provisioning | [`softwire_options`]: RFC 7598, read |
 //! | [`dhcpv4`]: a server | [`notification`]: where we are | [`map_domain`]: rules of MAP-E |
 //! | [`echo`]: answers to ping | [`sockets`]: UDP and TCP by smoltcp | [`host`]: addresses and names, as text |
 //!
@@ -46,6 +46,7 @@ pub mod host;
 pub mod http;
 mod machine;
 pub mod map_domain;
+mod names;
 pub mod nd_proxy;
 pub mod neighbour;
 pub mod notification;

@@ -12,10 +12,11 @@ use hikyaku_net::{Mac, Time};
 use super::leases::{LeaseFile, LeaseSnapshot, LeaseView, Standing, unhex};
 use super::promises::Promises;
 use super::table::{Client, Holder, Table, Use};
-use super::wire::{Refused, Reply, Request, printable};
+use super::wire::{Refused, Reply, Request};
 use super::{Config, ConfigError, Counts, Event, Output};
 use crate::Machine;
 use crate::answer_limits::{AnswerLimits, Rate};
+use crate::names::printable;
 
 /// How long nobody may answer a probe.
 const PROBE: Duration = Duration::from_millis(500);

@@ -15,6 +15,7 @@ use etherparse::{LinkSlice, NetSlice, PacketBuilder, SlicedPacket, TransportSlic
 use hikyaku_net::Mac;
 
 use super::Config;
+use crate::names::{printable, printable_labels};
 
 /// Where a server listens (RFC 2131 4.1).
 pub const SERVER_PORT: u16 = dhcproto::v4::SERVER_PORT;
@@ -29,9 +30,6 @@ const OVERLOAD: u8 = 52;
 const WANTED: u8 = 55;
 const CLIENT_ID: u8 = 61;
 const FQDN: u8 = 81;
-
-/// Letters of a host's name that are kept: of a name in DNS there are no more (RFC 1035 2.3.4).
-const LONGEST_NAME: usize = 253;
 
 /// What some clients drop a shorter message for (RFC 1542 2.1).
 const SHORTEST: usize = dhcproto::v4::MIN_PACKET_SIZE;
@@ -145,30 +143,16 @@ impl Request {
     }
 }
 
-/// For people: a name that a client made up.
-pub(super) fn printable(name: &str) -> Option<String> {
-    let name: String = name.chars().filter(|c| !c.is_control() && *c != '\u{fffd}').take(LONGEST_NAME).collect();
-    (!name.is_empty()).then_some(name)
-}
-
 /// The name in a Client FQDN option: flags, two codes of old, and a name in letters or, with the flag E, as in DNS (RFC 4702 2).
 /// What it asks for, that we write the name into DNS, is not done.
 fn fqdn(body: &[u8]) -> Option<String> {
     /// RFC 4702 2.1.
     const E: u8 = 4;
-    let (&[flags, _, _], mut name) = body.split_first_chunk()?;
+    let (&[flags, _, _], name) = body.split_first_chunk()?;
     if flags & E == 0 {
         return printable(String::from_utf8_lossy(name).trim_end_matches('.'));
     }
-    let mut labels = Vec::new();
-    // A name that is not fully qualified has no end (RFC 4702 2.3.1).
-    while let Some((&len, rest)) = name.split_first().filter(|&(&len, _)| len > 0) {
-        // Longer is no label but a pointer, which has no place here.
-        let (label, rest) = rest.split_at_checked(len.into()).filter(|_| len < 64)?;
-        labels.push(String::from_utf8_lossy(label));
-        name = rest;
-    }
-    printable(&labels.join("."))
+    printable_labels(name)
 }
 
 /// A BOOTREQUEST from an Ethernet station, with the options that we read, and the name in option 81.
