@@ -3,6 +3,7 @@
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
+use hikyaku_protocols::advertiser::Preference;
 use hikyaku_protocols::host::{host_name, host6};
 use hikyaku_schema::{
     Change::*, Key, Keys, Problems, Read, Section, Syntax::*, Words, field, key, number, one_of, words,
@@ -23,6 +24,10 @@ pub struct LanIpv6 {
     pub dns: Vec<Ipv6Addr>,
     /// The domain that hosts are told; `None`: that of DHCPv4.
     pub domain: Option<String>,
+    /// What DHCPv6 is for.
+    pub dhcpv6: LanDhcpv6,
+    /// How much we are to be used where there are other routers.
+    pub router_preference: Preference,
 }
 
 /// Whether hosts of the LAN have native IPv6.
@@ -33,6 +38,20 @@ pub enum LanIpv6Mode {
     /// No.
     Off,
 }
+
+/// What DHCPv6 is for on the LAN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LanDhcpv6 {
+    /// Nothing: nobody is answered.
+    Off,
+    /// Resolvers and the like (RFC 8415 18.3.6).
+    Stateless,
+}
+
+const DHCPV6_MODES: &Words<LanDhcpv6> = &[("off", LanDhcpv6::Off), ("stateless", LanDhcpv6::Stateless)];
+
+const PREFERENCES: &Words<Preference> =
+    &[("low", Preference::Low), ("medium", Preference::Medium), ("high", Preference::High)];
 
 const MODES: &Words<LanIpv6Mode> = &[("auto", LanIpv6Mode::Auto), ("off", LanIpv6Mode::Off)];
 
@@ -53,6 +72,12 @@ impl Keys for LanIpv6 {
             "Resolvers that hosts are told by IPv6, 3 at most; unset: those of the line"),
         key("domain", One("NAME"), Live, field!(domain, host_name),
             "Domain that hosts are told by IPv6; unset: that of [lan.dhcpv4]"),
+        key("dhcpv6", OneOf("MODE", || words(DHCPV6_MODES)), Live, field!(dhcpv6, one_of(DHCPV6_MODES)),
+            "DHCPv6 for hosts of the LAN: `stateless` tells resolvers, domain and time servers to those who ask (RFC 7084 L-9); \
+             `off` answers nobody").default("stateless"),
+        key("router-preference", OneOf("WORD", || words(PREFERENCES)), Live, field!(router_preference, one_of(PREFERENCES)),
+            "How much hosts are to use us where the LAN has other routers (RFC 4191); some hosts never look again at another word")
+            .default("medium"),
     ];
 
     fn blank() -> Self {
@@ -62,6 +87,8 @@ impl Keys for LanIpv6 {
             interface_id: InterfaceId::Stable,
             dns: Vec::new(),
             domain: None,
+            dhcpv6: LanDhcpv6::Off,
+            router_preference: Preference::Medium,
         }
     }
 }

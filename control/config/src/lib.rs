@@ -39,7 +39,7 @@ pub use behaviour::{Behaviour, LINK_MTU, Mss, TimeoutList, mtu_mode};
 pub use config::Config;
 pub use forward::StaticMapping;
 pub use lan::{Dhcpv4, Lan, Reservation};
-pub use lan_ipv6::{LanIpv6, LanIpv6Mode};
+pub use lan_ipv6::{LanDhcpv6, LanIpv6, LanIpv6Mode};
 pub use overlay::Overlay;
 pub use rules::RulesFile;
 pub use schema::{SCHEMA, Table, reference_text};

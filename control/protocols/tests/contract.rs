@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hikyaku_net::{Mac, Time};
 use hikyaku_protocols::Machine;
-use hikyaku_protocols::advertiser::{Advertised, Advertiser, Prefix};
+use hikyaku_protocols::advertiser::{Advertised, Advertiser, Preference, Prefix};
 use hikyaku_protocols::aftr::{Patience, Selector, Source};
 use hikyaku_protocols::dns::{self, RecordType, StubResolver};
 use hikyaku_protocols::hb46pp;
@@ -78,7 +78,12 @@ fn advertiser() -> Advertiser {
         Time(0),
         Some(Advertised {
             is_default_router: true,
+            preference: Preference::Medium,
+            is_managed: false,
+            has_information: true,
             mtu: 1500,
+            is_autonomous: true,
+            routes: Vec::new(),
             prefixes: vec![Prefix { prefix, preferred: None, valid: None }],
             resolvers: vec![SERVER],
             domains: Vec::new(),
@@ -98,6 +103,16 @@ fn nd_proxy() -> NdProxy {
 fn dhcpv6() -> dhcpv6::Client {
     let mut machine = dhcpv6::Client::new(dhcpv6::Config::new(MAC));
     machine.set_mode(Time(0), dhcpv6::Mode::Stateful);
+    machine
+}
+
+fn dhcpv6_server() -> dhcpv6::server::Server {
+    use dhcpv6::server::{Config, Datagram, Served, Server};
+    let mut machine = Server::new(Config { mac: MAC });
+    machine.set(Time(0), Some(Served::default()));
+    let (source, payload) = ("fe80::9".parse().unwrap(), [11, 1, 2, 3]);
+    let datagram = Datagram { station: MAC, source, destination: dhcpv6::SERVERS, payload: &payload };
+    machine.handle_input(Time(0), datagram);
     machine
 }
 
@@ -174,6 +189,7 @@ fn each_comes_to_rest_does_nothing_early_and_floods_nobody() {
     assert!(an_hour_alone(advertiser()) > 8, "hosts are told three times, and every ten minutes");
     assert_eq!(an_hour_alone(nd_proxy()), 1, "who is asked for is looked for, once");
     assert!(an_hour_alone(dhcpv6()) > 2, "servers are asked for");
+    assert_eq!(an_hour_alone(dhcpv6_server()), 1, "the answer to who asked");
     assert_eq!(an_hour_alone(dhcpv4()), 0, "a server is silent until it is asked");
     assert!(an_hour_alone(resolver()) > 2, "the question is asked again, and ends");
     assert_eq!(an_hour_alone(stack()), 1, "the datagram");

@@ -7,6 +7,7 @@ use hikyaku_config::{Config, Dhcpv6Mode, InterfaceId};
 use hikyaku_net::{Prefix6, Time};
 use hikyaku_protocols::advertiser::Advertised;
 use hikyaku_protocols::dhcpv6::Mode;
+use hikyaku_protocols::dhcpv6::server::Served;
 use hikyaku_protocols::hb46pp;
 use hikyaku_protocols::neighbour::Progress;
 use hikyaku_protocols::notification;
@@ -83,6 +84,8 @@ pub(super) struct DesiredLan {
     pub shared: Vec<Ipv6Addr>,
     /// What hosts are told of the line's IPv6; `None`: that there is none.
     pub advertised: Option<Advertised>,
+    /// What they get by DHCPv6; `None`: nothing.
+    pub served: Option<Served>,
     /// What advertisements come from: our link-local address, once nobody else has it.
     pub source: Option<Ipv6Addr>,
 }
@@ -138,6 +141,7 @@ fn lan(facts: &Facts, choice: &Choice, wan: &[Ipv6Addr]) -> DesiredLan {
         prefixes: prefixes.iter().copied().filter(|&prefix| choice.lan.shared != Some(prefix)).collect(),
         proxied: choice.lan.shared,
         advertised: choice.lan.advertised.clone(),
+        served: choice.lan.served.clone(),
         source: facts.lan.link_local.filter(|address| facts.lan.addresses.get(address) == Some(&Progress::Ready)),
     }
 }

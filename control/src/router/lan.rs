@@ -1,4 +1,4 @@
-//! The side of the hosts: ARP and neighbour discovery, the DHCPv4 server, router advertisements, echo.
+//! The side of the hosts: ARP and neighbour discovery, DHCPv4 and DHCPv6 servers, router advertisements, echo.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,6 +10,7 @@ use hikyaku_net::{Mac, Prefix6, Time, protocol};
 use hikyaku_protocols::Machine;
 use hikyaku_protocols::advertiser::{self, Advertiser, Saved};
 use hikyaku_protocols::dhcpv4::{self, Standing};
+use hikyaku_protocols::dhcpv6::{self, server};
 use hikyaku_protocols::echo::Echo;
 use hikyaku_protocols::neighbour::{self, Neighbours, Progress};
 use hikyaku_protocols::slaac::{Advertisement, InterfaceId};
@@ -30,7 +31,7 @@ const REACHABLE_TIME: Duration = Duration::from_secs(600);
 const LINK_LOCAL: Prefix6 =
     Prefix6::new(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 64).expect("64 bits are not too many");
 
-/// The LAN link and its machines: neighbours, DHCPv4 server, router advertisements, echo.
+/// The LAN link and its machines: neighbours, DHCP servers, router advertisements, echo.
 pub struct Lan {
     pub(super) id: LinkId,
     pub(super) link: LinkFacts,
@@ -40,6 +41,11 @@ pub struct Lan {
     /// What is for the other side.
     pub(super) asked: Across,
     pub(super) dhcpv4: Option<dhcpv4::Server>,
+    pub(super) dhcpv6: server::Server,
+    /// There is something to be had by DHCPv6: its group is listened to.
+    pub(super) serves_dhcpv6: bool,
+    /// Our link-local address, once nobody else has it.
+    source: Option<Ipv6Addr>,
     pub(super) echo: Echo,
     pub(super) advertiser: Advertiser,
     interface_id: InterfaceId,
@@ -78,6 +84,9 @@ impl Lan {
             neighbours: Neighbours::new(neighbours),
             asked: Across::default(),
             dhcpv4: config.dhcpv4.as_ref().and_then(|server| dhcpv4_server(config, server, link.mac)),
+            dhcpv6: server::Server::new(server::Config { mac: link.mac }),
+            serves_dhcpv6: false,
+            source: None,
             config: config.clone(),
             echo: Echo::new(link.mac),
             advertiser: Advertiser::new(link.mac),
@@ -129,6 +138,10 @@ impl Lan {
     /// What hosts have of the line's IPv6, and our addresses there.
     pub(super) fn set_ipv6(&mut self, now: Time, desired: &DesiredLan) {
         self.advertiser.set(now, desired.advertised.clone());
+        self.serves_dhcpv6 = desired.served.is_some();
+        self.dhcpv6.set(now, desired.served.clone());
+        let groups = if self.serves_dhcpv6 { vec![dhcpv6::SERVERS] } else { vec![] };
+        self.neighbours.set_services(groups);
         self.prefixes.clone_from(&desired.prefixes);
         self.duplicates.retain(|prefix, _| *prefix == LINK_LOCAL || desired.prefixes.contains(prefix));
         if desired.link_up {
@@ -140,6 +153,7 @@ impl Lan {
             let ipv4 = IpAddr::from(self.address());
             self.neighbours.set_addresses(now, ipv6.into_iter().map(IpAddr::from).chain([ipv4]).collect());
         }
+        self.source = desired.source;
         self.advertiser.set_source(now, desired.source);
     }
 
@@ -242,10 +256,28 @@ impl Lan {
         }
     }
 
-    /// Whether it was router discovery. A default router there, besides us, is a line on the wrong link.
+    /// Whether it was for one of our machines.
     fn hear_ipv6(&mut self, now: Time, packet: &Packet6, frame: &[u8]) -> bool {
-        let station = frame.get(6..12).and_then(|bytes| bytes.try_into().ok()).map(Mac);
-        let (Some(station), protocol::ICMPV6) = (station, packet.protocol) else { return false };
+        let Some(station) = frame.get(6..12).and_then(|bytes| bytes.try_into().ok()).map(Mac) else { return false };
+        match packet.protocol {
+            protocol::ICMPV6 => self.hear_discovery(now, station, packet),
+            protocol::UDP => self.hear_dhcpv6(now, station, packet),
+            _ => false,
+        }
+    }
+
+    /// Whether it is for the DHCPv6 server. What that answers comes from our link-local address: not before it is ours.
+    fn hear_dhcpv6(&mut self, now: Time, station: Mac, packet: &Packet6) -> bool {
+        let is_served = self.serves_dhcpv6 && self.source.is_some();
+        let payload = wire::udp_to(packet, dhcpv6::SERVER_PORT).filter(|_| is_served);
+        let (Some(payload), Some(destination)) = (payload, wire::destination(packet.bytes)) else { return false };
+        tracing::debug!(machine = "dhcpv6", link = %self.link.name, address = %packet.src, kind = payload.first(), "heard");
+        self.dhcpv6.handle_input(now, server::Datagram { station, source: packet.src, destination, payload });
+        true
+    }
+
+    /// Whether it was router discovery. A default router there, besides us, is a line on the wrong link.
+    fn hear_discovery(&mut self, now: Time, station: Mac, packet: &Packet6) -> bool {
         match packet.payload.first() {
             Some(133) => {
                 tracing::debug!(machine = "advertiser", link = %self.link.name, address = %packet.src, "solicited");
@@ -307,6 +339,9 @@ impl Lan {
         while let Some(output) = self.neighbours.drive(now) {
             self.neighbour_says(now, output, frames);
         }
+        while let Some(output) = self.dhcpv6.drive(now) {
+            self.dhcpv6_says(output, frames);
+        }
         while let Some(output) = self.dhcpv4.as_mut().and_then(|server| server.drive(now)) {
             self.dhcpv4_says(now, output, frames);
             while let Some(output) = self.neighbours.drive(now) {
@@ -363,6 +398,17 @@ impl Lan {
         }
     }
 
+    fn dhcpv6_says(&mut self, output: server::Output, frames: &mut Frames) {
+        match output {
+            server::Output::Send { station, to, payload } => {
+                let Some(source) = self.source else { return };
+                tracing::debug!(machine = "dhcpv6", link = %self.link.name, address = %to, kind = payload.first(), "sent");
+                let packet = wire::udp6((source, dhcpv6::SERVER_PORT), (to, dhcpv6::CLIENT_PORT), &payload);
+                frames.send(self.id, wire::frame6(station, self.link.mac, &packet));
+            }
+        }
+    }
+
     fn dhcpv4_says(&mut self, now: Time, output: dhcpv4::Output, frames: &mut Frames) {
         match output {
             dhcpv4::Output::Send(frame) => {
@@ -404,6 +450,7 @@ impl Lan {
         let machines = [
             self.neighbours.poll_timeout(),
             self.advertiser.poll_timeout(),
+            self.dhcpv6.poll_timeout(),
             self.dhcpv4.as_ref().and_then(dhcpv4::Server::poll_timeout),
         ];
         machines.into_iter().flatten().min()

@@ -10,10 +10,11 @@
 use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv6Addr};
 
-use hikyaku_config::Config;
+use hikyaku_config::{Config, LanDhcpv6};
 use hikyaku_dataplane::tunnel::IPV6_MIN_MTU;
-use hikyaku_net::Prefix6;
-use hikyaku_protocols::advertiser::{Advertised, Prefix};
+use hikyaku_net::{Addr6, Prefix6};
+use hikyaku_protocols::advertiser::{Advertised, Prefix, Route};
+use hikyaku_protocols::dhcpv6::server::{Parameters, Served};
 use hikyaku_protocols::service::closed_network;
 use hikyaku_protocols::slaac::Lifetime;
 
@@ -29,6 +30,8 @@ const SUBNET: u8 = 64;
 pub(super) struct LanIpv6 {
     /// What they are told; `None`: there is to be no IPv6 on the LAN.
     pub advertised: Option<Advertised>,
+    /// What they get by DHCPv6; `None`: nothing, there is no server.
+    pub served: Option<Served>,
     /// The prefixes that the line delegates, as a whole: what of them is no LAN's leads nowhere (RFC 7084 WPD-5).
     pub delegated: Vec<Prefix6>,
     /// The prefix of the line's link that is the LAN's, too.
@@ -59,7 +62,7 @@ pub(super) fn lan_ipv6(
         return LanIpv6::default();
     }
     let mut lan = LanIpv6::default();
-    let mut prefixes = Vec::new();
+    let (mut prefixes, mut routes) = (Vec::new(), Vec::new());
     for leased in &facts.dhcpv6.prefixes {
         let delegated = leased.what.prefix();
         lan.delegated.push(delegated);
@@ -80,6 +83,10 @@ pub(super) fn lan_ipv6(
         match prefix {
             Some(prefix) => {
                 prefixes.push(Prefix { prefix, preferred: leased.preferred, valid: leased.valid });
+                // Of a /64 that is the LAN's as a whole its hosts need no route (RFC 7084 L-3).
+                if prefix != delegated {
+                    routes.push(Route { prefix: delegated, valid: leased.valid });
+                }
             }
             None => lan.unfulfilled.push(format!(
                 "the line delegates {delegated}, which is too little for a LAN (RFC 4862 needs a /64): hosts have no IPv6 of it"
@@ -94,11 +101,27 @@ pub(super) fn lan_ipv6(
     }
     // What was leased last comes first, and what is on its way out last: there may not be room for it.
     prefixes.sort_by_key(|prefix| Reverse(prefix.preferred.unwrap_or(u64::MAX)));
-    let is_way_out = facts.slaac.default_router().is_some() && prefixes.iter().any(|p| p.preferred != Some(0));
+    let leads_out = |prefix: &Prefix| prefix.preferred != Some(0) && !is_unique_local(prefix.prefix.address());
+    let is_way_out = facts.slaac.default_router().is_some() && prefixes.iter().any(leads_out);
     // Who has no address of ours reaches no resolver either.
     let (resolvers, domains) =
         if prefixes.is_empty() { Default::default() } else { (resolvers(config, uplink), domains(config)) };
-    lan.advertised = Some(Advertised { is_default_router: is_way_out, mtu, prefixes, resolvers, domains });
+    lan.served = match wish.dhcpv6 {
+        LanDhcpv6::Off => None,
+        LanDhcpv6::Stateless => Some(Served { parameters: parameters(facts, &resolvers, &domains) }),
+    };
+    lan.advertised = Some(Advertised {
+        is_default_router: is_way_out,
+        preference: wish.router_preference,
+        is_managed: false,
+        has_information: lan.served.is_some(),
+        mtu,
+        is_autonomous: true,
+        prefixes,
+        routes,
+        resolvers,
+        domains,
+    });
     lan
 }
 
@@ -145,6 +168,22 @@ fn resolvers(config: &Config, uplink: &Uplink) -> Vec<Ipv6Addr> {
     });
     let wish = &config.lan.ipv6.dns;
     if wish.is_empty() { line.collect() } else { wish.clone() }
+}
+
+/// The same by DHCPv6, and what of the line's server is good for hosts, too (RFC 7084 L-12).
+fn parameters(facts: &Facts, resolvers: &[Ipv6Addr], domains: &[String]) -> Parameters {
+    let line = &facts.dhcpv6.information;
+    Parameters {
+        resolvers: resolvers.to_vec(),
+        domains: domains.to_vec(),
+        sntp: line.sntp.clone(),
+        ntp: line.ntp.clone(),
+    }
+}
+
+/// RFC 4193 3.1: nobody outside answers who has no other address.
+fn is_unique_local(address: Ipv6Addr) -> bool {
+    Addr6::from(address).is_unique_local()
 }
 
 /// The domain of the hosts.

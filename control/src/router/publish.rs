@@ -126,9 +126,10 @@ fn until(now: Time, valid: Time, known: Option<Time>) -> Time {
 /// Where we listen, on LAN and WAN.
 pub(super) fn listens(machines: &Machines) -> [Vec<(u8, u16)>; 2] {
     let Machines { lan, wan, .. } = machines;
-    let serves = lan.dhcpv4.as_ref().map(|_| (protocol::UDP, dhcpv4::SERVER_PORT));
+    let dhcpv4 = lan.dhcpv4.as_ref().map(|_| (protocol::UDP, dhcpv4::SERVER_PORT));
+    let dhcpv6 = lan.serves_dhcpv6.then_some((protocol::UDP, dhcpv6::SERVER_PORT));
     let asks = wan.sockets.ports().chain([(protocol::UDP, dhcpv6::CLIENT_PORT)]);
-    [serves.into_iter().collect(), asks.collect()]
+    [dhcpv4.into_iter().chain(dhcpv6).collect(), asks.collect()]
 }
 
 /// The world that follows from it.

@@ -244,6 +244,7 @@ impl Router {
         machine("names", counted(wan.resolver.counts()));
         machine("stack", counted(&wan.sockets.counts));
         machine("advertiser", counted(&lan.advertiser.counts));
+        machine("dhcpv6 lan", counted(&lan.dhcpv6.counts));
         machine("nd proxy", counted(&self.machines.nd_proxy.counts));
         if let Some(server) = &lan.dhcpv4 {
             machine("dhcpv4", counted(&server.counts));

@@ -3,6 +3,7 @@
 mod changes;
 mod clocks;
 mod coming_up;
+mod dhcpv6;
 mod leases;
 mod lines;
 mod native;

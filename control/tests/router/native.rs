@@ -13,18 +13,18 @@ use crate::world::isp::{MANAGED, RESOLVER, ROUTER_MAC};
 use crate::world::lan::Told;
 use crate::world::{LAN_MAC, LINKS, World};
 
-const DELEGATED: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x1100, 0xaa00, 0, 0, 0, 0);
-const ANOTHER: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x1200, 0xbb00, 0, 0, 0, 0);
-const HOST: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 9);
+pub const DELEGATED: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x1100, 0xaa00, 0, 0, 0, 0);
+pub const ANOTHER: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x1200, 0xbb00, 0, 0, 0, 0);
+pub const HOST: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 9);
 
 /// The LAN's /64 in a delegated prefix, and an address in it.
-fn of(delegated: Ipv6Addr, subnet: u16, id: u16) -> Ipv6Addr {
+pub fn of(delegated: Ipv6Addr, subnet: u16, id: u16) -> Ipv6Addr {
     let [a, b, c, d, ..] = delegated.segments();
     Ipv6Addr::new(a, b, c, d + subnet, 0, 0, 0, id)
 }
 
 /// Our link-local address on the LAN: EUI-64, as its interface id is a token (RFC 4291 appendix A).
-fn link_local() -> Ipv6Addr {
+pub fn link_local() -> Ipv6Addr {
     "fe80::ff:fe00:1".parse().unwrap()
 }
 
@@ -40,14 +40,14 @@ fn line(prefix: Ipv6Addr, len: u8, more: &str) -> World {
 }
 
 /// The same, once hosts have been told.
-fn told(prefix: Ipv6Addr, len: u8, more: &str) -> World {
+pub fn told(prefix: Ipv6Addr, len: u8, more: &str) -> World {
     let mut world = line(prefix, len, more);
     let heard = world.pass_until(seconds(30), |world| !world.lan.told.is_empty());
     assert!(heard, "{:?}", world.states);
     world
 }
 
-fn last(world: &World) -> &Told {
+pub fn last(world: &World) -> &Told {
     world.lan.told.last().expect("an advertisement")
 }
 
@@ -56,7 +56,7 @@ fn prefixes(told: &Told) -> Vec<(Ipv6Addr, u32)> {
     told.prefixes.iter().map(|&(prefix, _, _, preferred)| (prefix, preferred)).collect()
 }
 
-fn route(world: &World, to: Ipv6Addr) -> Route6 {
+pub fn route(world: &World, to: Ipv6Addr) -> Route6 {
     world.snapshot().routes6.lookup(Addr6::from(to))
 }
 
@@ -70,6 +70,8 @@ fn rfc7084_l_2_a_delegated_prefix_has_a_64_for_the_lan() {
         assert_eq!((first.lifetime, first.mtu), (1800, 1500));
         assert_eq!(first.prefixes, [(lan, 0xc0, 5400, 2700)]);
         assert_eq!(first.resolvers, [(RESOLVER, 1800)]);
+        assert_eq!(first.flags, 0x40, "RFC 7084 L-9: O without M");
+        assert_eq!(first.routes, [(prefix, len, 1800)], "RFC 7084 L-3");
     }
 }
 

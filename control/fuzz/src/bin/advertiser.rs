@@ -9,7 +9,7 @@ use hikyaku_control_fuzz::{Steps, drain, later};
 use hikyaku_net::checksum::Sum;
 use hikyaku_net::{Mac, Prefix6, Time};
 use hikyaku_protocols::Machine;
-use hikyaku_protocols::advertiser::{Advertised, Advertiser, MAX_PREFIXES, Output, Prefix};
+use hikyaku_protocols::advertiser::{Advertised, Advertiser, MAX_PREFIXES, Output, Preference, Prefix, Route};
 use hikyaku_protocols::slaac::{Advertisement, Lifetime};
 use libfuzzer_sys::fuzz_target;
 
@@ -43,10 +43,19 @@ fn line(bytes: &[u8]) -> Advertised {
             valid: seconds(valid),
         }
     };
+    let route = |&[number, len, valid, ..]: &[u8; 5]| Route {
+        prefix: Prefix6::new(Ipv6Addr::new(0x2001, 0xdb8, number.into(), 0, 0, 0, 0, 0), len % 129).expect("128 bits"),
+        valid: (valid < 255).then(|| u64::from(valid) * 60),
+    };
     let first = bytes.first().copied().unwrap_or_default();
     let resolvers = bytes.iter().take(usize::from(first % 5));
     Advertised {
         is_default_router: first & 0x80 != 0,
+        preference: [Preference::Low, Preference::Medium, Preference::High][usize::from(first % 3)],
+        is_managed: first & 0x40 != 0,
+        has_information: first & 0x20 != 0,
+        is_autonomous: true,
+        routes: bytes.as_chunks::<5>().0.iter().map(route).collect(),
         mtu: 1280 + u16::from(first),
         prefixes: bytes.as_chunks::<3>().0.iter().map(prefix).collect(),
         resolvers: resolvers.map(|&byte| Ipv6Addr::new(0x2001, 0xdb8, 0xf, 0, 0, 0, 0, byte.into())).collect(),

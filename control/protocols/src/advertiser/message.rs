@@ -1,16 +1,17 @@
-//! Router solicitations, read with every check of RFC 4861 6.1.1; router advertisements, written (RFC 4861 4.2, RFC 8106 5).
+//! Router solicitations, read with every check of RFC 4861 6.1.1; router advertisements, written (RFC 4861 4.2, RFC 4191 2,
+//! RFC 8106 5).
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use hickory_proto::rr::Name;
-use hickory_proto::serialize::binary::BinEncodable;
 use hikyaku_net::{Mac, Prefix6};
 use smoltcp::wire::{
     Icmpv6Message, Icmpv6Packet, IpProtocol, Ipv6Packet, Ipv6Repr, NdiscOption, NdiscOptionRepr, NdiscPrefixInfoFlags,
     NdiscPrefixInformation, RawHardwareAddress,
 };
 
+use super::Header;
+use crate::names;
 use crate::router_discovery::{self, HOP_LIMIT, Message, Refusal};
 
 /// All nodes of the link (RFC 4291 2.7.1).
@@ -22,7 +23,12 @@ const HOST_HOP_LIMIT: u8 = 64;
 /// What is longer is left out: a packet that any link carries (RFC 8200 5), less its header. All prefixes and resolvers fit.
 const LONGEST: usize = 1280 - 40;
 
-/// Options that smoltcp does not know (RFC 8106 5.1, 5.2).
+/// The flags M and O (RFC 4861 4.2).
+const MANAGED: u8 = 0x80;
+const OTHER: u8 = 0x40;
+
+/// Options that smoltcp does not know (RFC 4191 2.3, RFC 8106 5.1, 5.2).
+const ROUTE: u8 = 24;
 const RDNSS: u8 = 25;
 const DNSSL: u8 = 31;
 
@@ -61,11 +67,18 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Of a router whose Ethernet address is `mac`, which is a default router for `lifetime` (zero: it is none). M and O are
-    /// clear: there is no DHCPv6 on the link, and hosts that are told otherwise wait for it.
-    pub fn new(mac: Mac, lifetime: Duration) -> Self {
-        let mut message = vec![Icmpv6Message::RouterAdvert.into(), 0, 0, 0, HOST_HOP_LIMIT, 0];
-        message.extend((lifetime.as_secs() as u16).to_be_bytes());
+    /// Of a router whose Ethernet address is `mac`, which is a default router for `lifetime`, if it is one.
+    pub fn new(mac: Mac, header: Header, lifetime: Duration) -> Self {
+        let flag = |is_set, flag| if is_set { flag } else { 0 };
+        let mut flags = flag(header.is_managed, MANAGED) | flag(header.has_information, OTHER);
+        let mut seconds = 0u16;
+        if header.is_default_router {
+            seconds = lifetime.as_secs() as u16;
+            // RFC 4191 2.2: zero where the lifetime is.
+            flags |= header.preference.bits() << 3;
+        }
+        let mut message = vec![Icmpv6Message::RouterAdvert.into(), 0, 0, 0, HOST_HOP_LIMIT, flags];
+        message.extend(seconds.to_be_bytes());
         // RFC 4861 6.2.1: reachable time and retransmission timer are left to hosts.
         message.extend([0; 8]);
         let mut writer = Self { message };
@@ -77,16 +90,24 @@ impl Writer {
         self.option(NdiscOptionRepr::Mtu(mtu.into()));
     }
 
-    /// Always with L and A: hosts look at the flags of a prefix once, or not at all without them.
-    pub fn prefix(&mut self, prefix: Prefix6, preferred: u32, valid: u32) {
+    /// Always with L, and with A from the first time on: some hosts look at the flags of a prefix once.
+    pub fn prefix(&mut self, prefix: Prefix6, is_autonomous: bool, preferred: u32, valid: u32) {
+        let autonomous = if is_autonomous { NdiscPrefixInfoFlags::ADDRCONF } else { NdiscPrefixInfoFlags::empty() };
         let seconds = |seconds: u32| smoltcp::time::Duration::from_secs(seconds.into());
         self.option(NdiscOptionRepr::PrefixInformation(NdiscPrefixInformation {
             prefix_len: prefix.len(),
-            flags: NdiscPrefixInfoFlags::ON_LINK | NdiscPrefixInfoFlags::ADDRCONF,
+            flags: NdiscPrefixInfoFlags::ON_LINK | autonomous,
             valid_lifetime: seconds(valid),
             preferred_lifetime: seconds(preferred),
             prefix: prefix.address(),
         }));
+    }
+
+    /// RFC 4191 2.3, of medium preference. The prefix has 64 bits at most.
+    pub fn route(&mut self, prefix: Prefix6, lifetime: u32) {
+        self.message.extend([ROUTE, 2, prefix.len(), 0]);
+        self.message.extend(lifetime.to_be_bytes());
+        self.message.extend(&prefix.address().octets()[..8]);
     }
 
     pub fn resolver(&mut self, resolver: Ipv6Addr, lifetime: u32) {
@@ -95,8 +116,7 @@ impl Writer {
 
     /// What is no name is left out, and so is the name of all: it would be none (RFC 8106 5.2).
     pub fn domain(&mut self, domain: &str, lifetime: u32) {
-        let name = Name::from_ascii(domain).ok().filter(|name| name.num_labels() > 0);
-        if let Some(name) = name.and_then(|name| name.to_bytes().ok()) {
+        if let Some(name) = names::wire(domain) {
             self.named(DNSSL, lifetime, &name);
         }
     }

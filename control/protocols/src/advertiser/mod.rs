@@ -1,6 +1,7 @@
 //! What a router tells the hosts of a link: router advertisements, at their times and to who asks (RFC 4861 6.2).
 //!
-//! Prefixes for SLAAC (RFC 4862), the MTU, resolvers and search domains (RFC 8106). Lifetimes are those of RFC 9096 3.4: short
+//! Prefixes, for SLAAC (RFC 4862) or not, the MTU, resolvers and search domains (RFC 8106), routes to what is delegated (RFC 4191),
+//! whether there is DHCPv6. Lifetimes are those of RFC 9096 3.4: short
 //! enough to wait out, constant as long as the line's own are not shorter (RFC 4861 6.2.1). What hosts make of an
 //! advertisement differs, and so:
 //!
@@ -14,14 +15,19 @@
 //! ```
 //! use hikyaku_net::{Mac, Time};
 //! use hikyaku_protocols::Machine;
-//! use hikyaku_protocols::advertiser::{Advertised, Advertiser, Output, Prefix};
+//! use hikyaku_protocols::advertiser::{Advertised, Advertiser, Output, Preference, Prefix};
 //!
 //! let mut lan = Advertiser::new(Mac([2, 0, 0, 0, 0, 1]));
 //! let prefix = "2001:db8:0:1::/64".parse()?;
 //! lan.set(Time(0), Some(Advertised {
 //!     is_default_router: true,
+//!     preference: Preference::Medium,
+//!     is_managed: false,
+//!     has_information: true,
 //!     mtu: 1500,
+//!     is_autonomous: true,
 //!     prefixes: vec![Prefix { prefix, preferred: Some(14400), valid: Some(43200) }],
+//!     routes: vec![],
 //!     resolvers: vec!["2001:db8::53".parse()?],
 //!     domains: vec![],
 //! }));
@@ -57,6 +63,8 @@ pub use crate::router_discovery::Refusal;
 pub use event::Event;
 pub use saved::Saved;
 
+pub use crate::slaac::Preference;
+
 /// Prefixes that are advertised at once, those that are gone included, at most.
 pub const MAX_PREFIXES: usize = 12;
 
@@ -70,9 +78,12 @@ const MAX_OPTIONS: usize = 2 * MAX_RESOLVERS;
 /// two advertisements.
 const LIFETIME: Duration = schedule::MAX_INTERVAL.saturating_mul(3);
 
+/// Routes that are told at once, those that are gone included: of each delegated prefix one.
+const MAX_ROUTES: usize = 6;
+
 /// RFC 9096 3.4: ND_PREFERRED_LIMIT and ND_VALID_LIMIT.
-const PREFERRED: Duration = Duration::from_secs(2700);
-const VALID: Duration = Duration::from_secs(5400);
+pub(crate) const PREFERRED: Duration = Duration::from_secs(2700);
+pub(crate) const VALID: Duration = Duration::from_secs(5400);
 
 /// How long a router that was started anew waits for its line before it tells hosts that it is none.
 const RESTART_PATIENCE: Duration = Duration::from_secs(60);
@@ -82,10 +93,20 @@ const RESTART_PATIENCE: Duration = Duration::from_secs(60);
 pub struct Advertised {
     /// Packets to everywhere may be sent through us.
     pub is_default_router: bool,
+    /// How much we are to be used where there are other routers (RFC 4191 2.2).
+    pub preference: Preference,
+    /// DHCPv6 gives addresses (M, RFC 4861 4.2): only where it really does, as some hosts lose everything for waiting for them.
+    pub is_managed: bool,
+    /// DHCPv6 tells of resolvers and the like (O).
+    pub has_information: bool,
     /// Largest IPv6 packet of the link, bytes; 1280 at least.
     pub mtu: u16,
-    /// Hosts make addresses in these, and reach each other's directly (L and A, RFC 4861 4.6.2). [`MAX_PREFIXES`] at most.
+    /// Hosts make addresses in the prefixes themselves (A, RFC 4861 4.6.2).
+    pub is_autonomous: bool,
+    /// Hosts reach each other's addresses in these directly (L). [`MAX_PREFIXES`] at most.
     pub prefixes: Vec<Prefix>,
+    /// The way to these leads through us, whether or not there is one to everywhere (RFC 4191 2.3, RFC 7084 L-3).
+    pub routes: Vec<Route>,
     /// Recursive DNS servers (RFC 8106 5.1), the best first; of more than [`MAX_RESOLVERS`] the first ones.
     pub resolvers: Vec<Ipv6Addr>,
     /// Search domains (RFC 8106 5.2), of letters, digits and hyphens; of more than [`MAX_RESOLVERS`] the first ones.
@@ -100,6 +121,15 @@ pub struct Prefix {
     /// Seconds for which its addresses are for new connections; 0: not any more; `None`: for ever.
     pub preferred: Option<u64>,
     /// Seconds for which its addresses may be used at all; `None`: for ever.
+    pub valid: Option<u64>,
+}
+
+/// A route through us and how long it is there, from now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// What it leads to, 1 to 64 bits.
+    pub prefix: Prefix6,
+    /// Seconds for which it is there; `None`: for ever.
     pub valid: Option<u64>,
 }
 
@@ -146,18 +176,29 @@ pub struct Known {
     pub withdrawn: bool,
 }
 
+/// What the fixed part of an advertisement says (RFC 4861 4.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Header {
+    is_default_router: bool,
+    preference: Preference,
+    is_managed: bool,
+    has_information: bool,
+}
+
 /// The router side of router discovery on one link.
 #[derive(Debug)]
 pub struct Advertiser {
     mac: Mac,
     /// Our link-local address, once it may be used.
     source: Option<Ipv6Addr>,
-    is_default_router: bool,
+    header: Header,
     /// The last that hosts were to be told: what it is missing from they take for another.
     mtu: Option<u16>,
+    is_autonomous: bool,
     /// We are no router (any more): what is still sent are last words.
     is_ceased: bool,
     prefixes: Options<Prefix6>,
+    routes: Options<Prefix6>,
     resolvers: Options<Ipv6Addr>,
     domains: Options<String>,
     schedule: Schedule,
@@ -177,10 +218,12 @@ impl Advertiser {
         Self {
             mac,
             source: None,
-            is_default_router: false,
+            header: Header::default(),
             mtu: None,
+            is_autonomous: true,
             is_ceased: false,
             prefixes: Options::new(MAX_PREFIXES),
+            routes: Options::new(MAX_ROUTES),
             resolvers: Options::new(MAX_OPTIONS),
             domains: Options::new(MAX_OPTIONS),
             schedule: Schedule::default(),
@@ -213,9 +256,11 @@ impl Advertiser {
     /// said again: only what it is about is news, not how long that lasts.
     pub fn set(&mut self, now: Time, advertised: Option<Advertised>) {
         let Some(advertised) = advertised else { return self.cease(now) };
-        let Advertised { is_default_router, mtu, prefixes, resolvers, domains } = advertised;
-        let mut is_news = self.mtu.replace(mtu) != Some(mtu) || self.is_default_router != is_default_router;
-        self.set_default_router(is_default_router);
+        let Advertised { mtu, is_autonomous, prefixes, routes, resolvers, domains, .. } = advertised;
+        let Advertised { is_default_router, preference, is_managed, has_information, .. } = advertised;
+        let mut is_news = self.mtu.replace(mtu) != Some(mtu);
+        is_news |= std::mem::replace(&mut self.is_autonomous, is_autonomous) != is_autonomous;
+        is_news |= self.set_header(Header { is_default_router, preference, is_managed, has_information });
         self.is_ceased = false;
         if !prefixes.is_empty() {
             self.waits_until = None;
@@ -228,6 +273,10 @@ impl Advertiser {
         });
         is_news |= self.set_prefixes(now, current.collect());
         let constant = option::Current { preferred: option::NEVER, valid: option::NEVER };
+        let routes = routes.iter().filter(|route| (1..=64).contains(&route.prefix.len()));
+        let routes = routes
+            .map(|route| (route.prefix, option::Current { preferred: until(route.valid), valid: until(route.valid) }));
+        is_news |= self.routes.set(now, routes.collect()).is_news;
         let resolvers: Vec<_> =
             resolvers.into_iter().take(MAX_RESOLVERS).map(|resolver| (resolver, constant)).collect();
         let change = self.resolvers.set(now, resolvers);
@@ -257,8 +306,9 @@ impl Advertiser {
         }
         self.waits_until = None;
         let is_known = self.has_something();
-        self.set_default_router(false);
+        self.set_header(Header::default());
         self.set_prefixes(now, Vec::new());
+        self.routes.set(now, Vec::new());
         let change = self.resolvers.set(now, Vec::new());
         self.save_if(change.is_another);
         self.domains.set(now, Vec::new());
@@ -325,13 +375,16 @@ impl Advertiser {
 
     /// Whether hosts are told to send through us.
     pub fn is_default_router(&self) -> bool {
-        self.is_default_router
+        self.header.is_default_router
     }
 
-    fn set_default_router(&mut self, is_default_router: bool) {
-        if std::mem::replace(&mut self.is_default_router, is_default_router) != is_default_router {
-            self.event(if is_default_router { Event::DefaultRouter } else { Event::NoDefaultRouter });
+    /// Whether that is news to hosts.
+    fn set_header(&mut self, header: Header) -> bool {
+        let before = std::mem::replace(&mut self.header, header);
+        if before.is_default_router != header.is_default_router {
+            self.event(if header.is_default_router { Event::DefaultRouter } else { Event::NoDefaultRouter });
         }
+        before != header
     }
 
     /// Whether there is something to say, besides last words.
@@ -340,7 +393,7 @@ impl Advertiser {
     }
 
     fn has_something(&self) -> bool {
-        self.is_default_router || !self.prefixes.is_empty() || !self.resolvers.is_empty()
+        self.header.is_default_router || !self.prefixes.is_empty() || !self.resolvers.is_empty()
     }
 
     fn save_if(&mut self, is_another: bool) {
@@ -355,11 +408,14 @@ impl Advertiser {
 
     /// The advertisement as of now; what is in it hosts have from now on.
     fn advertisement(&mut self, now: Time, source: Ipv6Addr, to: Ipv6Addr) -> Vec<u8> {
-        let lifetime = if self.is_default_router { LIFETIME } else { Duration::ZERO };
-        let mut options = message::Writer::new(self.mac, lifetime);
+        let mut options = message::Writer::new(self.mac, self.header, LIFETIME);
         self.mtu.into_iter().for_each(|mtu| options.mtu(mtu));
-        self.prefixes.tell(now, (PREFERRED, VALID), |&prefix, told| options.prefix(prefix, told.preferred, told.valid));
+        let is_autonomous = self.is_autonomous;
+        self.prefixes.tell(now, (PREFERRED, VALID), |&prefix, told| {
+            options.prefix(prefix, is_autonomous, told.preferred, told.valid);
+        });
         let lifetime = |told: option::Lifetimes| if told.is_withdrawn { 0 } else { told.valid };
+        self.routes.tell(now, (LIFETIME, LIFETIME), |&route, told| options.route(route, lifetime(told)));
         self.resolvers.tell(now, (LIFETIME, LIFETIME), |&resolver, told| options.resolver(resolver, lifetime(told)));
         self.domains.tell(now, (LIFETIME, LIFETIME), |domain, told| options.domain(domain, lifetime(told)));
         options.finish(source, to)
@@ -374,7 +430,9 @@ impl Machine for Advertiser {
             self.waits_until = None;
             self.schedule.changed(now);
         }
-        let is_another = self.prefixes.expire(now) | self.resolvers.expire(now) | self.domains.expire(now);
+        let is_another = self.prefixes.expire(now) | self.resolvers.expire(now);
+        self.routes.expire(now);
+        self.domains.expire(now);
         self.save_if(is_another);
         let Some(source) = self.source else { return };
         if !self.is_ceased && !self.has_to_say(now) {
@@ -399,7 +457,8 @@ impl Machine for Advertiser {
 
     fn poll_timeout(&self) -> Option<Time> {
         let at_once = (!self.outputs.is_empty()).then_some(Time(0));
-        let ends = [self.prefixes.poll_timeout(), self.resolvers.poll_timeout(), self.domains.poll_timeout()];
+        let (prefixes, routes) = (self.prefixes.poll_timeout(), self.routes.poll_timeout());
+        let ends = [prefixes, routes, self.resolvers.poll_timeout(), self.domains.poll_timeout()];
         let speaks = self.source.and_then(|_| self.schedule.poll_timeout());
         ends.into_iter().chain([at_once, self.waits_until, speaks]).flatten().min()
     }

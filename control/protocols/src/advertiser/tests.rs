@@ -24,12 +24,27 @@ fn prefix(text: &str, preferred: u64, valid: u64) -> Prefix {
 /// A line of the Internet, with these prefixes.
 fn line(prefixes: &[Prefix]) -> Option<Advertised> {
     Some(Advertised {
-        is_default_router: true,
-        mtu: 1500,
         prefixes: prefixes.to_vec(),
         resolvers: vec![ip("2001:db8::53")],
         domains: vec!["home.example".into()],
+        ..nothing()
     })
+}
+
+/// A way and nothing else.
+fn nothing() -> Advertised {
+    Advertised {
+        is_default_router: true,
+        preference: Preference::Medium,
+        is_managed: false,
+        has_information: false,
+        mtu: 1500,
+        is_autonomous: true,
+        prefixes: vec![],
+        routes: vec![],
+        resolvers: vec![],
+        domains: vec![],
+    }
 }
 
 fn usual() -> Option<Advertised> {
@@ -476,9 +491,7 @@ fn without_a_prefix_a_way_or_an_address_of_ours_nothing_is_said() {
     lan.set(None);
     lan.solicit("fe80::9", &STATION);
     assert!(lan.until(1000).is_empty());
-    let nothing =
-        Advertised { is_default_router: false, mtu: 1500, prefixes: vec![], resolvers: vec![], domains: vec![] };
-    lan.set(Some(nothing));
+    lan.set(Some(Advertised { is_default_router: false, ..nothing() }));
     lan.solicit("fe80::9", &STATION);
     assert!(lan.until(2000).is_empty());
     let mut machine = Advertiser::new(US);
@@ -512,7 +525,9 @@ fn rfc8200_5_the_longest_advertisement_fits_every_link() {
     let prefixes = (0..20).map(|n| prefix(&format!("2001:db8:0:{n:x}::/64"), 14400, 43200)).collect();
     let resolvers = (0..9).map(|n| ip(&format!("2001:db8::{n:x}"))).collect();
     let domains = vec![long('a'), long('b'), long('c')];
-    machine.set(at(0), Some(Advertised { is_default_router: true, mtu: 1500, prefixes, resolvers, domains }));
+    let route = |n| Route { prefix: format!("2001:db8:{n:x}::/48").parse().unwrap(), valid: None };
+    let routes = (0..20).map(route).collect();
+    machine.set(at(0), Some(Advertised { prefixes, routes, resolvers, domains, ..nothing() }));
     let sent = std::iter::from_fn(|| machine.drive(at(0)))
         .find_map(|output| if let Output::Send(packet) = output { Some(packet) } else { None })
         .unwrap();
@@ -558,4 +573,69 @@ fn a_host_makes_an_address_and_leaves_it_when_it_is_told_so() {
     let addresses = host.facts(at(10)).addresses;
     let deprecated: Vec<_> = addresses.iter().map(|address| (address.address, address.deprecated)).collect();
     assert_eq!(deprecated, [(ip("2001:db8:0:2:0:ff:fe00:9"), false), (ip("2001:db8:0:1:0:ff:fe00:9"), true)]);
+}
+
+/// RFC 4861 4.2, RFC 4191 2.2: the flags, and that a change of theirs is news.
+#[test]
+fn rfc4861_4_2_managed_other_and_preference() {
+    let mut lan = Lan::usual();
+    let flags = |packet: &[u8]| packet[45];
+    let said = |lan: &mut Lan, change: fn(&mut Advertised)| {
+        let mut advertised = usual().unwrap();
+        change(&mut advertised);
+        lan.set(Some(advertised));
+        lan.now = lan.now + Duration::from_secs(4);
+        let sent = std::iter::from_fn(|| lan.machine.drive(lan.now));
+        sent.filter_map(|output| if let Output::Send(packet) = output { Some(flags(&packet)) } else { None }).last()
+    };
+    lan.until(100);
+    assert_eq!(said(&mut lan, |a| a.has_information = true), Some(0x40));
+    assert_eq!(said(&mut lan, |a| (a.is_managed, a.has_information) = (true, true)), Some(0xc0));
+    assert_eq!(said(&mut lan, |a| a.preference = Preference::High), Some(0x08));
+    assert_eq!(said(&mut lan, |a| a.preference = Preference::Low), Some(0x18));
+    let is_none = |a: &mut Advertised| (a.preference, a.is_default_router) = (Preference::High, false);
+    assert_eq!(said(&mut lan, is_none), Some(0), "medium where the lifetime is zero");
+}
+
+/// RFC 4861 4.6.2: without A hosts make no addresses themselves.
+#[test]
+fn rfc4861_4_6_2_addresses_by_dhcpv6_alone() {
+    let mut lan = Lan::new();
+    lan.set(usual().map(|advertised| Advertised { is_autonomous: false, ..advertised }));
+    let sent = lan.now();
+    assert!(sent[0].said.prefixes.iter().all(|prefix| prefix.on_link && !prefix.autonomous));
+}
+
+/// RFC 4191 2.3, RFC 7084 L-3: a route to what is delegated, with or without a way to everywhere, no longer than it is there, and
+/// taken back with the lifetime 0.
+#[test]
+fn rfc4191_2_3_routes_to_what_is_delegated() {
+    let mut lan = Lan::new();
+    let route = |text: &str, valid| Route { prefix: text.parse().unwrap(), valid: Some(valid) };
+    let with = |routes: Vec<Route>, is_default_router| {
+        usual().map(|advertised| Advertised { routes, is_default_router, ..advertised })
+    };
+    let told = |lan: &mut Lan| {
+        let sent = std::iter::from_fn(|| lan.machine.drive(lan.now));
+        let packet =
+            sent.filter_map(|output| if let Output::Send(packet) = output { Some(packet) } else { None }).last();
+        let packet = packet.expect("an advertisement");
+        let (mut options, mut routes) = (&packet[56..], Vec::new());
+        while !options.is_empty() {
+            let (option, rest) = options.split_at(usize::from(options[1]) * 8);
+            if option[0] == 24 {
+                let lifetime = u32::from_be_bytes(option[4..8].try_into().unwrap());
+                routes.push((option[2], option[3], lifetime, option[8..].to_vec()));
+            }
+            options = rest;
+        }
+        (u16::from_be_bytes([packet[46], packet[47]]), routes)
+    };
+    lan.set(with(vec![route("2001:db8:0:a00::/56", 43_200)], false));
+    let prefix = vec![0x20, 1, 0x0d, 0xb8, 0, 0, 0x0a, 0];
+    assert_eq!(told(&mut lan), (0, vec![(56, 0, 1800, prefix.clone())]));
+    lan.until(100);
+    let short = vec![0x20, 1, 0x0d, 0xb8, 0, 0, 0x0b, 0];
+    lan.set(with(vec![route("2001:db8:0:b00::/56", 60)], true));
+    assert_eq!(told(&mut lan), (1800, vec![(56, 0, 60, short), (56, 0, 0, prefix)]));
 }

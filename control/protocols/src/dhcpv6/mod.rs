@@ -1,4 +1,4 @@
-//! The DHCPv6 client (RFC 8415): information-request, delegated prefixes, addresses.
+//! The DHCPv6 client (RFC 8415): information-request, delegated prefixes, addresses. The LAN's server is in [`server`].
 //!
 //! One binding, and one exchange about it at a time; beside it, where no binding brings them, one about resolvers and the like.
 //! What is not done: unicast to servers (RFC 8415 18.2 lets a client
@@ -29,6 +29,7 @@ mod lease;
 mod outgoing;
 mod prefix;
 mod reconfigure;
+pub mod server;
 #[cfg(test)]
 mod tests;
 mod wire;

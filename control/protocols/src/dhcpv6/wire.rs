@@ -41,7 +41,10 @@ pub enum Malformed {
 /// Where an option stands.
 #[derive(Clone, Copy)]
 enum Place {
+    /// In what a server sends.
     Message,
+    /// In what a client sends.
+    Query,
     /// In an IA_NA or IA_PD.
     Association,
     /// In an IAADDR or IAPREFIX.
@@ -84,8 +87,10 @@ impl Rule {
 fn rule(place: Place, code: u16) -> Option<Rule> {
     const ANY: usize = MAX_DATAGRAM;
     Some(match (place, code) {
-        (Place::Message, 1 | 2) => Rule::new(3, 130).vital(),
-        (Place::Message, 3 | 25) => Rule::new(12, ANY).vital().holding(Place::Association),
+        (Place::Message | Place::Query, 1 | 2) => Rule::new(3, 130).vital(),
+        (Place::Query, 6) => Rule::new(0, ANY).of(2),
+        (Place::Query, 39) => Rule::new(1, ANY),
+        (Place::Message | Place::Query, 3 | 25) => Rule::new(12, ANY).vital().holding(Place::Association),
         (Place::Message, 7 | 19) => Rule::new(1, 1).vital(),
         (Place::Message, 11) => Rule::new(11, ANY),
         (Place::Message | Place::Association | Place::Lease, 13) => Rule::new(2, ANY).vital(),
@@ -166,14 +171,24 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
+    /// What a server sent.
     pub(super) fn read(datagram: &[u8]) -> Result<Self, Malformed> {
+        Self::read_at(Place::Message, datagram)
+    }
+
+    /// What a client sent.
+    pub(super) fn read_query(datagram: &[u8]) -> Result<Self, Malformed> {
+        Self::read_at(Place::Query, datagram)
+    }
+
+    fn read_at(place: Place, datagram: &[u8]) -> Result<Self, Malformed> {
         if datagram.len() > MAX_DATAGRAM {
             return Err(Malformed::TooLong);
         }
         let (header, options) = datagram.split_at_checked(4).ok_or(Malformed::Truncated)?;
         let mut bytes = Vec::with_capacity(datagram.len());
         bytes.extend(header);
-        let kept = sift(Place::Message, options, &mut bytes)?;
+        let kept = sift(place, options, &mut bytes)?;
         let message = Message::decode(&mut Decoder::new(&bytes)).map_err(|_| Malformed::Undecodable)?;
         if message.opts().iter().count() != kept {
             return Err(Malformed::Undecodable);

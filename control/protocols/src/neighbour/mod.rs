@@ -182,6 +182,8 @@ pub struct Neighbours {
     answers: AnswerLimits,
     /// Others' addresses in it are answered for, where they are known elsewhere.
     proxied: Option<Prefix6>,
+    /// Groups of services of ours.
+    services: Vec<Ipv6Addr>,
     out: Outbox,
 }
 
@@ -194,6 +196,7 @@ impl Neighbours {
             listener: Listener::default(),
             answers: AnswerLimits::default(),
             proxied: None,
+            services: Vec::new(),
             out: Outbox::new(config.mac),
             config,
         }
@@ -207,6 +210,9 @@ impl Neighbours {
         // A router of a link, if it speaks IPv6 there at all (RFC 4291 2.8).
         if self.config.router && !groups.is_empty() {
             groups.push(ALL_ROUTERS);
+        }
+        if !groups.is_empty() {
+            groups.extend(&self.services);
         }
         groups.sort();
         groups.dedup();
@@ -222,6 +228,12 @@ impl Neighbours {
     /// nobody's (RFC 4429 3.1). Replaces the last list.
     pub fn set_optimistic(&mut self, addrs: Vec<Ipv6Addr>) {
         self.addresses.optimistic = addrs;
+    }
+
+    /// Groups at which services of ours are asked for; with the next [`Self::set_addresses`], and only where we have an IPv6
+    /// address, they are listened to.
+    pub fn set_services(&mut self, groups: Vec<Ipv6Addr>) {
+        self.services = groups;
     }
 
     /// Solicitations for addresses in this prefix that are not ours are told from now on ([`Output::Solicited`]).

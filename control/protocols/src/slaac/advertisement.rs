@@ -53,6 +53,15 @@ impl Preference {
             _ => None,
         }
     }
+
+    /// As two bits.
+    pub(crate) fn bits(self) -> u8 {
+        match self {
+            Self::High => 0b01,
+            Self::Medium => 0b00,
+            Self::Low => 0b11,
+        }
+    }
 }
 
 /// A prefix information option (RFC 4861 4.6.2).

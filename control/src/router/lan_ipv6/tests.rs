@@ -41,6 +41,15 @@ fn rfc7084_l_2_which_subnet() {
     }
 }
 
+/// RFC 7084 L-4: nobody outside answers who has a unique local address alone.
+#[test]
+fn rfc7084_l_4_unique_local_prefixes_are_no_way_out() {
+    let is_way_out = |says: &[Says]| lan("", says).advertised.unwrap().is_default_router;
+    let unique_local: Says = |facts| facts.dhcpv6.prefixes[0].what = "fd00:db8::/56".parse().unwrap();
+    assert!(is_way_out(&[router, delegated]));
+    assert!(!is_way_out(&[router, delegated, unique_local]));
+}
+
 fn lan(text: &str, says: &[Says]) -> LanIpv6 {
     let (config, facts) = (config(&format!("{AUTO}{text}")), facts(says));
     choose(&config, &facts, &Choice::default()).lan

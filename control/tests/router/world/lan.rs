@@ -39,20 +39,33 @@ pub struct Told {
     pub at: Time,
     pub from: Ipv6Addr,
     pub to: Ipv6Addr,
+    /// M, O and the preference (RFC 4861 4.2, RFC 4191 2.2).
+    pub flags: u8,
     pub lifetime: u16,
     pub mtu: u32,
     /// Each with its flags, valid and preferred lifetime.
     pub prefixes: Vec<(Ipv6Addr, u8, u32, u32)>,
     /// Each with its lifetime.
     pub resolvers: Vec<(Ipv6Addr, u32)>,
+    /// Each with its length and lifetime (RFC 4191 2.3).
+    pub routes: Vec<(Ipv6Addr, u8, u32)>,
 }
 
 fn told(at: Time, (from, to): (Ipv6Addr, Ipv6Addr), body: &[u8]) -> Told {
     let number = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap());
     let address = |bytes: &[u8]| Ipv6Addr::from(<[u8; 16]>::try_from(bytes).unwrap());
-    assert_eq!(body[1], 0, "M and O");
     let lifetime = u16::from_be_bytes([body[2], body[3]]);
-    let mut told = Told { at, from, to, lifetime, mtu: 0, prefixes: Vec::new(), resolvers: Vec::new() };
+    let mut told = Told {
+        at,
+        from,
+        to,
+        flags: body[1],
+        lifetime,
+        mtu: 0,
+        prefixes: Vec::new(),
+        resolvers: Vec::new(),
+        routes: Vec::new(),
+    };
     let mut options = &body[12..];
     while !options.is_empty() {
         let (option, rest) = options.split_at(usize::from(options[1]) * 8);
@@ -64,6 +77,10 @@ fn told(at: Time, (from, to): (Ipv6Addr, Ipv6Addr), body: &[u8]) -> Told {
                 told.prefixes.push((address(&option[16..]), option[3], valid, preferred));
             }
             5 => told.mtu = number(&option[4..]),
+            24 => {
+                let prefix = [&option[8..], &[0; 8]].concat();
+                told.routes.push((address(&prefix), option[2], number(&option[4..8])));
+            }
             25 => told.resolvers.push((address(&option[8..]), number(&option[4..8]))),
             31 => {}
             other => panic!("option {other}"),
@@ -86,6 +103,8 @@ pub struct Lan {
     pub neighbours: Vec<(Ipv6Addr, Ipv6Addr)>,
     /// Addresses that our router asked for before using them (RFC 4862 5.4).
     pub detected: Vec<Ipv6Addr>,
+    /// DHCPv6 messages that came back, each with whom it was for.
+    pub dhcpv6: Vec<(Mac, Vec<u8>)>,
     out: VecDeque<Vec<u8>>,
 }
 
@@ -98,6 +117,7 @@ impl Lan {
             echoed: Vec::new(),
             neighbours: Vec::new(),
             detected: Vec::new(),
+            dhcpv6: Vec::new(),
             out: VecDeque::new(),
         }
     }
@@ -142,6 +162,14 @@ impl Lan {
         self.out.push_back(wire::icmp6((mac, from), (wire::group_mac(group), group), 135, &body));
     }
 
+    /// It sends this to all DHCPv6 servers (RFC 8415 7.1, 7.2).
+    pub fn ask_dhcpv6(&mut self, at: usize, from: Ipv6Addr, payload: &[u8]) {
+        let mac = self.stations[at].mac;
+        let servers = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
+        let packet = wire::udp6((from, 546), (servers, 547), payload);
+        self.out.push_back(wire::frame6(mac, wire::group_mac(servers), &packet));
+    }
+
     /// It pings an address of the router's.
     pub fn ping6(&mut self, at: usize, from: Ipv6Addr, to: Ipv6Addr) {
         let mac = self.stations[at].mac;
@@ -183,6 +211,9 @@ impl Lan {
         assert_eq!(heard.from, LAN_MAC);
         self.ipv6 += u64::from(heard.packet[0] >> 4 == 6);
         self.hear_ipv6(now, &heard);
+        if let What::Udp6 { ports: (547, 546), payload, .. } = &heard.what {
+            self.dhcpv6.push((heard.to, payload.clone()));
+        }
         let meant = |mac: Mac| heard.to == mac || heard.to.0[0] & 1 == 1;
         let alive: Vec<usize> =
             (0..self.stations.len()).filter(|&at| self.stations[at].alive && meant(self.stations[at].mac)).collect();
