@@ -229,6 +229,9 @@ impl Index {
     }
 }
 
+#[cfg(all(test, loom))]
+mod loom_moves;
+
 #[cfg(test)]
 mod tests {
     use super::super::hash::Hasher;
@@ -345,12 +348,10 @@ mod tests {
         Hash::from_product((first | second << 24 | (Kind::Outbound as u64) << 48 | n << 51).into())
     }
 
-    /// An entry moves from the place where a reader looks last to the one where it has looked already, in between.
-    #[test]
-    fn an_entry_that_moves_meanwhile_is_found() {
-        // Two full buckets, 0 and 1. In bucket 0 stands number 9, whose first choice, bucket 2, has room again; the
-        // reader meets number 8 there, which has the same tag.
-        let hash_of = |n: SessionId, _: Kind| match n {
+    /// Two full buckets, 0 and 1. In bucket 0 stands number 9, whose first choice, bucket 2, has room again; a
+    /// reader meets number 8 there, which has the same tag. For number 25, which is not in it, number 9 has to move.
+    pub(super) fn an_index_in_which_one_must_move() -> (Index, fn(SessionId, Kind) -> Hash) {
+        let hash_of: fn(_, _) -> _ = |n: SessionId, _: Kind| match n {
             1..=7 => hash_at(n.into(), 2, 3),
             8 => hash_at(9, 2, 3),
             9 => hash_at(9, 2, 0),
@@ -359,9 +360,17 @@ mod tests {
             _ => hash_at(n.into(), 0, 1),
         };
         let of = |n| hash_of(n, Kind::Outbound);
-        let index = Index::new(16, 4, false).unwrap();
+        let index = Index::new(16, 1, false).unwrap();
         assert!((1..=24).all(|n| index.insert(of(n), n, hash_of)));
         index.remove(of(1), 1);
+        (index, hash_of)
+    }
+
+    /// An entry moves from the place where a reader looks last to the one where it has looked already, in between.
+    #[test]
+    fn an_entry_that_moves_meanwhile_is_found() {
+        let (index, hash_of) = an_index_in_which_one_must_move();
+        let of = |n| hash_of(n, Kind::Outbound);
         let mut moved = false;
         let found = index.find_settled(of(9), |id| {
             if !std::mem::replace(&mut moved, true) {
