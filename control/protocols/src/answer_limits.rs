@@ -1,6 +1,6 @@
 //! How often we answer: a storm of questions is not answered by a storm.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 
 use hikyaku_net::{Limiter, Mac, Time};
 
@@ -14,16 +14,39 @@ const ALL: Rate = Rate(1000, 250);
 /// To one station: far more than an honest one asks for.
 const STATION: Rate = Rate(50, 25);
 
-/// Stations share this many buckets, by a keyed hash: memory is fixed, and nobody can choose an
+/// Those who ask share this many buckets, by a keyed hash: memory is fixed, and nobody can choose an
 /// address that shares another station's bucket.
 const BUCKETS: usize = 256;
+
+/// A limit for each of those who ask.
+#[derive(Debug)]
+pub(crate) struct LimitOfEach {
+    buckets: Box<[Limiter]>,
+    hasher: RandomState,
+}
+
+impl LimitOfEach {
+    /// Full at first.
+    pub fn new(rate: Rate) -> Self {
+        Self { buckets: vec![Limiter::new(rate.0, rate.1); BUCKETS].into(), hasher: RandomState::new() }
+    }
+
+    /// Whether this one may have an answer now.
+    pub fn take(&mut self, now: Time, who: impl Hash) -> bool {
+        let bucket = self.bucket(who);
+        self.buckets[bucket].take(now)
+    }
+
+    fn bucket(&self, who: impl Hash) -> usize {
+        self.hasher.hash_one(who) as usize % BUCKETS
+    }
+}
 
 /// The limits of one link.
 #[derive(Debug)]
 pub(crate) struct AnswerLimits {
     all: Limiter,
-    stations: Box<[Limiter]>,
-    hasher: RandomState,
+    stations: LimitOfEach,
 }
 
 impl Default for AnswerLimits {
@@ -35,17 +58,12 @@ impl Default for AnswerLimits {
 impl AnswerLimits {
     /// Full at first: `all` is for all stations together, `station` for each of them.
     pub fn new(all: Rate, station: Rate) -> Self {
-        Self {
-            all: Limiter::new(all.0, all.1),
-            stations: vec![Limiter::new(station.0, station.1); BUCKETS].into(),
-            hasher: RandomState::new(),
-        }
+        Self { all: Limiter::new(all.0, all.1), stations: LimitOfEach::new(station) }
     }
 
     /// Whether the station `to` may be answered now. One that asks too much uses up nobody else's answers.
     pub fn take(&mut self, now: Time, to: Mac) -> bool {
-        let bucket = self.hasher.hash_one(to) as usize % BUCKETS;
-        self.stations[bucket].take(now) && self.all.take(now)
+        self.stations.take(now, to) && self.all.take(now)
     }
 }
 
@@ -60,7 +78,7 @@ mod tests {
         let (loud, quiet) = (Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2]));
         assert_eq!((0..10_000).filter(|_| limits.take(now, loud)).count(), STATION.1 as usize);
         // Unless they share a bucket: one chance in 256.
-        let same = limits.hasher.hash_one(loud) % BUCKETS as u64 == limits.hasher.hash_one(quiet) % BUCKETS as u64;
+        let same = limits.stations.bucket(loud) == limits.stations.bucket(quiet);
         assert_eq!(limits.take(now, quiet), !same);
     }
 

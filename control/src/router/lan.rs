@@ -439,7 +439,10 @@ impl Lan {
                         self.neighbours.unpin(now, address.into());
                         self.pinned.remove(&address);
                     }
-                    dhcpv4::Event::Conflict { .. } | dhcpv4::Event::SharedId { .. } | dhcpv4::Event::Full => {}
+                    dhcpv4::Event::Conflict { .. }
+                    | dhcpv4::Event::SharedId { .. }
+                    | dhcpv4::Event::Full
+                    | dhcpv4::Event::PortFull { .. } => {}
                 }
             }
         }

@@ -67,6 +67,9 @@ pub struct SavedLease {
     /// It renewed a lease before: its address stays its own for as long as there is room.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub known: bool,
+    /// The switch port that it is at, in hex, if the switch says so (circuit id and remote id of option 82).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit: Option<String>,
     /// When it ends, or ended, in seconds of Unix.
     pub until: u64,
 }
@@ -89,7 +92,17 @@ impl LeaseSnapshot {
                 Client::Station(_) => (None, false),
             };
             let hostname = holder.hostname.as_deref().map(str::to_owned);
-            SavedLease { address, mac: holder.mac, client_id, shared_id, hostname, known: holder.is_known, until }
+            let circuit = holder.circuit.as_ref().map(|circuit| hex(&circuit.0));
+            SavedLease {
+                address,
+                mac: holder.mac,
+                client_id,
+                shared_id,
+                hostname,
+                known: holder.is_known,
+                circuit,
+                until,
+            }
         };
         LeaseFile { saved: self.saved, leases: self.leases.iter().map(saved).collect() }
     }
@@ -139,6 +152,7 @@ mod tests {
             shared_id: false,
             hostname: None,
             known: false,
+            circuit: None,
             until: 5,
         };
         let json = serde_json::to_string(&lease).unwrap();

@@ -1,6 +1,7 @@
-//! The DHCPv4 server of the LAN (RFC 2131, 2132, 6842).
+//! The DHCPv4 server of the LAN (RFC 2131, 2132, 3046, 6842).
 //!
-//! One subnet, one server, no relays. What is not done: BOOTP clients without a message type, lease times that
+//! One subnet, one server; relays in it are answered, those of other subnets are not. Where switches say at which port a
+//! client is (option 82), those behind one port get half of everything at most: addresses, offers, answers. What is not done: BOOTP clients without a message type, lease times that
 //! clients ask for (they get ours), FORCERENEW (RFC 3203: clients take it only with authentication).
 //!
 //! ```
@@ -27,6 +28,7 @@
 //! # Ok::<(), hikyaku_protocols::dhcpv4::ConfigError>(())
 //! ```
 
+mod agent;
 mod leases;
 mod promises;
 mod server;
@@ -248,6 +250,11 @@ pub enum Event {
     },
     /// A station got nothing, because nothing is left. Said again only after something was.
     Full,
+    /// A station got nothing, because those at its port have half of the pool. Said of one port after the other, once each.
+    PortFull {
+        /// The port as its switch names it (option 82), printable.
+        port: String,
+    },
 }
 
 impl fmt::Display for Event {
@@ -269,6 +276,11 @@ impl fmt::Display for Event {
                 )
             }
             Self::Full => f.write_str("a station got no address: the pool is used up; make it larger"),
+            Self::PortFull { port } => write!(
+                f,
+                "a station got no address: those at port {port} of a switch have half of the pool already, see what is \
+                 there, or make the pool larger"
+            ),
         }
     }
 }
@@ -280,7 +292,7 @@ pub struct Counts {
     pub not_for_us: u64,
     /// Wrong lengths, checksums, fields or options.
     pub malformed: u64,
-    /// With a relay's address (giaddr): refused, relays are not served.
+    /// From a relay in another subnet (giaddr): refused, ours is the only one that is served.
     pub relayed: u64,
     /// Over the limit of messages a second.
     pub limited: u64,
@@ -308,4 +320,6 @@ pub struct Counts {
     pub conflicts: u64,
     /// DISCOVER messages that found no free address.
     pub full: u64,
+    /// DISCOVER and REQUEST messages of stations at a port that has its share of the addresses (option 82).
+    pub port_full: u64,
 }

@@ -1,5 +1,6 @@
 //! The server: what it answers to whom (RFC 2131 4.3).
 
+mod limits;
 mod movers;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -9,14 +10,15 @@ use std::time::Duration;
 use dhcproto::v4::MessageType;
 use hikyaku_net::{Mac, Time};
 
+use super::agent::Circuit;
 use super::leases::{LeaseFile, LeaseSnapshot, LeaseView, Standing, unhex};
 use super::promises::Promises;
 use super::table::{Client, Holder, Table, Use};
 use super::wire::{Refused, Reply, Request};
 use super::{Config, ConfigError, Counts, Event, Output};
 use crate::Machine;
-use crate::answer_limits::{AnswerLimits, Rate};
 use crate::names::printable;
+use limits::{HOLDERS, Limits, SEEKERS};
 
 /// How long nobody may answer a probe.
 const PROBE: Duration = Duration::from_millis(500);
@@ -29,12 +31,6 @@ const OFFER_AT_LEAST: Duration = Duration::from_secs(10);
 
 /// How long an address that somebody has is set aside.
 const CONFLICT: Duration = Duration::from_secs(600);
-
-/// Messages of those that look for an address, and INFORM: of all stations, and of one. Anybody can send thousands of them.
-const SEEKERS: [Rate; 2] = [Rate(20, 40), Rate(2, 8)];
-
-/// Messages of those that have one: a flood of the others must not keep them from renewing.
-const HOLDERS: [Rate; 2] = [Rate(100, 200), Rate(5, 20)];
 
 /// Addresses that are probed or offered at the same time, at most: more clients wait, and leases are not touched.
 const MOST_OPEN: usize = 64;
@@ -52,13 +48,15 @@ pub struct Server {
     movers: BTreeMap<Ipv4Addr, (Request, Time)>,
     out: VecDeque<Output>,
     /// How many messages of those without an address are heard.
-    seekers: AnswerLimits,
+    seekers: Limits,
     /// How many messages of those with an address are heard.
-    holders: AnswerLimits,
+    holders: Limits,
     /// ACKs that wait for the disk.
     promises: Promises,
     /// It was said that nothing is left.
     told_full: bool,
+    /// Of this port it was said last that it has its share.
+    told_port: Option<Circuit>,
     /// Messages heard and sent, and what became of them.
     pub counts: Counts,
 }
@@ -75,10 +73,11 @@ impl Server {
             config,
             movers: BTreeMap::new(),
             out: VecDeque::new(),
-            seekers: AnswerLimits::new(SEEKERS[0], SEEKERS[1]),
-            holders: AnswerLimits::new(HOLDERS[0], HOLDERS[1]),
+            seekers: Limits::new(SEEKERS),
+            holders: Limits::new(HOLDERS),
             promises: Promises::default(),
             told_full: false,
+            told_port: None,
             counts: Counts::default(),
         })
     }
@@ -101,7 +100,7 @@ impl Server {
             MessageType::Discover | MessageType::Inform => &mut self.seekers,
             _ => &mut self.holders,
         };
-        if !limit.take(now, request.mac) {
+        if !limit.take(now, &request) {
             self.counts.limited += 1;
             return;
         }
@@ -226,7 +225,8 @@ impl Server {
                 id => self.table.client(lease.mac, id.as_deref()),
             };
             let hostname = lease.hostname.as_deref().and_then(printable).map(Into::into);
-            let holder = Holder { client, mac: lease.mac, hostname, is_known: lease.known };
+            let circuit = lease.circuit.as_deref().and_then(unhex).map(|ids| Circuit(ids.into()));
+            let holder = Holder { client, mac: lease.mac, hostname, is_known: lease.known, circuit };
             let free = self.table.get(lease.address).is_none() && self.table.of(&holder.client).is_none();
             if !free || !self.table.may_have(lease.mac, lease.address) {
                 continue;
@@ -303,6 +303,9 @@ impl Server {
     }
 
     fn find_address(&mut self, now: Time, client: Client, request: Request) {
+        if self.table.of(&client).is_none() && !self.port_has_room(&request) {
+            return;
+        }
         let mut address = self.table.choose(&client, request.mac, request.requested);
         if address.is_none() && self.end_an_offer(now) {
             address = self.table.choose(&client, request.mac, request.requested);
@@ -341,8 +344,28 @@ impl Server {
         }
     }
 
+    /// Whether a station that has no address may get one where it is; if not, it is counted and said.
+    fn port_has_room(&mut self, request: &Request) -> bool {
+        if self.table.port_has_room(request, MOST_OPEN) {
+            return true;
+        }
+        self.counts.port_full += 1;
+        if self.told_port != request.circuit {
+            self.told_port = request.circuit.clone();
+            let port = request.circuit.as_ref().map(Circuit::text).unwrap_or_default();
+            self.event(Event::PortFull { port });
+        }
+        false
+    }
+
     fn offer(&mut self, now: Time, address: Ipv4Addr, client: Client, request: &Request) {
-        let holder = Holder { client, mac: request.mac, hostname: request.hostname.clone(), is_known: false };
+        let holder = Holder {
+            client,
+            mac: request.mac,
+            hostname: request.hostname.clone(),
+            is_known: false,
+            circuit: request.circuit.clone(),
+        };
         self.table.put(address, Use::Offered(holder), now + OFFER);
         self.answer(Reply::Offer(address, self.config.lease_time), request);
     }
@@ -395,7 +418,10 @@ impl Server {
             self.answer(Reply::Nak("in use"), request);
         } else if self.table.was(&client, request.mac, address) || trusted && self.table.may_have(request.mac, address)
         {
-            self.grant(now, address, client, request);
+            match self.port_has_room(request) {
+                true => self.grant(now, address, client, request),
+                false => self.answer(Reply::Nak("those at its port have their share of addresses"), request),
+            }
         } else if trusted {
             self.answer(Reply::Nak("not an address of the pool"), request);
         } else {
@@ -416,11 +442,13 @@ impl Server {
         self.table.remove(address);
         // Not every message has the name in it.
         let hostname = request.hostname.clone().or_else(|| before.as_ref()?.hostname.clone());
+        // Nor is every one seen by an agent: renewals come straight to us.
+        let circuit = request.circuit.clone().or_else(|| before.as_ref()?.circuit.clone());
         let is_late = leased && promised.since(now) <= self.config.lease_time.mul_f64(0.75);
         let is_known = is_late || self.table.knows(&client) || before.as_ref().is_some_and(|before| before.is_known);
         let (before, holder) = (
-            before.map(|before| Holder { is_known, ..before }),
-            Holder { client, mac: request.mac, hostname, is_known },
+            before.map(|before| Holder { is_known, circuit: circuit.clone(), ..before }),
+            Holder { client, mac: request.mac, hostname, is_known, circuit },
         );
         if let Some(before) = before.as_ref().filter(|before| leased && before.mac != holder.mac) {
             self.event(Event::Ended { address, mac: before.mac });

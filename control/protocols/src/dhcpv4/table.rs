@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hikyaku_net::{Mac, Time};
 
 use super::Config;
+use super::agent::Circuit;
 use super::wire::Request;
 
 /// By what a client is known again (RFC 2131 4.2): its identifier, or else its station.
@@ -27,11 +28,17 @@ pub(super) struct Holder {
     pub hostname: Option<Arc<str>>,
     /// It renewed a lease when a quarter of its time was over, at least once: it was here for longer than it takes to ask.
     pub is_known: bool,
+    /// Where it was heard last, if a switch said so.
+    pub circuit: Option<Circuit>,
 }
 
 /// Of the addresses of the pool, a quarter stays for known hosts that were here before, however many stations ask that
 /// nobody ever saw: whoever makes up stations cannot take the place of those that are away for a day.
 const KEPT: usize = 4;
+
+/// Those at one port of a switch have half of the addresses of the pool at most, if the switch says so: whoever makes up
+/// stations there leaves the other half to all others.
+const PORT_SHARE: usize = 2;
 
 /// What an address is in use for.
 #[derive(Clone, Debug)]
@@ -52,6 +59,19 @@ impl Use {
             Self::Offered(holder) | Self::Leased(holder) => Some(&holder.client),
             Self::Conflict => None,
         }
+    }
+
+    fn circuit(&self) -> Option<&Circuit> {
+        match self {
+            Self::Probing(request, _) => request.circuit.as_ref(),
+            Self::Offered(holder) | Self::Leased(holder) => holder.circuit.as_ref(),
+            Self::Conflict => None,
+        }
+    }
+
+    /// It may become a lease.
+    fn is_open(&self) -> bool {
+        matches!(self, Self::Probing(..) | Self::Offered(_))
     }
 }
 
@@ -76,6 +96,8 @@ pub(super) struct Table {
     dynamic: BTreeSet<Ipv4Addr>,
     /// Those that are being probed or are offered, by their ends.
     open: BTreeSet<(Time, Ipv4Addr)>,
+    /// How many of the pool each port of a switch has in use; and how many of them are open.
+    ports: HashMap<Circuit, (usize, usize)>,
 }
 
 impl Table {
@@ -98,6 +120,7 @@ impl Table {
             unused: dynamic.clone(),
             dynamic,
             open: BTreeSet::new(),
+            ports: HashMap::new(),
         }
     }
 
@@ -119,6 +142,31 @@ impl Table {
     /// How many are being probed or are offered.
     pub(super) fn open(&self) -> usize {
         self.open.len()
+    }
+
+    /// Whether a client that has no address may get one where it is: those at its port do not have their share, of the pool or
+    /// of `most_open`. Who has a reservation takes nobody's place.
+    pub(super) fn port_has_room(&self, request: &Request, most_open: usize) -> bool {
+        let Some(circuit) = request.circuit.as_ref().filter(|_| !self.reserved.contains_key(&request.mac)) else {
+            return true;
+        };
+        let (in_use, open) = self.ports.get(circuit).copied().unwrap_or_default();
+        in_use < self.dynamic.len().div_ceil(PORT_SHARE) && open < most_open / PORT_SHARE
+    }
+
+    /// One more of this address's use, or with `remove` one less, for the port that it is at.
+    fn count_port(&mut self, address: Ipv4Addr, purpose: &Use, remove: bool) {
+        let Some(circuit) = purpose.circuit().filter(|_| self.dynamic.contains(&address)) else { return };
+        let is_open = usize::from(purpose.is_open());
+        if !remove {
+            let (in_use, open) = self.ports.entry(circuit.clone()).or_default();
+            (*in_use, *open) = (*in_use + 1, *open + is_open);
+        } else if let Some((in_use, open)) = self.ports.get_mut(circuit) {
+            (*in_use, *open) = (*in_use - 1, *open - is_open);
+            if *in_use == 0 {
+                self.ports.remove(circuit);
+            }
+        }
     }
 
     /// The offer that ends first, and when. It gives way to who asks, where nothing else is left.
@@ -196,9 +244,10 @@ impl Table {
                 self.forget(had);
             }
         }
-        if matches!(purpose, Use::Probing(..) | Use::Offered(_)) {
+        if purpose.is_open() {
             self.open.insert((end, address));
         }
+        self.count_port(address, &purpose, false);
         self.ends.insert((end, address));
         self.uses.insert(address, (purpose, end));
         self.unused.remove(&address);
@@ -212,6 +261,7 @@ impl Table {
             self.by_client.remove(client);
         }
         self.open.remove(&(end, address));
+        self.count_port(address, &purpose, true);
         self.unused_again(address);
         Some(purpose)
     }

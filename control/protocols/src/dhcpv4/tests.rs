@@ -1,5 +1,6 @@
 //! Clients that send what RFC 2131 has them send, and what they get.
 
+mod agents;
 mod model;
 mod options;
 mod refusals;

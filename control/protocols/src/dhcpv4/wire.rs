@@ -15,6 +15,7 @@ use etherparse::{LinkSlice, NetSlice, PacketBuilder, SlicedPacket, TransportSlic
 use hikyaku_net::Mac;
 
 use super::Config;
+use super::agent::{AGENT, Circuit};
 use crate::names::{printable, printable_labels};
 
 /// Where a server listens (RFC 2131 4.1).
@@ -61,6 +62,12 @@ pub(super) struct Request {
     pub hostname: Option<Arc<str>>,
     /// Largest DHCP message that the client takes, bytes.
     pub largest: usize,
+    /// The relay that passed it on (`giaddr`), a host of our subnet, and the Ethernet address that it came from.
+    pub relay: Option<(Ipv4Addr, Mac)>,
+    /// What an agent on the way said of where it came in (option 82): owed in each answer.
+    pub agent: Option<Vec<u8>>,
+    /// The port that it names.
+    pub circuit: Option<Circuit>,
 }
 
 /// Why a frame is no [`Request`].
@@ -100,8 +107,10 @@ impl Request {
         if udp.checksum() != 0 && computed != Ok(udp.checksum()) {
             return Err(Malformed);
         }
-        let (message, fqdn) = message(udp.payload()).ok_or(Malformed)?;
-        if !message.giaddr().is_unspecified() {
+        let Body { message, fqdn, agent } = message(udp.payload()).ok_or(Malformed)?;
+        let relay = Some(message.giaddr()).filter(|relay| !relay.is_unspecified());
+        // From another subnet, where none of our addresses is good for anything.
+        if relay.is_some_and(|relay| !config.is_host(relay) || relay == config.address) {
             return Err(Relayed);
         }
         let mac = Mac(message.chaddr().try_into().map_err(|_| Malformed)?);
@@ -139,6 +148,9 @@ impl Request {
                 Some(&DhcpOption::MaxMessageSize(size)) => usize::from(size).saturating_sub(28).max(LARGEST),
                 _ => LARGEST,
             },
+            relay: relay.map(|relay| (relay, Mac(ethernet.source()))),
+            circuit: agent.as_ref().and_then(|body| Circuit::read(body, mac)),
+            agent,
         })
     }
 }
@@ -155,14 +167,25 @@ fn fqdn(body: &[u8]) -> Option<String> {
     printable_labels(name)
 }
 
-/// A BOOTREQUEST from an Ethernet station, with the options that we read, and the name in option 81.
-fn message(bytes: &[u8]) -> Option<(Message, Option<String>)> {
+/// A message, and what dhcproto is not asked about.
+struct Body {
+    message: Message,
+    /// The name in option 81.
+    fqdn: Option<String>,
+    /// Option 82 as it came.
+    agent: Option<Vec<u8>>,
+}
+
+/// A BOOTREQUEST from an Ethernet station, with the options that we read.
+fn message(bytes: &[u8]) -> Option<Body> {
     let (header, options) = bytes.split_at_checked(HEADER)?;
     if header[..3] != [Opcode::BootRequest.into(), HType::Eth.into(), 6] || header[236..] != MAGIC {
         return None;
     }
     let mut sifted = Sifted::default();
     sifted.sift(options)?;
+    // Never in the fields of the next lines (RFC 3046 2.1).
+    let agent = sifted.0.remove(&AGENT);
     // RFC 2131 4.1: options may go on in the fields of boot file and server name, in that order.
     let overload = sifted.0.get(&OVERLOAD).and_then(|body| body.first()).copied().unwrap_or(0);
     if overload & 1 != 0 {
@@ -179,7 +202,8 @@ fn message(bytes: &[u8]) -> Option<(Message, Option<String>)> {
     }
     bytes.push(OptionCode::End.into());
     let message = Message::decode(&mut Decoder::new(&bytes)).ok()?;
-    (message.opts().len() == options.len()).then(|| (message, sifted.0.get(&FQDN).and_then(|body| fqdn(body))))
+    let fqdn = sifted.0.get(&FQDN).and_then(|body| fqdn(body));
+    (message.opts().len() == options.len()).then_some(Body { message, fqdn, agent })
 }
 
 /// The bodies of the options that are read, by their codes, each put together from its pieces (RFC 3396 7).
@@ -205,6 +229,8 @@ impl Sifted {
                 HOST_NAME | WANTED | CLIENT_ID | FQDN => self.0.entry(code).or_default().extend(body),
                 // What has one length has no pieces: the first counts.
                 50 | OVERLOAD | 53 | 54 | 57 => _ = self.0.entry(code).or_insert_with(|| body.to_vec()),
+                // An agent adds it behind all else (RFC 3046 2.1): what stands before is the client's own.
+                AGENT => _ = self.0.insert(code, body.to_vec()),
                 _ => {}
             }
         }
@@ -266,8 +292,14 @@ impl Reply {
             Self::Parameters(address) => (MessageType::Ack, address, none),
             Self::Nak(_) => (MessageType::Nak, none, none),
         };
-        let mut message = Message::new_with_id(request.xid, ciaddr, yiaddr, none, none, &request.mac.0);
-        message.set_opcode(Opcode::BootReply).set_flags(request.flags);
+        let giaddr = request.relay.map_or(none, |(relay, _)| relay);
+        let mut message = Message::new_with_id(request.xid, ciaddr, yiaddr, none, giaddr, &request.mac.0);
+        // RFC 2131 4.3.2: a relay, too, tells a refusal to all.
+        let flags = match self {
+            Self::Nak(_) if request.relay.is_some() => request.flags.set_broadcast(),
+            _ => request.flags,
+        };
+        message.set_opcode(Opcode::BootReply).set_flags(flags);
         let options = message.opts_mut();
         options.insert(DhcpOption::MessageType(kind));
         options.insert(DhcpOption::ServerIdentifier(config.address));
@@ -305,16 +337,27 @@ impl Reply {
         }
         let mut bytes = encoded(&message);
         // What a client can do without, if it has no room: a long domain beside a long identifier.
+        let owed = request.agent.as_ref().map_or(0, |agent| 2 + agent.len());
         for code in [OptionCode::DomainName, OptionCode::InterfaceMtu, OptionCode::Message] {
-            if bytes.len() > request.largest {
+            if bytes.len() + owed > request.largest {
                 message.opts_mut().remove(code);
                 bytes = encoded(&message);
             }
+        }
+        // RFC 3046 2.2: as it came, behind all else; as a whole or not at all.
+        if let Some(agent) = &request.agent
+            && bytes.len() + owed <= request.largest
+            && bytes.pop() == Some(OptionCode::End.into())
+        {
+            bytes.extend([AGENT, agent.len() as u8]);
+            bytes.extend(agent);
+            bytes.push(OptionCode::End.into());
         }
         bytes.resize(bytes.len().max(SHORTEST), 0);
 
         // RFC 2131 4.1.
         let (station, to) = match *self {
+            _ if let Some((relay, station)) = request.relay => (station, relay),
             Self::Nak(_) => (Mac::BROADCAST, Ipv4Addr::BROADCAST),
             _ if !ciaddr.is_unspecified() => (request.mac, ciaddr),
             _ if request.flags.broadcast() => (Mac::BROADCAST, Ipv4Addr::BROADCAST),
@@ -322,7 +365,7 @@ impl Reply {
         };
         let builder = PacketBuilder::ethernet2(config.mac.0, station.0)
             .ipv4(config.address.octets(), to.octets(), 64)
-            .udp(SERVER_PORT, CLIENT_PORT);
+            .udp(SERVER_PORT, if request.relay.is_some() { SERVER_PORT } else { CLIENT_PORT });
         let mut frame = Vec::with_capacity(builder.size(bytes.len()));
         builder.write(&mut frame, &bytes).expect("a DHCP message fits a datagram, and a vector has room");
         frame

@@ -33,6 +33,7 @@ fn leases() -> LeaseFile {
         shared_id: false,
         hostname: Some(format!("host-{n}.lan.example")),
         known: true,
+        circuit: None,
         until: wall() + 30_000_000,
     };
     LeaseFile { saved: wall(), leases: (0..HOSTS).map(lease).collect() }
