@@ -144,7 +144,8 @@ impl Played {
         }
     }
 
-    /// All that happens at this moment, both ways, as often as one follows from the other.
+    /// All that happens at this moment, both ways, as often as one follows from the other. What workers keep to themselves is counted as they
+    /// count it: packets of the tunnel, and errors that refuse our address.
     fn settle(&mut self) {
         for _ in 0..20 {
             let elapsed = self.elapsed();
@@ -155,6 +156,8 @@ impl Played {
                 if ours && frame[12..14] == [0x86, 0xdd] && frame[20] == 4 {
                     self.came_back = true;
                     self.counters.end(Verdict::Inbound, 1);
+                } else if ours && frame[12..14] == [0x86, 0xdd] && (frame[20], &frame[54..56]) == (58, &[1, 5]) {
+                    self.shared.snapshot.load().softwires.iter().for_each(|softwire| softwire.state.note_refused());
                 } else if ours {
                     self.router.hear(self.now, &Message::new(WAN, &frame).unwrap());
                 }

@@ -3,6 +3,7 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use hikyaku_dataplane::snapshot::Softwire;
 use hikyaku_net::Mac;
 
 use crate::coming_up::AFTR;
@@ -106,20 +107,28 @@ fn a_router_that_must_be_asked_for() {
     assert!(longest <= seconds(2), "{longest:?}");
 }
 
-/// An optimistic address that is another's after all is left for the next one (RFC 7217 6), and never used again.
+/// An optimistic address that is another's after all is left for the next one within two seconds (RFC 7217 6), in an advertised
+/// prefix and in a delegated one, and never used again.
 #[test]
 fn an_optimistic_address_that_is_taken() {
-    let mut world = line(SERVICES[0].1, "stable", From::Advertisement, 0);
-    world.carries_within(seconds(3));
-    let taken: Ipv6Addr = world.softwire().local.into();
-    world.isp.taken.insert(taken, Mac([2, 0, 0, 0, 7, 7]));
-    world.restart(true);
-    world.pass(seconds(5));
-    let local = Ipv6Addr::from(world.softwire().local);
-    assert_eq!((local.segments()[..4] == taken.segments()[..4], local == taken), (true, false));
-    let used = world.snapshots.iter().flat_map(|snapshot| &snapshot.softwires);
-    let used: Vec<_> = used.map(|softwire| Ipv6Addr::from(softwire.local)).collect();
-    let last = used.iter().rposition(|&used| used == taken);
-    let first = used.iter().position(|&used| used == local);
-    assert!(last < first, "{used:?}");
+    for from in [From::Advertisement, From::Delegation] {
+        let mut world = line(SERVICES[0].1, "stable", from, 0);
+        world.carries_within(seconds(4));
+        let taken: Ipv6Addr = world.softwire().local.into();
+        world.isp.taken.insert(taken, Mac([2, 0, 0, 0, 7, 7]));
+        world.isp.detected.clear();
+        world.restart(true);
+        assert!(world.pass_until(seconds(5), |world| world.isp.detected.contains(&taken)), "{from:?}");
+        let another = |softwire: &Softwire| softwire.local != taken.into() && softwire.next_hop.is_some();
+        let carries = |world: &World| world.snapshot().softwires.iter().any(another);
+        assert!(world.pass_until(seconds(2), carries), "{from:?}: {:?}", world.states);
+        let local = Ipv6Addr::from(world.softwire().local);
+        assert_eq!(local.segments()[..4], taken.segments()[..4]);
+        world.pass(seconds(5));
+        let used = world.snapshots.iter().flat_map(|snapshot| &snapshot.softwires);
+        let used: Vec<_> = used.map(|softwire| Ipv6Addr::from(softwire.local)).collect();
+        let last = used.iter().rposition(|&used| used == taken);
+        let first = used.iter().position(|&used| used == local);
+        assert!(last < first, "{from:?}: {used:?}");
+    }
 }

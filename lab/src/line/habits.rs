@@ -187,12 +187,14 @@ pub struct Habits {
     pub far_end_name: &'static str,
     /// The first address that is asked for in a delegated prefix is somebody else's, for ever.
     pub first_is_taken: bool,
+    /// What comes from elsewhere than it should is refused in the far end's name (ICMPv6 type 1 code 5), not dropped.
+    pub refuses: bool,
 }
 
 impl Habits {
     /// A line with these routers and this server.
     pub fn new(routers: Vec<Router>, server: Option<Server>) -> Self {
-        Self { plugged: true, routers, server, far_end_name: "aftr.isp.example", first_is_taken: false }
+        Self { plugged: true, routers, server, far_end_name: "aftr.isp.example", first_is_taken: false, refuses: false }
     }
 
     /// Whether `router` carries packets from `source`.

@@ -107,7 +107,7 @@ impl Line {
         match packet.protocol {
             wire::ICMPV6 => self.hear_icmp6(now, &packet, to.as_ref()),
             wire::UDP => self.hear_udp(now, &packet, to.as_ref()),
-            wire::IPV4 => self.hear_tunnel(now, &packet, to.as_ref()),
+            wire::IPV4 => self.hear_tunnel(now, &packet, to.as_ref(), frame),
             _ => {}
         }
     }
@@ -198,8 +198,12 @@ impl Line {
         Some((said, Some(wire::udp6(from, (packet.from, packet.source, 546), &reply))))
     }
 
-    fn hear_tunnel(&mut self, now: Duration, packet: &Packet, to: Option<&Router>) {
-        if packet.destination != FAR_END || !to.is_some_and(|router| self.habits.takes(now, router, packet.source)) {
+    fn hear_tunnel(&mut self, now: Duration, packet: &Packet, to: Option<&Router>, frame: &[u8]) {
+        let Some(router) = to.filter(|_| packet.destination == FAR_END) else { return };
+        if !self.habits.takes(now, router, packet.source) {
+            if self.habits.refuses {
+                self.frames.push_back(wire::refusal((packet.to, packet.destination), packet.from, frame));
+            }
             return;
         }
         let Some((source, answer)) = wire::echo_answer(packet.payload) else { return };

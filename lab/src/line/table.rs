@@ -253,7 +253,18 @@ fn exchanges() -> Vec<Row> {
                 habits.server.iter_mut().for_each(Server::move_on);
             }),
         ])
-        .carrying(&[(UP, 24), (60, 75)]),
+        .carrying(&[(UP, 24), (50, 75)]),
+        Row::new(
+            "refused",
+            "The delegated prefix is another, and packets from the old one, which holds for hours, are refused in the far \
+             end's name (ICMPv6 type 1 code 5). That is evidence at once: what was learned is verified (RFC 8415 18.2.12).",
+            delegating(|server| server.unknown = Unknown::TakenBack),
+        )
+        .changing(&[(25, |habits| {
+            habits.refuses = true;
+            habits.server.iter_mut().for_each(Server::move_on);
+        })])
+        .carrying(&[(UP, 24), (32, 50)]),
         Row::new(
             "exchanged",
             "Another router advertises another prefix, and the first is silent for ever. It is left (RFC 4861 7.3.3), \
@@ -261,7 +272,7 @@ fn exchanges() -> Vec<Row> {
             advertising(),
         )
         .changing(&[(25, |habits| habits.routers = vec![router(2, OTHER_LINK)])])
-        .carrying(&[(UP, 24), (50, 150)]),
+        .carrying(&[(UP, 24), (35, 150)]),
         Row::new(
             "exchanged-delegated",
             "Router, server and delegated prefix are others, and nobody says a word. A Rebind would be answered with \
@@ -272,7 +283,7 @@ fn exchanges() -> Vec<Row> {
             habits.routers[0].number = 2;
             habits.server.iter_mut().for_each(|server| (server.number, server.prefix) = (2, Some(SECOND)));
         })])
-        .carrying(&[(UP, 24), (60, 100)]),
+        .carrying(&[(UP, 24), (35, 100)]),
     ]
 }
 

@@ -2,7 +2,10 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use etherparse::{Icmpv4Type, IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice, PacketBuilder, SlicedPacket, TransportSlice};
+use etherparse::icmpv6::DestUnreachableCode;
+use etherparse::{
+    Icmpv4Type, Icmpv6Type, IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice, PacketBuilder, SlicedPacket, TransportSlice,
+};
 
 /// An Ethernet address, in the order of the wire.
 pub type Mac = [u8; 6];
@@ -73,6 +76,12 @@ pub fn udp6(from: (Mac, Ipv6Addr, u16), to: (Mac, Ipv6Addr, u16), payload: &[u8]
 /// A tunnel packet in Ethernet: IPv4 in IPv6.
 pub fn tunnel(from: (Mac, Ipv6Addr), to: (Mac, Ipv6Addr), inner: &[u8]) -> Vec<u8> {
     [&to.0[..], &from.0, &IPV6, &crate::outer::packet(from.1, to.1, IPV4, inner)].concat()
+}
+
+/// An ICMPv6 error about a frame that came from a source that is refused (type 1 code 5, RFC 4443 3.1).
+pub fn refusal(from: (Mac, Ipv6Addr), to: Mac, frame: &[u8]) -> Vec<u8> {
+    let kind = Icmpv6Type::DestinationUnreachable(DestUnreachableCode::SourceAddressFailedPolicy);
+    [&to[..], &from.0, &IPV6, &crate::outer::error(from.1, kind, &frame[ETHERNET..])].concat()
 }
 
 /// Source and destination port, and what a UDP datagram carries.
