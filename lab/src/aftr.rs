@@ -9,7 +9,7 @@ use etherparse::icmpv6::DestUnreachableCode;
 use etherparse::{Icmpv6Type, IpNumber, Ipv4HeaderSlice, Ipv6Header, Ipv6HeaderSlice, PacketBuilder, SlicedPacket};
 
 use crate::command::{Answer, Command, HELP, Spoil};
-use crate::outer::{Order, encapsulate, error};
+use crate::outer::{Content, Order, encapsulate, error};
 use crate::ports::Fragments;
 use crate::shared::{Domain, Refusal};
 use crate::shift::{Side, shift};
@@ -74,6 +74,7 @@ pub struct Aftr {
     last: Option<(Ipv6Addr, Ipv6Addr)>,
     fragments: IpDefragPool,
     mtu: usize,
+    limited: bool,
     order: Order,
     answer: Option<Answer>,
     spoil: Option<Spoil>,
@@ -97,6 +98,7 @@ impl Aftr {
             last: None,
             fragments: IpDefragPool::new(),
             mtu: 1500,
+            limited: false,
             order: Order::Forward,
             answer: None,
             spoil: None,
@@ -226,9 +228,11 @@ impl Aftr {
         let Some((far, near)) = ends else { return self.counts.unclaimed += 1 };
         if let Some(spoil) = self.spoil {
             let (source, bad) = spoiled(spoil, far, inner);
+            let bad = Content::new(&bad, self.limited);
             out.to_line.extend(encapsulate(source, near, &bad, self.mtu, Order::Forward, self.identification()));
         }
-        let pieces = encapsulate(far, near, inner, self.mtu, self.order, self.identification());
+        let content = Content::new(inner, self.limited);
+        let pieces = encapsulate(far, near, &content, self.mtu, self.order, self.identification());
         self.counts.encapsulated += 1;
         self.counts.fragmented += u64::from(pieces.len() > 1);
         out.to_line.extend(pieces);
@@ -252,9 +256,11 @@ impl Aftr {
             Command::Lend(None) => self.shared.bindings.clear(),
             Command::Refuse(by_icmp) => self.refuses_by_icmp = by_icmp,
             Command::Stray(far, near, address, port) => {
-                out.to_line.extend(encapsulate(far, near, &stray(address, port), self.mtu, Order::Forward, 0));
+                let stray = Content::new(&stray(address, port), self.limited);
+                out.to_line.extend(encapsulate(far, near, &stray, self.mtu, Order::Forward, 0));
             }
             Command::Fragments(order) => self.order = order,
+            Command::Limit(limited) => self.limited = limited,
             Command::Mtu(bytes) => self.mtu = bytes,
             Command::Answer(answer) => self.answer = Some(answer).filter(|answer| answer.left > 0),
             Command::Spoil(spoil) => self.spoil = spoil,

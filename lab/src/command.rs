@@ -21,6 +21,7 @@ refuse HOW            what does not fit is refused by icmp (unreachable code 5) 
 stray FAR NEAR IPV4 PORT
                       one UDP packet for IPV4 and PORT is sent to the tunnel's end NEAR from FAR, whoever has them
 fragments ORDER       outer fragments leave forward, backward, twice or lossy (the last one never)
+limit HOW             before each packet to the line stands an encapsulation limit (8 bytes, as Linux's tunnel has it): on or off
 mtu BYTES             largest outer packet; more is fragmented (default 1500)
 answer TYPE CODE WORD COUNT
                       the next COUNT tunnel packets are not carried but answered with this ICMPv6 error;
@@ -47,6 +48,8 @@ pub enum Command {
     Stray(Ipv6Addr, Ipv6Addr, Ipv4Addr, u16),
     /// `fragments`: in which order outer fragments leave.
     Fragments(Order),
+    /// `limit`: whether an encapsulation limit stands before packets to the line (RFC 2473 4.1.1).
+    Limit(bool),
     /// `mtu`: the largest outer packet, bytes.
     Mtu(usize),
     /// `answer`: the next tunnel packets are answered with an error.
@@ -135,6 +138,8 @@ impl FromStr for Command {
             ["fragments", "backward"] => Command::Fragments(Order::Backward),
             ["fragments", "twice"] => Command::Fragments(Order::Twice),
             ["fragments", "lossy"] => Command::Fragments(Order::Lossy),
+            ["limit", "on"] => Command::Limit(true),
+            ["limit", "off"] => Command::Limit(false),
             ["mtu", bytes] => Command::Mtu(value(bytes, "a number of bytes")?),
             ["answer", kind, code, word, count] => Command::Answer(Answer {
                 kind: value(kind, "an ICMPv6 type")?,
@@ -181,6 +186,7 @@ mod tests {
 
     #[test]
     fn commands_are_read_and_others_refused() {
+        assert_eq!("limit on".parse(), Ok(Command::Limit(true)));
         assert_eq!("mtu 1400".parse(), Ok(Command::Mtu(1400)));
         assert_eq!("fragments backward".parse(), Ok(Command::Fragments(Order::Backward)));
         assert_eq!("mtu".parse::<Command>(), Err(CommandError::Unknown("mtu".into())));

@@ -36,18 +36,40 @@ pub fn packet(source: Ipv6Addr, destination: Ipv6Addr, next: IpNumber, payload: 
     packet
 }
 
-/// An IPv4 packet in as many outer packets as `mtu` asks for (RFC 2473 7.1, RFC 8200 4.5). With an MTU
+/// Destination options with the encapsulation limit 4 and nothing else, before IPv4 (RFC 2473 4.1.1): what Linux's tunnel
+/// puts before every packet unless it is told `encaplimit none`.
+pub const LIMIT: [u8; 8] = [4, 0, 4, 1, 4, 1, 1, 0];
+
+/// What a tunnel packet has between its outer header and the end: the inner packet, with or without an encapsulation limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    next: IpNumber,
+    bytes: Vec<u8>,
+}
+
+impl Content {
+    /// An IPv4 packet; `limited`: behind an encapsulation limit.
+    pub fn new(inner: &[u8], limited: bool) -> Self {
+        match limited {
+            true => Self { next: IpNumber::IPV6_DESTINATION_OPTIONS, bytes: [&LIMIT, inner].concat() },
+            false => Self { next: IpNumber::IPV4, bytes: inner.to_vec() },
+        }
+    }
+}
+
+/// A packet in as many outer packets as `mtu` asks for (RFC 2473 7.1, RFC 8200 4.5). With an MTU
 /// too small for a fragment of 8 bytes it is taken for one that is just large enough.
 pub fn encapsulate(
     source: Ipv6Addr,
     destination: Ipv6Addr,
-    inner: &[u8],
+    content: &Content,
     mtu: usize,
     order: Order,
     identification: u32,
 ) -> Vec<Vec<u8>> {
+    let Content { next, bytes: inner } = content;
     if Ipv6Header::LEN + inner.len() <= mtu {
-        return vec![packet(source, destination, IpNumber::IPV4, inner)];
+        return vec![packet(source, destination, *next, inner)];
     }
     let room = (mtu.saturating_sub(Ipv6Header::LEN + Ipv6FragmentHeader::LEN) & !7).max(8);
     let mut pieces: Vec<Vec<u8>> = (0..inner.len())
@@ -56,7 +78,7 @@ pub fn encapsulate(
             let end = inner.len().min(start + room);
             // An inner packet has at most 65535 bytes, and the field 13 bits for eighths of it.
             let offset = ((start / 8) as u16).try_into().expect("an offset of 13 bits");
-            let fragment = Ipv6FragmentHeader::new(IpNumber::IPV4, offset, end < inner.len(), identification);
+            let fragment = Ipv6FragmentHeader::new(*next, offset, end < inner.len(), identification);
             let mut payload = fragment.to_bytes().to_vec();
             payload.extend(&inner[start..end]);
             packet(source, destination, IpNumber::IPV6_FRAGMENTATION_HEADER, &payload)
@@ -96,6 +118,10 @@ mod tests {
         (0..length).map(|n| n as u8).collect()
     }
 
+    fn plain(length: usize) -> Content {
+        Content::new(&inner(length), false)
+    }
+
     fn reassembled(pieces: &[Vec<u8>]) -> Option<Vec<u8>> {
         let mut pool = IpDefragPool::<(), ()>::new();
         pieces.iter().find_map(|piece| {
@@ -106,22 +132,31 @@ mod tests {
 
     #[test]
     fn what_fits_is_one_packet() {
-        let pieces = encapsulate(HERE, THERE, &inner(1460), 1500, Order::Forward, 1);
+        let pieces = encapsulate(HERE, THERE, &plain(1460), 1500, Order::Forward, 1);
         assert_eq!(pieces.len(), 1);
         assert_eq!((pieces[0].len(), pieces[0][6]), (1500, 4));
+    }
+
+    /// RFC 2473 4.1.1, as bytes of Linux's tunnel have it.
+    #[test]
+    fn an_encapsulation_limit_is_eight_bytes() {
+        let pieces = encapsulate(HERE, THERE, &Content::new(&inner(1452), true), 1500, Order::Forward, 1);
+        assert_eq!((pieces.len(), pieces[0].len(), pieces[0][6]), (1, 1500, 60));
+        assert_eq!(pieces[0][40..48], [4, 0, 4, 1, 4, 1, 1, 0]);
+        assert_eq!(pieces[0][48..], inner(1452));
     }
 
     #[test]
     fn pieces_fit_and_make_the_packet_again_in_any_order() {
         for order in [Order::Forward, Order::Backward, Order::Twice] {
             for (length, mtu, expected) in [(1461, 1500, 2), (1500, 1500, 2), (1500, 1280, 2), (4000, 1280, 4)] {
-                let pieces = encapsulate(HERE, THERE, &inner(length), mtu, order, 7);
+                let pieces = encapsulate(HERE, THERE, &plain(length), mtu, order, 7);
                 assert_eq!(pieces.len(), if order == Order::Twice { 2 * expected } else { expected });
                 assert!(pieces.iter().all(|piece| piece.len() <= mtu));
                 assert_eq!(reassembled(&pieces), Some(inner(length)), "{order:?} {length} {mtu}");
             }
         }
-        assert_eq!(reassembled(&encapsulate(HERE, THERE, &inner(1500), 1500, Order::Lossy, 7)), None);
+        assert_eq!(reassembled(&encapsulate(HERE, THERE, &plain(1500), 1500, Order::Lossy, 7)), None);
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn fragments_of_the_line_become_one_packet() {
     let mut aftr = aftr();
     let inner = udp([192, 168, 7, 2], SERVER, 1472);
     let mut out = Output::default();
-    for piece in encapsulate(near(0), AFTR, &inner, 1500, Order::Backward, 9) {
+    for piece in encapsulate(near(0), AFTR, &Content::new(&inner, false), 1500, Order::Backward, 9) {
         aftr.from_line(&piece, &mut out);
     }
     assert_eq!(out.to_internet, [udp([100, 64, 7, 2], SERVER, 1472)]);
