@@ -3,7 +3,7 @@
 use std::io;
 use std::task::Poll;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How soon it is looked at again whether it is there.
 pub(super) const SOON: Duration = Duration::from_millis(5);
@@ -50,12 +50,17 @@ impl<T: Send + 'static> Making<T> {
 pub(super) type MakingTable<T> = Making<Result<T, String>>;
 
 impl<T: Send + 'static> MakingTable<T> {
-    /// Begins a table of so many sessions.
+    /// Begins a table of so many sessions. Of one that takes a while it is said that it is made, and how long it took.
     pub fn table(sessions: u32, make: impl FnOnce() -> Result<T, String> + Send + 'static) -> Self {
-        match sessions <= MOST_AT_ONCE {
-            true => Self::Made(make()),
-            false => Self::by_thread("table", make).unwrap_or_else(|error| Self::Made(Err(error.to_string()))),
+        if sessions <= MOST_AT_ONCE {
+            return Self::Made(make());
         }
+        let told = move || {
+            tracing::info!(sessions, "a table is made: its memory is asked of the system, all of it");
+            let began = Instant::now();
+            make().inspect(|_| tracing::info!(sessions, seconds = began.elapsed().as_secs_f32(), "the table is there"))
+        };
+        Self::by_thread("table", told).unwrap_or_else(|error| Self::Made(Err(error.to_string())))
     }
 }
 

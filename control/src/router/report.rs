@@ -35,6 +35,8 @@ pub struct Surroundings<'a> {
     pub control: report::Control,
     /// What the cards of LAN and WAN pass on.
     pub heard: [Option<&'static str>; 2],
+    /// Bytes of the links' rings and buffers.
+    pub memory: usize,
     /// Of the configuration and the links.
     pub warnings: &'a [String],
 }
@@ -101,6 +103,11 @@ impl Router {
             }),
             warnings: around.warnings.iter().cloned().chain(self.standing(now)).chain(self.warnings(&facts)).collect(),
             control: around.control.clone(),
+            memory: report::Memory {
+                links: around.memory,
+                sessions: self.machines.tunnel.napt().map(|napt| napt.bytes()),
+                filter: self.machines.filter.get().map(|filter| filter.bytes()),
+            },
             workers: workers(around),
         }
     }

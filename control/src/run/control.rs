@@ -57,6 +57,8 @@ pub struct ControlThread {
     pub hosts: [bool; 2],
     pub guards: [LinkGuard; 2],
     pub cards: [Card; 2],
+    /// Bytes of the links' rings and buffers.
+    pub memory: usize,
     pub shared: Arc<Shared>,
     pub handles: Vec<Handle>,
     pub state: StateDir,
@@ -238,6 +240,7 @@ impl ControlThread {
                 bursts: &mut self.bursts,
                 control: self.turns.report(),
                 heard: [self.cards[0].heard(), self.cards[1].heard()],
+                memory: self.memory,
                 warnings: &warnings,
             };
             router.answer(self.shared.clock.now(), query, surroundings);

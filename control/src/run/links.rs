@@ -23,6 +23,8 @@ pub struct Links {
     pub facts: [LinkFacts; 2],
     /// Whether the host's own stack is behind them.
     pub hosts: [bool; 2],
+    /// Bytes of the memory that their rings and buffers are in.
+    pub memory: usize,
 }
 
 /// Links that cannot be used together.
@@ -83,6 +85,8 @@ impl Links {
         if let Some(warning) = lan.info.copy_warning(&wan.info) {
             tracing::warn!(lan = %lan.info.name, wan = %wan.info.name, "{warning}");
         }
+        let shared = lan.info.region == wan.info.region;
+        let memory = lan.info.memory + if shared { 0 } else { wan.info.memory };
         let facts = [lan_facts(config, &lan.info)?, wan_facts(config, &wan.info)?];
         let cards =
             [Card::open(&names[0], lan.info.mac, facts[0].mac), Card::open(&names[1], wan.info.mac, facts[1].mac)];
@@ -110,7 +114,7 @@ impl Links {
             LinkGuard::new(name.clone(), ids, has_host, link.watch)
         };
         let guards = [share_out(lan, &names[0], [LAN, LAN_HOST]), share_out(wan, &names[1], [WAN, WAN_HOST])];
-        Ok(Self { queues, handoff, guards, cards, facts, hosts })
+        Ok(Self { queues, handoff, guards, cards, facts, hosts, memory })
     }
 }
 

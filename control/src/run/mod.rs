@@ -123,7 +123,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         SessionsBefore::read(state.clone(), Arc::new(config.clone()), links.queues.len(), shared.clock.clone(), wall())
             .context("the thread that reads saved sessions cannot be started")?;
     let cores = config.tuning.cores.as_ref().map(|cores| cores.0.clone()).unwrap_or_default();
-    let Links { queues, handoff, guards, cards, facts, hosts } = links;
+    let Links { queues, handoff, guards, cards, facts, hosts, memory } = links;
     let mut handoff = handoff.into_iter();
     let mut handles: Vec<Handle> = Vec::new();
     let mut bursts = Vec::new();
@@ -164,6 +164,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         hosts,
         guards,
         cards,
+        memory,
         shared: shared.clone(),
         handles,
         state: state.clone(),

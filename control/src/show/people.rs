@@ -73,6 +73,10 @@ impl Display for Status {
                 (grouped(s.live), grouped(s.capacity), grouped(s.opened), grouped(s.expired));
             line(f, "sessions", format_args!("{live} of {capacity}; {opened} opened, {expired} ended"))?;
         }
+        let memory = &self.memory;
+        let parts = [("links", Some(memory.links)), ("sessions", memory.sessions), ("IPv6 filter", memory.filter)];
+        let parts = parts.into_iter().filter_map(|(of, bytes)| Some(format!("{of} {:.1} MB", bytes? as f64 / 1e6)));
+        line(f, "memory", parts.collect::<Vec<_>>().join(", "))?;
         if let (Some(longest), Some(ago)) = (self.control.longest_turn_us, self.control.longest_turn_ago_seconds) {
             line(f, "control", format_args!("longest turn {:.1} ms, {} ago", longest as f64 / 1000.0, span(ago)))?;
         }
@@ -329,7 +333,9 @@ impl Display for Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::show::report::{Address, Control, Lan, Lease, Prefix, Provisioning, Router, SessionTotals, Worker};
+    use crate::show::report::{
+        Address, Control, Lan, Lease, Memory, Prefix, Provisioning, Router, SessionTotals, Worker,
+    };
     use hikyaku_protocols::service::{Origin, Step};
 
     #[test]
@@ -406,6 +412,7 @@ mod tests {
             provisioning: Some(Provisioning { state: "offered".into(), text: "answered".into() }),
             lan: Lan { link: "netmap:ix1".into(), ipv4: "192.168.1.1/24".into(), leases: Some(2), ..Lan::default() },
             sessions: Some(SessionTotals { live: 1234, capacity: 262_144, opened: 5000, expired: 3766 }),
+            memory: Memory { links: 25_165_824, sessions: Some(21_000_000), filter: None },
             control: Control { longest_turn_us: Some(12_345), longest_turn_ago_seconds: Some(90) },
             workers: vec![Worker {
                 id: 0,
@@ -430,6 +437,7 @@ mod tests {
             "          accepted  never, again in 10 s\n",
             "LAN       netmap:ix1 (), , MTU 0, no carrier\n          traffic   0 frames, 0 bytes in; 0 frames, 0 bytes out\n          192.168.1.1/24, 2 leases\n",
             "sessions  1 234 of 262 144; 5 000 opened, 3 766 ended\n",
+            "memory    links 25.2 MB, sessions 21.0 MB\n",
             "control   longest turn 12.3 ms, 1 min 30 s ago\n",
             "     0     2  1 000 000        0          0    0     0.0  12.3\n",
             "\nwarning   netmap:ix0: emulated\n",

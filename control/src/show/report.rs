@@ -32,6 +32,9 @@ pub struct Status {
     pub sessions: Option<SessionTotals>,
     /// The thread that does all but carry packets.
     pub control: Control,
+    /// What is held of the machine's memory.
+    #[serde(default)]
+    pub memory: Memory,
     /// What workers do, one entry each.
     pub workers: Vec<Worker>,
     /// What is not as it should be, a line each.
@@ -45,6 +48,17 @@ pub struct Control {
     pub longest_turn_us: Option<u64>,
     /// Seconds since then.
     pub longest_turn_ago_seconds: Option<u64>,
+}
+
+/// Memory, bytes: all of it there before a packet needs it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Of the links: rings and buffers.
+    pub links: usize,
+    /// Of the session table; `null` where nothing is translated.
+    pub sessions: Option<usize>,
+    /// Of the filter of native IPv6; `null` where there is none.
+    pub filter: Option<usize>,
 }
 
 /// The state of something: a word for machines, a line for people.

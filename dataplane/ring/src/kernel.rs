@@ -136,6 +136,7 @@ pub fn open(name: &LinkName, options: &OpenOptions) -> Result<KernelLink, OpenEr
     let info = LinkInfo {
         name: name.clone(),
         region: region.id(),
+        memory: region.len(),
         tx_rings: reply.tx_rings,
         rx_rings: reply.rx_rings,
         host_rings: host_pairs,

@@ -28,6 +28,8 @@ pub struct LinkInfo {
     pub name: LinkName,
     /// The memory its buffers are in: frames move between links of one region by swapping.
     pub region: RegionId,
+    /// Bytes of that memory, rings and buffers of all its links.
+    pub memory: usize,
     /// Transmit rings of the link, opened or not.
     pub tx_rings: u16,
     /// Receive rings of the link, opened or not.
@@ -270,6 +272,7 @@ mod tests {
         LinkInfo {
             name: name.parse().unwrap(),
             region: RegionId(region),
+            memory: 16 << 20,
             tx_rings: 2,
             rx_rings: 2,
             host_rings: 1,

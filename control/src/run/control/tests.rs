@@ -130,6 +130,7 @@ impl Lab {
                     LinkGuard::new("vale0:wan".parse().unwrap(), [WAN, WAN_HOST], false, Some(watch)),
                 ],
                 cards: ["vale0:lan", "vale0:wan"].map(|link| Card::open(&link.parse().unwrap(), None, LAN_MAC)),
+                memory: 0,
                 shared: shared_there,
                 handles,
                 state: state_dir,

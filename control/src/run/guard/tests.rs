@@ -36,6 +36,7 @@ impl Interface {
         let info = LinkInfo {
             name: NAME.parse().unwrap(),
             region: RegionId(1),
+            memory: 0,
             tx_rings: queues.len() as u16,
             rx_rings: queues.len() as u16,
             host_rings: host.len() as u16,

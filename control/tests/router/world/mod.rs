@@ -317,6 +317,7 @@ impl World {
                 bursts: &mut [],
                 control: Default::default(),
                 heard: [None; 2],
+                memory: 0,
                 warnings: &[],
             },
         )

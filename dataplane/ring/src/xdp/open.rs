@@ -116,6 +116,7 @@ pub(super) fn bind(
     let info = LinkInfo {
         name: name.clone(),
         region: umem.region(),
+        memory: umem.bytes(),
         tx_rings: found.tx_queues,
         rx_rings: found.rx_queues,
         host_rings: 0,

@@ -125,6 +125,11 @@ impl Umem {
         self.0.region.id()
     }
 
+    /// Bytes of all of it.
+    pub fn bytes(&self) -> usize {
+        self.0.region.len()
+    }
+
     /// Bytes of a buffer.
     pub fn buf_size(&self) -> u32 {
         self.0.buf_size
