@@ -117,6 +117,7 @@ impl Lab {
         let (file_there, reload_there) = (file.clone(), reload.clone());
         let (stop_there, state_dir) = (stop.clone(), StateDir::new(&state));
         if let Some((file, text)) = known {
+            std::fs::create_dir_all(&state).unwrap();
             std::fs::write(state.join(file.name()).with_extension("json"), text).unwrap();
         }
         let control = thread::spawn(move || {
