@@ -149,7 +149,10 @@ pub fn open(name: &LinkName, options: &OpenOptions) -> Result<KernelLink, OpenEr
         adapter: interface.as_ref().map(|i| i.adapter),
         xdp: None,
         vlan: options.vlan,
-        notes: Vec::new(),
+        notes: interface.as_ref().map_or_else(Vec::new, |interface| {
+            let adapter = interface.adapter;
+            platform::card(&interface.name).notes(&interface.name, adapter, wants_host, options.vlan.is_some())
+        }),
     };
     // The host's rings stay as they are: what it sends and gets has the tags that it has.
     if name.rings() != Rings::Host {

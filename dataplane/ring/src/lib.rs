@@ -17,6 +17,7 @@
 //!   [`wait`]. It knows nothing of the crates above it.
 
 mod abi;
+mod card;
 mod cpu;
 mod device;
 mod error;

@@ -2,9 +2,12 @@
 
 use std::ffi::CString;
 use std::io;
+use std::mem;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 
 use super::Adapter;
+use crate::card::Card;
 
 /// How netmap gets into the kernel.
 pub const LOAD_HINT: &str = "\"device netmap\" in the kernel's configuration; GENERIC has it";
@@ -25,6 +28,71 @@ pub fn up_command(interface: &str) -> String {
 /// Has a card pass on every frame.
 pub fn promiscuous_command(interface: &str) -> String {
     format!("ifconfig {interface} promisc")
+}
+
+/// Has the system's stack finish what it sends, and the card merge nothing.
+pub fn no_offload_command(interface: &str) -> String {
+    format!("ifconfig {interface} -txcsum -txcsum6 -tso -lro")
+}
+
+/// Has the card leave VLAN tags in frames, and pass on those of every VLAN.
+pub fn keep_tags_command(interface: &str) -> String {
+    format!("ifconfig {interface} -vlanhwtag -vlanhwfilter")
+}
+
+/// Has the card neither pause nor ask for it.
+pub fn no_pause_command(interface: &str) -> String {
+    format!("sysctl {}=0", flow_control(interface))
+}
+
+/// The sysctl that iflib drivers of Intel's cards have: 0 none, 1 receive, 2 transmit, 3 both (ix(4)).
+fn flow_control(interface: &str) -> String {
+    let (driver, unit) = driver_and_unit(interface);
+    format!("dev.{driver}.{unit}.fc")
+}
+
+fn driver_and_unit(interface: &str) -> (&str, &str) {
+    interface.split_at(interface.trim_end_matches(|c: char| c.is_ascii_digit()).len())
+}
+
+/// What is switched on at the interface (SIOCGIFCAP, netintro(4)).
+pub fn card(interface: &str) -> Card {
+    let enabled = capabilities(interface).unwrap_or(0);
+    let any = |which: i32| enabled & which != 0;
+    let mut pauses = 0i32;
+    Card {
+        finishes: any(libc::IFCAP_TXCSUM | libc::IFCAP_TXCSUM_IPV6 | libc::IFCAP_TSO),
+        merges: any(libc::IFCAP_LRO),
+        takes_tags: any(libc::IFCAP_VLAN_HWTAGGING),
+        filters_vlans: any(libc::IFCAP_VLAN_HWFILTER),
+        pauses: sysctl(&flow_control(interface), Some(&mut pauses)) && pauses != 0,
+    }
+}
+
+/// The capabilities that are in use, bits of `IFCAP_…`.
+fn capabilities(interface: &str) -> Option<i32> {
+    /// `_IOWR('i', 31, struct ifreq)` of sys/sockio.h.
+    const SIOCGIFCAP: libc::c_ulong = 0xc020_691f;
+    const _: () = assert!(size_of::<libc::ifreq>() == 32);
+    // SAFETY: all bytes zero is a value of this C struct.
+    let mut request: libc::ifreq = unsafe { mem::zeroed() };
+    if interface.len() >= request.ifr_name.len() {
+        return None;
+    }
+    for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
+        *to = from as libc::c_char;
+    }
+    // SAFETY: a plain system call; the result is checked before it is owned.
+    let fd = unsafe { libc::socket(libc::AF_LOCAL, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    if fd < 0 {
+        return None;
+    }
+    // SAFETY: a descriptor just made, that nobody else owns.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    // SAFETY: this request is answered in the ifreq, and is shorter than it.
+    let answered = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCGIFCAP, &raw mut request) } == 0;
+    // SAFETY: the kernel answered in this member: what may be in use, what is.
+    answered.then(|| unsafe { request.ifr_ifru.ifru_cap[1] })
 }
 
 pub(super) const LINK_FAMILY: i32 = libc::AF_LINK;
@@ -107,8 +175,7 @@ pub(super) fn adapter(name: &str) -> Adapter {
     if sysctl("dev.netmap.admode", Some(&mut mode)) && mode == ADMODE_GENERIC {
         return Adapter::Emulated;
     }
-    let driver = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    let unit = &name[driver.len()..];
+    let (driver, unit) = driver_and_unit(name);
     if sysctl(&format!("dev.{driver}.{unit}.iflib.driver_version"), None) { Adapter::Native } else { Adapter::Unknown }
 }
 

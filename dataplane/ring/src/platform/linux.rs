@@ -9,6 +9,7 @@ use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use super::Adapter;
+use crate::card::Card;
 
 /// How netmap gets into the kernel.
 pub const LOAD_HINT: &str = "modprobe netmap";
@@ -180,24 +181,72 @@ pub fn master(name: &str) -> Option<String> {
     Some(link.file_name()?.to_str()?.to_string())
 }
 
+const ETHTOOL_GFLAGS: u32 = 0x25;
+
 /// Whether the device puts segments of TCP together before it hands them on (`ETHTOOL_GGRO`, `ETHTOOL_GFLAGS`), in software and by
 /// the card: what ethtool calls `gro` and `lro`.
 pub fn merges_segments(name: &str) -> (bool, bool) {
     const ETHTOOL_GGRO: u32 = 0x2b;
-    const ETHTOOL_GFLAGS: u32 = 0x25;
     const ETH_FLAG_LRO: u32 = 1 << 15;
+    (setting(name, ETHTOOL_GGRO) != 0, setting(name, ETHTOOL_GFLAGS) & ETH_FLAG_LRO != 0)
+}
+
+/// The answer to a command of ethtool that asks for one number; 0 where there is none.
+fn setting(name: &str, cmd: u32) -> u32 {
     /// `struct ethtool_value` of linux/ethtool.h.
     #[repr(C)]
     struct Value {
         cmd: u32,
         data: u32,
     }
-    let ask = |cmd| {
-        let mut value = Value { cmd, data: 0 };
-        // SAFETY: an ethtool_value, which is what these commands are answered in.
-        unsafe { ethtool(name, &mut value) }.map_or(0, |()| value.data)
-    };
-    (ask(ETHTOOL_GGRO) != 0, ask(ETHTOOL_GFLAGS) & ETH_FLAG_LRO != 0)
+    let mut value = Value { cmd, data: 0 };
+    // SAFETY: an ethtool_value, which is what such commands are answered in.
+    unsafe { ethtool(name, &mut value) }.map_or(0, |()| value.data)
+}
+
+/// What is switched on at the interface.
+pub fn card(name: &str) -> Card {
+    const ETHTOOL_GPAUSEPARAM: u32 = 0x12;
+    const ETHTOOL_GTXCSUM: u32 = 0x16;
+    const ETHTOOL_GTSO: u32 = 0x1e;
+    const ETHTOOL_GGSO: u32 = 0x23;
+    const ETH_FLAG_RXVLAN: u32 = 1 << 8;
+    /// `struct ethtool_pauseparam` of linux/ethtool.h.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Pause {
+        cmd: u32,
+        autoneg: u32,
+        rx: u32,
+        tx: u32,
+    }
+    let mut pause = Pause { cmd: ETHTOOL_GPAUSEPARAM, ..Default::default() };
+    // SAFETY: an ethtool_pauseparam, which is what this command is answered in.
+    let pauses = unsafe { ethtool(name, &mut pause) }.is_some_and(|()| (pause.rx, pause.tx) != (0, 0));
+    let merges = merges_segments(name);
+    Card {
+        finishes: [ETHTOOL_GTXCSUM, ETHTOOL_GTSO, ETHTOOL_GGSO].iter().any(|&cmd| setting(name, cmd) != 0),
+        merges: merges.0 || merges.1,
+        takes_tags: setting(name, ETHTOOL_GFLAGS) & ETH_FLAG_RXVLAN != 0,
+        // None of these requests says it.
+        filters_vlans: false,
+        pauses,
+    }
+}
+
+/// Has the system's stack finish what it sends, and nobody merge segments.
+pub fn no_offload_command(interface: &str) -> String {
+    format!("ethtool -K {interface} tx off tso off gso off gro off lro off")
+}
+
+/// Has the card leave VLAN tags in frames.
+pub fn keep_tags_command(interface: &str) -> String {
+    format!("ethtool -K {interface} rxvlan off txvlan off")
+}
+
+/// Has the card neither pause nor ask for it.
+pub fn no_pause_command(interface: &str) -> String {
+    format!("ethtool -A {interface} autoneg off rx off tx off")
 }
 
 /// A request about the interface; `None` for a name that none can have.

@@ -15,6 +15,7 @@ mod system;
 mod system;
 
 pub(super) use system::{BUFFER_SIZE_HINT, HOST_RINGS_KNOW_OFFSETS, LOAD_HINT, MEMORY_HINT};
+pub(super) use system::{card, keep_tags_command, no_offload_command, no_pause_command};
 #[cfg(target_os = "linux")]
 pub(super) use system::{driver, is_up, lower_devices, master, merges_segments, queues, upper_devices};
 pub(super) use system::{dropped, missed};
