@@ -313,6 +313,7 @@ impl ControlThread {
         router.set_losses(self.cards.each_ref().map(Card::losses));
         match hikyaku_ring::states(names) {
             Ok(states) => {
+                let states = while_gone(states, self.guards.each_ref().map(LinkGuard::is_gone));
                 self.cards.iter_mut().zip(states).for_each(|(card, state)| card.set_state(state));
                 let [lan, wan] = states.map(|state| state == LinkState::Carrier);
                 router.set_links(self.now(), lan, wan);
@@ -337,6 +338,12 @@ impl ControlThread {
             thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+/// A link that is not open again has nobody at its other end, whatever its next interface says of itself.
+fn while_gone(mut states: [LinkState; 2], gone: [bool; 2]) -> [LinkState; 2] {
+    states.iter_mut().zip(gone).filter(|(_, gone)| *gone).for_each(|(state, _)| *state = LinkState::Gone);
+    states
 }
 
 /// Takes over what a link is now. Whether that is something else than before.

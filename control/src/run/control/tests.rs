@@ -441,6 +441,18 @@ fn a_link_goes_away_and_comes_back() {
     assert_eq!(buffers.len(), all);
 }
 
+/// Its next interface may have a carrier already while no queue of it is ours.
+#[test]
+fn a_link_is_not_up_before_it_is_open_again() {
+    for (gone, expected) in [
+        ([false, false], [LinkState::Carrier, LinkState::NoCarrier]),
+        ([true, false], [LinkState::Gone, LinkState::NoCarrier]),
+        ([true, true], [LinkState::Gone, LinkState::Gone]),
+    ] {
+        assert_eq!(while_gone([LinkState::Carrier, LinkState::NoCarrier], gone), expected, "{gone:?}");
+    }
+}
+
 /// RFC 2464: what is made of an Ethernet address is made anew with it.
 #[test]
 fn a_link_that_is_another_is_noticed() {
