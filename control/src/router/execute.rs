@@ -62,6 +62,9 @@ impl Machines {
             wan.neighbours.probe(now, router.into());
         }
         wan.slaac.solicit(now);
+        if sign == Sign::FarEndSilent {
+            wan.dhcpv6.told_in_vain(now);
+        }
         wan.dhcpv6.doubt(now);
         self.far.doubt(now);
     }

@@ -9,6 +9,7 @@ mod lines;
 mod native;
 mod provisioned;
 mod reloaded;
+mod rivals;
 mod services;
 mod shared;
 mod start;

@@ -12,6 +12,7 @@ use hikyaku_net::map::InterfaceId::Draft03;
 use hikyaku_protocols::service::{Origin, Outcome};
 
 use crate::coming_up::AFTR;
+use crate::rivals::{ROGUE_RESOLVER, refresh, rival};
 use crate::services::{AUTO, BR, LINE, LINE_IPV4, LINE_PSID, LWAFTR, OTHER_LINE, end, ends, line, outside, seconds};
 use crate::world::World;
 use crate::world::isp::Prefix;
@@ -159,4 +160,25 @@ fn trouble_and_the_end_of_the_service() {
     assert!(line.world.snapshot().softwires.is_empty(), "{:?}", line.world.status().service);
     let State::ChoosingService { why } = line.world.router.state() else { panic!("{:?}", line.world.router.state()) };
     assert!(why.contains("4over6.info"), "{why}");
+}
+
+/// Who names other resolvers would name another provisioning server. A second DHCPv6 server that answers faster names nobody: as
+/// often as everybody is asked again no question goes where it would have them go, and the service is the line's.
+#[test]
+fn a_second_source_of_resolvers() {
+    let mut line = provisioned(AUTO, &MAP_E.replace("86400", "600"));
+    line.world.isp.dhcp.others = vec![refresh()];
+    line.carries();
+    let (was, share) = (ends(&line.world), outside(&line.world));
+    line.world.isp.rival = Some(rival());
+    for _ in 0..2 {
+        line.world.isp.resolver.asked.clear();
+        let requests = line.requests.borrow().len();
+        assert!(line.world.pass_until(seconds(700), is_asked), "it is asked again");
+        let asked = line.requests.clone();
+        line.until(move |_| asked.borrow().len() > requests);
+    }
+    assert!(!line.world.isp.rival.as_ref().unwrap().asked.is_empty(), "the rival has had its word");
+    assert!(!line.world.isp.strays.contains(&ROGUE_RESOLVER));
+    assert_eq!((ends(&line.world), outside(&line.world)), (was, share));
 }

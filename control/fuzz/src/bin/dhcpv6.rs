@@ -60,6 +60,7 @@ fuzz_target!(|bytes: &[u8]| {
                 3 => client.link_up(now),
                 4 => client.release(now),
                 6 => client.set_mode(now, Mode::Other),
+                7 if number > 31 => client.told_in_vain(now),
                 7 => client.doubt(now),
                 _ => client.addresses().first().map(|l| l.what).into_iter().for_each(|a| client.decline(now, a)),
             },

@@ -1,5 +1,6 @@
 //! The client's states, and what leads from one to another (RFC 8415 18.2).
 
+mod early;
 mod facts;
 mod input;
 mod output;
@@ -21,6 +22,7 @@ use super::prefix::Prefix;
 use super::reconfigure::Key;
 use super::{Config, Counts, Event, Failure, Ignored, Mode, Output, State, Want};
 use crate::Machine;
+use early::Early;
 use phase::{Offer, Phase, Silence};
 
 /// So many Solicits without an answer, and information is asked for by itself.
@@ -43,6 +45,8 @@ pub struct Client {
     router: Option<Ipv6Addr>,
     inquiry: Inquiry,
     information: Information,
+    /// Answers of other servers than the one in use, which has time to answer too.
+    early: Vec<Early>,
     key: Option<Key>,
     /// SOL_MAX_RT (RFC 7083).
     solicit_max: Duration,
@@ -80,6 +84,7 @@ impl Client {
             router: None,
             inquiry: Inquiry::new(),
             information: Information::default(),
+            early: Vec::new(),
             key: None,
             solicit_max: MAX_RT,
             refusals: 0,
@@ -117,8 +122,9 @@ impl Client {
     /// Gives up everything that is known, and falls silent.
     fn forget(&mut self) {
         self.lose();
-        self.inquiry.stop();
-        (self.phase, self.inquiry.told_by, self.key) = (Phase::Off, None, None);
+        self.inquiry.forget();
+        self.early.clear();
+        (self.phase, self.key) = (Phase::Off, None);
         (self.refused, self.ignored, self.flaws) = Default::default();
         if std::mem::take(&mut self.information) != Information::default() {
             self.event(Event::Informed);
@@ -158,6 +164,12 @@ impl Client {
         }
     }
 
+    /// What was told of the service is of no use: the far end is silent. Where other servers say something else than the one
+    /// that told of it, their word counts after a while. To be called beside [`Self::doubt`], each time that it is why.
+    pub fn told_in_vain(&mut self, now: Time) {
+        self.inquiry.told_in_vain(now);
+    }
+
     /// Takes up the leases of before a restart; `wall` is seconds of Unix. Whether there was anything to take up: not if
     /// they are another machine's, or there are leases already, or they ended. Those that ended are asked for again.
     pub fn resume(&mut self, now: Time, wall: u64, lease: &Lease) -> bool {
@@ -173,7 +185,7 @@ impl Client {
         let (prefixes, addresses) = (held.delegated(), held.assigned());
         self.held = Some(held);
         self.information = lease.information.clone();
-        self.inquiry.told_by = Some(lease.server.clone());
+        self.inquiry.told(lease.server.clone());
         self.event(Event::Resumed { prefixes, addresses });
         if self.mode.wants_leases() {
             self.begin(now);
@@ -234,6 +246,9 @@ impl Client {
     /// Does one thing that is due; whether there was one.
     fn step(&mut self, now: Time) -> bool {
         if self.drop_leases(now, |held| held.expire(now)) {
+            return true;
+        }
+        if self.hear_early(now) {
             return true;
         }
         if self.inquiry.turn(now, &mut self.rng) == Turn::Send {
@@ -466,6 +481,6 @@ impl Machine for Client {
             phase => phase.exchange().map(Exchange::due),
         };
         let end = self.held.as_ref().and_then(Held::first_end);
-        due.into_iter().chain(self.inquiry.due()).chain(end).min()
+        due.into_iter().chain(self.inquiry.due()).chain(self.early_due()).chain(end).min()
     }
 }

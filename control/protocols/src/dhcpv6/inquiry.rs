@@ -12,6 +12,12 @@ use super::{Duid, State};
 const REFRESH: u32 = 86_400;
 const SHORTEST_REFRESH: u32 = 600;
 
+/// What is further apart is of different troubles.
+const TROUBLE: Duration = Duration::from_secs(1800);
+
+/// So often in one trouble a server is believed in vain. Then the word of another counts before its own.
+const IN_VAIN: u32 = 3;
+
 /// How far asking for everything but leases has come.
 #[derive(Debug)]
 enum Stage {
@@ -29,12 +35,14 @@ pub(super) struct Inquiry {
     /// INF_MAX_RT (RFC 7083).
     longest: Duration,
     /// Who told last, by an Information-request or together with leases.
-    pub told_by: Option<Duid>,
+    told_by: Option<Duid>,
+    /// How often since, in one trouble, it turned out to be in vain, and the last time.
+    in_vain: (u32, Option<Time>),
 }
 
 impl Inquiry {
     pub(super) fn new() -> Self {
-        Self { stage: Stage::Idle, longest: MAX_RT, told_by: None }
+        Self { stage: Stage::Idle, longest: MAX_RT, told_by: None, in_vain: (0, None) }
     }
 
     /// Begins, unless it is under way or answered.
@@ -61,6 +69,36 @@ impl Inquiry {
             Stage::Asking(exchange) => exchange.hurry(now),
             Stage::Informed(_) => self.ask(now, rng),
         }
+    }
+
+    /// Whether the answer of this server gives that of another one time: of the one that told last, or, if that was in vain, of
+    /// any other.
+    pub(super) fn gives_way(&self, server: &Duid) -> bool {
+        self.told_by.as_ref().is_some_and(|told_by| (told_by == server) == (self.in_vain.0 >= IN_VAIN))
+    }
+
+    /// What was told is of no use.
+    pub(super) fn told_in_vain(&mut self, now: Time) {
+        let (times, last) = self.in_vain;
+        let is_same = last.is_some_and(|last| now.since(last) <= TROUBLE);
+        self.in_vain = (if is_same { times.saturating_add(1) } else { 1 }, Some(now));
+    }
+
+    /// Who told last.
+    pub(super) fn told_by(&self) -> Option<&Duid> {
+        self.told_by.as_ref()
+    }
+
+    /// Notes who told.
+    pub(super) fn told(&mut self, server: Duid) {
+        if self.told_by.as_ref() != Some(&server) {
+            (self.told_by, self.in_vain) = (Some(server), (0, None));
+        }
+    }
+
+    /// Asks no more, and forgets who told.
+    pub(super) fn forget(&mut self) {
+        (self.stage, self.told_by, self.in_vain) = (Stage::Idle, None, (0, None));
     }
 
     /// Asks no more: leases bring it, or nobody wants it.

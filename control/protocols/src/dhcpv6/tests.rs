@@ -3,6 +3,7 @@
 mod doubt;
 mod garbage;
 mod leases;
+mod rivals;
 mod servers;
 mod stateless;
 

@@ -12,6 +12,8 @@ const LIFETIMES: (u32, u32) = (7200, 14400);
 
 /// The line's DHCPv6 server.
 pub struct Server {
+    /// Its DUID (RFC 8415 11).
+    pub id: Vec<u8>,
     /// Whether it answers.
     pub alive: bool,
     /// The prefix that it delegates.
@@ -31,6 +33,7 @@ pub struct Server {
 impl Server {
     pub fn new() -> Self {
         Self {
+            id: b"\0\x03\0\x01server".to_vec(),
             alive: true,
             prefix: None,
             taken_back: None,
@@ -60,7 +63,7 @@ impl Server {
         if let Some(client) = query.opts().get(OptionCode::ClientId) {
             opts.insert(client.clone());
         }
-        opts.insert(DhcpOption::ServerId(b"\0\x03\0\x01server".to_vec()));
+        opts.insert(DhcpOption::ServerId(self.id.clone()));
         if let Some(DhcpOption::IAPD(asked)) = query.opts().get(OptionCode::IAPD) {
             opts.insert(self.association(asked.id, query.msg_type()));
         }

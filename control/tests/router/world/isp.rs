@@ -18,6 +18,8 @@ pub const OTHER: u8 = 0x40;
 
 /// Link-local address of the line's router.
 pub const ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+/// That of [`Isp::rival`].
+const RIVAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xbad);
 pub const ROUTER_MAC: Mac = Mac([2, 0, 0, 0, 9, 1]);
 /// The resolver, somewhere behind it.
 pub const RESOLVER: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 0x53);
@@ -89,6 +91,8 @@ pub struct Isp {
     /// How long whoever solicits waits for it (RFC 4861 6.2.6: up to half a second).
     pub answers_after: Duration,
     pub dhcp: Server,
+    /// Another DHCPv6 server on the link, that answers before it.
+    pub rival: Option<Server>,
     pub resolver: Resolver,
     /// Others behind the router.
     pub hosts: Vec<Box<dyn Host>>,
@@ -130,6 +134,7 @@ impl Isp {
             every: Duration::from_secs(300),
             answers_after: Duration::ZERO,
             dhcp,
+            rival: None,
             resolver: Resolver::new(RESOLVER),
             hosts: Vec::new(),
             echoes: Vec::new(),
@@ -211,9 +216,10 @@ impl Isp {
             }
             What::Udp6 { src, dst, ports: (546, 547), payload } => {
                 assert_eq!(*dst, ALL_SERVERS);
-                if let Some(reply) = self.dhcp.answer(payload) {
-                    let packet = wire::udp6((ROUTER, 547), (*src, 546), &reply);
-                    self.forward(&packet);
+                let rival = self.rival.as_mut().and_then(|rival| rival.answer(payload));
+                let answers = [(RIVAL, rival), (ROUTER, self.dhcp.answer(payload))];
+                for (server, reply) in answers {
+                    reply.into_iter().for_each(|reply| self.forward(&wire::udp6((server, 547), (*src, 546), &reply)));
                 }
             }
             What::Icmp6 { dst, .. } | What::Udp6 { dst, .. } | What::Other6 { dst, .. } => {

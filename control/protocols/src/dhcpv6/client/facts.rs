@@ -10,7 +10,7 @@ use crate::dhcpv6::{Fact, Facts, State};
 impl Client {
     /// What it is doing at the moment. Looking for leases in vain is not told while something else was found out.
     pub fn state(&self) -> State {
-        let told = self.inquiry.state().filter(|_| self.inquiry.told_by.is_some());
+        let told = self.inquiry.state().filter(|_| self.inquiry.told_by().is_some());
         match (&self.phase, told) {
             (Phase::Off, _) => self.inquiry.state().unwrap_or(State::Off),
             (Phase::Soliciting(..), Some(told)) if self.in_vain() => told,
@@ -40,7 +40,7 @@ impl Client {
             state: self.state(),
             mode: self.mode,
             client: self.duid.clone(),
-            server: held.map(|held| &held.server).or(self.inquiry.told_by.as_ref()).cloned(),
+            server: held.map(|held| &held.server).or(self.inquiry.told_by()).cloned(),
             router: self.router,
             prefixes: facts(now, self.prefixes()),
             addresses: facts(now, self.addresses()),
@@ -52,7 +52,7 @@ impl Client {
             in_vain: self.in_vain(),
             flaws: self.flaws.clone(),
             ignored: self.ignored,
-            informed: self.inquiry.told_by.is_some(),
+            informed: self.inquiry.told_by().is_some(),
             information: self.information.clone(),
             counts: self.counts,
         }

@@ -23,8 +23,8 @@ const MOST_OFFERS: usize = 8;
 const MAX_RT_RANGE: std::ops::RangeInclusive<u32> = 60..=86_400;
 
 /// Which of our messages is answered.
-#[derive(Clone, Copy)]
-enum Asked {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
     Leases,
     Information,
 }
@@ -74,7 +74,7 @@ impl Client {
     /// A UDP payload that came to our port from `source`: any unicast address, for RFC 8415 says where messages are sent
     /// to, and not where servers answer from. What is wrong is counted and changes nothing.
     pub fn handle_input(&mut self, now: Time, source: Ipv6Addr, payload: &[u8]) {
-        if let Err(ignored) = self.hear(now, source, payload) {
+        if let Err(ignored) = self.hear(now, source, payload, false) {
             self.ignored = Some(ignored);
             *match ignored {
                 Ignored::NotUnicast => &mut self.counts.not_unicast,
@@ -85,7 +85,14 @@ impl Client {
         }
     }
 
-    fn hear(&mut self, now: Time, source: Ipv6Addr, payload: &[u8]) -> Result<(), Ignored> {
+    /// `has_waited`: so long that the server in use has had time to answer.
+    pub(super) fn hear(
+        &mut self,
+        now: Time,
+        source: Ipv6Addr,
+        payload: &[u8],
+        has_waited: bool,
+    ) -> Result<(), Ignored> {
         if source.is_multicast() || source.is_unspecified() {
             return Err(Ignored::NotUnicast);
         }
@@ -100,6 +107,10 @@ impl Client {
             _ => return Err(Ignored::Unexpected),
         }
         let (asked, server) = self.expects(&incoming)?;
+        if !has_waited && self.gives_way(asked, &server) {
+            self.keep(now, asked, source, payload);
+            return Ok(());
+        }
         let given = Given::read(&incoming, self.config.iaid);
         let answer = Answer { incoming: &incoming, given, server, source };
         match (asked, kind, &self.phase) {
@@ -297,7 +308,7 @@ impl Client {
         self.held = Some(held);
         self.event(event);
         // A server need not say everything again: what it said before stays.
-        let is_same = self.inquiry.told_by.as_ref() == Some(&answer.server);
+        let is_same = self.inquiry.told_by() == Some(&answer.server);
         let before = if is_same { self.information.clone() } else { Information::default() };
         self.learn(answer, before);
         self.inquiry.stop();
@@ -319,7 +330,7 @@ impl Client {
             self.information = information;
             self.event(Event::Informed);
         }
-        self.inquiry.told_by = Some(answer.server.clone());
+        self.inquiry.told(answer.server.clone());
         self.point_out(answer);
     }
 
