@@ -532,6 +532,7 @@ pub(crate) fn snapshot(napt: Option<Arc<Napt>>, filter6: Option<Arc<Filter6>>, p
             (everywhere, Route6::Gateway { link: WAN, mac: GATEWAY }),
         ]),
         filter6,
+        rules: None,
     }
 }
 

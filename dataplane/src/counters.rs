@@ -47,8 +47,10 @@ events! {
     Copied = "copied",
     /// An ICMP error of ours was sent.
     IcmpSent = "icmp-sent",
-    /// An ICMP error of ours was not sent, because of the rate limit.
+    /// An ICMP error or TCP reset of ours was not sent, because of the rate limit.
     IcmpLimited = "icmp-limited",
+    /// A TCP reset of ours was sent, because a rule rejects the connection.
+    ResetSent = "reset-sent",
     /// A SYN from outside that nobody let in is remembered, to be answered after six seconds.
     SynHeld = "syn-held",
     /// A TCP SYN's MSS option was lowered.

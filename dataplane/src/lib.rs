@@ -23,6 +23,7 @@ mod message;
 pub mod napt;
 pub mod path;
 pub mod punt;
+pub mod rules;
 pub mod sessions;
 pub mod shared;
 pub mod snapshot;

@@ -10,7 +10,7 @@ mod softwire;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use hikyaku_net::{Addr4, Addr6, Mac, Prefix4, Prefix6};
+use hikyaku_net::{Addr4, Addr6, Mac, Prefix4, Prefix6, Time};
 use hikyaku_ring::LinkId;
 
 use crate::sessions::LanId;
@@ -23,6 +23,8 @@ pub use routes6::{Route6, Routes6};
 pub use softwire::{Deliver, FarEnd, OuterHeaders, Softwire, SoftwireState};
 
 use crate::filter6::Filter6;
+use crate::rules::{Opening, Rules};
+use crate::verdict::Reason;
 
 /// A softwire's place in the snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -119,6 +121,8 @@ pub struct Snapshot {
     /// What lets native IPv6 packets through: without it, none are forwarded. Snapshots share it, as they share what was
     /// learnt of a tunnel.
     pub filter6: Option<Arc<Filter6>>,
+    /// What the operator says of sessions that are about to be opened; `None`: nothing.
+    pub rules: Option<Arc<Rules>>,
 }
 
 impl Snapshot {
@@ -133,6 +137,23 @@ impl Snapshot {
             (link.side, link.lan) == (Side::Lan, lan) && link.sources4.iter().any(|sources| sources.contains(host))
         };
         self.links.iter().position(is_there).map(|i| LinkId(i as u8))
+    }
+
+    /// Whether a session may be opened: as the rules say, and `otherwise` where they say nothing.
+    ///
+    /// # Errors
+    /// It may not, for this reason.
+    #[inline]
+    pub(crate) fn may_open(
+        &self,
+        opening: impl FnOnce() -> Opening,
+        now: Time,
+        otherwise: Result<(), Reason>,
+    ) -> Result<(), Reason> {
+        match &self.rules {
+            None => otherwise,
+            Some(rules) => rules.ask(&opening(), now, otherwise),
+        }
     }
 
     /// Whether its hosts are on one LAN.

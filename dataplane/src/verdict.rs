@@ -176,7 +176,7 @@ reasons! {
         "Normal: hosts learn the path's MTU by it. If connections still stall, a firewall on the host drops ICMPv6.";
     /// Inbound IPv6 that nobody asked for, from one LAN to another, or ICMPv6 that no router forwards.
     Ipv6Filtered = "ipv6-filtered",
-        "Normal: strangers who try addresses and ports. If it should reach a host, open a pinhole.";
+        "Normal: strangers who try addresses and ports. If it should reach a host, add a `[[rule]]` that accepts it.";
     /// An ICMPv6 error about a packet that no session knows.
     Ipv6IcmpError = "ipv6-icmp-error",
         "Normal in small numbers: errors about sessions that have ended. Many: an attack.";
@@ -189,6 +189,15 @@ reasons! {
     /// An IPv6 fragment whose first fragment did not come in time, or that found no room to wait.
     Ipv6Fragment = "ipv6-fragment",
         "The path loses fragments, or a sender sends only later ones (an attack).";
+    /// A rule of the operator drops it.
+    RuleDrop = "rule-drop",
+        "As configured: `hikyaku show rules` says which rule, and how often. Many from outside are strangers who try ports.";
+    /// A rule of the operator rejects it. Answered with a TCP reset, or with ICMP administratively prohibited.
+    RuleReject = "rule-reject",
+        "As configured: `hikyaku show rules` says which rule, and how often.";
+    /// A rule of the operator would accept it, were there not more than its `rate` allows.
+    RuleRate = "rule-rate",
+        "As configured: `hikyaku show rules` says which rule. If they are wanted, raise its `rate` or `burst`.";
     /// To the tunnel's address, but from another source than the border router.
     TunnelSource = "tunnel-source",
         "Somebody else sends tunnel packets to us, or the provider's border router has another address than \

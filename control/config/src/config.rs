@@ -7,6 +7,7 @@ use hikyaku_schema::{Place, Problems, Reader, Section, Tuning, read_file};
 
 use crate::lan::Lan;
 use crate::overlay::Overlay;
+use crate::rule::{self, Rules};
 use crate::schema::set_keys;
 use crate::service::Service;
 use crate::system::{Control, Log, System};
@@ -21,6 +22,8 @@ pub struct Config {
     pub lan: Lan,
     /// What the line is to be.
     pub service: Service,
+    /// Which sessions may begin.
+    pub rules: Rules,
     /// How workers use the machine.
     pub tuning: Tuning,
     /// The socket that `hikyaku show` asks.
@@ -75,12 +78,15 @@ impl Config {
             };
             root.take(name, only, problems)
         });
+        let rules = root.take_all("rule");
         // A file has no keys outside of sections.
-        Reader::new(root, problems).end(&SECTIONS);
+        let known: Vec<&str> = SECTIONS.into_iter().chain(["rule"]).collect();
+        Reader::new(root, problems).end(&known);
         // Each is read whatever is wrong with the others.
         let wan = Wan::read(wan, problems);
         let lan = Lan::read(lan, problems);
         let service = Service::read(service, problems);
+        let rules = rule::Written::read(rules, problems);
         let tuning = tuning.read::<Tuning>(&[], problems);
         let control = control.read::<Control>(&[], problems);
         let log = log.read::<Log>(&[], problems);
@@ -94,10 +100,12 @@ impl Config {
         }
         let (service, written) = service?;
         service.check(&written, &wan.keys, &lan.keys, problems);
+        let rules = rules.check(&lan.keys, &service, problems);
         Some(Self {
             wan: wan.keys,
             lan: lan.keys,
             service,
+            rules,
             tuning: tuning?.keys,
             control: control?.keys,
             log: log?.keys,

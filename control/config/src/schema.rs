@@ -8,6 +8,7 @@ use crate::lan::{Dhcpv4Keys, Lan, Reservation};
 use crate::lan_ipv6::LanIpv6;
 use crate::notification::NotificationKeys;
 use crate::provisioning::ProvisioningKeys;
+use crate::rule::RuleKeys;
 use crate::secret::Credentials;
 use crate::service::ServiceKeys;
 use crate::system::{Control, Log, System};
@@ -52,6 +53,7 @@ pub const SCHEMA: &[Table] = &[
     Table::of::<Behaviour>("service"),
     Table::of::<NotificationKeys>("service.notification"),
     Table::of::<ProvisioningKeys>("service.provisioning"),
+    Table { repeated: true, ..Table::of::<RuleKeys>("rule") },
     Table::of::<Tuning>("tuning"),
     Table::of::<Control>("control"),
     Table::of::<Log>("log"),

@@ -17,7 +17,7 @@ use hikyaku_schema::{Value, field, key, number};
 
 use crate::behaviour::{Behaviour, LINK_MTU, mtu_mode};
 use crate::lan::Lan;
-use crate::rules::RulesFile;
+use crate::map_rules::RulesFile;
 use crate::value::{far_end, near_end};
 use crate::wan::Wan;
 use crate::{notification, provisioning};

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use hikyaku_dataplane::napt::Filtering;
+use hikyaku_dataplane::rules::Action;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_protocols::aftr::Endpoint;
 use hikyaku_protocols::service::{Local, Technology, UsualEnd, WishedEnd};
@@ -29,9 +30,13 @@ impl fmt::Display for Summary<'_> {
             ("tunnel", self.tunnel()),
             ("hosts", self.hosts()),
             ("IPv6", self.ipv6()),
+            ("rules", self.rules()),
             ("workers", self.workers()),
         ];
-        parts.into_iter().try_for_each(|(name, text)| writeln!(f, "  {name:<8} {text}"))?;
+        parts
+            .into_iter()
+            .filter(|(_, text)| !text.is_empty())
+            .try_for_each(|(name, text)| writeln!(f, "  {name:<8} {text}"))?;
         f.write_str("set, other than by default:")?;
         self.0.set.iter().try_for_each(|key| write!(f, "\n  {key}"))
     }
@@ -55,7 +60,24 @@ impl Summary<'_> {
             return "none for hosts".into();
         }
         let subnet = ipv6.subnet_id.map(|id| format!(" number {id}")).unwrap_or_default();
-        format!("a /64{subnet} of the prefix that the line delegates, or the line's own; nothing gets in but answers")
+        format!(
+            "a /64{subnet} of the prefix that the line delegates, or the line's own; nothing gets in but answers, and what a rule accepts"
+        )
+    }
+
+    /// Nothing where there are none.
+    fn rules(&self) -> String {
+        let list = &self.0.rules.list;
+        let of = |action, name| {
+            let count = list.iter().filter(|rule| rule.action == action).count();
+            (count > 0).then(|| format!("{count} {name}"))
+        };
+        let counts = [of(Action::Accept, "accept"), of(Action::Drop, "drop"), of(Action::Reject, "reject")];
+        let counts: Vec<String> = counts.into_iter().flatten().collect();
+        if counts.is_empty() {
+            return String::new();
+        }
+        format!("{}; a change is of sessions that begin after it, those that are there go on", counts.join(", "))
     }
 
     fn service(&self) -> String {

@@ -10,7 +10,7 @@ impl Config {
     /// What it leaves undone or cannot have, a line each, with what to do about it. Asks the machine for its cores.
     pub fn warnings(&self) -> Vec<String> {
         let found = [self.no_resolver(), self.narrow_lan(), self.untold(), self.narrow_line(), self.missing_cores()];
-        found.into_iter().flatten().collect()
+        found.into_iter().flatten().chain(self.rules.warnings()).collect()
     }
 
     fn no_resolver(&self) -> Option<String> {

@@ -23,6 +23,7 @@ use super::lan::Lan;
 use super::notice::Notice;
 use super::provisioning::Provisioning;
 use super::resolver::{Asker, NameAnswer, Resolver};
+use super::rules::Rules;
 use super::tunnel::Tunnel;
 use super::wan::Wan;
 use super::wire::Frames;
@@ -64,6 +65,8 @@ pub(super) struct Machines {
     pub nd_proxy: NdProxy,
     /// What lets native IPv6 into the LAN.
     pub filter: Filter,
+    /// What the operator says of sessions that are about to begin.
+    pub rules: Rules,
     /// What they want to send.
     pub frames: Frames,
     /// As verified last.

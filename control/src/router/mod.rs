@@ -31,6 +31,7 @@ mod publish;
 mod report;
 mod requests;
 mod resolver;
+mod rules;
 mod saving;
 mod sessions;
 mod sessions_before;
@@ -75,6 +76,7 @@ use notice::Notice;
 use provisioning::Provisioning;
 use publish::Basis;
 use requests::Requests;
+use rules::Rules;
 use saving::Saving;
 use tunnel::Tunnel;
 use uplink::Uplink;
@@ -184,6 +186,7 @@ impl Router {
             far: FarEnd::new(before.softwires.first()),
             nd_proxy: NdProxy::default(),
             filter: Filter::new(now, &config, workers, before.filter6.clone(), sessions),
+            rules: Rules::new(&config, before.rules.clone()),
             frames: Frames::default(),
             verified: None,
             leaving: false,
@@ -219,8 +222,9 @@ impl Router {
         let was = std::mem::replace(&mut self.config, config);
         let config = self.config.clone();
         self.of_config = config.warnings();
-        let Machines { lan, wan, tunnel, filter, notice, provisioning, .. } = &mut self.machines;
+        let Machines { lan, wan, tunnel, filter, rules, notice, provisioning, .. } = &mut self.machines;
         filter.reload(now, &config, self.workers);
+        rules.reload(&config);
         let saved = lan.dhcpv4.is_none().then(|| self.state_dir.load(StateFile::Dhcpv4)).flatten();
         if lan.reload(now, wall, &config.lan, saved) {
             self.saving.forget_leases();
@@ -291,6 +295,7 @@ impl Router {
         if now >= self.look {
             self.look = now + LOOK;
             self.machines.far.look(now, &totals());
+            self.machines.rules.tell(now);
             self.tell_standing(now);
         }
         self.machines.poll_service(now);

@@ -204,6 +204,7 @@ pub(super) fn snapshot(
         routes: Routes::new(routes),
         routes6: native.map(|native| routes6(native, &basis.addresses)).unwrap_or_default(),
         filter6: native.and_then(|_| machines.filter.get()).cloned(),
+        rules: machines.rules.get().cloned(),
     }
 }
 

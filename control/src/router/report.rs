@@ -58,6 +58,7 @@ impl Router {
                 let pool = lan.dhcpv4.as_ref().and(lan.config.dhcpv4.as_ref()).map(|config| config.pool);
                 query.reply.answer_with(move || leases_of(pool, leases));
             }
+            Request::Rules => query.reply.answer(self.machines.rules.report()),
             Request::Links => query.reply.answer(self.links(around.handles)),
             Request::Counters => query.reply.answer(self.counters(around.handles)),
             Request::Ports => match self.machines.tunnel.napt() {

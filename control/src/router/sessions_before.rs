@@ -152,7 +152,7 @@ mod tests {
         let filter = Filter6::new(&filter_config(&on, 1)).unwrap();
         let flow =
             Flow::new(Direction::Outbound, protocol::UDP, [[0x20; 16], [0x21; 16]].map(Addr6), Default::default());
-        filter.open_outbound(&flow, Mac([2; 6]), 0, now).unwrap();
+        filter.open_outbound(&flow, Mac([2; 6]), now).unwrap();
         for (config, goes_on) in [(on, true), (off, false)] {
             state.save_sessions(SessionFile::Filter6, |to| filter.save(now, WALL, to)).unwrap();
             let before = SessionsBefore::read(state.clone(), Arc::new(config), 1, Clock::default(), WALL + 2).unwrap();

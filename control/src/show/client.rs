@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 
 use super::people::{self, SESSION_HEAD};
 use super::protocol::{Answer, Request, SessionFilter};
-use super::report::{Counters, Leases, Link, Neighbour, Ports, Session, Status};
+use super::report::{Counters, Leases, Link, Neighbour, Ports, Rule, Session, Status};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,6 +26,7 @@ Examples:
   hikyaku show counters                      why frames were dropped
   hikyaku show links                         frames and bytes of each link and direction
   hikyaku show ports                         how many of the line's ports are in use
+  hikyaku show rules                         what each rule let in and refused
   hikyaku show sessions --host 192.168.1.20 --port 443 --limit 20
   hikyaku show sessions --json | jq .peer    one JSON object a line; the others are one object or list each
 
@@ -73,6 +74,8 @@ pub enum What {
     Leases,
     /// Sessions of the NAPT table: a connection with the addresses and ports that it is translated to
     Sessions,
+    /// The rules of the configuration, and what each let in and refused
+    Rules,
     /// What became of every frame
     Counters,
     /// Outside ports: used, shared, refused
@@ -118,6 +121,7 @@ impl ShowArgs {
             What::Neighbours => Request::Neighbours,
             What::Leases => Request::Leases,
             What::Sessions => Request::Sessions(filter),
+            What::Rules => Request::Rules,
             What::Counters => Request::Counters,
             What::Ports => Request::Ports,
         })
@@ -134,6 +138,7 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<()> {
         What::Links => connection.whole(request, args.json, &mut out, |links: &Vec<Link>| people::links(links)),
         What::Neighbours => connection.whole(request, args.json, &mut out, |n: &Vec<Neighbour>| people::neighbours(n)),
         What::Leases => connection.whole(request, args.json, &mut out, Leases::to_string),
+        What::Rules => connection.whole(request, args.json, &mut out, |rules: &Vec<Rule>| people::rules(rules)),
         What::Counters => connection.whole(request, args.json, &mut out, Counters::to_string),
         What::Ports => connection.whole(request, args.json, &mut out, Ports::to_string),
         What::Sessions => connection.sessions(request, args.json, &mut out),

@@ -5,8 +5,8 @@ use std::fmt::{self, Display, Formatter};
 use hikyaku_protocols::service::Outcome;
 
 use super::report::{
-    Address, Counters, Leases, Link, Neighbour, Notification, Ports, Prefix, Service, Session, State, Status, Volume,
-    Wan,
+    Address, Counters, Leases, Link, Neighbour, Notification, Ports, Prefix, Rule, Service, Session, State, Status,
+    Volume, Wan,
 };
 use crate::table::{Table, grouped};
 
@@ -254,6 +254,19 @@ pub fn links(links: &[Link]) -> String {
     table.to_string()
 }
 
+/// The rules as a table.
+pub fn rules(rules: &[Rule]) -> String {
+    if rules.is_empty() {
+        return "no rules: hosts may begin what they like, and nobody outside may\n".into();
+    }
+    let mut table = Table::new(&["name", "from", "to", "fits", "action", "accepted", "refused", "over rate"], 5);
+    for r in rules {
+        let said = [&r.name, &r.from, &r.to, &r.fits, &r.action].map(Clone::clone);
+        table.row(said.into_iter().chain([r.accepted, r.refused, r.over_rate].map(grouped)));
+    }
+    table.to_string()
+}
+
 /// The neighbours as a table.
 pub fn neighbours(neighbours: &[Neighbour]) -> String {
     if neighbours.is_empty() {
@@ -461,6 +474,16 @@ mod tests {
         let text = ports.to_string();
         let says = "65 536 ports of 192.0.2.1\n  0-65535\nforward tcp/443=192.168.1.10:443\nforward udp/5000-5010=192.168.1.10:6000\n";
         assert!(text.starts_with(says), "{text}");
+    }
+
+    #[test]
+    fn rules_have_a_row_each() {
+        let (from, to, fits, action) = ("wan".into(), "lan".into(), "tcp 443".into(), "accept".into());
+        let web =
+            Rule { number: 1, name: "web".into(), from, to, fits, action, accepted: 1234, refused: 0, over_rate: 5 };
+        let text = rules(&[web]);
+        assert!(text.ends_with("web   wan   lan  tcp 443  accept     1 234        0          5\n"), "{text}");
+        assert!(rules(&[]).starts_with("no rules: "));
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub enum Request {
     Leases,
     /// Parts of a list of [`super::Session`].
     Sessions(SessionFilter),
+    /// The operator's rules and what they did. One part: a list of [`super::Rule`].
+    Rules,
     /// Everything that is counted. One part: [`super::Counters`].
     Counters,
     /// How far the outside ports go. One part: [`super::Ports`].
@@ -67,7 +69,7 @@ impl Request {
             return Err(format!("a request has at most {MAX_REQUEST} bytes"));
         }
         serde_json::from_slice(line).map_err(|error| {
-            let example = r#"write {"show":"status"}, or links, neighbours, leases, sessions, counters, ports"#;
+            let example = r#"write {"show":"status"}, or links, neighbours, leases, sessions, rules, counters, ports"#;
             // It quotes the request, in which anything may stand.
             let error = error.to_string().replace(char::is_control, " ");
             format!("not understood: {error}; {example}")

@@ -386,6 +386,29 @@ impl Default for Session {
     }
 }
 
+/// A rule of the configuration, and what it did since it is what it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Its place: the first rule that fits decides.
+    pub number: usize,
+    /// As the configuration names it.
+    pub name: String,
+    /// Whose packets it is about: `lan` or `wan`.
+    pub from: String,
+    /// Whom they are for.
+    pub to: String,
+    /// What else they have to be, in words.
+    pub fits: String,
+    /// `accept`, `drop` or `reject`.
+    pub action: String,
+    /// Packets that it let open a session.
+    pub accepted: u64,
+    /// Packets that it dropped or rejected.
+    pub refused: u64,
+    /// Packets that it dropped because they came too often.
+    pub over_rate: u64,
+}
+
 /// Everything that is counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {

@@ -6,6 +6,7 @@ mod judges;
 mod map_e;
 mod map_e_vectors;
 mod replay_map_e;
+mod rules;
 mod show_socket;
 mod vectors;
 #[cfg(target_os = "linux")]

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::thread;
 
-use hikyaku::show::{Claim, Listener, MAX_CLIENTS, Neighbour, Query, Request, Server, Session, SocketError, Status};
+use hikyaku::show::{
+    Claim, Listener, MAX_CLIENTS, Neighbour, Query, Request, Rule, Server, Session, SocketError, Status,
+};
 use hikyaku_config::{Control, FileMode, Group};
 
 /// A directory with a socket in it, gone at the end.
@@ -49,6 +51,7 @@ fn router(dir: &Dir) -> Server {
                 Request::Status => reply.answer(Status { version: "9.9".into(), ..Status::default() }),
                 Request::Neighbours => reply.answer(Vec::<Neighbour>::new()),
                 Request::Leases => reply.refuse("no addresses are given here"),
+                Request::Rules => reply.answer(vec![Rule { name: "web".into(), accepted: 3, ..Rule::default() }]),
                 Request::Counters | Request::Ports | Request::Links => drop(reply),
                 Request::Sessions(filter) => {
                     let all = (0..200_000u32).map(|n| Session {

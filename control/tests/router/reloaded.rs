@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hikyaku::router::State;
-use hikyaku_dataplane::napt::Napt;
+use hikyaku_dataplane::napt::{LanId, Napt};
+use hikyaku_dataplane::rules::{Ends, Opening, Zone};
 use hikyaku_dataplane::snapshot::Softwire;
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
+use hikyaku_dataplane::verdict::Reason;
+use hikyaku_net::Addr4;
 
 use crate::coming_up::{DSLITE, IPIP};
 use crate::services::seconds;
@@ -47,6 +50,31 @@ fn the_same_again() {
     assert!(Arc::ptr_eq(napt(&after), napt(&before)) && Arc::ptr_eq(&after.state, &before.state));
     assert_eq!((after.local, after.remote, after.next_hop), (before.local, before.remote, before.next_hop));
     assert_eq!((world.sent, world.snapshots.len()), (sent, snapshots + 1));
+}
+
+/// Rules are in every snapshot from then on; those that stay keep what they counted, whatever becomes of the others.
+#[test]
+fn rules_change_and_keep_their_counts() {
+    let (mut world, _) = up();
+    assert!(world.snapshot().rules.is_none());
+    let rule = |name: &str, action: &str| format!("[[rule]]\nname='{name}'\nfrom='lan'\nto='wan'\naction='{action}'\n");
+    let with = |rules: &[String]| file(&format!("{IPIP}{}", rules.concat()));
+    let (one, other) = (rule("one", "drop"), rule("other", "accept"));
+    assert_eq!(world.reload(&with(&[one.clone(), other.clone()])), Vec::<&str>::new());
+    world.pass(seconds(1));
+    let rules = world.snapshot().rules.clone().expect("they are told");
+    let ends = Ends::V4([Addr4([192, 168, 1, 9]), Addr4([198, 51, 100, 1])]);
+    let opening = Opening { from: Zone::Lan(LanId(0)), to: Zone::Wan, protocol: 6, ends, ports: [1, 2] };
+    assert_eq!(rules.ask(&opening, world.now, Ok(())), Err(Reason::RuleDrop));
+    world.reload(&with(&[other, one]));
+    world.pass(seconds(1));
+    let rules = world.snapshot().rules.clone().expect("they are told");
+    assert_eq!(rules.ask(&opening, world.now, Ok(())), Ok(()));
+    let counted: Vec<_> = rules.all().map(|(rule, n)| (rule.name.clone(), n.accepted, n.refused)).collect();
+    assert_eq!(counted, [("other".to_string(), 1, 0), ("one".to_string(), 0, 1)]);
+    world.reload(&with(&[]));
+    world.pass(seconds(1));
+    assert!(world.snapshot().rules.is_none());
 }
 
 /// What is of the tunnel: in every snapshot from then on, with the sessions and what was learned of the path.

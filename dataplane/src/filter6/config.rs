@@ -2,8 +2,6 @@
 
 use crate::napt::Timeouts;
 
-use super::Pinhole;
-
 /// What a [`super::Filter6`] is made from.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -14,8 +12,6 @@ pub struct Config {
     pub per_station: Option<u32>,
     /// How long sessions may be idle.
     pub timeouts: Timeouts,
-    /// What anybody outside may begin.
-    pub pinholes: Vec<Pinhole>,
     /// Whether who sends a SYN from outside that nobody let in is told after six seconds that it is prohibited (RFC 6092
     /// REC-34: by default).
     pub answer_unsolicited: bool,
@@ -33,7 +29,6 @@ impl Default for Config {
             sessions: 1 << 18,
             per_station: None,
             timeouts: Timeouts::default(),
-            pinholes: Vec::new(),
             answer_unsolicited: true,
             readers: 1,
             huge_pages: true,

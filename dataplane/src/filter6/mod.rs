@@ -2,16 +2,15 @@
 //! from outside does that nobody asked for.
 //!
 //! A *session* is what was let through: protocol, the inside host's address and port, and its peer's. It is found by one
-//! key, whichever way a packet goes, because nothing is translated. *Pinholes* say what strangers may begin.
+//! key, whichever way a packet goes, because nothing is translated. What strangers may begin the operator's rules say
+//! ([`crate::rules`]).
 
 mod config;
-mod pinhole;
 mod session;
 mod shares;
 mod table;
 
 pub use config::Config;
-pub use pinhole::{Host, Pinhole};
 pub use session::{Flow, Session};
 pub use table::{Filter6, Saved};
 

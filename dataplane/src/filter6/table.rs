@@ -2,16 +2,13 @@
 
 mod saved;
 
-use std::sync::Arc;
-
-use arc_swap::ArcSwap;
 use hikyaku_net::packet::Tcp;
 use hikyaku_net::{Mac, Time, protocol};
 use hikyaku_ring::prefetch;
 
+use super::Config;
 use super::session::{Flow, Session};
 use super::shares::Shares;
-use super::{Config, Pinhole};
 use crate::napt::{Refused, Stats};
 use crate::sessions::changing::Changing;
 use crate::sessions::free::Free;
@@ -26,7 +23,7 @@ use crate::verdict::Reason;
 
 pub use saved::Saved;
 
-/// The sessions that were let through, and what anybody may begin.
+/// The sessions that were let through.
 #[derive(Debug)]
 pub struct Filter6 {
     timeouts: Timeouts,
@@ -35,7 +32,6 @@ pub struct Filter6 {
     index: Index,
     sessions: Slab<Session>,
     readers: Readers,
-    pinholes: ArcSwap<Box<[Pinhole]>>,
     changing: Changing<Writer>,
 }
 
@@ -87,7 +83,6 @@ impl Filter6 {
             // Record 0 is nobody's, so that 0 can mean "none": it is of protocol 0.
             sessions: slab(n as usize + 1, config.huge_pages)?,
             readers: Readers::new(config.readers),
-            pinholes: ArcSwap::from_pointee(config.pinholes.as_slice().into()),
             changing: Changing::new(Writer {
                 free: Free::new(n),
                 wheel: Wheel::new(),
@@ -96,16 +91,6 @@ impl Filter6 {
                 expired: 0,
             }),
         })
-    }
-
-    /// Replaces all pinholes. Every session lives on: what came by one that is no more goes on until it ends.
-    pub fn set_pinholes(&self, pinholes: &[Pinhole]) {
-        self.pinholes.store(Arc::new(pinholes.into()));
-    }
-
-    /// The pinholes.
-    pub fn pinholes(&self) -> Vec<Pinhole> {
-        self.pinholes.load().to_vec()
     }
 
     /// Whether SYNs that nobody let in are answered, see [`Config::answer_unsolicited`].
@@ -148,16 +133,28 @@ impl Filter6 {
         self.index.find_settled(hash, is).map(|id| &self.sessions[id as usize])
     }
 
-    /// Opens a session for a packet of a host of ours that has none. `station` is the host's, `flags` are TCP's.
+    /// Whether a packet that has no session may be the first of one; `flags` are TCP's.
     ///
     /// # Errors
-    /// The station has its share ([`Reason::Ipv6HostLimit`]), the table is full ([`Reason::Ipv6TableFull`]), or it is a
-    /// reset of a connection that nobody knows ([`Reason::Ipv6Filtered`]).
+    /// It is none that begins a connection ([`Reason::Ipv6Filtered`]): from outside anything but a SYN, from a host of ours,
+    /// whose session may be older than this table, a reset.
     #[cold]
-    pub fn open_outbound(&self, flow: &Flow, station: Mac, flags: u8, now: Time) -> Result<&Session, Reason> {
-        if flow.protocol == protocol::TCP && flags & Tcp::RST != 0 {
-            return Err(Reason::Ipv6Filtered);
-        }
+    pub fn may_begin(flow: &Flow, direction: Direction, flags: u8) -> Result<(), Reason> {
+        let begins = match direction {
+            _ if flow.protocol != protocol::TCP => true,
+            Direction::Outbound => flags & Tcp::RST == 0,
+            Direction::Inbound => flags & (Tcp::SYN | Tcp::ACK | Tcp::RST | Tcp::FIN) == Tcp::SYN,
+        };
+        if begins { Ok(()) } else { Err(Reason::Ipv6Filtered) }
+    }
+
+    /// Opens a session for a packet of a host of ours that has none and [may begin one](Self::may_begin). `station` is the
+    /// host's.
+    ///
+    /// # Errors
+    /// The station has its share ([`Reason::Ipv6HostLimit`]), or the table is full ([`Reason::Ipv6TableFull`]).
+    #[cold]
+    pub fn open_outbound(&self, flow: &Flow, station: Mac, now: Time) -> Result<&Session, Reason> {
         let mut writer = self.lock();
         // Another worker may have been faster.
         if let Some(session) = self.find(flow) {
@@ -170,20 +167,14 @@ impl Filter6 {
         self.open(&mut writer, flow, Opening { state: first_state(flow, tcp::SEEN_OUT), share, last: now.seconds() })
     }
 
-    /// Opens a session for a packet from outside that has none, where a pinhole lets it in. `station` is that of the host of
-    /// ours, `flags` are TCP's.
+    /// Opens a session for a packet from outside that has none, [may begin one](Self::may_begin), and was let in by the
+    /// operator: nothing else gets here, and so all that strangers try ends without the lock. `station` is that of the host
+    /// of ours.
     ///
     /// # Errors
-    /// Nobody lets it in ([`Reason::Ipv6Filtered`]): all that strangers try ends here, without a lock. Or as
-    /// [`Self::open_outbound`]; strangers do not get the last quarter of a share, nor of the table.
+    /// As [`Self::open_outbound`]; strangers do not get the last quarter of a share, nor of the table.
     #[cold]
-    pub fn open_inbound(&self, flow: &Flow, station: Mac, flags: u8, now: Time) -> Result<&Session, Reason> {
-        let port = flow.inside_port().number();
-        let opens = flow.protocol != protocol::TCP || flags & (Tcp::SYN | Tcp::ACK | Tcp::RST | Tcp::FIN) == Tcp::SYN;
-        let admits = |pinhole: &Pinhole| pinhole.admits(flow.protocol, flow.inside, port);
-        if !opens || !self.pinholes.load().iter().any(admits) {
-            return Err(Reason::Ipv6Filtered);
-        }
+    pub fn open_inbound(&self, flow: &Flow, station: Mac, now: Time) -> Result<&Session, Reason> {
         let mut writer = self.lock();
         if let Some(session) = self.find(flow) {
             return Ok(session);
@@ -309,7 +300,6 @@ impl Filter6 {
             + self.sessions.len() * size_of::<Session>()
             + writer.free.bytes()
             + writer.shares.bytes()
-            + size_of_val(&**self.pinholes.load())
             + self.readers.bytes()
     }
 

@@ -27,6 +27,8 @@ impl Message {
     pub const NET_UNREACHABLE: Self = Self { kind: Icmp::UNREACHABLE, code: 0, mtu: 0 };
     /// Host unreachable: there is a route, and yet the packet cannot be delivered.
     pub const HOST_UNREACHABLE: Self = Self { kind: Icmp::UNREACHABLE, code: 1, mtu: 0 };
+    /// Communication administratively prohibited (RFC 1812 5.2.7.1): the operator does not want it.
+    pub const PROHIBITED: Self = Self { kind: Icmp::UNREACHABLE, code: 13, mtu: 0 };
     /// Port unreachable: nobody is at that port.
     pub const PORT_UNREACHABLE: Self = Self { kind: Icmp::UNREACHABLE, code: 3, mtu: 0 };
 
@@ -59,6 +61,7 @@ pub const fn answer(reason: Reason, mtu: u16) -> Option<Message> {
         Reason::NaptPortsFull | Reason::NaptTableFull | Reason::NaptHostLimit | Reason::NaptPeerInUse => {
             Some(Message::HOST_UNREACHABLE)
         }
+        Reason::RuleReject => Some(Message::PROHIBITED),
         _ => None,
     }
 }

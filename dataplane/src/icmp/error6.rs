@@ -23,7 +23,7 @@ pub struct Message6 {
 impl Message6 {
     /// There is no route to the destination.
     pub const NO_ROUTE: Self = Self::unreachable(0);
-    /// Communication with the destination is prohibited: nobody let it in.
+    /// Communication with the destination is prohibited: nobody let it in, or the operator does not want it.
     pub const PROHIBITED: Self = Self::unreachable(1);
     /// The destination is beyond the scope of the source (RFC 4007 9).
     pub const BEYOND_SCOPE: Self = Self::unreachable(2);
@@ -62,7 +62,7 @@ pub const fn answer6(reason: Reason, mtu: u16) -> Option<Message6> {
         Reason::Ipv6NoRoute => Some(Message6::NO_ROUTE),
         Reason::Ipv6Source => Some(Message6::SOURCE_POLICY),
         Reason::Ipv6Scope => Some(Message6::BEYOND_SCOPE),
-        Reason::Ipv6Filtered => Some(Message6::PROHIBITED),
+        Reason::Ipv6Filtered | Reason::RuleReject => Some(Message6::PROHIBITED),
         Reason::Ipv6TableFull | Reason::Ipv6HostLimit => Some(Message6::ADDRESS_UNREACHABLE),
         _ => None,
     }

@@ -170,8 +170,13 @@ impl Core {
         let Some(message) = icmp::answer6(reason, mtu) else { return };
         let Rings { rx, tx } = rings;
         let Ok((ethernet, packet)) = Ethernet::ref_from_prefix(rx.bytes(frame)) else { return };
-        if !ethernet.dst.is_group() {
-            self.tell6(burst, tx, (burst.link, ethernet.src), packet, message);
+        if ethernet.dst.is_group() {
+            return;
+        }
+        let to = (burst.link, ethernet.src);
+        match icmp::reset6(packet).filter(|_| reason == Reason::RuleReject) {
+            Some(reset) => self.send_answer6(burst, tx, to, &reset, (message.purpose(), Event::ResetSent)),
+            None => self.tell6(burst, tx, to, packet, message),
         }
     }
 
@@ -180,16 +185,27 @@ impl Core {
         &mut self,
         burst: Burst,
         tx: &mut Tx,
-        (id, station): (LinkId, Mac),
+        to: (LinkId, Mac),
         packet: &[u8],
         message: icmp::Message6,
     ) {
-        let Some((link, from)) = burst.snapshot.link(id).zip(burst.snapshot.icmp_source6(id)) else { return };
+        let Some(from) = burst.snapshot.icmp_source6(to.0) else { return };
         let Some(answer) = icmp::compose6(message, from, packet) else { return };
-        if self.may_tell(link.side, message.purpose(), burst)
-            && originate(tx, id, ethernet(station, link), &answer).is_ok()
-        {
-            self.counters.note(Event::IcmpSent, 1);
+        self.send_answer6(burst, tx, to, &answer, (message.purpose(), Event::IcmpSent));
+    }
+
+    /// Sends an answer to the station of a link, if its budget allows, and counts it.
+    fn send_answer6(
+        &mut self,
+        burst: Burst,
+        tx: &mut Tx,
+        (id, station): (LinkId, Mac),
+        answer: &Composed,
+        (purpose, sent): (icmp::Purpose, Event),
+    ) {
+        let Some(link) = burst.snapshot.link(id) else { return };
+        if self.may_tell(link.side, purpose, burst) && originate(tx, id, ethernet(station, link), answer).is_ok() {
+            self.counters.note(sent, 1);
         }
     }
 

@@ -11,9 +11,10 @@ use super::fast_ipv6::Forward;
 use super::translate::{Not, is_sound};
 use super::{Core, Rings};
 use crate::counters::Event;
-use crate::filter6::{Flow, Session};
+use crate::filter6::{Filter6, Flow};
 use crate::icmp::quoted6;
 use crate::napt::Direction;
+use crate::rules::{Ends, Opening, Zone};
 use crate::snapshot::{Route6, Side};
 use crate::tunnel::mss;
 use crate::verdict::{Reason, Verdict};
@@ -61,6 +62,9 @@ impl Forward<'_> {
                 match self.direction {
                     Direction::Outbound => core.answer6(self.burst, rings, frame, reason, mtu),
                     Direction::Inbound if reason == Reason::Ipv6Filtered => self.hold_unsolicited(core, rings, frame),
+                    Direction::Inbound if reason == Reason::RuleReject => {
+                        core.answer6(self.burst, rings, frame, reason, mtu)
+                    }
                     Direction::Inbound => {}
                 }
                 Some(reason.into())
@@ -92,7 +96,7 @@ impl Forward<'_> {
             return Err(failed);
         }
         if next.verdict != Verdict::Hairpin {
-            match self.admit(core, &ip, packet, &walked, next.station, station) {
+            match self.admit(core, &ip, packet, &walked, next, station) {
                 Ok(()) => {}
                 Err(Not::Possible(reason)) => return Err(drop(reason)),
                 Err(Not::Yet) => {
@@ -181,7 +185,7 @@ impl Forward<'_> {
         ip: &Ipv6,
         packet: &[u8],
         walked: &ipv6::Walked,
-        receiver: Option<Mac>,
+        next: NextHop,
         sender: Mac,
     ) -> Result<(), Not> {
         let now = self.burst.now;
@@ -199,7 +203,18 @@ impl Forward<'_> {
             Some(session) => session,
             None => {
                 opens?;
-                let session = self.open(&flow, flags, receiver, sender)?;
+                Filter6::may_begin(&flow, self.direction, flags)?;
+                let opening = || self.opening(ip, &packet[walked.offset..walked.end], walked.protocol, next.link);
+                // Hosts of ours may, strangers may not, unless a rule says otherwise.
+                let otherwise = match self.direction {
+                    Direction::Outbound => Ok(()),
+                    Direction::Inbound => Err(Reason::Ipv6Filtered),
+                };
+                self.burst.snapshot.may_open(opening, now, otherwise)?;
+                let session = match self.direction {
+                    Direction::Outbound => self.filter.open_outbound(&flow, sender, now),
+                    Direction::Inbound => self.filter.open_inbound(&flow, next.station.unwrap_or_default(), now),
+                }?;
                 core.counters.note(Event::SessionOpened, 1);
                 session
             }
@@ -214,11 +229,15 @@ impl Forward<'_> {
         Ok(())
     }
 
-    fn open(&self, flow: &Flow, flags: u8, receiver: Option<Mac>, sender: Mac) -> Result<&Session, Reason> {
-        match self.direction {
-            Direction::Outbound => self.filter.open_outbound(flow, sender, flags, self.burst.now),
-            Direction::Inbound => self.filter.open_inbound(flow, receiver.unwrap_or_default(), flags, self.burst.now),
-        }
+    /// What the rules are asked of a packet that leaves by `out`.
+    fn opening(&self, ip: &Ipv6, transport: &[u8], protocol: u8, out: LinkId) -> Opening {
+        let (here, there) = (self.link, &self.burst.snapshot.links[out.index()]);
+        let (from, to) = match self.direction {
+            Direction::Outbound => (Zone::Lan(here.lan), Zone::Wan),
+            Direction::Inbound => (Zone::Wan, Zone::Lan(there.lan)),
+        };
+        let ports = Opening::ports(protocol, transport);
+        Opening { from, to, protocol, ends: Ends::V6([ip.src, ip.dst]), ports }
     }
 
     /// What every forwarded packet gets: a smaller MSS if need be, one hop less.

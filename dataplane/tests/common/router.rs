@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use hikyaku_dataplane::counters::{Event, Totals};
 use hikyaku_dataplane::filter6::{self, Filter6};
+use hikyaku_dataplane::rules::{Action, Rule, Rules, Zone};
 
 pub use hikyaku_dataplane::memory_router::{LAN, WAN};
 use hikyaku_dataplane::memory_router::{MemoryRouter, Parts};
-use hikyaku_dataplane::napt::{self, Filtering, Forward, Napt};
+use hikyaku_dataplane::napt::{self, Filtering, Forward, LanId, Napt};
 use hikyaku_dataplane::shared::{Message, Shared};
 use hikyaku_dataplane::snapshot::{
     Deliver, Link, Listening, Neighbours, Route, Route6, Routes, Routes6, Side, Snapshot, Softwire, SoftwireId,
@@ -93,6 +94,8 @@ pub struct Setup {
     pub reassembly_timeout: Duration,
     /// Native IPv6 behind a filter made from this.
     pub native6: Option<filter6::Config>,
+    /// What the operator says.
+    pub rules: Vec<Rule>,
 }
 
 impl Setup {
@@ -123,6 +126,7 @@ impl Setup {
             vlans: [None, None],
             reassembly_timeout: Duration::from_secs(2),
             native6: None,
+            rules: Vec::new(),
         }
     }
 
@@ -190,9 +194,26 @@ impl Setup {
                 (lan, Route::Link(LAN)),
                 (Prefix4::ALL, Route::Softwire(SoftwireId(0))),
             ]),
+            rules: (!self.rules.is_empty()).then(|| compiled(&self.rules, None)),
             ..Snapshot::default()
         }
     }
+}
+
+/// Rules as a snapshot has them.
+pub fn compiled(rules: &[Rule], before: Option<&Rules>) -> Arc<Rules> {
+    Arc::new(Rules::new(rules.to_vec(), before).expect("there is room for them"))
+}
+
+/// The LAN of tests, to rules.
+pub const HOSTS: Zone = Zone::Lan(LanId(0));
+
+/// A rule that is about everything that LAN hosts begin, or strangers do.
+pub fn rule_from(from: Zone, action: Action) -> Rule {
+    let to = if from == Zone::Wan { HOSTS } else { Zone::Wan };
+    let name = format!("{from:?} {action:?}");
+    let (protocols, source_ports, ports, source, destination) = Default::default();
+    Rule { name, from, to, protocols, source_ports, ports, source, destination, action, rate: None, log: false }
 }
 
 /// What a filter of tests is made from.
@@ -375,6 +396,20 @@ impl Router {
         filter6.for_each(|filter| routed(&mut snapshot, filter.clone()));
         self.shared.snapshot.store(Arc::new(snapshot));
         self.idle();
+    }
+
+    /// The operator has changed his mind.
+    pub fn set_rules(&mut self, rules: &[Rule]) {
+        let mut snapshot = Snapshot::clone(&self.shared.snapshot.load());
+        snapshot.rules = Some(compiled(rules, snapshot.rules.as_deref()));
+        self.shared.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// What each rule let in, refused, and refused because it was too often.
+    pub fn ruled(&self) -> Vec<[u64; 3]> {
+        let snapshot = self.shared.snapshot.load();
+        let rules = snapshot.rules.as_ref().expect("it has rules");
+        rules.all().map(|(_, counted)| [counted.accepted, counted.refused, counted.limited]).collect()
     }
 
     pub fn advance(&mut self, time: Duration) {

@@ -135,6 +135,7 @@ fn told6(reason: Reason) -> &'static str {
         None => "",
         Some(Message6::TIME_EXCEEDED) => "ICMPv6 hop limit exceeded (3/0)",
         Some(Message6::NO_ROUTE) => "ICMPv6 no route (1/0), on the LAN",
+        Some(Message6::PROHIBITED) if reason == Reason::RuleReject => "ICMPv6 administratively prohibited (1/1)",
         Some(Message6::PROHIBITED) => "ICMPv6 administratively prohibited (1/1), on the LAN",
         Some(Message6::BEYOND_SCOPE) => "ICMPv6 beyond scope of source address (1/2), on the LAN",
         Some(Message6::ADDRESS_UNREACHABLE) => "ICMPv6 address unreachable (1/3), on the LAN",
@@ -150,6 +151,7 @@ fn told4(reason: Reason) -> &'static str {
         Some(Message::TIME_EXCEEDED) => "time exceeded (11/0)",
         Some(Message::NET_UNREACHABLE) => "network unreachable (3/0)",
         Some(Message::HOST_UNREACHABLE) => "host unreachable (3/1)",
+        Some(Message::PROHIBITED) => "TCP reset, else administratively prohibited (3/13)",
         Some(Message { kind: 3, code: 4, .. }) => "fragmentation needed, with the MTU (3/4)",
         Some(other) => panic!("docs/drop-reasons.md has no words for {other:?}"),
     }

@@ -43,8 +43,7 @@ fn busy(per_station: Option<u32>) -> Filter6 {
             2 => (protocol::ICMPV6, [i, 0]),
             _ => (protocol::ESP, [0, 0]),
         };
-        let session =
-            filter.open_outbound(&flow(kind, i + 1, ports), HOST, Tcp::SYN, at(900 + u64::from(i) / 10)).unwrap();
+        let session = filter.open_outbound(&flow(kind, i + 1, ports), HOST, at(900 + u64::from(i) / 10)).unwrap();
         session.note(Direction::Outbound, 900 + u32::from(i) / 10);
         if i % 8 == 0 {
             filter.track(session, Direction::Inbound, Tcp::SYN | Tcp::ACK);
@@ -111,7 +110,7 @@ fn a_station_has_a_share_of_its_own_for_what_was_before() {
     let bytes = saved(&busy(Some(100)), at(950));
     let next = filter(1024, Some(100));
     assert_eq!(next.restore(&Saved::read(&bytes).unwrap(), at(950), WALL).restored, 100);
-    let open = |station, port| next.open_outbound(&flow(protocol::UDP, 7, [port, 9]), station, 0, at(950)).map(|_| ());
+    let open = |station, port| next.open_outbound(&flow(protocol::UDP, 7, [port, 9]), station, at(950)).map(|_| ());
     for port in 0..100 {
         open(HOST, port).unwrap();
     }

@@ -36,4 +36,5 @@ mod path_tunnel;
 mod path_unsolicited;
 mod path_vlan;
 mod peers;
+mod rules;
 mod tunnel;

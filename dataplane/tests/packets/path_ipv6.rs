@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::common::*;
 use hikyaku_dataplane::counters::Event;
-use hikyaku_dataplane::filter6::{Config, Host, Pinhole};
+use hikyaku_dataplane::filter6::Config;
+use hikyaku_dataplane::rules::{Action, Address, Rule, Zone};
 use hikyaku_dataplane::snapshot::{Neighbours, Routes6, Snapshot};
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 
@@ -404,14 +405,19 @@ fn rfc9293_3_7_1_the_mss_is_lowered_where_a_link_takes_less() {
 }
 
 #[test]
-fn rfc6092_rec48_a_pinhole_lets_in_what_it_names_and_nothing_else() {
-    let hole = |host, protocol, ports| Pinhole { host, protocol: Some(protocol), ports };
-    let pinholes = vec![
-        hole(Host::Id(0xa), 6, (443, 445)),
-        hole(Host::In("2001:db8:12:3401::b/128".parse().unwrap()), 17, (500, 500)),
-        Pinhole { host: Host::Id(0xb), protocol: Some(58), ports: (0, u16::MAX) },
+fn rfc6092_rec48_a_rule_lets_in_what_it_names_and_nothing_else() {
+    let to = |host, protocol, ports| Rule {
+        protocols: vec![protocol],
+        ports: vec![ports],
+        destination: vec![host],
+        ..rule_from(Zone::Wan, Action::Accept)
+    };
+    let rules = vec![
+        to(Address::InterfaceId(0xa), 6, (443, 445)),
+        to(Address::V6("2001:db8:12:3401::b/128".parse().unwrap()), 17, (500, 500)),
+        to(Address::InterfaceId(0xb), 58, (128, 128)),
     ];
-    for (mut router, filter) in routers6(&Setup::ipip(), &Config { pinholes, ..filtering() }) {
+    for (mut router, _) in routers6(&Setup { rules, ..Setup::ipip() }, &filtering()) {
         let stranger = (address("2a00:1450:7::7"), 1000);
         let to = |host, port| (host, port);
         for port in [443, 445] {
@@ -436,7 +442,8 @@ fn rfc6092_rec48_a_pinhole_lets_in_what_it_names_and_nothing_else() {
             router.wan(packet.sent_by_line()).dropped(Reason::Ipv6Filtered);
         }
         // What is there lives on without them.
-        filter.set_pinholes(&[]);
+        assert_eq!(router.ruled(), [[2, 0, 0], [1, 0, 0], [1, 0, 0]]);
+        router.set_rules(&[]);
         enters(&mut router, &tcp6(stranger, to(CLIENT6, 443), ACK));
         router.wan(tcp6((stranger.0, 1002), to(CLIENT6, 443), SYN).sent_by_line()).dropped(Reason::Ipv6Filtered);
     }
@@ -471,15 +478,21 @@ fn a_station_has_its_share_and_a_full_table_says_so() {
 
 #[test]
 fn strangers_leave_a_quarter_of_share_and_table() {
-    let pinholes = vec![Pinhole { host: Host::Id(0xa), protocol: Some(17), ports: (53, 53) }];
+    let dns = Rule {
+        protocols: vec![17],
+        ports: vec![(53, 53)],
+        destination: vec![Address::InterfaceId(0xa)],
+        ..rule_from(Zone::Wan, Action::Accept)
+    };
+    let setup = Setup { rules: vec![dns], ..Setup::dslite() };
     let from = |n: u16| (PEER6, n);
-    let config = Config { per_station: Some(100), pinholes: pinholes.clone(), ..filtering() };
-    for (mut router, _) in routers6(&Setup::dslite(), &config) {
+    let config = Config { per_station: Some(100), ..filtering() };
+    for (mut router, _) in routers6(&setup, &config) {
         let out = router.play(WAN, (0..120).map(|n| udp6(from(n), (CLIENT6, 53), b"x").sent_by_line()));
         assert_eq!((out.count(Verdict::Ipv6Inbound), out.count(Reason::Ipv6HostLimit), out.wan.len()), (75, 45, 0));
         leaves(&mut router, &udp6(C, S, b"x"));
     }
-    for (mut router, filter) in routers6(&Setup::dslite(), &Config { pinholes, ..filtering() }) {
+    for (mut router, filter) in routers6(&setup, &filtering()) {
         for n in 0..9 {
             router.play(WAN, (0..100).map(|i| udp6(from(n * 100 + i), (CLIENT6, 53), b"x").sent_by_line()));
         }

@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use crate::common::*;
-use hikyaku_dataplane::filter6::{Config, Host, Pinhole};
+use hikyaku_dataplane::rules::{Action, Address, Rule, Zone};
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -138,7 +138,7 @@ impl Model {
             What::Tcp(flags) => flags & (SYN | ACK | RST | FIN) == SYN,
             _ => true,
         };
-        // The pinhole: TCP port 443 of the first host.
+        // The rule: TCP port 443 of the first host.
         let may = sent.outbound || matches!(sent.what, What::Tcp(_)) && (sent.host, PORTS[sent.port]) == (0, 443);
         let known = match self.sessions.entry(flow) {
             Entry::Occupied(there) => &mut there.into_mut().1,
@@ -174,8 +174,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
     #[test]
     fn rfc6092_any_history_ends_as_the_model_says(steps in prop::collection::vec(step(), 1..60)) {
-        let pinholes = vec![Pinhole { host: Host::Id(0xa), protocol: Some(6), ports: (443, 443) }];
-        for (mut router, filter) in routers6(&Setup::dslite(), &Config { pinholes, ..filtering() }) {
+        let https = Rule {
+            protocols: vec![6],
+            ports: vec![(443, 443)],
+            destination: vec![Address::InterfaceId(0xa)],
+            ..rule_from(Zone::Wan, Action::Accept)
+        };
+        let setup = Setup { rules: vec![https], ..Setup::dslite() };
+        for (mut router, filter) in routers6(&setup, &filtering()) {
             let mut model = Model::default();
             for (i, step) in steps.iter().enumerate() {
                 match step {

@@ -10,14 +10,15 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hikyaku_dataplane::filter6::{self, Host, Pinhole};
+use hikyaku_dataplane::filter6;
 use hikyaku_dataplane::napt::Filtering;
+use hikyaku_dataplane::rules::{Action, Address, Rule, Zone};
 use hikyaku_dataplane::tunnel::ecn::{ClassMode, Dscp, EcnMode};
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
 use hikyaku_ring::Headroom;
 use libfuzzer_sys::fuzz_target;
 use pair::Pair;
-use router::{LAN, Setup, WAN, filtering};
+use router::{HOSTS, LAN, Setup, WAN, filtering, rule_from};
 
 #[path = "../arrivals.rs"]
 mod arrivals;
@@ -93,11 +94,8 @@ fn setup(shape: u8, world: u8) -> Setup {
         two_regions: shape & shape::TWO_REGIONS != 0,
         lan_mtu: if world & world::NARROW != 0 { 200 } else { 1500 },
         replay: world & world::REPLAY != 0,
-        native6: (world & world::NATIVE6 != 0).then(|| filter6::Config {
-            pinholes: vec![Pinhole { host: Host::Id(0xb), protocol: None, ports: (0, u16::MAX) }],
-            per_station: Some(64),
-            ..filtering()
-        }),
+        native6: (world & world::NATIVE6 != 0).then(|| filter6::Config { per_station: Some(64), ..filtering() }),
+        rules: if world & world::NATIVE6 != 0 { rules() } else { Vec::new() },
         vlans: [vlan(shape::LAN_VLAN), vlan(shape::WAN_VLAN)],
         slots: if shape & shape::FEW_SLOTS != 0 { 4 } else { 10 },
         ..Setup::ipip()
@@ -119,6 +117,18 @@ fuzz_target!(|input: &[u8]| {
         *kept = Some(pair);
     });
 });
+
+/// One host may be reached, one may not speak, and some are told.
+fn rules() -> Vec<Rule> {
+    let to = |host, action| Rule { destination: vec![Address::InterfaceId(host)], ..rule_from(Zone::Wan, action) };
+    let ports = |ports, action| Rule { ports: vec![ports], ..rule_from(HOSTS, action) };
+    vec![
+        to(0xb, Action::Accept),
+        to(0xa, Action::Reject),
+        ports((25, 25), Action::Reject),
+        ports((0x8000, 0x8fff), Action::Drop),
+    ]
+}
 
 fn play(pair: &mut Pair, mut input: Bytes, summing: bool) -> u64 {
     let [shape, world] = input.array();

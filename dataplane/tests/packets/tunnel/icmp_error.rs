@@ -31,6 +31,8 @@ fn reasons_and_their_answers() {
             Reason::NaptPortsFull | Reason::NaptTableFull | Reason::NaptHostLimit | Reason::NaptPeerInUse => {
                 unreachable(D::Host)
             }
+            // RFC 1812 5.2.7.1.
+            Reason::RuleReject => unreachable(D::FilterProhibited),
             _ => None,
         };
         let packet = answer(reason, 1460).map(|message| error(message, &udp(b"x")).unwrap());

@@ -1,0 +1,177 @@
+//! The rules as a whole: what none of them may say, what they say to packets, and which of them nobody will hear.
+
+use std::collections::BTreeMap;
+
+use hikyaku_dataplane::napt::LanId;
+use hikyaku_dataplane::rules::{self, Action, Address, Rate, Rule, Zone};
+use hikyaku_net::{Addr4, protocol};
+use hikyaku_protocols::service::Technology;
+use hikyaku_schema::{Places, Problems, Read, Section};
+
+use super::covered::covered;
+use super::values::Name;
+use super::{RuleKeys, Side};
+use crate::lan::Lan;
+use crate::service::Service;
+use crate::value::Network4;
+
+/// What the operator says of sessions: the sections `[[rule]]`, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// As packets ask them.
+    pub list: Vec<Rule>,
+}
+
+/// Rules that were read each by itself.
+pub(crate) struct Written(Vec<Read<RuleKeys>>);
+
+impl Written {
+    /// Reads them, each whatever is wrong with the others.
+    pub fn read(sections: Vec<Section>, problems: &mut Problems) -> Self {
+        Self(sections.into_iter().filter_map(|section| section.read::<RuleKeys>(&[], problems)).collect())
+    }
+
+    /// What they say together, on a router with this LAN and service.
+    pub fn check(self, lan: &Lan, service: &Service, problems: &mut Problems) -> Rules {
+        let mut names: BTreeMap<&Name, ()> = BTreeMap::new();
+        for Read { keys, at } in &self.0 {
+            if names.insert(&keys.name, ()).is_some() {
+                let text = format!("name = '{}': another rule has it already", keys.name.0);
+                problems.add(at.place("name"), text);
+            }
+            One { keys, at, problems }.check(lan.ipv4, service);
+        }
+        let list: Vec<Rule> = self.0.iter().map(|read| read.keys.rule()).collect();
+        if let (Err(why), Some(last)) = (rules::Rules::check(&list), self.0.last()) {
+            problems.add(last.at.place("name"), format!("[[rule]]: {why}"));
+        }
+        Rules { list }
+    }
+}
+
+impl Rules {
+    /// Rules that no packet comes to.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
+        covered(&self.list).into_iter().map(|(rule, by)| {
+            let [rule, by] = [rule, by].map(|at| &self.list[at].name);
+            format!("[[rule]] {rule}: no packet comes to it, {by} before it fits all that it would; move it up, or leave it out")
+        })
+    }
+}
+
+impl RuleKeys {
+    fn rule(&self) -> Rule {
+        // So far there is one LAN.
+        let zone = |side| match side {
+            Side::Wan => Zone::Wan,
+            Side::Lan => Zone::Lan(LanId::default()),
+        };
+        let ports = |list: &[super::Ports]| list.iter().flat_map(|ports| ports.iter().copied()).collect();
+        let types = self.icmp_types.iter().flat_map(|types| &types.0).map(|&kind| (kind.into(), kind.into()));
+        Rule {
+            name: self.name.0.clone(),
+            from: zone(self.from),
+            to: zone(self.to),
+            protocols: self.protocol.iter().map(|protocol| protocol.0).collect(),
+            source_ports: ports(&self.source_ports),
+            ports: ports(&self.ports).into_iter().chain(types).collect(),
+            source: self.source.clone(),
+            destination: self.destination.clone(),
+            action: self.action,
+            rate: self.rate.map(|rate| Rate { interval: rate.each, burst: self.burst.unwrap_or(rate.number) }),
+            log: self.log,
+        }
+    }
+}
+
+/// A rule that is checked.
+struct One<'a> {
+    keys: &'a RuleKeys,
+    at: &'a Places,
+    problems: &'a mut Problems,
+}
+
+impl One<'_> {
+    fn wrong(&mut self, key: &str, why: impl std::fmt::Display) {
+        self.problems.add(self.at.place(key), format!("rule {}: {key}: {why}", self.keys.name.0));
+    }
+
+    fn check(&mut self, lan: Network4, service: &Service) {
+        let keys = self.keys;
+        if keys.from == keys.to {
+            self.wrong(
+                "to",
+                "from and to are one side, and what stays on one side does not come by here; give the other",
+            );
+        }
+        self.check_ports();
+        if keys.rate.is_some() && keys.action != Action::Accept {
+            self.wrong("rate", "it is of what is accepted; leave it out, or say action = \"accept\"");
+        }
+        if keys.burst.is_some() && keys.rate.is_none() {
+            self.wrong("burst", "there is no rate that it could be of; give one");
+        }
+        self.check_addresses("source", &keys.source, keys.from, lan);
+        self.check_addresses("destination", &keys.destination, keys.to, lan);
+        self.check_families(service);
+    }
+
+    fn check_ports(&mut self) {
+        let RuleKeys { protocol, ports, source_ports, icmp_types, .. } = self.keys;
+        let all = |is: fn(u8) -> bool| !protocol.is_empty() && protocol.iter().all(|protocol| is(protocol.0));
+        for (key, is_set) in [("ports", !ports.is_empty()), ("source-ports", !source_ports.is_empty())] {
+            if is_set && !all(protocol::has_ports) {
+                self.wrong(
+                    key,
+                    "only tcp, udp, udp-lite, sctp and dccp have ports: say which as protocol, and no other",
+                );
+            }
+        }
+        if !icmp_types.is_empty() && !all(|kind| matches!(kind, protocol::ICMP | protocol::ICMPV6)) {
+            self.wrong("icmp-types", "only icmp and icmpv6 have types: say which as protocol, and no other");
+        }
+    }
+
+    fn check_addresses(&mut self, key: &str, list: &[Address], side: Side, lan: Network4) {
+        for address in list {
+            let text = super::address_text(address);
+            match (address, side) {
+                (Address::InterfaceId(_), Side::Wan) => {
+                    self.wrong(
+                        key,
+                        format_args!("'{text}' is a host of the LAN, which is on the other side of this rule"),
+                    );
+                }
+                (Address::V4(prefix), Side::Lan) => {
+                    let own = lan.prefix();
+                    let meets = own.contains(prefix.address().into()) || prefix.contains(Addr4::from(own.address()));
+                    if !meets {
+                        let why = format_args!("'{text}' is none of the LAN {lan}; give a host by its address there");
+                        self.wrong(key, why);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Of which family packets may be that it fits.
+    fn check_families(&mut self, service: &Service) {
+        let keys = self.keys;
+        let of = |list: &[Address]| {
+            let is_v4 = |address: &Address| matches!(address, Address::V4(_));
+            [list.is_empty() || list.iter().any(is_v4), list.is_empty() || !list.iter().all(is_v4)]
+        };
+        let only = |kind: u8| keys.protocol.iter().all(|protocol| protocol.0 == kind) && !keys.protocol.is_empty();
+        let of_protocol = [!only(protocol::ICMPV6), !only(protocol::ICMP)];
+        let both = [of(&keys.source), of(&keys.destination), of_protocol];
+        let [v4, v6] = [0, 1].map(|family| both.iter().all(|of| of[family]));
+        if !v4 && !v6 {
+            self.wrong("destination", "source, destination and protocol are not of one family; no packet is of two");
+        }
+        let is_dslite = service.wish.name.profile().technology == Some(Technology::Dslite);
+        if v4 && !v6 && keys.from == Side::Wan && is_dslite {
+            self.wrong("from", "what comes in by IPv4 the AFTR decides, with DS-Lite; leave this rule out");
+        }
+    }
+}
