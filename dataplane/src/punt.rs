@@ -24,6 +24,27 @@ pub enum Class {
     Echo,
     /// Packets that lack their next hop's Ethernet address. The control thread keeps one for each neighbour.
     Unresolved,
+    /// Questions about names from hosts of the LAN. Another thread takes them than the others ([`Queues::pop_name`]).
+    Names,
+}
+
+/// Which threads there are frames for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// The control thread.
+    pub control: bool,
+    /// Whoever takes [`Class::Names`].
+    pub names: bool,
+}
+
+impl Wanted {
+    /// A frame of this class was put into its queue.
+    pub fn note(&mut self, class: Class) {
+        match class {
+            Class::Names => self.names = true,
+            _ => self.control = true,
+        }
+    }
 }
 
 /// How much there may be of a class, on one side.
@@ -36,13 +57,18 @@ struct Bounds {
     sender: (u32, u32),
 }
 
-/// By [`Class`]. What the control thread answers has limits of its own, lower than these: 50 a second for each station.
+/// By [`Class`], of those that the control thread takes. What it answers has limits of its own, lower than these: 50 a second
+/// for each station.
 const BOUNDS: [Bounds; 4] = [
     Bounds { places: 128, rate: (16_000, 128), sender: (4_000, 64) },
     Bounds { places: 128, rate: (16_000, 128), sender: (4_000, 64) },
     Bounds { places: 64, rate: (1_000, 64), sender: (100, 32) },
     Bounds { places: 64, rate: (1_000, 64), sender: (1_000, 64) },
 ];
+
+/// Of [`Class::Names`], which the LAN alone has. Answers from the cache cost a microsecond, and questions of others' a share of
+/// the line's that is limited there.
+const NAMES: Bounds = Bounds { places: 512, rate: (200_000, 512), sender: (100_000, 128) };
 
 /// Senders share this many shares of a class, by a keyed hash: memory is fixed.
 const SHARES: usize = 256;
@@ -51,32 +77,43 @@ fn sides<T>(make: impl Fn(&Bounds) -> T) -> [[T; BOUNDS.len()]; 2] {
     [(); 2].map(|()| BOUNDS.each_ref().map(&make))
 }
 
-fn place_of(side: Side, class: Class) -> (usize, usize) {
-    (usize::from(side == Side::Lan), class as usize)
+/// Where a class that the control thread takes has its place; `None`: another thread takes it.
+fn place_of(side: Side, class: Class) -> Option<(usize, usize)> {
+    (class != Class::Names).then_some((usize::from(side == Side::Lan), class as usize))
 }
 
-/// Frames for the control thread, from all workers.
+/// Frames for the control thread and its helper, from all workers.
 #[derive(Debug)]
 pub struct Queues {
     queues: [[ArrayQueue<Message>; BOUNDS.len()]; 2],
+    names: ArrayQueue<Message>,
     /// The queue whose turn it is. There is one control thread, so nobody comes in between.
     turn: AtomicUsize,
 }
 
 impl Default for Queues {
     fn default() -> Self {
-        Self { queues: sides(|bounds| ArrayQueue::new(bounds.places)), turn: AtomicUsize::new(0) }
+        Self {
+            queues: sides(|bounds| ArrayQueue::new(bounds.places)),
+            names: ArrayQueue::new(NAMES.places),
+            turn: AtomicUsize::new(0),
+        }
     }
 }
 
 impl Queues {
     /// Whether there was room for a frame that came in, or is to go out, on this side.
     pub(crate) fn push(&self, side: Side, class: Class, message: Message) -> bool {
-        let (side, class) = place_of(side, class);
-        self.queues[side][class].push(message).is_ok()
+        let queue = place_of(side, class).map_or(&self.names, |(side, class)| &self.queues[side][class]);
+        queue.push(message).is_ok()
     }
 
-    /// The next frame: of each queue in turn, in the order in which they came.
+    /// The next question about a name.
+    pub fn pop_name(&self) -> Option<Message> {
+        self.names.pop()
+    }
+
+    /// The next frame of any other class: of each queue in turn, in the order in which they came.
     pub fn pop(&self) -> Option<Message> {
         let queues = self.queues.as_flattened();
         let first = self.turn.load(Ordering::Relaxed);
@@ -87,37 +124,53 @@ impl Queues {
         })
     }
 
-    /// Whether no frame waits.
+    /// Whether no question about a name waits.
+    pub fn has_no_name(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Whether no frame of any other class waits.
     pub fn is_empty(&self) -> bool {
         self.queues.as_flattened().iter().all(ArrayQueue::is_empty)
     }
 }
 
+/// What may still be put into a queue, and by each share of senders.
+struct Budget {
+    all: Limiter,
+    senders: Box<[Limiter]>,
+}
+
+impl Budget {
+    fn new(bounds: &Bounds) -> Self {
+        let limiter = |(rate, burst)| Limiter::new(rate, burst);
+        Self { all: limiter(bounds.rate), senders: vec![limiter(bounds.sender); SHARES].into() }
+    }
+}
+
 /// What one worker may still put into the queues.
 pub(crate) struct Limits {
-    classes: [[Limiter; BOUNDS.len()]; 2],
-    senders: [[Box<[Limiter]>; BOUNDS.len()]; 2],
+    classes: [[Budget; BOUNDS.len()]; 2],
+    names: Budget,
     /// Which share a sender has.
     secret: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        let limiter = |(rate, burst)| Limiter::new(rate, burst);
-        Self {
-            classes: sides(|bounds| limiter(bounds.rate)),
-            senders: sides(|bounds| vec![limiter(bounds.sender); SHARES].into()),
-            secret: rand::random::<u64>() | 1,
-        }
+        Self { classes: sides(Budget::new), names: Budget::new(&NAMES), secret: rand::random::<u64>() | 1 }
     }
 }
 
 impl Limits {
-    /// Whether one more frame of `sender`, a number that is the same for all of its frames, may go to the control thread.
+    /// Whether one more frame of `sender`, a number that is the same for all of its frames, may go into its queue.
     /// One that sends too much uses up nobody else's share of the class.
     pub fn take(&mut self, (side, class): (Side, Class), sender: u64, now: Time) -> bool {
-        let (side, class) = place_of(side, class);
         let share = (sender.wrapping_mul(self.secret) >> 56) as usize % SHARES;
-        self.senders[side][class][share].take(now) && self.classes[side][class].take(now)
+        let budget = match place_of(side, class) {
+            Some((side, class)) => &mut self.classes[side][class],
+            None => &mut self.names,
+        };
+        budget.senders[share].take(now) && budget.all.take(now)
     }
 }

@@ -21,12 +21,14 @@ pub const MAX_WORKERS: usize = 64;
 pub struct Shared {
     /// The world. Control stores a whole new one; workers look once per burst.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
-    /// Frames for the control thread.
+    /// Frames for the control thread and its helper.
     pub punt: punt::Queues,
     /// The clock that all workers and the control thread go by.
     pub clock: Clock,
     /// Who takes them out, once somebody does.
     control: OnceLock<thread::Thread>,
+    /// The same of questions about names.
+    names: OnceLock<thread::Thread>,
     /// The secret behind fragment ids. One for all workers: each has ids of its own, and together
     /// they repeat none.
     pub(crate) fragment_ids: RandomState,
@@ -42,6 +44,7 @@ impl Shared {
             punt: punt::Queues::default(),
             clock: Clock::default(),
             control: OnceLock::new(),
+            names: OnceLock::new(),
             fragment_ids: random_key(),
             flows: FlowLabels::random(),
         })
@@ -51,6 +54,18 @@ impl Shared {
     /// to call this is it, for good.
     pub fn listen(&self) {
         self.control.get_or_init(thread::current);
+    }
+
+    /// As [`Self::listen`], for questions about names ([`punt::Queues::pop_name`]).
+    pub fn listen_for_names(&self) {
+        self.names.get_or_init(thread::current);
+    }
+
+    /// Wakes whoever takes questions about names.
+    pub fn call_names(&self) {
+        if let Some(names) = self.names.get() {
+            names.unpark();
+        }
     }
 
     /// Wakes whoever takes punted frames, for whatever reason. A system call only where it sleeps: one per sleep of its, not

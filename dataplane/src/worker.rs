@@ -255,8 +255,12 @@ impl Worker {
             }
             frames += taken;
         }
-        if self.path.has_punted() {
+        let wanted = self.path.take_wanted();
+        if wanted.control {
             self.shared.call();
+        }
+        if wanted.names {
+            self.shared.call_names();
         }
         while let Some(message) = self.handle.inject.pop() {
             let tx = self.tx.get_mut(message.link.index()).and_then(Option::as_mut);

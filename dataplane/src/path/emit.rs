@@ -92,9 +92,11 @@ impl Core {
         }
         let Some(mut message) = Message::new(link, frame) else { return Reason::NoNeighbour.into() };
         message.unresolved = true;
-        let has_room = self.shared.punt.push(side, Class::Unresolved, message);
-        self.has_punted |= has_room;
-        if has_room { Verdict::Punted } else { Reason::PuntFull.into() }
+        if !self.shared.punt.push(side, Class::Unresolved, message) {
+            return Reason::PuntFull.into();
+        }
+        self.wanted.note(Class::Unresolved);
+        Verdict::Punted
     }
 
     /// Sends the ICMP error that a drop asks for to the LAN host that sent `frame`.

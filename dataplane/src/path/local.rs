@@ -10,11 +10,14 @@ use super::emit::ETHERNET;
 use super::{Burst, Core, Rings};
 use crate::punt::Class;
 use crate::shared::Message;
-use crate::snapshot::Link;
+use crate::snapshot::{Link, Side};
 use crate::verdict::{Reason, Verdict};
 
 /// Where a DHCPv4 server listens (RFC 2131 4.1).
 const DHCPV4_SERVER: u16 = 67;
+
+/// Where a resolver does (RFC 1035 4.2), by UDP and TCP. On the LAN alone: whatever comes from the line to this port is nobody's.
+const RESOLVER: u16 = 53;
 
 /// What the control thread reads of ICMPv6, by type.
 const ERRORS: std::ops::Range<u8> = 0..128;
@@ -49,8 +52,13 @@ pub(super) fn class6(link: &Link, packet: &[u8], walked: &Walked) -> Option<Clas
             kind if ERRORS.contains(&kind) || kind == ECHO_REPLY => Some(Class::Sockets),
             _ => None,
         },
-        protocol::UDP | protocol::TCP if link.listens.contains(walked.protocol, destination_port(payload)?) => {
-            Some(if is_of_link(ip.dst) { Class::Discovery } else { Class::Sockets })
+        protocol::UDP | protocol::TCP => {
+            let port = destination_port(payload)?;
+            link.listens.contains(walked.protocol, port).then_some(match port {
+                RESOLVER if link.side == Side::Lan => Class::Names,
+                _ if is_of_link(ip.dst) => Class::Discovery,
+                _ => Class::Sockets,
+            })
         }
         _ => None,
     }
@@ -67,6 +75,7 @@ pub(super) fn class4(link: &Link, ip: &Ipv4, transport: &[u8]) -> Option<Class> 
             Some(match (ip.protocol, port) {
                 (protocol, port) if !link.listens.contains(protocol, port) => Class::Echo,
                 (protocol::UDP, DHCPV4_SERVER) => Class::Discovery,
+                (_, RESOLVER) if link.side == Side::Lan => Class::Names,
                 _ => Class::Sockets,
             })
         }
@@ -96,7 +105,7 @@ fn sender(class: Class, frame: &[u8]) -> u64 {
 }
 
 impl Core {
-    /// Gives a frame to the control thread. A group's is the host's, too.
+    /// Gives a frame to the control thread, or its helper. A group's is the host's, too.
     pub(super) fn punt(&mut self, burst: Burst, rings: &mut Rings, frame: Frame, class: Class) -> Verdict {
         self.copy_to_host(burst, rings, frame);
         let bytes = rings.rx.bytes(frame);
@@ -105,8 +114,10 @@ impl Core {
             return Reason::PuntFull.into();
         }
         let Some(message) = Message::new(burst.link, bytes) else { return Reason::Jumbo.into() };
-        let has_room = self.shared.punt.push(side, class, message);
-        self.has_punted |= has_room;
-        if has_room { Verdict::Punted } else { Reason::PuntFull.into() }
+        if !self.shared.punt.push(side, class, message) {
+            return Reason::PuntFull.into();
+        }
+        self.wanted.note(class);
+        Verdict::Punted
     }
 }

@@ -187,10 +187,10 @@ struct Core {
     unsolicited: unsolicited::Unsolicited,
     /// ICMP errors of ours.
     errors: Budgets,
-    /// Frames for the control thread.
+    /// Frames for the control thread and its helper.
     punts: punt::Limits,
-    /// There were some.
-    has_punted: bool,
+    /// Who has got some.
+    wanted: punt::Wanted,
     /// A packet that is not in a receive buffer while it is worked on.
     scratch: Vec<u8>,
 }
@@ -245,7 +245,7 @@ impl Path {
             unsolicited: Default::default(),
             errors: Budgets::default(),
             punts: punt::Limits::default(),
-            has_punted: false,
+            wanted: punt::Wanted::default(),
             scratch: Vec::with_capacity(SCRATCH),
         };
         Self {
@@ -267,9 +267,9 @@ impl Path {
         self.core.handoff.as_deref_mut()
     }
 
-    /// Whether there were frames for the control thread since this was asked last.
-    pub(crate) fn has_punted(&mut self) -> bool {
-        std::mem::take(&mut self.core.has_punted)
+    /// Which threads there were frames for since this was asked last.
+    pub(crate) fn take_wanted(&mut self) -> punt::Wanted {
+        std::mem::take(&mut self.core.wanted)
     }
 
     /// Lets go of what was held for too long. Once per turn.
