@@ -10,6 +10,20 @@ readonly AFTR_TTL=$NAME_TTL
 # shellcheck disable=SC2034 # provision.sh
 readonly DISCOVERY=4over6.info
 
+# The zone of names that hosts ask for.
+readonly HOSTS_ZONE=public.example
+
+# Its records: a chain of twelve aliases, more addresses than a datagram of 1232 bytes has room for, a name that leads into a LAN.
+hosts_zone() {
+    local n
+    printf '$TTL 300\n@ SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns\nns AAAA %s\n' "$RESOLVER"
+    printf 'www A %s\nwww AAAA %s\ntext TXT "%s"\n' "$INTERNET" "$INTERNET6" "$(printf 'x%.0s' {1..200})"
+    printf 'inside A 192.168.7.66\ninside AAAA fd00::66\ndouble A 127.0.0.2\n'
+    for n in {1..11}; do printf 'alias%d CNAME alias%d\n' "$n" $((n + 1)); done
+    printf 'alias12 CNAME www\n'
+    for n in {1..100}; do printf 'many A 192.0.2.%d\n' "$n"; done
+}
+
 # isp_names [NAME=DATA...]. What the resolver knows from now on, beside the AFTR and the ISP's own servers: addresses, or
 # TXT where the data begins with "v=", refused or silence where it says so.
 isp_names() {
@@ -69,6 +83,11 @@ U
         *) printf '    local-data: "%s. %s IN AAAA %s"\n' "$name" "$NAME_TTL" "$data" ;;
         esac
     done <"$LAB/names"
+    # What hosts of the LAN ask for: names that are somewhere else, and so are followed from one to the next.
+    printf '    local-zone: "%s." transparent\n' "$HOSTS_ZONE"
+    printf 'auth-zone:\n    name: "%s."\n    zonefile: "%s"\n    for-downstream: no\n    for-upstream: yes\n    fallback-enabled: no\n' \
+        "$HOSTS_ZONE" "$LAB/hosts.zone"
+    hosts_zone >"$LAB/hosts.zone"
     printf 'remote-control:\n    control-enable: no\n'
 }
 

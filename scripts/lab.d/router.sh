@@ -23,6 +23,22 @@ pool = "192.168.7.100-192.168.7.199"
 dns = ["$INTERNET_DNS"]
 domain = "lab.example"
 
+[[lan.dhcpv4.reservation]]
+mac = "02:00:00:00:77:01"
+ip = "192.168.7.20"
+name = "printer"
+
+[lan.dns]
+rebinding-allowed = ["double.public.example"]
+
+[[lan.dns.host]]
+name = "nas.lab.example"
+ip = ["192.168.7.10", "2001:db8:1012:3401::10"]
+
+[[lan.dns.forward]]
+name = "elsewhere.example"
+servers = ["2001:db8:53::54"]
+
 [control]
 socket = "$ROUTER/control.sock"
 

@@ -11,6 +11,7 @@ use hikyaku_ring::{LinkName, Vlan};
 use hikyaku_schema::{Change::*, Key, Keys, Problems, Read, Section, Syntax::*, boolean, field, key, number};
 
 use crate::behaviour::LINK_MTU;
+use crate::lan_dns::{self, LanDns};
 use crate::lan_ipv6::LanIpv6;
 use crate::value::{Network4, Pool, station};
 use crate::wan::{HOST, check_link};
@@ -32,6 +33,8 @@ pub struct Lan {
     pub host: bool,
     /// The DHCPv4 server; `None` where it is not enabled.
     pub dhcpv4: Option<Dhcpv4>,
+    /// The DNS forwarder; `None` where it is not enabled.
+    pub dns: Option<LanDns>,
     /// What hosts have of the line's IPv6.
     pub ipv6: LanIpv6,
 }
@@ -54,7 +57,17 @@ impl Keys for Lan {
 
     fn blank() -> Self {
         let (link, ipv4) = (LinkName::default(), Network4 { address: Ipv4Addr::UNSPECIFIED, len: 8 });
-        Self { link, mac: None, vlan: None, ipv4, mtu: 0, host: false, dhcpv4: None, ipv6: LanIpv6::defaults() }
+        Self {
+            link,
+            mac: None,
+            vlan: None,
+            ipv4,
+            mtu: 0,
+            host: false,
+            dhcpv4: None,
+            dns: None,
+            ipv6: LanIpv6::defaults(),
+        }
     }
 }
 
@@ -65,7 +78,7 @@ pub struct Dhcpv4 {
     pub pool: Pool,
     /// How long a lease holds.
     pub lease_time: Duration,
-    /// Resolvers that hosts are told.
+    /// Resolvers that hosts are told: we, where the user names none and we are one.
     pub dns: Vec<Ipv4Addr>,
     /// The domain that hosts are told.
     pub domain: Option<String>,
@@ -96,9 +109,9 @@ impl Keys for Dhcpv4Keys {
         key("lease-time", One("SECONDS"), Live, field!(lease_time, number(120u32..=31_536_000)),
             "Seconds that a lease holds, 120 to 31536000").default("43200"),
         key("dns", Many("ADDR"), Live, field!(dns[], host4),
-            "Resolvers that hosts are told; unset: none, for there is no resolver of ours yet"),
+            "Resolvers that hosts are told; unset: us, unless [lan.dns] is off, then none"),
         key("domain", One("NAME"), Live, field!(domain, host_name),
-            "Domain that hosts are told"),
+            "Domain that hosts are told; unset: that of [lan.dns]"),
         key("mtu", One("N"), Live, field!(mtu, number(576..=LINK_MTU)),
             "MTU that hosts are told; not all of them listen"),
     ];
@@ -115,7 +128,7 @@ pub struct Reservation {
     pub mac: Mac,
     /// Its address, of the network, in the pool or not.
     pub ip: Ipv4Addr,
-    /// Its name, which nobody is told yet.
+    /// Its name.
     pub name: Option<String>,
 }
 
@@ -124,7 +137,7 @@ impl Keys for Reservation {
     const KEYS: &'static [Key<Self>] = &[
         key("mac", One("MAC"), Live, field!(mac, station), "The host's Ethernet address").required(),
         key("ip", One("ADDR"), Live, field!(ip, host4), "The address that the host gets, of the LAN's network, in the pool or not").required(),
-        key("name", One("NAME"), Live, field!(name, host_name), "The host's name, for whoever reads the file: nobody is told it yet"),
+        key("name", One("NAME"), Live, field!(name, host_name), "The host's name, which [lan.dns] answers for"),
     ];
 
     fn blank() -> Self {
@@ -145,9 +158,11 @@ impl Lan {
         let reservations: Vec<_> =
             reservations.into_iter().map(|section| section.read::<Reservation>(&[], problems)).collect();
         let dhcpv4 = dhcpv4.read::<Dhcpv4Keys>(&["reservation"], problems);
+        let domain = dhcpv4.as_ref().and_then(|dhcpv4| dhcpv4.keys.domain.clone());
+        let dns = lan_dns::read(section.take("dns", "a LAN has one forwarder", problems), domain, problems);
         let ipv6 = LanIpv6::read_section(section.take("ipv6", "a LAN has one", problems), problems);
-        let lan = section.read::<Self>(&["dhcpv4", "ipv6"], problems);
-        let (mut lan, dhcpv4, ipv6) = (lan?, dhcpv4?, ipv6?);
+        let lan = section.read::<Self>(&["dhcpv4", "dns", "ipv6"], problems);
+        let (mut lan, dhcpv4, dns, ipv6) = (lan?, dhcpv4?, dns?, ipv6?);
         let reservations: Vec<Read<Reservation>> = reservations.into_iter().flatten().collect();
 
         let Self { ref link, host, ipv4, mtu, .. } = lan.keys;
@@ -162,9 +177,9 @@ impl Lan {
         if keys.dns.len() > MAX_DNS {
             problems.add(dhcpv4.at.place("dns"), format!("dns: give at most {MAX_DNS}"));
         }
-        if keys.dns.contains(&ipv4.address) {
+        if keys.dns.contains(&ipv4.address) && dns.is_none() {
             let text = format!(
-                "dns = '{}': that is our own address, and there is no resolver of ours yet; give one that hosts can reach",
+                "dns = '{}': that is our own address, and [lan.dns] is off; switch it on, or give one that hosts can reach",
                 ipv4.address
             );
             problems.add(dhcpv4.at.place("dns"), text);
@@ -175,11 +190,12 @@ impl Lan {
         lan.keys.dhcpv4 = keys.enabled.then(|| Dhcpv4 {
             pool: keys.pool.unwrap_or_else(|| Pool::upper_half(ipv4)),
             lease_time: Duration::from_secs(keys.lease_time.into()),
-            dns: keys.dns,
-            domain: keys.domain,
+            dns: if keys.dns.is_empty() && dns.is_some() { vec![ipv4.address] } else { keys.dns },
+            domain: keys.domain.or_else(|| dns.as_ref().map(|dns| dns.domain.clone())),
             mtu: keys.mtu,
             reservations: reservations.into_iter().map(|r| r.keys).collect(),
         });
+        lan.keys.dns = dns;
         lan.keys.ipv6 = ipv6.keys;
         Some(lan)
     }

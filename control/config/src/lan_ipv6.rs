@@ -20,9 +20,9 @@ pub struct LanIpv6 {
     pub subnet_id: Option<u16>,
     /// How the lower half of our own addresses there is made.
     pub interface_id: InterfaceId,
-    /// Resolvers that hosts are told; empty: the line's.
+    /// Resolvers that hosts are told; empty: us, or the line's.
     pub dns: Vec<Ipv6Addr>,
-    /// The domain that hosts are told; `None`: that of DHCPv4.
+    /// The domain that hosts are told; `None`: that of DHCPv4, or of DNS.
     pub domain: Option<String>,
     /// What DHCPv6 is for.
     pub dhcpv6: LanDhcpv6,
@@ -69,9 +69,9 @@ impl Keys for LanIpv6 {
         key("interface-id", One("ID"), Live, field!(interface_id, InterfaceId::from_str),
             "Lower half of our own address in it: `stable` (RFC 7217), `eui64`, or a token").default("::1"),
         key("dns", Many("ADDR"), Live, field!(dns[], host6),
-            "Resolvers that hosts are told by IPv6, 3 at most; unset: those of the line"),
+            "Resolvers that hosts are told by IPv6, 3 at most; unset: us, unless [lan.dns] is off, then those of the line"),
         key("domain", One("NAME"), Live, field!(domain, host_name),
-            "Domain that hosts are told by IPv6; unset: that of [lan.dhcpv4]"),
+            "Domain that hosts are told by IPv6; unset: that of [lan.dhcpv4], else of [lan.dns]"),
         key("dhcpv6", OneOf("MODE", || words(DHCPV6_MODES)), Live, field!(dhcpv6, one_of(DHCPV6_MODES)),
             "DHCPv6 for hosts of the LAN: `stateless` tells resolvers, domain and time servers to those who ask (RFC 7084 L-9); \
              `off` answers nobody").default("stateless"),

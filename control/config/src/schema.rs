@@ -5,6 +5,7 @@ use hikyaku_schema::{Keys, Row, Section, Tuning, reference};
 
 use crate::behaviour::Behaviour;
 use crate::lan::{Dhcpv4Keys, Lan, Reservation};
+use crate::lan_dns::{DnsForward, DnsHost, LanDnsKeys};
 use crate::lan_ipv6::LanIpv6;
 use crate::notification::NotificationKeys;
 use crate::provisioning::ProvisioningKeys;
@@ -48,6 +49,9 @@ pub const SCHEMA: &[Table] = &[
     Table::of::<Lan>("lan"),
     Table::of::<Dhcpv4Keys>("lan.dhcpv4"),
     Table { repeated: true, ..Table::of::<Reservation>("lan.dhcpv4.reservation") },
+    Table::of::<LanDnsKeys>("lan.dns"),
+    Table { repeated: true, ..Table::of::<DnsHost>("lan.dns.host") },
+    Table { repeated: true, ..Table::of::<DnsForward>("lan.dns.forward") },
     Table::of::<LanIpv6>("lan.ipv6"),
     Table::of::<ServiceKeys>("service"),
     Table::of::<Behaviour>("service"),

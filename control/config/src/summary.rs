@@ -29,6 +29,7 @@ impl fmt::Display for Summary<'_> {
             ("service", self.service()),
             ("tunnel", self.tunnel()),
             ("hosts", self.hosts()),
+            ("names", self.names()),
             ("IPv6", self.ipv6()),
             ("rules", self.rules()),
             ("workers", self.workers()),
@@ -52,6 +53,14 @@ impl Summary<'_> {
             grouped(dhcpv4.pool.size().into()),
             dhcpv4.reservations.len(),
         )
+    }
+
+    fn names(&self) -> String {
+        let Some(dns) = &self.0.lan.dns else { return "no DNS for hosts".into() };
+        let mut parts = vec![format!("DNS for hosts, under {}", dns.domain)];
+        let counted = [(dns.hosts.len(), "names"), (dns.forwards.len(), "domains")];
+        parts.extend(counted.into_iter().filter(|&(n, _)| n > 0).map(|(n, what)| format!("{n} {what} of your own")));
+        parts.join(", ")
     }
 
     fn ipv6(&self) -> String {

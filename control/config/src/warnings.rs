@@ -15,8 +15,8 @@ impl Config {
 
     fn no_resolver(&self) -> Option<String> {
         self.lan.dhcpv4.as_ref().filter(|dhcpv4| dhcpv4.dns.is_empty()).map(|_| {
-            "DHCPv4 tells hosts no resolver, and there is none of ours yet: name some that hosts can reach, as [lan.dhcpv4] \
-             dns = [\"ADDR\"]"
+            "DHCPv4 tells hosts no resolver: switch on ours, as [lan.dns] enabled = true, or name some that hosts can reach, \
+             as [lan.dhcpv4] dns = [\"ADDR\"]"
                 .into()
         })
     }

@@ -9,6 +9,7 @@ use hikyaku_protocols::Machine;
 use hikyaku_protocols::advertiser::{Advertised, Advertiser, Preference, Prefix};
 use hikyaku_protocols::aftr::{Patience, Selector, Source};
 use hikyaku_protocols::dns::{self, RecordType, StubResolver};
+use hikyaku_protocols::forwarder::{self, Client, Forwarder, Settings};
 use hikyaku_protocols::hb46pp;
 use hikyaku_protocols::http::{Secret, Trust};
 use hikyaku_protocols::nd_proxy::{NdProxy, Question, Side};
@@ -138,6 +139,15 @@ fn resolver() -> StubResolver {
     machine
 }
 
+fn forwarder() -> Forwarder {
+    let mut machine = Forwarder::new();
+    machine.set(Settings { servers: vec![SERVER], ..Settings::default() });
+    let [address, to] = [[192, 168, 1, 9], [192, 168, 1, 1]].map(IpAddr::from);
+    let question = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x02jp\0\0\x06\0\x01";
+    machine.handle_input(Time(0), Client { station: MAC, address, port: 4242, to }, question);
+    machine
+}
+
 fn stack() -> Stack {
     let mut machine = Stack::new(Arc::new(|| ()));
     machine.set_addresses(&[OURS]);
@@ -192,6 +202,7 @@ fn each_comes_to_rest_does_nothing_early_and_floods_nobody() {
     assert_eq!(an_hour_alone(dhcpv6_server()), 1, "the answer to who asked");
     assert_eq!(an_hour_alone(dhcpv4()), 0, "a server is silent until it is asked");
     assert!(an_hour_alone(resolver()) > 2, "the question is asked again, and ends");
+    assert_eq!(an_hour_alone(forwarder()), 9, "four tries, whose ports are closed, and the host is told");
     assert_eq!(an_hour_alone(stack()), 1, "the datagram");
     assert!(an_hour_alone(provisioning()) > 2, "a question that was lost is asked again");
     assert_eq!(an_hour_alone(notifier()), 1, "one request, that nobody answers");
@@ -221,6 +232,9 @@ proptest! {
         is_silent(resolver(), &bytes, |resolver, now, bytes| {
             let ports: Vec<u16> = resolver.open_ports().collect();
             ports.iter().for_each(|&port| resolver.handle_input(now, (SERVER.into(), dns::PORT), port, bytes));
+        });
+        is_silent(forwarder(), &bytes, |forwarder, now, bytes| {
+            (1024..=u16::MAX).for_each(|port| forwarder.handle_reply(now, (SERVER, forwarder::PORT), port, bytes));
         });
     }
 }

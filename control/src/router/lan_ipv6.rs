@@ -15,6 +15,7 @@ use hikyaku_dataplane::tunnel::IPV6_MIN_MTU;
 use hikyaku_net::{Addr6, Prefix6};
 use hikyaku_protocols::advertiser::{Advertised, Prefix, Route};
 use hikyaku_protocols::dhcpv6::server::{Parameters, Served};
+use hikyaku_protocols::neighbour::Progress;
 use hikyaku_protocols::service::closed_network;
 use hikyaku_protocols::slaac::Lifetime;
 
@@ -103,9 +104,13 @@ pub(super) fn lan_ipv6(
     prefixes.sort_by_key(|prefix| Reverse(prefix.preferred.unwrap_or(u64::MAX)));
     let leads_out = |prefix: &Prefix| prefix.preferred != Some(0) && !is_unique_local(prefix.prefix.address());
     let is_way_out = facts.slaac.default_router().is_some() && prefixes.iter().any(leads_out);
-    // Who has no address of ours reaches no resolver either.
-    let (resolvers, domains) =
-        if prefixes.is_empty() { Default::default() } else { (resolvers(config, uplink), domains(config)) };
+    // Who has no address of ours reaches no resolver either. In a shared prefix our addresses are the line's.
+    let delegated = if lan.shared.is_some() { &[] } else { &prefixes[..] };
+    let (resolvers, domains) = if prefixes.is_empty() {
+        Default::default()
+    } else {
+        (resolvers(config, facts, uplink, delegated), domains(config))
+    };
     lan.served = match wish.dhcpv6 {
         LanDhcpv6::Off => None,
         LanDhcpv6::Stateless => Some(Served { parameters: parameters(facts, &resolvers, &domains) }),
@@ -159,15 +164,31 @@ pub(super) fn subnet(delegated: Prefix6, id: Option<u16>, end: Option<Ipv6Addr>)
     }
 }
 
-/// Whom hosts ask for names: whom the user says, else whom we ask ourselves. A link-local one is of the line's link, and out of
-/// their reach.
-fn resolvers(config: &Config, uplink: &Uplink) -> Vec<Ipv6Addr> {
+/// Whom hosts ask for names: whom the user says, else us, else whom we ask ourselves. One of the line's link is out of their
+/// reach.
+fn resolvers(config: &Config, facts: &Facts, uplink: &Uplink, prefixes: &[Prefix]) -> Vec<Ipv6Addr> {
     let line = uplink.resolvers.iter().filter_map(|resolver| match resolver {
         IpAddr::V6(resolver) if !resolver.is_unicast_link_local() => Some(*resolver),
         _ => None,
     });
     let wish = &config.lan.ipv6.dns;
-    if wish.is_empty() { line.collect() } else { wish.clone() }
+    match &config.lan.dns {
+        _ if !wish.is_empty() => wish.clone(),
+        Some(_) => ours(facts, prefixes),
+        None => line.collect(),
+    }
+}
+
+/// Our link-local address, which stays ours whatever prefix the line has (RFC 8106 5.1 lets it be told); and the one in the best
+/// of `prefixes`, for hosts that lose the link that a link-local one is of, as dhcpcd does.
+fn ours(facts: &Facts, prefixes: &[Prefix]) -> Vec<Ipv6Addr> {
+    let is_ready = |address: &Ipv6Addr| facts.lan.addresses.get(address) == Some(&Progress::Ready);
+    let in_use = prefixes.iter().filter(|prefix| prefix.preferred != Some(0));
+    let own = in_use.filter_map(|prefix| {
+        let own = facts.lan.addresses.keys().filter(|&address| prefix.prefix.contains(*address) && is_ready(address));
+        own.min().copied()
+    });
+    facts.lan.link_local.into_iter().chain(own.take(1)).collect()
 }
 
 /// The same by DHCPv6, and what of the line's server is good for hosts, too (RFC 7084 L-12).
@@ -188,8 +209,9 @@ fn is_unique_local(address: Ipv6Addr) -> bool {
 
 /// The domain of the hosts.
 fn domains(config: &Config) -> Vec<String> {
-    let of_dhcpv4 = config.lan.dhcpv4.as_ref().and_then(|server| server.domain.clone());
-    config.lan.ipv6.domain.clone().or(of_dhcpv4).into_iter().collect()
+    let of_dhcpv4 = || config.lan.dhcpv4.as_ref().and_then(|server| server.domain.clone());
+    let of_names = || config.lan.dns.as_ref().map(|dns| dns.domain.clone());
+    config.lan.ipv6.domain.clone().or_else(of_dhcpv4).or_else(of_names).into_iter().collect()
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod far_end;
 mod filter;
 #[cfg(test)]
 mod fixtures;
+mod forwarding;
 mod known;
 mod lan;
 mod lan_ipv6;
@@ -57,6 +58,7 @@ use hikyaku_protocols::service::{Outcome, Probe, Step, Unresolved};
 use hikyaku_protocols::sockets::{Stack, Wake};
 use hikyaku_ring::Losses;
 
+pub use forwarding::{FromForwarder, Heard, NamesStatus, ToForwarder, Told};
 pub use machines::{LAN, LAN_HOST, WAN, WAN_HOST};
 pub use report::Surroundings;
 pub use saving::{Save, StateFile};
@@ -250,6 +252,20 @@ impl Router {
         self.machines.hear(now, message);
     }
 
+    /// What the forwarder of names wants.
+    pub fn hear_forwarder(&mut self, now: Time, from: FromForwarder) {
+        let Machines { wan, frames, .. } = &mut self.machines;
+        match from {
+            FromForwarder::Ask { server, port, payload } => wan.ask_for_host(now, (server, port), &payload, frames),
+            FromForwarder::Close(port) => wan.forwarding.close(port),
+        }
+    }
+
+    /// What the forwarder of names is to be told next.
+    pub fn next_for_forwarder(&mut self) -> Option<ToForwarder> {
+        self.machines.wan.forwarding.next()
+    }
+
     /// The multicast groups that we listen to, on LAN and WAN.
     pub fn groups(&self) -> [Vec<Ipv6Addr>; 2] {
         [self.machines.lan.neighbours.groups(), self.machines.wan.neighbours.groups()]
@@ -292,7 +308,8 @@ impl Router {
         let choice = choose(&self.config, &before, &self.choice);
         tell(&self.choice.decision.steps, &choice.decision.steps);
         self.machines.execute(now, &desired(&self.config, &before, &choice));
-        if now >= self.look {
+        let looks = now >= self.look;
+        if looks {
             self.look = now + LOOK;
             self.machines.far.look(now, &totals());
             self.machines.rules.tell(now);
@@ -300,6 +317,7 @@ impl Router {
         }
         self.machines.poll_service(now);
         let facts = self.machines.gather(now);
+        self.machines.tell_forwarder(now, &self.config, &choice, looks);
         (self.choice, self.turned) = (choice, now);
         self.is_unsettled = facts != before;
         self.assess(now, &facts);

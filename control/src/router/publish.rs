@@ -8,7 +8,7 @@ use hikyaku_dataplane::snapshot::{
 };
 use hikyaku_net::{Addr6, Mac, Prefix4, Prefix6, Time, protocol};
 use hikyaku_protocols::neighbour;
-use hikyaku_protocols::{dhcpv4, dhcpv6};
+use hikyaku_protocols::{dhcpv4, dhcpv6, forwarder};
 
 use super::choose::Choice;
 use super::facts::Facts;
@@ -128,8 +128,10 @@ pub(super) fn listens(machines: &Machines) -> [Vec<(u8, u16)>; 2] {
     let Machines { lan, wan, .. } = machines;
     let dhcpv4 = lan.dhcpv4.as_ref().map(|_| (protocol::UDP, dhcpv4::SERVER_PORT));
     let dhcpv6 = lan.serves_dhcpv6.then_some((protocol::UDP, dhcpv6::SERVER_PORT));
+    let names = lan.config.dns.as_ref().map(|_| (protocol::UDP, forwarder::PORT));
     let asks = wan.sockets.ports().chain([(protocol::UDP, dhcpv6::CLIENT_PORT)]);
-    [dhcpv4.into_iter().chain(dhcpv6).collect(), asks.collect()]
+    let asks_for_hosts = wan.forwarding.ports().map(|port| (protocol::UDP, port));
+    [dhcpv4.into_iter().chain(dhcpv6).chain(names).collect(), asks.chain(asks_for_hosts).collect()]
 }
 
 /// The world that follows from it.

@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use super::choose::Choice;
 use super::facts::Facts;
+use super::forwarding::NamesStatus;
 use super::sessions::{Walk, ports};
 use super::{LAN, LinkFacts, Router, WAN};
 use crate::show::report;
@@ -37,6 +38,8 @@ pub struct Surroundings<'a> {
     pub heard: [Option<&'static str>; 2],
     /// Bytes of the links' rings and buffers.
     pub memory: usize,
+    /// How the forwarder of names is doing.
+    pub names: NamesStatus,
     /// Of the configuration and the links.
     pub warnings: &'a [String],
 }
@@ -60,7 +63,7 @@ impl Router {
             }
             Request::Rules => query.reply.answer(self.machines.rules.report()),
             Request::Links => query.reply.answer(self.links(around.handles)),
-            Request::Counters => query.reply.answer(self.counters(around.handles)),
+            Request::Counters => query.reply.answer(self.counters(&around)),
             Request::Ports => match self.machines.tunnel.napt() {
                 Some(napt) => query.reply.answer(ports(napt)),
                 None => query.reply.refuse(NOT_TRANSLATED),
@@ -95,7 +98,11 @@ impl Router {
                 let status = provisioning.machine.status(now);
                 report::Provisioning { text: status.to_string(), state: name_of(&status.state) }
             }),
-            lan: report::Lan { heard: lan_heard, ..self.lan_status(now, &totals) },
+            lan: report::Lan {
+                heard: lan_heard,
+                names: self.config.lan.dns.as_ref().map(|_| names(&around.names)),
+                ..self.lan_status(now, &totals)
+            },
             sessions: stats.map(|stats| report::SessionTotals {
                 live: stats.live.into(),
                 capacity: stats.capacity.into(),
@@ -147,6 +154,7 @@ impl Router {
             link: lan.link.name.clone(),
             mode: lan.link.mode.clone(),
             heard: None,
+            names: None,
             vlan: lan.link.vlan.map(Vlan::id),
             mac: lan.link.mac.to_string(),
             mtu: lan.config.mtu,
@@ -238,8 +246,8 @@ impl Router {
         vec![one("wan", WAN, &wan.link, wan.up, wan_losses), one("lan", LAN, &lan.link, lan.up, lan_losses)]
     }
 
-    fn counters(&self, handles: &[Handle]) -> report::Counters {
-        let totals = totals(handles);
+    fn counters(&self, around: &Surroundings) -> report::Counters {
+        let totals = totals(around.handles);
         let (lan, wan) = (&self.machines.lan, &self.machines.wan);
         let mut control = BTreeMap::new();
         let mut machine = |name: &str, counts: BTreeMap<String, u64>| control.insert(name.to_string(), counts);
@@ -250,6 +258,7 @@ impl Router {
         machine("line", counted(&wan.slaac.counts));
         machine("dhcpv6", counted(&wan.dhcpv6.counts));
         machine("names", counted(wan.resolver.counts()));
+        machine("forwarder", counted(&around.names.counts));
         machine("stack", counted(&wan.sockets.counts));
         machine("advertiser", counted(&lan.advertiser.counts));
         machine("dhcpv6 lan", counted(&lan.dhcpv6.counts));
@@ -276,6 +285,22 @@ impl Router {
                 .collect(),
             control,
         }
+    }
+}
+
+fn names(status: &NamesStatus) -> report::Names {
+    let NamesStatus { counts, servers, kept: (answers, bytes), open } = status;
+    let server = |&(address, answers)| report::NameServer { address, answers };
+    report::Names {
+        servers: servers.iter().map(server).collect(),
+        questions: counts.questions,
+        local: counts.local,
+        from_cache: counts.from_cache,
+        unanswered: counts.unanswered,
+        rebinding: counts.rebinding,
+        open: *open,
+        kept: *answers,
+        kept_bytes: *bytes,
     }
 }
 

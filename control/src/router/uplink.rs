@@ -26,6 +26,8 @@ pub(super) struct Uplink {
     pub source: Option<Ipv6Addr>,
     /// Who is asked for names, once there is an address to ask from.
     pub resolvers: Vec<IpAddr>,
+    /// The resolvers that the line names, whomever the user says.
+    pub named_resolvers: Vec<IpAddr>,
     /// The line, as names are asked on it.
     pub line: LineId,
     /// From when on a prefix that its router left out of its advertisements is forgotten: the far end is silent.
@@ -39,7 +41,8 @@ pub(super) fn uplink(config: &Config, facts: &Facts, previous: &Uplink) -> Uplin
     let candidates = candidates(facts, previous.prefix, previous.router);
     let best = candidates.first();
     let own = own_address(facts, &candidates);
-    let resolvers = resolvers(config, facts);
+    let named_resolvers = named_resolvers(facts);
+    let resolvers = resolvers(config, &named_resolvers);
     let source = source(facts, own);
     Uplink {
         prefix: best.map(|candidate| candidate.prefix.address()),
@@ -56,6 +59,7 @@ pub(super) fn uplink(config: &Config, facts: &Facts, previous: &Uplink) -> Uplin
             resolvers: if source.is_some() { resolvers.clone() } else { Vec::new() },
         },
         resolvers,
+        named_resolvers,
         forgets_from: facts.far.silent_since.map(|since| since + SILENCE),
         silent_from: silent_from(facts, previous.silent_from),
     }
@@ -81,13 +85,19 @@ fn source(facts: &Facts, own: Option<Ipv6Addr>) -> Option<Ipv6Addr> {
     own.into_iter().chain(end).find(|&address| facts.may_use(address))
 }
 
-/// Who is asked for names: whom the user says, else DHCPv6's, else the router's. Never anybody else: the names of
-/// border routers are known to the line's own resolvers alone.
-fn resolvers(config: &Config, facts: &Facts) -> Vec<IpAddr> {
-    let (configured, leased) = (&config.wan.resolvers, &facts.dhcpv6.information.dns);
+/// Who is asked for names: whom the user says, else whom the line names. Never anybody else: the names of border routers are
+/// known to the line's own resolvers alone.
+fn resolvers(config: &Config, named: &[IpAddr]) -> Vec<IpAddr> {
+    let configured = &config.wan.resolvers;
+    if configured.is_empty() { named.to_vec() } else { configured.iter().copied().map(IpAddr::from).collect() }
+}
+
+/// DHCPv6's resolvers, else the router's.
+fn named_resolvers(facts: &Facts) -> Vec<IpAddr> {
+    let leased = &facts.dhcpv6.information.dns;
     let advertised = || facts.slaac.rdnss.iter().map(|resolver| resolver.address).collect();
-    let chosen = [configured, leased].into_iter().find(|said| !said.is_empty()).cloned();
-    chosen.unwrap_or_else(advertised).into_iter().map(IpAddr::from).collect()
+    let named = if leased.is_empty() { advertised() } else { leased.clone() };
+    named.into_iter().map(IpAddr::from).collect()
 }
 
 /// The server is waited for as soon as there is a router to say that it is there.

@@ -8,6 +8,7 @@ use hikyaku_net::{Mac, Time, protocol};
 use hikyaku_protocols::Machine;
 use hikyaku_protocols::dhcpv6;
 use hikyaku_protocols::echo::Echo;
+use hikyaku_protocols::forwarder;
 use hikyaku_protocols::neighbour::{self, Neighbours};
 use hikyaku_protocols::reception::Reception;
 use hikyaku_protocols::slaac::{self, InterfaceId, Slaac};
@@ -15,6 +16,7 @@ use hikyaku_protocols::sockets::Stack;
 use hikyaku_ring::{LinkId, Vlan};
 
 use super::across::Across;
+use super::forwarding::Forwarding;
 use super::neighbour_log;
 use super::resolver::Resolver;
 use super::wire::{self, Frames, Packet6};
@@ -56,6 +58,8 @@ pub struct Wan {
     pub(super) reception: Reception,
     pub(super) sockets: Stack,
     pub(super) resolver: Resolver,
+    /// Hosts' questions about names.
+    pub(super) forwarding: Forwarding,
     /// Our addresses that may be used.
     pub(super) usable: Vec<Ipv6Addr>,
     /// What our own packets come from.
@@ -99,6 +103,7 @@ impl Wan {
             interface_id,
             sockets,
             resolver: Resolver::default(),
+            forwarding: Forwarding::default(),
             usable: Vec::new(),
             source: None,
             echo: Echo::new(link.mac),
@@ -145,6 +150,7 @@ impl Wan {
                     frames.send(self.id, answer);
                 }
             }
+            _ if self.forwarding.hear(&packet) => {}
             _ => match wire::udp_to(&packet, DHCP6_CLIENT) {
                 // RFC 8415 16: clients ask from their link-local address, so that is where answers go.
                 Some(payload) if wire::destination(packet.bytes) == self.link_local() => {
@@ -176,6 +182,23 @@ impl Wan {
         if let Some(next_hop) = self.slaac.next_hop(destination) {
             let frame = wire::frame6(Mac::default(), self.link.mac, packet);
             self.neighbours.want(now, next_hop.into(), Some(frame));
+        }
+    }
+
+    /// Sends a question of the forwarder's. One that cannot be sent is one that is not answered: it is asked again, from
+    /// another port.
+    pub(super) fn ask_for_host(
+        &mut self,
+        now: Time,
+        (server, port): (Ipv6Addr, u16),
+        payload: &[u8],
+        frames: &mut Frames,
+    ) {
+        let from = if server.is_unicast_link_local() { self.link_local() } else { self.source };
+        let is_taken = self.sockets.ports().any(|taken| taken == (protocol::UDP, port));
+        if let Some(from) = from.filter(|_| !is_taken) {
+            self.forwarding.open(now, port);
+            self.send(now, &wire::udp6((from, port), (server, forwarder::PORT), payload), frames);
         }
     }
 

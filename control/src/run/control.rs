@@ -20,6 +20,7 @@ use hikyaku_ring::LinkState;
 use super::card::Card;
 use super::guard::LinkGuard;
 use super::links;
+use super::names::Names;
 use super::turns::Turns;
 use super::watchdog::{Standstill, Watchdog};
 use super::writer::Writer;
@@ -63,6 +64,7 @@ pub struct ControlThread {
     pub handles: Vec<Handle>,
     pub state: StateDir,
     pub writer: Writer,
+    pub names: Names,
     pub sessions: SessionsBefore,
     pub reload: Reload,
     pub queries: Receiver<Query>,
@@ -219,11 +221,16 @@ impl ControlThread {
         while let Some((file, result)) = self.writer.written() {
             router.saved(self.now(), file, result);
         }
+        for _ in 0..HEARD {
+            let Some(wanted) = self.names.wanted() else { break };
+            router.hear_forwarder(self.now(), wanted);
+        }
         let totals = || totals(&self.handles);
         router.turn(self.now(), totals);
         while let Some(save) = router.next_save(self.now(), wall()) {
             self.writer.put(save);
         }
+        self.names.tell(|| router.next_for_forwarder());
         // Before anything is asked from a new address (RFC 4862 5.4.2).
         for (card, groups) in self.cards.iter_mut().zip(router.groups()) {
             card.listen(&groups, router.hears_all());
@@ -241,13 +248,14 @@ impl ControlThread {
                 control: self.turns.report(),
                 heard: [self.cards[0].heard(), self.cards[1].heard()],
                 memory: self.memory,
+                names: self.names.status(),
                 warnings: &warnings,
             };
             router.answer(self.shared.clock.now(), query, surroundings);
         }
         let all_sent = self.send(router);
         // Frames and questions that were not heard yet, too, are a reason to come back at once.
-        all_sent && self.shared.punt.is_empty() && self.queries.is_empty()
+        all_sent && self.shared.punt.is_empty() && self.queries.is_empty() && self.names.wants_nothing()
     }
 
     /// Gives a worker what is to be sent, as far as it takes it; whether that was all.

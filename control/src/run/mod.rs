@@ -10,6 +10,7 @@ mod control;
 mod guard;
 mod hearing;
 mod links;
+mod names;
 mod signals;
 mod turns;
 mod watchdog;
@@ -36,6 +37,7 @@ use crate::show::Claim;
 
 use control::{ControlThread, Reload, wall};
 use links::Links;
+use names::Names;
 use signals::Signals;
 use turns::Turns;
 pub use watchdog::Standstill;
@@ -158,6 +160,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let writes = state.clone();
     let writer = Writer::start(move |save| writes.save(save), std::thread::current())
         .context("the thread for state files cannot be started")?;
+    let names = Names::start(shared.clone(), handles[0].clone()).context("the thread for names cannot be started")?;
     let control = ControlThread {
         config: Arc::new(config.clone()),
         facts,
@@ -169,6 +172,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         handles,
         state: state.clone(),
         writer,
+        names,
         sessions,
         reload,
         queries,

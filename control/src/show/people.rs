@@ -5,8 +5,8 @@ use std::fmt::{self, Display, Formatter};
 use hikyaku_protocols::service::Outcome;
 
 use super::report::{
-    Address, Counters, Leases, Link, Neighbour, Notification, Ports, Prefix, Rule, Service, Session, State, Status,
-    Volume, Wan,
+    Address, Counters, Leases, Link, NameServer, Names, Neighbour, Notification, Ports, Prefix, Rule, Service, Session,
+    State, Status, Volume, Wan,
 };
 use crate::table::{Table, grouped};
 
@@ -63,6 +63,7 @@ impl Display for Status {
         line(f, "", traffic(lan.received, lan.sent))?;
         let leases = lan.leases.map(|n| format!(", {n} leases")).unwrap_or_default();
         line(f, "", format_args!("{}{leases}", lan.ipv4))?;
+        lan.names.iter().try_for_each(|known| line(f, "", names(known)))?;
         addresses(f, &lan.addresses)?;
         prefixes(f, &lan.prefixes)?;
         if !lan.prefixes.is_empty() && !lan.is_default_router {
@@ -99,6 +100,17 @@ impl Display for Status {
         }
         Ok(())
     }
+}
+
+fn names(names: &Names) -> String {
+    let server = |server: &NameServer| {
+        let silent = if server.answers { "" } else { " (silent)" };
+        format!("{}{silent}", server.address)
+    };
+    let servers: Vec<String> = names.servers.iter().map(server).collect();
+    let servers = if servers.is_empty() { "nobody yet".into() } else { servers.join(", ") };
+    let Names { questions, local, from_cache, kept, .. } = names;
+    format!("DNS by {servers}; {questions} questions, {local} answered here, {from_cache} from {kept} kept answers")
 }
 
 fn vlan(vlan: Option<u16>) -> String {

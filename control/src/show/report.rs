@@ -235,6 +235,9 @@ pub struct Lan {
     pub ipv4: String,
     /// Leases that hold, where addresses are given; `null` where not.
     pub leases: Option<usize>,
+    /// The forwarder of names; `null` where there is none.
+    #[serde(default)]
+    pub names: Option<Names>,
     /// Our IPv6 addresses there.
     #[serde(default)]
     pub addresses: Vec<Address>,
@@ -244,6 +247,38 @@ pub struct Lan {
     /// Hosts are told that IPv6 packets may be sent through us.
     #[serde(default)]
     pub is_default_router: bool,
+}
+
+/// The forwarder of names for hosts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Names {
+    /// Who is asked, in this order as long as they answer.
+    pub servers: Vec<NameServer>,
+    /// Questions of hosts.
+    pub questions: u64,
+    /// Of these, answered without anybody else: names of hosts, and those that mean nothing outside.
+    pub local: u64,
+    /// Of these, answered by what was heard before.
+    pub from_cache: u64,
+    /// Questions that no resolver answered.
+    pub unanswered: u64,
+    /// Answers that were kept back: a name of the Internet with an address of a LAN.
+    pub rebinding: u64,
+    /// Questions that resolvers have not answered yet.
+    pub open: usize,
+    /// Answers that are kept.
+    pub kept: usize,
+    /// What they take, bytes, about.
+    pub kept_bytes: usize,
+}
+
+/// A resolver that is asked for hosts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameServer {
+    /// Its address.
+    pub address: Ipv6Addr,
+    /// Whether it has answered lately, or was not asked.
+    pub answers: bool,
 }
 
 /// An amount of traffic.

@@ -210,7 +210,17 @@ fn values_that_cannot_be() {
         ("[wan.dhcpv6]\npd-hint = 8", "pd-hint = '8': give a number from 48 to 64"),
         ("[lan.dhcpv4]\nlease-time = 1", "lease-time = '1': give a number from 120 to 31536000"),
         ("[lan.dhcpv4]\ndns = ['8.8.8.8', 'x']", "dns = 'x': an IPv4 address is written as 192.0.2.1"),
-        ("[lan.dhcpv4]\ndns = ['192.0.2.53', '192.168.1.1']", "dns = '192.168.1.1': that is our own address"),
+        (
+            "[lan.dhcpv4]\ndns = ['192.0.2.53', '192.168.1.1']\n[lan.dns]\nenabled = false",
+            "dns = '192.168.1.1': that is our own address, and [lan.dns] is off",
+        ),
+        ("[lan.dns]\ncache = 300000", "cache = '300000': give a number from 0 to 262144"),
+        ("[[lan.dns.host]]\nip = 'fe80::1'\nname = 'nas'", "ip = 'fe80::1': it is no global unicast address"),
+        ("[[lan.dns.host]]\nip = '192.0.2.1'", "lacks name = NAME"),
+        (
+            "[[lan.dns.forward]]\nservers = '192.0.2.1'\nname = 'x.jp'",
+            "servers = '192.0.2.1': an IPv6 address is written",
+        ),
         ("[[lan.dhcpv4.reservation]]\nmac = '01:00:5e:00:00:01'\nip = '192.168.1.9'", "it is no single station's"),
         ("[[lan.dhcpv4.reservation]]\nmac = '02:00:00:00:00:01'", "lacks ip = ADDR"),
     ] {
@@ -222,6 +232,15 @@ fn values_that_cannot_be() {
         let problems = problems(&text);
         assert!(problems.len() == 1 && problems[0].contains(says), "{line}: {problems:?}");
         assert!(problems[0].starts_with("f:8: ") || problems[0].starts_with("f:9: "), "{problems:?}");
+    }
+}
+
+#[test]
+fn a_name_is_written_once() {
+    for section in ["host", "forward"] {
+        let one = |name: &str| format!("[[lan.dns.{section}]]\nname = '{name}'\n");
+        let text = format!("{DSLITE}{}{}{}", one("x.jp"), one("y.jp"), one("X.jp"));
+        assert_eq!(problems(&text), ["f:13: name = 'x.jp': another has it already; write it once"]);
     }
 }
 
@@ -488,14 +507,19 @@ fn check_says_what_it_would_do() {
         format!("ok: {}\n", file.name()).as_str(),
         "  service  dslite: DS-Lite\n",
         "  tunnel   from the WAN's own address; MTU 1460, larger packets with DF are refused\n",
-        "  hosts    DHCPv4 192.168.1.128-192.168.1.254 (127 addresses), 0 reserved, without resolvers\n",
+        "  hosts    DHCPv4 192.168.1.128-192.168.1.254 (127 addresses), 0 reserved\n",
+        "  names    DNS for hosts, under home.arpa\n",
         "  workers  as many as both links have queues\nset, other than by default:\n  [wan] link = netmap:ix0\n",
         "  [service] kind = dslite\n",
     ] {
         assert!(said.contains(what), "{what}\nis not in\n{said}");
     }
-    let warning = "warning: DHCPv4 tells hosts no resolver, and there is none of ours yet: name some";
+    assert!(!said.contains("warning"), "{said}");
+    let silent = File::new("silent.toml", &DSLITE.replace("[service]", "[lan.dns]\nenabled = false\n[service]"));
+    let said = text(&hikyaku(&["check", silent.name()]).stdout);
+    let warning = "warning: DHCPv4 tells hosts no resolver: switch on ours, as [lan.dns] enabled = true, or name some";
     assert!(said.lines().last().unwrap().starts_with(warning), "{said}");
+    assert!(said.contains("0 reserved, without resolvers\n  names    no DNS for hosts\n"), "{said}");
     let wrong = File::new("wrong.toml", &DSLITE.replace("kind", "knid").replace("/24", "/99"));
     for args in [["check", wrong.name(), ""], ["run", "--config", wrong.name()]] {
         let run = hikyaku(&args[..if args[2].is_empty() { 2 } else { 3 }]);
@@ -545,7 +569,9 @@ fn warnings() {
     let of = |text: &str| Config::parse("f", text).unwrap().warnings();
     assert_eq!(of(&resolver), Vec::<String>::new());
     assert_eq!(of(&DSLITE.replace("[service]", "[lan.dhcpv4]\nenabled = false\n[service]")), Vec::<String>::new());
-    assert!(of(DSLITE)[0].contains("[lan.dhcpv4] dns = "));
+    assert_eq!(of(DSLITE), Vec::<String>::new());
+    let without = DSLITE.replace("[service]", "[lan.dns]\nenabled = false\n[service]");
+    assert!(of(&without)[0].contains("[lan.dhcpv4] dns = "));
     let of = |more: &str| of(&resolver.replace("kind = 'dslite'\n", more)).join("\n");
     // A service is told where its customer is, if that is known of it.
     let fixed = "ipv4 = '192.0.2.1'\nbr = '2001:db8:f::1'\n";

@@ -7,10 +7,11 @@ use dhcproto::{Decodable, Encodable};
 use hikyaku::router::LAN;
 use hikyaku_net::protocol;
 
-use crate::native::{DELEGATED, HOST, last, link_local, told};
+use crate::coming_up::DSLITE;
+use crate::native::{DELEGATED, HOST, last, link_local, of, told};
 use crate::services::seconds;
-use crate::world::World;
 use crate::world::isp::RESOLVER;
+use crate::world::{LINKS, World};
 
 /// Where DHCPv6 servers are asked (RFC 8415 7.1).
 const SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
@@ -23,6 +24,13 @@ fn asked(world: &mut World, host: usize, message: &Message) -> Option<Message> {
     let (to, payload) = world.lan.dhcpv6.pop()?;
     assert_eq!(to, world.lan.stations[host].mac);
     Some(Message::from_bytes(&payload).unwrap())
+}
+
+fn resolvers(reply: &Message) -> &[Ipv6Addr] {
+    let Some(DhcpOption::DomainNameServers(resolvers)) = reply.opts().get(OptionCode::DomainNameServers) else {
+        panic!("no resolver: {reply:?}")
+    };
+    resolvers
 }
 
 fn information_request(codes: &[u16]) -> Message {
@@ -45,12 +53,16 @@ fn rfc7084_l_8_hosts_are_told_of_the_lines_resolvers_and_clocks() {
     world.lan.neighbours.clear();
     let reply = asked(&mut world, host, &information_request(&[23, 24, 31])).expect("a Reply");
     assert_eq!(reply.msg_type(), MessageType::Reply);
-    assert_eq!(reply.opts().get(OptionCode::DomainNameServers), Some(&DhcpOption::DomainNameServers(vec![RESOLVER])));
+    assert_eq!(resolvers(&reply), [link_local(), of(DELEGATED, 1, 1)], "we are one");
     let Some(DhcpOption::DomainSearchList(names)) = reply.opts().get(OptionCode::DomainSearchList) else { panic!() };
     assert_eq!(names.iter().map(ToString::to_string).collect::<Vec<_>>(), ["home.example."]);
     let Some(DhcpOption::Unknown(sntp)) = reply.opts().get(OptionCode::SntpServers) else { panic!() };
     assert_eq!(sntp.data(), ntp.octets());
     assert_eq!(world.router.groups()[1].iter().filter(|&&group| group == SERVERS).count(), 0, "not of the line");
+    world.reload(&format!("{LINKS}{DSLITE}[lan.dns]\nenabled = false\n"));
+    world.pass(seconds(1));
+    let reply = asked(&mut world, host, &information_request(&[23])).expect("a Reply");
+    assert_eq!(resolvers(&reply), [RESOLVER]);
 }
 
 /// Nobody is told to ask where nobody answers.

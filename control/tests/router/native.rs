@@ -9,7 +9,7 @@ use hikyaku_net::Addr6;
 
 use crate::coming_up::{AFTR, DSLITE};
 use crate::services::seconds;
-use crate::world::isp::{MANAGED, RESOLVER, ROUTER_MAC};
+use crate::world::isp::{MANAGED, ROUTER_MAC};
 use crate::world::lan::Told;
 use crate::world::{LAN_MAC, LINKS, World};
 
@@ -69,7 +69,7 @@ fn rfc7084_l_2_a_delegated_prefix_has_a_64_for_the_lan() {
         assert_eq!((first.from, first.to), (link_local(), "ff02::1".parse::<Ipv6Addr>().unwrap()));
         assert_eq!((first.lifetime, first.mtu), (1800, 1500));
         assert_eq!(first.prefixes, [(lan, 0xc0, 5400, 2700)]);
-        assert_eq!(first.resolvers, [(RESOLVER, 1800)]);
+        assert_eq!(first.resolvers[0], (link_local(), 1800));
         assert_eq!(first.flags, 0x40, "RFC 7084 L-9: O without M");
         assert_eq!(first.routes, [(prefix, len, 1800)], "RFC 7084 L-3");
     }
@@ -250,7 +250,7 @@ fn rfc4861_6_2_5_leases_that_are_given_back_are_given_up_by_hosts() {
     world.router.release(world.now);
     world.pass(seconds(1));
     assert_eq!((last(&world).lifetime, prefixes(last(&world))), (0, vec![(of(DELEGATED, 1, 0), 0)]));
-    assert_eq!(last(&world).resolvers, [(RESOLVER, 0)]);
+    assert_eq!(last(&world).resolvers, [(link_local(), 0), (of(DELEGATED, 1, 1), 0)]);
 }
 
 #[test]

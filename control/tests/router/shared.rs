@@ -7,8 +7,9 @@ use hikyaku_dataplane::snapshot::Route6;
 use hikyaku_net::{Addr6, Mac};
 
 use crate::coming_up::DSLITE;
+use crate::native::link_local;
 use crate::services::seconds;
-use crate::world::isp::{PREFIX, RESOLVER};
+use crate::world::isp::PREFIX;
 use crate::world::{LAN_MAC, LINKS, WAN_MAC, World};
 
 const HOST: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 9);
@@ -39,7 +40,7 @@ fn the_lines_64_is_the_lans_too() {
     let world = line();
     let told = world.lan.told.last().unwrap();
     assert_eq!(told.prefixes, [(PREFIX, 0xc0, 5400, 2700)]);
-    assert_eq!((told.lifetime, &told.resolvers[..]), (1800, &[(RESOLVER, 1800)][..]));
+    assert_eq!((told.lifetime, &told.resolvers[..]), (1800, &[(link_local(), 1800)][..]));
     assert_eq!(route(&world, of(9)), Route6::Link(LAN));
     let snapshot = world.snapshot();
     assert!(snapshot.filter6.is_some() && world.router.hears_all());

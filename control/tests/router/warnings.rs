@@ -35,7 +35,10 @@ fn advertisement(seconds: u16) -> Vec<u8> {
 fn hosts_that_are_told_no_resolver() {
     let mut world = World::new(DSLITE);
     assert_eq!(warning(&world, "[lan.dhcpv4] dns"), None);
-    world.reload(&format!("{}{DSLITE}", LINKS.replace("dns = ['192.0.2.53']\n", "")));
+    let unnamed = format!("{}{DSLITE}", LINKS.replace("dns = ['192.0.2.53']\n", ""));
+    world.reload(&unnamed);
+    assert_eq!(warning(&world, "[lan.dhcpv4] dns"), None, "we are named");
+    world.reload(&format!("{unnamed}[lan.dns]\nenabled = false\n"));
     assert!(warning(&world, "[lan.dhcpv4] dns").unwrap().starts_with("DHCPv4 tells hosts no resolver"));
 }
 

@@ -68,34 +68,46 @@ fn what_hosts_are_told_on_each_line() {
             "an advertised /64, and nothing to ask for",
             "",
             &[router, advertised],
-            Some((&[("2001:db8:1::/64", Some(1800))], true, 0)),
+            Some((&[("2001:db8:1::/64", Some(1800))], true, 1)),
         ),
         ("a server that is asked", "", &[router, advertised, managed, soliciting], Some((&[], false, 0))),
         (
             "and does not answer",
             "",
             &[router, advertised, managed, soliciting, in_vain],
-            Some((&[("2001:db8:1::/64", Some(1800))], true, 0)),
+            Some((&[("2001:db8:1::/64", Some(1800))], true, 1)),
         ),
         (
             "a delegated prefix beside it",
             "",
             &[router, advertised, delegated],
-            Some((&[("2001:db8:2:1::/64", Some(1800))], true, 0)),
+            Some((&[("2001:db8:2:1::/64", Some(1800))], true, 1)),
         ),
         ("hosts make no addresses in it", "", &[router, on_link_only], Some((&[], false, 0))),
         ("a closed network", "", &[router, closed], Some((&[], false, 0))),
         ("a delegated prefix", "", &[router, delegated, dns], Some((&[("2001:db8:2:1::/64", Some(1800))], true, 1))),
-        ("the router is gone", "", &[delegated], Some((&[("2001:db8:2:1::/64", Some(1800))], false, 0))),
+        (
+            "its resolver, where we are none",
+            "[lan.dns]\nenabled = false\n",
+            &[router, delegated, dns],
+            Some((&[("2001:db8:2:1::/64", Some(1800))], true, 1)),
+        ),
+        (
+            "and nobody is",
+            "[lan.dns]\nenabled = false\n",
+            &[router, delegated],
+            Some((&[("2001:db8:2:1::/64", Some(1800))], true, 0)),
+        ),
+        ("the router is gone", "", &[delegated], Some((&[("2001:db8:2:1::/64", Some(1800))], false, 1))),
         (
             "another one, and the old one on its way out",
             "",
             &[router, delegated_anew],
-            Some((&[("2001:db8:6:1::/64", Some(1800)), ("2001:db8:2:1::/64", Some(0))], true, 0)),
+            Some((&[("2001:db8:6:1::/64", Some(1800)), ("2001:db8:2:1::/64", Some(0))], true, 1)),
         ),
         (
             "resolvers of the advertisement",
-            "",
+            "[lan.dns]\nenabled = false\n",
             &[router, rdnss, delegated],
             Some((&[("2001:db8:2:1::/64", Some(1800))], true, 1)),
         ),
@@ -112,7 +124,7 @@ fn what_hosts_are_told_on_each_line() {
             "a number of the user's",
             "[lan.ipv6]\nsubnet-id = 77\n",
             &[router, delegated],
-            Some((&[("2001:db8:2:4d::/64", Some(1800))], true, 0)),
+            Some((&[("2001:db8:2:4d::/64", Some(1800))], true, 1)),
         ),
     ];
     for (name, text, says, expected) in rows {
@@ -163,9 +175,31 @@ fn rfc8200_5_a_lan_that_carries_less_than_1280_bytes_has_no_ipv6() {
 }
 
 #[test]
-fn the_domain_is_that_of_ipv6_or_else_of_dhcpv4() {
+fn the_domain_is_that_of_ipv6_or_else_of_dhcpv4_or_else_of_dns() {
     let domains = |text: &str| lan(text, &[router, delegated]).advertised.unwrap().domains;
     assert_eq!(domains("[lan.dhcpv4]\ndomain = 'four.example'\n"), ["four.example"]);
     assert_eq!(domains("[lan.dhcpv4]\ndomain = 'four.example'\n[lan.ipv6]\ndomain = 'six.example'\n"), ["six.example"]);
-    assert!(domains("").is_empty());
+    assert_eq!(domains("[lan.dns]\ndomain = 'names.example'\n"), ["names.example"]);
+    assert_eq!(domains(""), ["home.arpa"], "RFC 8375");
+    assert!(domains("[lan.dns]\nenabled = false\n").is_empty());
+}
+
+/// RFC 7084 L-10, L-11: by both ways the same, and an address that every host can write down where there is one.
+#[test]
+fn hosts_are_told_that_we_are_their_resolver() {
+    let told = |says: &[Says]| {
+        let lan = lan("", says);
+        let resolvers = lan.advertised.unwrap().resolvers;
+        assert_eq!(lan.served.unwrap().parameters.resolvers, resolvers);
+        resolvers
+    };
+    let addressed: Says = |facts| _ = facts.lan.addresses.insert(ip("2001:db8:2:1::1"), Progress::Ready);
+    let checked: Says = |facts| _ = facts.lan.addresses.insert(ip("2001:db8:2:1::1"), Progress::Tentative);
+    let elsewhere: Says = |facts| _ = facts.lan.addresses.insert(ip("2001:db8:7:1::1"), Progress::Ready);
+    assert_eq!(told(&[router, delegated]), [ip("fe80::1")]);
+    assert_eq!(told(&[router, delegated, addressed, dns]), [ip("fe80::1"), ip("2001:db8:2:1::1")]);
+    assert_eq!(told(&[router, delegated, checked]), [ip("fe80::1")], "it may be somebody else's");
+    assert_eq!(told(&[router, delegated, elsewhere]), [ip("fe80::1")]);
+    // Who writes down an address of a prefix that ends has none tomorrow.
+    assert_eq!(told(&[router, delegated_anew, addressed]), [ip("fe80::1")]);
 }

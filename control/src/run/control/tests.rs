@@ -1,6 +1,7 @@
 //! The thread itself, beside a worker on memory rings: what it survives, how it sleeps and how it ends.
 
 mod disk;
+mod names;
 mod stalls;
 
 use std::net::Ipv4Addr;
@@ -122,6 +123,7 @@ impl Lab {
         }
         let control = thread::spawn(move || {
             let writes = state_dir.clone();
+            let names = Names::start(shared_there.clone(), handles[0].clone()).unwrap();
             let thread = ControlThread {
                 config: Arc::new(Config::parse("test.toml", &text).unwrap()),
                 facts,
@@ -136,6 +138,7 @@ impl Lab {
                 handles,
                 state: state_dir,
                 writer: Writer::start(move |save| write(&writes, save), thread::current()).unwrap(),
+                names,
                 sessions: SessionsBefore::default(),
                 reload: Reload {
                     asked: reload_there,

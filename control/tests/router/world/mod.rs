@@ -318,6 +318,7 @@ impl World {
                 control: Default::default(),
                 heard: [None; 2],
                 memory: 0,
+                names: Default::default(),
                 warnings: &[],
             },
         )

@@ -1,0 +1,261 @@
+//! Names for hosts of the LAN: what the forwarder is told, and its questions on the line. It runs on a thread of its own
+//! (`run::names`), which is given [`ToForwarder`] and gives [`FromForwarder`].
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use hikyaku_config as config;
+use hikyaku_config::Config;
+use hikyaku_net::{Time, protocol};
+use hikyaku_protocols::dhcpv4::Standing;
+use hikyaku_protocols::forwarder::{self, Domain, Forwarder, Host, Place, Settings};
+use hikyaku_protocols::host::host_name;
+
+use super::choose::Choice;
+use super::lan::Lan;
+use super::machines::Machines;
+use super::wire::{self, Packet6};
+
+/// How long an answer is waited for at a port, if the forwarder does not say that it is not: longer than it waits.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Ports that may be open at once.
+const MAX_PORTS: usize = 2048;
+/// Messages that wait for the forwarder's thread.
+const MAX_HEARD: usize = 512;
+
+/// Names that mean something to programs, and so are no host's to take.
+const TAKEN: [&str; 3] = ["localhost", "wpad", "isatap"];
+
+/// For the forwarder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToForwarder {
+    /// How things are.
+    Told(Box<Told>),
+    /// A message came to a port of its.
+    Heard(Heard),
+}
+
+/// How things are: `settings` is `None` while nobody is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Who may ask, and which addresses of ours.
+    pub place: Place,
+    /// Whom to ask, and what is known here.
+    pub settings: Option<Settings>,
+}
+
+/// A message that came from the line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Whose, and from which port.
+    pub from: (Ipv6Addr, u16),
+    /// The port of ours.
+    pub port: u16,
+    /// The UDP payload.
+    pub message: Vec<u8>,
+}
+
+/// From the forwarder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FromForwarder {
+    /// Send this UDP payload to a resolver, from this port of ours.
+    Ask {
+        /// The resolver.
+        server: Ipv6Addr,
+        /// What it is sent from.
+        port: u16,
+        /// The question.
+        payload: Vec<u8>,
+    },
+    /// Nothing is waited for at this port any more.
+    Close(u16),
+}
+
+/// How the forwarder is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamesStatus {
+    /// Questions and what became of them.
+    pub counts: forwarder::Counts,
+    /// Who is asked, best first, and whether each has answered lately.
+    pub servers: Vec<(Ipv6Addr, bool)>,
+    /// Answers that are kept, and the bytes that they take, about.
+    pub kept: (usize, usize),
+    /// Questions that are open upstream.
+    pub open: usize,
+}
+
+impl NamesStatus {
+    /// That of a forwarder.
+    pub fn of(forwarder: &Forwarder, now: Time) -> Self {
+        let (kept, open) = (forwarder.kept(), forwarder.open());
+        Self { counts: forwarder.counts, servers: forwarder.servers(now), kept, open }
+    }
+}
+
+/// The forwarder's ports on the line, and what is on its way to it.
+#[derive(Debug, Default)]
+pub(super) struct Forwarding {
+    /// Open ports, and until when at most.
+    ports: HashMap<u16, Time>,
+    waiting: VecDeque<ToForwarder>,
+    told: Option<Told>,
+    /// What that was made of, besides the configuration and the names of hosts.
+    basis: Option<(Place, Vec<IpAddr>, Vec<IpAddr>)>,
+}
+
+impl Forwarding {
+    /// A message to this port will be the forwarder's.
+    pub fn open(&mut self, now: Time, port: u16) {
+        if self.ports.len() >= MAX_PORTS {
+            self.ports.retain(|_, &mut until| until > now);
+        }
+        if self.ports.len() < MAX_PORTS {
+            self.ports.insert(port, now + PATIENCE);
+        }
+    }
+
+    pub fn close(&mut self, port: u16) {
+        self.ports.remove(&port);
+    }
+
+    /// Where it listens.
+    pub fn ports(&self) -> impl Iterator<Item = u16> {
+        self.ports.keys().copied()
+    }
+
+    /// Whether a packet is the forwarder's.
+    pub fn hear(&mut self, packet: &Packet6) -> bool {
+        let word = |at: usize| packet.payload.get(at..at + 2).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
+        let (protocol::UDP, Some(from), Some(port)) = (packet.protocol, word(0), word(2)) else { return false };
+        if !self.ports.contains_key(&port) {
+            return false;
+        }
+        if let Some(message) = wire::udp_to(packet, port).filter(|_| self.waiting.len() < MAX_HEARD) {
+            self.waiting.push_back(ToForwarder::Heard(Heard {
+                from: (packet.src, from),
+                port,
+                message: message.into(),
+            }));
+        }
+        true
+    }
+
+    /// What is to be given to the forwarder next.
+    pub fn next(&mut self) -> Option<ToForwarder> {
+        self.waiting.pop_front()
+    }
+
+    /// Tells the forwarder how things are, if they are others than it knows.
+    fn tell(&mut self, told: Told) {
+        if self.told.as_ref() != Some(&told) {
+            // What is not true any more need not be told.
+            self.waiting.retain(|message| !matches!(message, ToForwarder::Told(_)));
+            self.waiting.push_back(ToForwarder::Told(Box::new(told.clone())));
+            self.told = Some(told);
+        }
+    }
+}
+
+impl Machines {
+    /// Tells the forwarder how things are, if they are others than it knows. `all`: names of hosts and the configuration are
+    /// looked at, too.
+    pub fn tell_forwarder(&mut self, now: Time, config: &Config, choice: &Choice, all: bool) {
+        let lan = &self.lan;
+        let is_ready = lan.is_ready();
+        let place = Place {
+            mac: lan.link.mac,
+            addresses: if is_ready { lan.ours() } else { Vec::new() },
+            ipv4: lan.config.ipv4.prefix(),
+            ipv6: choice.lan.prefixes().collect(),
+        };
+        let uplink = &choice.uplink;
+        let basis = Some((place.clone(), uplink.resolvers.clone(), uplink.named_resolvers.clone()));
+        let forwarding = &mut self.wan.forwarding;
+        if !all && forwarding.basis == basis {
+            return;
+        }
+        forwarding.basis = basis;
+        let dns = config.lan.dns.as_ref().filter(|_| is_ready);
+        let settings = dns.map(|dns| settings(dns, choice, hosts(now, lan, dns)));
+        forwarding.tell(Told { place, settings });
+    }
+}
+
+fn settings(dns: &config::LanDns, choice: &Choice, hosts: Vec<Host>) -> Settings {
+    let line = v6(&choice.uplink.named_resolvers);
+    Settings {
+        servers: v6(&choice.uplink.resolvers),
+        domains: dns.forwards.iter().map(|forward| domain(forward, &line)).collect(),
+        hosts,
+        own_domain: dns.domain.clone(),
+        inside_allowed: dns.rebinding_protection.then(|| dns.rebinding_allowed.clone()),
+        drops_aaaa: dns.filter_aaaa,
+        cache_bytes: dns.cache,
+    }
+}
+
+fn domain(forward: &config::DnsForward, line: &[Ipv6Addr]) -> Domain {
+    let config::DnsForward { name, servers } = forward;
+    let (inside_allowed, servers) = if servers.is_empty() { (false, line) } else { (true, &servers[..]) };
+    Domain { name: name.clone(), servers: servers.to_vec(), inside_allowed }
+}
+
+/// IPv4 resolvers are not asked: our own sockets on the line are IPv6.
+fn v6(addresses: &[IpAddr]) -> Vec<Ipv6Addr> {
+    let six = |address: &IpAddr| match address {
+        IpAddr::V6(address) => Some(*address),
+        IpAddr::V4(_) => None,
+    };
+    addresses.iter().filter_map(six).collect()
+}
+
+/// Hosts by name: as the user says, as reserved, and as those call themselves that have a lease. The first with a name has it.
+fn hosts(now: Time, lan: &Lan, dns: &config::LanDns) -> Vec<Host> {
+    let under = |label: &str| vec![format!("{label}.{}", dns.domain), label.into()];
+    let mut hosts: Vec<Host> =
+        dns.hosts.iter().map(|host| Host { names: vec![host.name.clone()], addresses: host.ip.clone() }).collect();
+    let reservations = lan.config.dhcpv4.iter().flat_map(|dhcpv4| &dhcpv4.reservations);
+    let mut named: HashSet<Ipv4Addr> = HashSet::new();
+    for reservation in reservations {
+        let Some(name) = &reservation.name else { continue };
+        named.insert(reservation.ip);
+        let names = if name.contains('.') { vec![name.clone()] } else { under(name) };
+        hosts.push(Host { names, addresses: vec![reservation.ip.into()] });
+    }
+    let leases = lan.dhcpv4.iter().flat_map(|server| server.leases(now));
+    for lease in leases.filter(|lease| lease.standing == Standing::Leased && !named.contains(&lease.address)) {
+        if let Some(label) = lease.hostname.as_deref().and_then(label) {
+            hosts.push(Host { names: under(&label), addresses: vec![lease.address.into()] });
+        }
+    }
+    hosts
+}
+
+/// What a host calls itself, if it may be called so: the first label of it.
+fn label(hostname: &str) -> Option<String> {
+    let first = hostname.split('.').next()?;
+    host_name(first).ok().filter(|label| !TAKEN.contains(&label.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_call_themselves_what_they_may() {
+        let rows = [
+            ("Printer", Some("printer")),
+            ("nas.example.com", Some("nas")),
+            ("wpad", None),
+            ("LOCALHOST", None),
+            ("my pc", None),
+            ("-x", None),
+            ("", None),
+            ("12", None),
+        ];
+        for (said, expected) in rows {
+            assert_eq!(label(said).as_deref(), expected, "{said}");
+        }
+    }
+}

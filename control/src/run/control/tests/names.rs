@@ -1,0 +1,177 @@
+//! Hosts ask for names, from the frame of the question to that of the answer: through a worker, the forwarder's thread, the
+//! control thread and the line.
+
+use std::net::Ipv6Addr;
+
+use etherparse::{PacketBuilder, SlicedPacket, TransportSlice};
+use hickory_proto::op::{Message, MessageType, OpCode, Query as Asked, ResponseCode};
+use hickory_proto::rr::rdata::A;
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+
+use super::*;
+
+const RESOLVER: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xd, 0, 0, 0, 0, 0x53);
+/// The port that hosts ask from.
+const PORT: u16 = 4242;
+
+fn lab() -> Lab {
+    let names = format!("[lan.dns]\n[[lan.dns.host]]\nname = 'nas.home.arpa'\nip = '{HOST}'\n");
+    let config = CONFIG.replace("[lan]", &format!("resolvers = '{RESOLVER}'\n[lan]")) + &names;
+    let mut lab = Lab::of(Setup { config, ..Setup::default() });
+    lab.come_up();
+    lab
+}
+
+fn question(id: u16, name: &str) -> Message {
+    let mut message = Message::new(id, MessageType::Query, OpCode::Query);
+    message.metadata.recursion_desired = true;
+    message.add_query(Asked::query(Name::from_ascii(name).unwrap(), RecordType::A));
+    message
+}
+
+/// A datagram of a host to our port 53.
+fn from_host(message: &Message) -> Vec<u8> {
+    let mut frame = Vec::new();
+    PacketBuilder::ethernet2(HOST_MAC.0, LAN_MAC.0)
+        .ipv4(HOST.octets(), GATEWAY.octets(), 64)
+        .udp(PORT, 53)
+        .write(&mut frame, &message.to_vec().unwrap())
+        .unwrap();
+    frame
+}
+
+/// Ports and payload of a UDP datagram whose checksums are right.
+fn datagram(frame: &[u8]) -> Option<(u16, u16, Message)> {
+    let packet = SlicedPacket::from_ethernet(frame).ok()?;
+    let Some(TransportSlice::Udp(udp)) = &packet.transport else { return None };
+    let message = Message::from_vec(udp.payload()).ok()?;
+    Some((udp.source_port(), udp.destination_port(), message))
+}
+
+impl Lab {
+    /// What hosts are answered, until there is something.
+    fn answered(&mut self) -> Message {
+        let mut answer = None;
+        self.until(|lab| {
+            lab.lan.collect(|frame| {
+                let to_host =
+                    datagram(frame).filter(|&(from, to, _)| (from, to) == (53, PORT) && frame[..6] == HOST_MAC.0);
+                answer = to_host.map(|(.., message)| message).or(answer.take());
+            });
+            answer.is_some()
+        });
+        answer.unwrap()
+    }
+
+    /// The next question on the line, with the frame that it is in.
+    fn asked(&mut self) -> (Message, Vec<u8>) {
+        let mut question = None;
+        self.until(|lab| {
+            lab.wan.collect(|frame| {
+                let to_resolver = datagram(frame).filter(|&(_, to, _)| to == 53 && frame[38..54] == RESOLVER.octets());
+                question = to_resolver.map(|(.., message)| (message, frame.to_vec())).or(question.take());
+            });
+            question.is_some()
+        });
+        question.unwrap()
+    }
+
+    /// The resolver's answer to the question in `frame`.
+    fn resolve(&mut self, asked: &Message, frame: &[u8], address: [u8; 4]) {
+        let mut reply = Message::new(asked.id, MessageType::Response, OpCode::Query);
+        reply.add_query(asked.queries[0].clone());
+        reply.add_answer(Record::from_rdata(asked.queries[0].name().clone(), 600, RData::A(A(address.into()))));
+        let (port, ..) = datagram(frame).unwrap();
+        let mut answer = Vec::new();
+        PacketBuilder::ethernet2(ROUTER_MAC.0, WAN_MAC.0)
+            .ipv6(RESOLVER.octets(), frame[22..38].try_into().unwrap(), 60)
+            .udp(53, port)
+            .write(&mut answer, &reply.to_vec().unwrap())
+            .unwrap();
+        assert!(self.wan.deliver(&answer));
+    }
+}
+
+#[test]
+fn a_question_goes_through_and_the_next_one_need_not() {
+    let mut lab = lab();
+    lab.lan.deliver(&from_host(&question(7, "nas.home.arpa.")));
+    let local = lab.answered();
+    assert_eq!((local.id, &local.answers[0].data), (7, &RData::A(A(HOST))));
+
+    lab.lan.deliver(&from_host(&question(8, "www.Example.jp.")));
+    let (asked, frame) = lab.asked();
+    lab.resolve(&asked, &frame, [192, 0, 2, 80]);
+    let answer = lab.answered();
+    assert_eq!((answer.id, answer.queries[0].name().to_ascii()), (8, "www.Example.jp.".into()));
+    assert_eq!(answer.answers[0].data, RData::A(A::new(192, 0, 2, 80)));
+
+    lab.lan.deliver(&from_host(&question(9, "www.example.jp.")));
+    assert_eq!(lab.answered().answers.len(), 1);
+    let mut again = 0;
+    lab.wan.collect(|frame| again += u32::from(datagram(frame).is_some()));
+    assert_eq!(again, 0, "it is kept");
+
+    // DNS rebinding.
+    lab.lan.deliver(&from_host(&question(10, "evil.example.")));
+    let (asked, frame) = lab.asked();
+    lab.resolve(&asked, &frame, GATEWAY.octets());
+    let nothing = lab.answered();
+    assert_eq!((nothing.metadata.response_code, nothing.answers.len()), (ResponseCode::NoError, 0));
+}
+
+/// Never an open resolver (RFC 5358 4): what comes from the line to port 53 has no listener there.
+#[test]
+fn nobody_outside_is_answered() {
+    let mut lab = lab();
+    let own = lab.shared.snapshot.load().link(WAN).unwrap().addresses6.clone();
+    assert!(!own.is_empty());
+    for address in own {
+        let mut frame = Vec::new();
+        PacketBuilder::ethernet2(ROUTER_MAC.0, WAN_MAC.0)
+            .ipv6(RESOLVER.octets(), Ipv6Addr::from(address).octets(), 60)
+            .udp(PORT, 53)
+            .write(&mut frame, &question(1, "nas.home.arpa.").to_vec().unwrap())
+            .unwrap();
+        lab.wan.deliver(&frame);
+    }
+    // A host's question behind them is answered, so they had their turn.
+    lab.lan.deliver(&from_host(&question(2, "nas.home.arpa.")));
+    assert_eq!(lab.answered().id, 2);
+    let mut answers = 0;
+    lab.wan.collect(|frame| answers += u32::from(datagram(frame).is_some()));
+    assert_eq!(answers, 0);
+}
+
+/// A flood of questions to the cache, one after the other as fast as they are taken: ARP is answered all the while, and what
+/// the control thread does it does not notice.
+#[test]
+fn a_flood_of_questions_keeps_nobody_waiting() {
+    let mut lab = lab();
+    lab.lan.deliver(&from_host(&question(1, "www.example.jp.")));
+    let (asked, frame) = lab.asked();
+    lab.resolve(&asked, &frame, [192, 0, 2, 80]);
+    lab.answered();
+    let (flood, began) = (from_host(&question(2, "www.example.jp.")), Instant::now());
+    let (mut answers, mut replies, mut longest, mut sent) = (0u32, 0u32, Duration::ZERO, None::<Instant>);
+    // However slow the machine is, both go on side by side; a thread that waits behind the other would never come to ten.
+    while answers <= 1000 || replies <= 10 {
+        assert!(began.elapsed() < Duration::from_secs(60), "{answers} answers, {replies} ARP replies");
+        // The ring may be full of questions: then ARP has its place in the next round.
+        if sent.is_none_or(|sent| sent.elapsed() > Duration::from_secs(1)) {
+            sent = lab.lan.deliver(&arp_request()).then(Instant::now);
+        }
+        (0..64).for_each(|_| _ = lab.lan.deliver(&flood));
+        let mut is_answered = false;
+        lab.lan.collect(|frame| {
+            is_answered |= frame[12..14] == [8, 6] && frame[21] == 2;
+            answers += u32::from(frame.get(34..36) == Some(&[0, 53]));
+        });
+        if let Some(sent) = sent.take_if(|_| is_answered) {
+            replies += 1;
+            longest = longest.max(sent.elapsed());
+        }
+        thread::yield_now();
+    }
+    println!("{answers} answers in {:?}, {replies} ARP replies, the slowest after {longest:?}", began.elapsed());
+}

@@ -1,0 +1,188 @@
+//! The thread that answers hosts' questions about names. It is fed by the workers ([`Queues::pop_name`]) and answers through
+//! them; what it does not know it asks by way of the control thread. So a flood of questions keeps that from nothing else.
+//!
+//! [`Queues::pop_name`]: hikyaku_dataplane::punt::Queues::pop_name
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use hikyaku_dataplane::shared::{Message, Shared};
+use hikyaku_dataplane::worker::Handle;
+use hikyaku_protocols::Machine;
+use hikyaku_protocols::forwarder::{Forwarder, Output};
+
+use crate::router::{FromForwarder, LAN, NamesStatus, ToForwarder, Told};
+
+/// Messages that wait, each way.
+const PLACES: usize = 1024;
+/// Frames taken before the control thread's messages and timers have their turn.
+const BATCH: usize = 64;
+/// Frames that wait for a worker at most before another is put there: the rest of its queue is the control thread's.
+const INJECT: usize = 32;
+/// How long a worker may take none of them before an answer is given up.
+const STANDSTILL: Duration = Duration::from_millis(20);
+/// Between two looks at a worker that takes nothing.
+const LOOK: Duration = Duration::from_micros(50);
+/// The longest sleep.
+const SLEEP: Duration = Duration::from_millis(500);
+/// After a panic.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The control thread's end. The thread ends with it.
+#[derive(Debug)]
+pub struct Names {
+    to: Sender<ToForwarder>,
+    from: Receiver<FromForwarder>,
+    thread: Thread,
+    status: Arc<Mutex<NamesStatus>>,
+}
+
+impl Names {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub fn start(shared: Arc<Shared>, worker: Handle) -> io::Result<Self> {
+        let (to, told) = bounded(PLACES);
+        let (says, from) = bounded(PLACES);
+        let status = Arc::<Mutex<NamesStatus>>::default();
+        let thread = NamesThread { shared, worker, told, says, knows: None, status: status.clone() };
+        let thread = thread::Builder::new().name("names".into()).spawn(move || thread.run())?.thread().clone();
+        Ok(Self { to, from, thread, status })
+    }
+
+    /// Tells the forwarder, as long as it takes it.
+    pub fn tell(&self, mut next: impl FnMut() -> Option<ToForwarder>) {
+        while !self.to.is_full()
+            && let Some(message) = next()
+        {
+            // Nobody else puts any in, so there is room, and the thread ends after this does.
+            let _ = self.to.try_send(message);
+            self.thread.unpark();
+        }
+    }
+
+    /// What the forwarder wants of the control thread.
+    pub fn wanted(&self) -> Option<FromForwarder> {
+        self.from.try_recv().ok()
+    }
+
+    /// Whether there is nothing that it wants.
+    pub fn wants_nothing(&self) -> bool {
+        self.from.is_empty()
+    }
+
+    /// How it is doing.
+    pub fn status(&self) -> NamesStatus {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+struct NamesThread {
+    shared: Arc<Shared>,
+    worker: Handle,
+    told: Receiver<ToForwarder>,
+    says: Sender<FromForwarder>,
+    /// As told last.
+    knows: Option<Told>,
+    status: Arc<Mutex<NamesStatus>>,
+}
+
+/// The control thread is gone.
+struct Over;
+
+impl NamesThread {
+    fn run(mut self) {
+        self.shared.listen_for_names();
+        loop {
+            match catch_unwind(AssertUnwindSafe(|| self.live())) {
+                Ok(Over) => return,
+                Err(_) => tracing::error!(
+                    seconds = PAUSE.as_secs_f32(),
+                    "the forwarder of names panicked; it starts over, and what it kept is forgotten"
+                ),
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    fn live(&mut self) -> Over {
+        let mut forwarder = Forwarder::new();
+        self.knows.iter().filter_map(|told| told.settings.clone()).for_each(|settings| forwarder.set(settings));
+        loop {
+            let now = self.shared.clock.now();
+            loop {
+                match self.told.try_recv() {
+                    Ok(ToForwarder::Told(told)) => {
+                        forwarder.set(told.settings.clone().unwrap_or_default());
+                        self.knows = Some(*told);
+                    }
+                    Ok(ToForwarder::Heard(heard)) => {
+                        forwarder.handle_reply(now, heard.from, heard.port, &heard.message);
+                    }
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return Over,
+                }
+                self.carry_out(&mut forwarder);
+            }
+            for _ in 0..BATCH {
+                let Some(message) = self.shared.punt.pop_name() else { break };
+                if let Some(Told { place, settings: Some(_) }) = &self.knows
+                    && let Some((client, question)) = place.read(message.frame())
+                {
+                    forwarder.handle_input(now, client, question);
+                    self.carry_out(&mut forwarder);
+                }
+            }
+            forwarder.handle_timeout(now);
+            self.carry_out(&mut forwarder);
+            *self.status.lock().unwrap_or_else(PoisonError::into_inner) = NamesStatus::of(&forwarder, now);
+            if self.shared.punt.has_no_name() && self.told.is_empty() {
+                let due = forwarder.poll_timeout().map_or(SLEEP, |due| due.since(self.shared.clock.now()));
+                thread::park_timeout(due.min(SLEEP));
+            }
+        }
+    }
+
+    fn carry_out(&self, forwarder: &mut Forwarder) {
+        let mut wakes_control = false;
+        while let Some(output) = forwarder.poll_output() {
+            let asks = match output {
+                Output::Answer { to, message } => {
+                    if let Some(Told { place, .. }) = &self.knows {
+                        self.inject(&place.write(&to, &message));
+                    }
+                    continue;
+                }
+                Output::Ask { server, port, payload } => FromForwarder::Ask { server, port, payload },
+                Output::Close(port) => FromForwarder::Close(port),
+            };
+            // Lost, it is asked again, and a port closes by itself in the end.
+            wakes_control |= self.says.try_send(asks).is_ok();
+        }
+        if wakes_control {
+            self.shared.call();
+        }
+    }
+
+    /// Sends a frame by a worker, and waits for a place if that has much to send already.
+    fn inject(&self, frame: &[u8]) {
+        let Some(mut message) = Message::new(LAN, frame) else { return };
+        let mut waited = Duration::ZERO;
+        while waited < STANDSTILL {
+            if self.worker.inject.len() < INJECT {
+                match self.worker.inject.push(message) {
+                    Ok(()) => return self.worker.wake(),
+                    Err(back) => message = back,
+                }
+            }
+            self.worker.wake();
+            thread::sleep(LOOK);
+            waited += LOOK;
+        }
+    }
+}
