@@ -268,6 +268,31 @@ fn sessions_age_by_the_capture_s_clock() {
     assert_eq!((&report["sessions"]["expired"], &report["sessions"]["live"]), (&1.into(), &0.into()));
 }
 
+/// RFC 4787 REQ-9: a host reaches another one by the outside address, in a replay as in a router, although a replay has no
+/// route to the LAN.
+#[test]
+fn rfc4787_req9_replay_has_the_way_round() {
+    let dir = Dir::new("hairpin");
+    let mut around = Vec::new();
+    PacketBuilder::ethernet2([2, 0, 0, 0, 9, 11], [0xa8; 6])
+        .ipv4([192, 168, 1, 11], [192, 0, 2, 1], 64)
+        .udp(7000, 1000)
+        .write(&mut around, b"to the other host, by the address outside")
+        .unwrap();
+    let lan = dir.capture("lan.pcap", &[(0, request(10, 1000)), (SECOND, around)]);
+    let out = dir.file("out.pcap");
+    let mode = [&IPIP[..], &["--filtering", "endpoint-independent"]].concat();
+    let (report, run) = replay_json(&mode, &["--lan", &lan, "--lan-out", &out]);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    assert_eq!((&report["verdicts"]["outbound"], &report["verdicts"]["hairpin"]), (&1.into(), &1.into()));
+    let left: Vec<_> = Reader::open(&out).unwrap().map(Result::unwrap).collect();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].bytes[..6], [2, 0, 0, 0, 9, 10], "the other host's station");
+    // From the outside address, to the host's own address and port.
+    assert_eq!(left[0].bytes[26..34], [192, 0, 2, 1, 192, 168, 1, 10]);
+    assert_eq!(left[0].bytes[36..38], 1000_u16.to_be_bytes());
+}
+
 #[test]
 fn dslite_delivers_to_any_inner_destination() {
     let dir = Dir::new("dslite");

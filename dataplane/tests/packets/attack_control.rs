@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::common::*;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
-use hikyaku_net::Time;
 use hikyaku_ring::LinkId;
 
 /// An address of the router's on the line.
@@ -20,6 +19,7 @@ const MILLISECONDS: u64 = 100;
 
 const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x99);
 const LINE_ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 /// From the line's router.
@@ -36,6 +36,14 @@ fn discovery(kind: u8, dst: Ipv6Addr, hop_limit: u8) -> Vec<u8> {
     frame
 }
 
+/// A host's solicitation of the router: where it is (RFC 4861 4.3), or what it says (4.1).
+fn host_discovery(kind: u8, station: [u8; 6], src: Ipv6Addr, dst: Ipv6Addr) -> Vec<u8> {
+    let body = if kind == 135 { [&ROUTER6.octets()[..], &[1, 1], &station].concat() } else { vec![] };
+    let [.., a, b, c, d] = dst.octets();
+    let to = if dst.is_multicast() { [0x33, 0x33, a, b, c, d] } else { ROUTER_MAC };
+    icmp6(src, dst, (kind, 0), 0, &body).hops(255).frame(to, station)
+}
+
 /// What keeps the line and the hosts' addresses alive.
 fn honest() -> Vec<(LinkId, Vec<u8>)> {
     let [.., a, b, c] = OURS.octets();
@@ -49,28 +57,49 @@ fn honest() -> Vec<(LinkId, Vec<u8>)> {
         (WAN, reply),
         (LAN, ethernet([0xff; 6], OTHER_CLIENT_MAC, 0x0806, &[1; 28])),
         (LAN, ethernet([0xff; 6], [2, 0, 0, 0, 1, 0x0c], 0x0800, &dhcp)),
+        (LAN, host_discovery(135, OTHER_CLIENT_MAC, OTHER6, ROUTER6)),
+        (LAN, host_discovery(133, OTHER_CLIENT_MAC, OTHER6, ALL_ROUTERS)),
     ]
 }
 
-/// One of each that keeps the line and the hosts' addresses alive a millisecond, somewhere in ten million packets a second
-/// that come by `side`: at least 99 of 100 reach the control thread.
+/// The end of every packet of the transfers that are watched.
+const TRANSFER: &[u8] = b"a transfer that was there before";
+
+/// A transfer each way by the tunnel and by native IPv6, that hosts have begun.
+fn transfers(router: &mut Router) -> Vec<(LinkId, Vec<u8>)> {
+    let out = from_lan(&udp((CLIENT, 5000), (SERVER, 443), TRANSFER));
+    let outside = inner(&router.lan(&out).wan[0]).src();
+    let out6 = udp6((CLIENT6, 5000), (PEER6, 443), TRANSFER).sent_by_host();
+    assert_eq!(router.lan(&out6).wan.len(), 1);
+    let back6 = udp6((PEER6, 443), (CLIENT6, 5000), TRANSFER).sent_by_line();
+    vec![(LAN, out), (WAN, from_wan(&udp((SERVER, 443), outside, TRANSFER))), (LAN, out6), (WAN, back6)]
+}
+
+/// One of each that keeps the line and the hosts' addresses alive a millisecond, and a packet of each transfer, somewhere in ten
+/// million packets a second that come by `side`: at least 99 of 100 reach the control thread, and of the transfers all go on.
 #[track_caller]
 fn all_that_counts_is_heard_beside(side: LinkId, flood: impl Fn(u64) -> Vec<u8>) {
-    let setup = Setup { slots: 1024, ..Setup::ipip() };
+    let setup = Setup { slots: 1024, native6: Some(filtering()), ..Setup::ipip() };
     let mut router = Router::with(&setup, |snapshot| snapshot.links[WAN.index()].addresses6 = vec![OURS.into()]);
+    let transfers = transfers(&mut router);
     let honest = honest();
-    let mut heard = vec![0; honest.len()];
+    let (mut heard, mut transferred) = (vec![0; honest.len()], 0);
     for millisecond in 1..=MILLISECONDS {
         // Anywhere: a prime is not a divisor of what a turn takes.
         let at = (millisecond * 7919) as usize % FLOOD;
         for n in 0..FLOOD {
             assert!(router.wires[side.index()].deliver(&flood(millisecond * FLOOD as u64 + n as u64)));
             if n == at {
-                honest.iter().for_each(|(link, frame)| assert!(router.wires[link.index()].deliver(frame)));
+                for (link, frame) in honest.iter().chain(&transfers) {
+                    assert!(router.wires[link.index()].deliver(frame));
+                }
             }
             if n % 256 == 255 || n + 1 == FLOOD {
-                router.worker.turn(Time(millisecond * 1_000_000 + n as u64 * 100));
-                router.wires.iter_mut().for_each(|wire| _ = wire.collect(|_| ()));
+                let now = router.now + Duration::from_nanos(millisecond * 1_000_000 + n as u64 * 100);
+                router.worker.turn(now);
+                router.wires.iter_mut().for_each(|wire| {
+                    wire.collect(|frame| transferred += u64::from(frame.ends_with(TRANSFER)));
+                });
             }
         }
         for message in std::iter::from_fn(|| router.punted()).take(HEARD) {
@@ -79,7 +108,11 @@ fn all_that_counts_is_heard_beside(side: LinkId, flood: impl Fn(u64) -> Vec<u8>)
         }
     }
     let enough = heard.iter().all(|&heard| heard * 100 >= MILLISECONDS * 99);
-    assert!(enough, "of {MILLISECONDS} each of ND, RA, DHCPv6, ARP and DHCP {heard:?} were heard");
+    assert!(
+        enough,
+        "of {MILLISECONDS} each of ND, RA, DHCPv6, ARP, DHCP and of the LAN's ND and RS {heard:?} were heard"
+    );
+    assert_eq!(transferred, MILLISECONDS * transfers.len() as u64, "of the transfers some is lost");
     assert!(router.totals().add_up());
 }
 
@@ -117,6 +150,31 @@ fn a_lan_host_does_not_drown_the_router_of_the_line() {
     // Nor does a station that has nothing but ARP or DHCP to say.
     let arp = ethernet([0xff; 6], CLIENT_MAC, 0x0806, &[1; 28]);
     all_that_counts_is_heard_beside(LAN, |_| arp.clone());
+}
+
+/// The same of native IPv6: to hosts, of which some are there and of which each SYN may be one to tell of (RFC 6092 REC-34), in pieces that
+/// are never put together, and to our address on the LAN.
+#[test]
+fn a_stranger_with_native_ipv6_does_not_drown_it_either() {
+    let anyone = |n: u64| Ipv6Addr::new(0x2a00, 0xbad, (n >> 16) as u16, n as u16, 0, 0, 0, 9);
+    let nobody = |n: u64| Ipv6Addr::from_bits(CLIENT6.to_bits() & !0xffff_ffff | u128::from(n as u32));
+    all_that_counts_is_heard_beside(WAN, |n| udp6((anyone(n), 53), (CLIENT6, n as u16), &[0; 8]).sent_by_line());
+    all_that_counts_is_heard_beside(WAN, |n| tcp6((anyone(n), 443), (nobody(n), 80), SYN).sent_by_line());
+    all_that_counts_is_heard_beside(WAN, |n| {
+        udp6((PEER6, 443), (CLIENT6, 5000), &[0; 72]).fragments(40, n as u32).remove((n % 2) as usize).sent_by_line()
+    });
+    all_that_counts_is_heard_beside(WAN, |n| echo6(anyone(n), ROUTER6, 128, n as u16).sent_by_line());
+}
+
+#[test]
+fn a_lan_host_with_native_ipv6_does_not_drown_it_either() {
+    all_that_counts_is_heard_beside(LAN, |_| udp6((CLIENT6, 1234), (ROUTER6, 9), &[0; 8]).sent_by_host());
+    all_that_counts_is_heard_beside(LAN, |n| echo6(CLIENT6, ROUTER6, 128, n as u16).sent_by_host());
+    // As many sessions as it likes, of which there is room for 1,024.
+    all_that_counts_is_heard_beside(LAN, |n| udp6((CLIENT6, n as u16), (PEER6, (n >> 16) as u16), b"?").sent_by_host());
+    // A station that has nothing but discovery to say.
+    all_that_counts_is_heard_beside(LAN, |_| host_discovery(135, CLIENT_MAC, CLIENT6, ROUTER6));
+    all_that_counts_is_heard_beside(LAN, |_| host_discovery(133, CLIENT_MAC, CLIENT6, ALL_ROUTERS));
 }
 
 /// What nobody listens for is dropped, by name, and not given to the control thread.
