@@ -44,8 +44,8 @@ const IPIP_ENCAP_LIMIT: u64 = limit(522.4);
 const DSLITE_ENCAP_LIMIT: u64 = limit(326.3);
 const IPIP_FRAGMENT_OUT: u64 = limit(442.8);
 const DSLITE_FRAGMENT_OUT: u64 = limit(392.0);
-const IPIP_FRAGMENT_IN: u64 = limit(971.8);
-const DSLITE_FRAGMENT_IN: u64 = limit(608.0);
+const IPIP_FRAGMENT_IN: u64 = limit(741.9);
+const DSLITE_FRAGMENT_IN: u64 = limit(532.2);
 
 fn config(limit: u64) -> LibraryBenchmarkConfig {
     let mut callgrind = Callgrind::with_args(["--cache-sim=no"]);

@@ -93,6 +93,8 @@ impl Meta {
 enum FinishedBy {
     /// The frame is ordinary: the fast path finishes it.
     FastPath,
+    /// It is an inner fragment, and ordinary otherwise.
+    Fragment,
     /// Something about it is special, or wrong.
     SlowPath,
 }
