@@ -4,7 +4,7 @@
 # kernel_host HOST. It forgets what it knew, speaks IPv6 from now on, and solicits.
 kernel_host() {
     on "$1" sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1 net.ipv6.conf.eth0.accept_ra=1 net.ipv6.conf.eth0.autoconf=1 \
-        net.ipv6.conf.eth0.accept_dad=1
+        net.ipv6.conf.eth0.accept_dad=1 net.ipv6.conf.all.forwarding=0
     on "$1" sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0
 }
 
@@ -28,6 +28,43 @@ has_no_default6() { ! has_default6 "$1"; }
 # internet6 HOST. A ping that comes back within a second.
 internet6() { on "$1" ping -6 -n -c 1 -W 1 "$INTERNET6"; }
 no_internet6() { ! internet6 "$1"; }
+
+# lease6 HOST. A client of DHCPv6 that stays: an address is in $LAB/HOST.lease6.address, a prefix in $LAB/HOST.lease6.prefix.
+lease6() {
+    local host=$1
+    printf 'backoff-cutoff 2;\ninitial-interval 1;\nrequest dhcp6.name-servers, dhcp6.domain-search;\n' >"$LAB/dhclient6.conf"
+    rm -f "$LAB/$host".lease6*
+    # It does not start before its link-local address was looked for.
+    within 10 "$host has a link-local address" has_link_local "$host"
+    spawn "dhclient6-$host" "$host" dhclient -6 -d -v -N -P -D LL -cf "$LAB/dhclient6.conf" -sf "$PWD/scripts/lab.d/dhclient-script" \
+        -lf "$LAB/$host.leases6" -pf "$LAB/$host.dhclient6.pid" -e "lease=$LAB/$host.lease6" eth0
+}
+
+has_link_local() { ip -n "$1" -6 -o addr show dev eth0 scope link -tentative | grep -q fe80; }
+
+# leased6 HOST address|prefix BEGINNING. What it has by DHCPv6 begins so.
+leased6() { grep -q "^$3" "$LAB/$1.lease6.$2"; }
+
+# build_behind HOST. A router behind us, HOST, and a host of its own in the namespace behind.
+build_behind() {
+    ip netns add behind
+    ip -n behind link set lo up
+    link "$1" b0 behind eth0
+    on behind sysctl -qw net.ipv6.conf.eth0.accept_dad=0
+    on "$1" sysctl -qw net.ipv6.conf.eth0.accept_ra=2 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.b0.disable_ipv6=0 \
+        net.ipv6.conf.b0.accept_dad=0
+}
+
+# number_behind HOST. The first /64 of the prefix that HOST has is the network behind it; BEHIND is its host.
+number_behind() {
+    local prefix
+    prefix=$(<"$LAB/$1.lease6.prefix")
+    prefix=${prefix%/*}
+    BEHIND=${prefix}2
+    ip -n "$1" -6 addr add "${prefix}1/64" dev b0
+    ip -n behind -6 addr add "$BEHIND/64" dev eth0
+    ip -n behind -6 route replace default via "${prefix}1" src "$BEHIND"
+}
 
 # downloads6 HOST FILE [CURL-OPTION...]. Over HTTP and IPv6, whole and unchanged.
 downloads6() {

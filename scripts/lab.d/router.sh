@@ -5,7 +5,7 @@
 readonly GATEWAY=192.168.7.1 NETWORK=192.168.7.0/24
 ROUTER=$LAB/router
 
-# router_conf SERVICE
+# router_conf SERVICE. LAN_IPV6 has lines of [lan.ipv6].
 router_conf() {
     cat <<C
 [wan]
@@ -38,6 +38,9 @@ ip = ["192.168.7.10", "2001:db8:1012:3401::10"]
 [[lan.dns.forward]]
 name = "elsewhere.example"
 servers = ["2001:db8:53::54"]
+
+[lan.ipv6]
+${LAN_IPV6:-}
 
 [control]
 socket = "$ROUTER/control.sock"

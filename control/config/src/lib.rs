@@ -42,7 +42,7 @@ pub use config::Config;
 pub use forward::StaticMapping;
 pub use lan::{Dhcpv4, Lan, Reservation};
 pub use lan_dns::{DnsForward, DnsHost, LanDns};
-pub use lan_ipv6::{LanDhcpv6, LanIpv6, LanIpv6Mode};
+pub use lan_ipv6::{LanDhcpv6, LanIpv6, LanIpv6Mode, Reservation6};
 pub use map_rules::RulesFile;
 pub use overlay::Overlay;
 pub use rule::{Rules, address_text, protocol_text};

@@ -6,7 +6,7 @@ use hikyaku_schema::{Keys, Row, Section, Tuning, reference};
 use crate::behaviour::Behaviour;
 use crate::lan::{Dhcpv4Keys, Lan, Reservation};
 use crate::lan_dns::{DnsForward, DnsHost, LanDnsKeys};
-use crate::lan_ipv6::LanIpv6;
+use crate::lan_ipv6::{LanIpv6, Reservation6};
 use crate::notification::NotificationKeys;
 use crate::provisioning::ProvisioningKeys;
 use crate::rule::RuleKeys;
@@ -53,6 +53,7 @@ pub const SCHEMA: &[Table] = &[
     Table { repeated: true, ..Table::of::<DnsHost>("lan.dns.host") },
     Table { repeated: true, ..Table::of::<DnsForward>("lan.dns.forward") },
     Table::of::<LanIpv6>("lan.ipv6"),
+    Table { repeated: true, ..Table::of::<Reservation6>("lan.ipv6.reservation") },
     Table::of::<ServiceKeys>("service"),
     Table::of::<Behaviour>("service"),
     Table::of::<NotificationKeys>("service.notification"),

@@ -10,6 +10,7 @@ use hikyaku_protocols::service::{Local, Technology, UsualEnd, WishedEnd};
 use hikyaku_schema::DEFAULT_TABLE;
 
 use crate::config::Config;
+use crate::lan_ipv6::LanDhcpv6;
 use crate::service::Service;
 
 /// Shows a [`Config`]: a line for each part.
@@ -69,9 +70,14 @@ impl Summary<'_> {
             return "none for hosts".into();
         }
         let subnet = ipv6.subnet_id.map(|id| format!(" number {id}")).unwrap_or_default();
-        format!(
+        let mut text = format!(
             "a /64{subnet} of the prefix that the line delegates, or the line's own; nothing gets in but answers, and what a rule accepts"
-        )
+        );
+        if ipv6.dhcpv6 == LanDhcpv6::Stateful {
+            text += &format!("; DHCPv6 gives addresses, {} reserved", ipv6.reservations.len());
+        }
+        text += &ipv6.delegate.map(|len| format!("; prefixes of {len} bits for routers behind")).unwrap_or_default();
+        text
     }
 
     /// Nothing where there are none.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use hikyaku_net::{Mac, Prefix4};
 use hikyaku_protocols::aftr::Endpoint;
+use hikyaku_protocols::dhcpv6::Duid;
 use hikyaku_protocols::host::{host_name, host4, host6};
 use hikyaku_protocols::service::{Local, WishedEnd};
 use hikyaku_protocols::slaac::Token;
@@ -25,6 +26,11 @@ pub fn station(text: &str) -> Result<Mac, String> {
         return Err("it is no single station's: the lowest bit of the first byte is 0, and not all are".into());
     }
     Ok(mac)
+}
+
+/// Reads a DHCP unique identifier: pairs of hex digits, with colons or without.
+pub fn duid(text: &str) -> Result<Duid, String> {
+    Duid::try_from(text.replace(':', "")).map_err(|error| error.to_string())
 }
 
 /// The lower half of an IPv6 address.

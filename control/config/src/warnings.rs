@@ -5,11 +5,19 @@ use hikyaku_dataplane::tunnel::{IPV6_MIN_MTU, OUTER_LEN};
 use hikyaku_protocols::service::Technology;
 
 use crate::config::Config;
+use crate::lan_ipv6::LanDhcpv6;
 
 impl Config {
     /// What it leaves undone or cannot have, a line each, with what to do about it. Asks the machine for its cores.
     pub fn warnings(&self) -> Vec<String> {
-        let found = [self.no_resolver(), self.narrow_lan(), self.untold(), self.narrow_line(), self.missing_cores()];
+        let found = [
+            self.no_resolver(),
+            self.narrow_lan(),
+            self.kept_for_nothing(),
+            self.untold(),
+            self.narrow_line(),
+            self.missing_cores(),
+        ];
         found.into_iter().flatten().chain(self.rules.warnings()).collect()
     }
 
@@ -30,6 +38,26 @@ impl Config {
                  that much, or say [lan.ipv6] mode = \"off\""
             )
         })
+    }
+
+    /// Reservations of what DHCPv6 does not give.
+    fn kept_for_nothing(&self) -> Option<String> {
+        let ipv6 = &self.lan.ipv6;
+        let gives_addresses = ipv6.dhcpv6 == LanDhcpv6::Stateful;
+        let addresses = ipv6.reservations.iter().filter_map(|kept| kept.interface_id).filter(|_| !gives_addresses);
+        let prefixes = ipv6.reservations.iter().filter_map(|kept| kept.subnet_id).filter(|_| ipv6.delegate.is_none());
+        let (addresses, prefixes) = (addresses.count(), prefixes.count());
+        match (addresses, prefixes) {
+            (0, 0) => None,
+            (0, _) => Some(format!(
+                "{prefixes} prefixes are reserved in [[lan.ipv6.reservation]], and none are given: say how long they are, as \
+                 [lan.ipv6] delegate = 60"
+            )),
+            _ => Some(format!(
+                "{addresses} IPv6 addresses are reserved in [[lan.ipv6.reservation]], and none are given: say [lan.ipv6] dhcpv6 \
+                 = \"stateful\""
+            )),
+        }
     }
 
     /// A fixed address whose service wants to be told where we are, as far as that is known of it.

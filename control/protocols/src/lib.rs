@@ -52,6 +52,7 @@ mod names;
 pub mod nd_proxy;
 pub mod neighbour;
 pub mod notification;
+mod promises;
 pub mod reception;
 mod router_discovery;
 pub mod service;
@@ -59,5 +60,6 @@ pub mod slaac;
 pub mod sockets;
 pub mod softwire_options;
 mod span;
+mod text;
 
 pub use machine::Machine;

@@ -109,7 +109,7 @@ fn dhcpv6() -> dhcpv6::Client {
 
 fn dhcpv6_server() -> dhcpv6::server::Server {
     use dhcpv6::server::{Config, Datagram, Served, Server};
-    let mut machine = Server::new(Config { mac: MAC });
+    let mut machine = Server::new(Config { mac: MAC, secret: [7; 32], reservations: Vec::new() });
     machine.set(Time(0), Some(Served::default()));
     let (source, payload) = ("fe80::9".parse().unwrap(), [11, 1, 2, 3]);
     let datagram = Datagram { station: MAC, source, destination: dhcpv6::SERVERS, payload: &payload };

@@ -18,6 +18,7 @@ use hikyaku_ring::LinkId;
 
 use super::across::Across;
 use super::desired::DesiredLan;
+use super::lan_dhcpv6::dhcpv6_server;
 use super::neighbour_log;
 use super::wan::LinkFacts;
 use super::wire::{self, ETHERNET, Frames, Packet6};
@@ -45,12 +46,12 @@ pub struct Lan {
     /// There is something to be had by DHCPv6: its group is listened to.
     pub(super) serves_dhcpv6: bool,
     /// Our link-local address, once nobody else has it.
-    source: Option<Ipv6Addr>,
+    pub(super) source: Option<Ipv6Addr>,
     pub(super) echo: Echo,
     pub(super) advertiser: Advertiser,
     interface_id: InterfaceId,
     /// Of RFC 7217; the same at every start.
-    secret: [u8; 32],
+    pub(super) secret: [u8; 32],
     /// The prefixes that we have an address in.
     prefixes: Vec<Prefix6>,
     /// How many of our addresses were somebody else's, by prefix; that of link-local ones too.
@@ -67,6 +68,8 @@ pub struct Lan {
     pub(super) unread: u64,
     /// Leases are others than those that were saved.
     pub(super) leases_changed: bool,
+    /// The same of DHCPv6.
+    pub(super) leases6_changed: bool,
     /// Who advertised itself as a router here, and until when it says to be one.
     stray: Option<(Ipv6Addr, Mac, Time)>,
 }
@@ -84,7 +87,8 @@ impl Lan {
             neighbours: Neighbours::new(neighbours),
             asked: Across::default(),
             dhcpv4: config.dhcpv4.as_ref().and_then(|server| dhcpv4_server(config, server, link.mac)),
-            dhcpv6: server::Server::new(server::Config { mac: link.mac }),
+            dhcpv6: dhcpv6_server(config, link.mac, secret),
+            leases6_changed: false,
             serves_dhcpv6: false,
             source: None,
             config: config.clone(),
@@ -191,10 +195,13 @@ impl Lan {
         }
         let before = self.dhcpv4.take();
         if was.ipv4 != config.ipv4 {
-            let (up, unread, advertised_changed) = (self.up, self.unread, self.advertised_changed);
+            let (up, unread) = (self.up, self.unread);
+            let changed = (self.advertised_changed, self.leases6_changed);
             let advertiser = std::mem::replace(&mut self.advertiser, Advertiser::new(self.link.mac));
             let new = Self::new(self.id, self.link.clone(), config, self.secret);
-            *self = Self { unread, advertiser, advertised_changed, ..new };
+            let dhcpv6 = std::mem::replace(&mut self.dhcpv6, dhcpv6_server(config, self.link.mac, self.secret));
+            let (advertised_changed, leases6_changed) = changed;
+            *self = Self { unread, advertiser, dhcpv6, advertised_changed, leases6_changed, ..new };
             self.set_up(now, up);
         }
         self.dhcpv4 = config.dhcpv4.as_ref().and_then(|server| dhcpv4_server(config, server, self.link.mac));
@@ -264,16 +271,6 @@ impl Lan {
             protocol::UDP => self.hear_dhcpv6(now, station, packet),
             _ => false,
         }
-    }
-
-    /// Whether it is for the DHCPv6 server. What that answers comes from our link-local address: not before it is ours.
-    fn hear_dhcpv6(&mut self, now: Time, station: Mac, packet: &Packet6) -> bool {
-        let is_served = self.serves_dhcpv6 && self.source.is_some();
-        let payload = wire::udp_to(packet, dhcpv6::SERVER_PORT).filter(|_| is_served);
-        let (Some(payload), Some(destination)) = (payload, wire::destination(packet.bytes)) else { return false };
-        tracing::debug!(machine = "dhcpv6", link = %self.link.name, address = %packet.src, kind = payload.first(), "heard");
-        self.dhcpv6.handle_input(now, server::Datagram { station, source: packet.src, destination, payload });
-        true
     }
 
     /// Whether it was router discovery. A default router there, besides us, is a line on the wrong link.
@@ -394,17 +391,6 @@ impl Lan {
             advertiser::Output::Save => self.advertised_changed = true,
             advertiser::Output::Event(event) => {
                 tracing::info!(machine = "advertiser", link = %self.link.name, "{event}");
-            }
-        }
-    }
-
-    fn dhcpv6_says(&mut self, output: server::Output, frames: &mut Frames) {
-        match output {
-            server::Output::Send { station, to, payload } => {
-                let Some(source) = self.source else { return };
-                tracing::debug!(machine = "dhcpv6", link = %self.link.name, address = %to, kind = payload.first(), "sent");
-                let packet = wire::udp6((source, dhcpv6::SERVER_PORT), (to, dhcpv6::CLIENT_PORT), &payload);
-                frames.send(self.id, wire::frame6(station, self.link.mac, &packet));
             }
         }
     }

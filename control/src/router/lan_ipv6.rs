@@ -14,7 +14,8 @@ use hikyaku_config::{Config, LanDhcpv6};
 use hikyaku_dataplane::tunnel::IPV6_MIN_MTU;
 use hikyaku_net::{Addr6, Prefix6};
 use hikyaku_protocols::advertiser::{Advertised, Prefix, Route};
-use hikyaku_protocols::dhcpv6::server::{Parameters, Served};
+use hikyaku_protocols::dhcpv6::server::{Delegable, OnLink, Parameters, Served};
+use hikyaku_protocols::dhcpv6::{self, Fact};
 use hikyaku_protocols::neighbour::Progress;
 use hikyaku_protocols::service::closed_network;
 use hikyaku_protocols::slaac::Lifetime;
@@ -63,7 +64,7 @@ pub(super) fn lan_ipv6(
         return LanIpv6::default();
     }
     let mut lan = LanIpv6::default();
-    let (mut prefixes, mut routes) = (Vec::new(), Vec::new());
+    let (mut prefixes, mut routes, mut delegable) = (Vec::new(), Vec::new(), Vec::new());
     for leased in &facts.dhcpv6.prefixes {
         let delegated = leased.what.prefix();
         lan.delegated.push(delegated);
@@ -88,6 +89,7 @@ pub(super) fn lan_ipv6(
                 if prefix != delegated {
                     routes.push(Route { prefix: delegated, valid: leased.valid });
                 }
+                delegable.extend(wish.delegate.map(|len| onward(leased, len, prefix, end)));
             }
             None => lan.unfulfilled.push(format!(
                 "the line delegates {delegated}, which is too little for a LAN (RFC 4862 needs a /64): hosts have no IPv6 of it"
@@ -102,6 +104,14 @@ pub(super) fn lan_ipv6(
     }
     // What was leased last comes first, and what is on its way out last: there may not be room for it.
     prefixes.sort_by_key(|prefix| Reverse(prefix.preferred.unwrap_or(u64::MAX)));
+    delegable.sort_by_key(|part: &Delegable| Reverse(part.preferred.unwrap_or(u64::MAX)));
+    if let Some((len, part)) = wish.delegate.zip(delegable.first()).filter(|(_, part)| part.is_used_up()) {
+        lan.unfulfilled.push(format!(
+            "[lan.ipv6] delegate = {len}: nothing of that size is left of {}, which the line delegates: routers behind get no \
+             prefix; make it larger, up to 64",
+            part.prefix
+        ));
+    }
     let leads_out = |prefix: &Prefix| prefix.preferred != Some(0) && !is_unique_local(prefix.prefix.address());
     let is_way_out = facts.slaac.default_router().is_some() && prefixes.iter().any(leads_out);
     // Who has no address of ours reaches no resolver either. In a shared prefix our addresses are the line's.
@@ -111,17 +121,19 @@ pub(super) fn lan_ipv6(
     } else {
         (resolvers(config, facts, uplink, delegated), domains(config))
     };
-    lan.served = match wish.dhcpv6 {
-        LanDhcpv6::Off => None,
-        LanDhcpv6::Stateless => Some(Served { parameters: parameters(facts, &resolvers, &domains) }),
-    };
+    let is_managed = wish.dhcpv6 == LanDhcpv6::Stateful && !prefixes.is_empty();
+    lan.served = (wish.dhcpv6 != LanDhcpv6::Off).then(|| Served {
+        parameters: parameters(facts, &resolvers, &domains),
+        on_link: prefixes.iter().filter(|_| is_managed).map(on_link).collect(),
+        delegable,
+    });
     lan.advertised = Some(Advertised {
         is_default_router: is_way_out,
         preference: wish.router_preference,
-        is_managed: false,
+        is_managed,
         has_information: lan.served.is_some(),
         mtu,
-        is_autonomous: true,
+        is_autonomous: wish.slaac,
         prefixes,
         routes,
         resolvers,
@@ -189,6 +201,19 @@ fn ours(facts: &Facts, prefixes: &[Prefix]) -> Vec<Ipv6Addr> {
         own.min().copied()
     });
     facts.lan.link_local.into_iter().chain(own.take(1)).collect()
+}
+
+/// In which addresses are given by DHCPv6.
+fn on_link(&Prefix { prefix, preferred, valid }: &Prefix) -> OnLink {
+    OnLink { prefix, preferred, valid }
+}
+
+/// What routers behind get parts of: not the LAN's own, nor where our end of the tunnel is or may come to be (RFC 9818).
+fn onward(leased: &Fact<dhcpv6::Prefix>, len: u8, lan: Prefix6, end: Option<Ipv6Addr>) -> Delegable {
+    let prefix = leased.what.prefix();
+    let ends = [Some(prefix.address()), end].into_iter().flatten().filter_map(|end| Prefix6::new(end, SUBNET));
+    let taken = ends.chain([lan]).collect();
+    Delegable { prefix, len, taken, preferred: leased.preferred, valid: leased.valid }
 }
 
 /// The same by DHCPv6, and what of the line's server is good for hosts, too (RFC 7084 L-12).

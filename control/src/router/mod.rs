@@ -21,6 +21,7 @@ mod fixtures;
 mod forwarding;
 mod known;
 mod lan;
+mod lan_dhcpv6;
 mod lan_ipv6;
 mod machines;
 mod making;
@@ -162,6 +163,7 @@ impl Router {
             wan.dhcpv6.resume(now, wall, &lease);
         }
         lan.restore(now, wall, state_dir.load(StateFile::Dhcpv4).as_ref());
+        lan.restore_dhcpv6(now, wall, state_dir.load(StateFile::Dhcpv6Leases).as_ref());
         lan.restore_advertised(now, wall, state_dir.load(StateFile::Advertised).as_ref());
         // A snapshot of other stations is no good: nothing that is sent to us now would be taken.
         let same_stations = [(LAN, lan.link.mac), (WAN, wan.link.mac)]
@@ -228,8 +230,11 @@ impl Router {
         filter.reload(now, &config, self.workers);
         rules.reload(&config);
         let saved = lan.dhcpv4.is_none().then(|| self.state_dir.load(StateFile::Dhcpv4)).flatten();
+        if lan.reload_dhcpv6(now, wall, &config.lan) {
+            self.saving.forget_leases(StateFile::Dhcpv6Leases);
+        }
         if lan.reload(now, wall, &config.lan, saved) {
-            self.saving.forget_leases();
+            self.saving.forget_leases(StateFile::Dhcpv4);
         }
         let requests = || Requests::new(wan.sockets.connector(), &self.wake);
         if config.service.notification != was.service.notification {

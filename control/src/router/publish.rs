@@ -38,6 +38,8 @@ struct Native {
     prefixes: Vec<Prefix6>,
     /// What the line delegates as a whole.
     delegated: Vec<Prefix6>,
+    /// What is delegated on, each with the station of the router behind.
+    onward: Vec<(Prefix6, Mac)>,
     /// The line's router.
     gateway: Option<Mac>,
     /// Who of the prefix that LAN and line share is on the line.
@@ -111,6 +113,7 @@ fn native(machines: &Machines, facts: &Facts, choice: &Choice) -> Option<Native>
         addresses: ours.collect(),
         prefixes: choice.lan.prefixes().collect(),
         delegated: choice.lan.delegated.clone(),
+        onward: lan.dhcpv6.routes(facts.now),
         gateway: router.and_then(|router| wan.neighbours.get(router.into())),
         on_link: on_link.filter_map(|prefix| Prefix6::new(prefix.prefix, prefix.length)).collect(),
     })
@@ -172,7 +175,7 @@ pub(super) fn snapshot(
         listens: listens[0].clone(),
         sources4: vec![network],
         neighbours: Neighbours::new(stations, None),
-        sources6: native.map(|native| native.prefixes.clone()).unwrap_or_default(),
+        sources6: native.map(sources6).unwrap_or_default(),
         neighbours6: native.map(|_| neighbours6(&lan.neighbours)).unwrap_or_default(),
     };
     let wan_link = Link {
@@ -210,6 +213,11 @@ pub(super) fn snapshot(
     }
 }
 
+/// What hosts of the LAN may send from, and who is behind routers there (RFC 2827). The LAN's own come first: almost all is from them.
+fn sources6(native: &Native) -> Vec<Prefix6> {
+    native.prefixes.iter().copied().chain(native.onward.iter().map(|&(prefix, _)| prefix)).collect()
+}
+
 /// Where native IPv6 goes. `wan`: our addresses on the line.
 fn routes6(native: &Native, wan: &[Ipv6Addr]) -> Routes6 {
     let ours = native.addresses.iter().chain(wan).filter_map(|&address| Prefix6::new(address, 128));
@@ -217,6 +225,9 @@ fn routes6(native: &Native, wan: &[Ipv6Addr]) -> Routes6 {
     let across = native.across.iter().map(|&(address, mac)| (address, Route6::Gateway { link: WAN, mac }));
     routes.extend(across.filter_map(|(address, route)| Some((Prefix6::new(address, 128)?, route))));
     routes.extend(native.prefixes.iter().map(|&prefix| (prefix, Route6::Link(LAN))));
+    // Longer than what they are of: nobody has the rest.
+    let onward = native.onward.iter();
+    routes.extend(onward.map(|&(prefix, mac)| (prefix, Route6::Gateway { link: LAN, mac })));
     // Of two that are the same the first counts: a delegated /64 is the LAN's.
     routes.extend(native.delegated.iter().map(|&prefix| (prefix, Route6::Unreachable)));
     if let Some(mac) = native.gateway {

@@ -1,16 +1,17 @@
 //! What `hikyaku show` is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 use hikyaku_config::Pool;
 use hikyaku_dataplane::counters::{Event, Totals, Volume};
 use hikyaku_dataplane::verdict::Verdict;
 use hikyaku_dataplane::worker::{BurstReport, Handle};
-use hikyaku_net::{PortSet, Time};
+use hikyaku_net::{Mac, PortSet, Time};
 use hikyaku_protocols::aftr;
 use hikyaku_protocols::dhcpv4::LeaseView;
-use hikyaku_protocols::dhcpv6::Prefix;
+use hikyaku_protocols::dhcpv6::{Prefix, server};
 use hikyaku_protocols::neighbour::{Neighbour, Progress};
 use hikyaku_protocols::slaac::Lifetime;
 use hikyaku_ring::{LinkId, Losses, Vlan};
@@ -53,13 +54,15 @@ impl Router {
                 let (lan, wan) = (&self.machines.lan, &self.machines.wan);
                 let links = [(&lan.link, &lan.neighbours), (&wan.link, &wan.neighbours)];
                 let entries = links.map(|(link, neighbours)| (link.name.clone(), neighbours.entries(now)));
-                query.reply.answer_with(move || neighbours(entries));
+                let leases = (lan.dhcpv4.as_ref().map(|server| server.leases(now)), lan.dhcpv6.leases(now));
+                query.reply.answer_with(move || neighbours(entries, leases));
             }
             Request::Leases => {
                 let lan = &self.machines.lan;
                 let leases = lan.dhcpv4.as_ref().map(|server| server.leases(now)).unwrap_or_default();
                 let pool = lan.dhcpv4.as_ref().and(lan.config.dhcpv4.as_ref()).map(|config| config.pool);
-                query.reply.answer_with(move || leases_of(pool, leases));
+                let ipv6 = lan.dhcpv6.leases(now);
+                query.reply.answer_with(move || leases_of(pool, leases, ipv6));
             }
             Request::Rules => query.reply.answer(self.machines.rules.report()),
             Request::Links => query.reply.answer(self.links(around.handles)),
@@ -304,11 +307,20 @@ fn names(status: &NamesStatus) -> report::Names {
     }
 }
 
-/// Of each link, by its name and then by address.
-fn neighbours(links: [(String, Vec<Neighbour>); 2]) -> Vec<report::Neighbour> {
+/// Of each link, by its name and then by address; with the names that stations give when they ask for a lease.
+fn neighbours(
+    links: [(String, Vec<Neighbour>); 2],
+    leases: (Option<Vec<LeaseView>>, Vec<server::LeaseView>),
+) -> Vec<report::Neighbour> {
+    let ipv4 = leases.0.into_iter().flatten().filter_map(|lease| Some((lease.mac?, lease.hostname?)));
+    let ipv6 = leases.1.into_iter().filter_map(|lease| Some((lease.mac, lease.hostname?)));
+    let names: HashMap<Mac, Arc<str>> = ipv6.chain(ipv4).collect();
     let of = |(link, mut entries): (String, Vec<Neighbour>)| {
         entries.sort_unstable_by_key(|entry| entry.address);
+        let names = &names;
+        let named = move |mac: Option<Mac>| Some(names.get(&mac?)?.to_string());
         entries.into_iter().map(move |entry| report::Neighbour {
+            name: named(entry.mac),
             link: link.clone(),
             address: entry.address,
             mac: entry.mac.map(|mac| mac.to_string()),
@@ -319,7 +331,14 @@ fn neighbours(links: [(String, Vec<Neighbour>); 2]) -> Vec<report::Neighbour> {
     links.into_iter().flat_map(of).collect()
 }
 
-fn leases_of(pool: Option<Pool>, leases: Vec<LeaseView>) -> report::Leases {
+fn leases_of(pool: Option<Pool>, leases: Vec<LeaseView>, ipv6: Vec<server::LeaseView>) -> report::Leases {
+    let lease6 = |lease: server::LeaseView| report::Lease6 {
+        leases: lease.leases.iter().map(server::lease_text).collect(),
+        mac: lease.mac.to_string(),
+        duid: lease.duid.to_string(),
+        name: lease.hostname.map(|name| name.to_string()),
+        expires_seconds: lease.left,
+    };
     let one = |lease: LeaseView| report::Lease {
         address: lease.address,
         mac: lease.mac.map_or(String::new(), |mac| mac.to_string()),
@@ -331,6 +350,7 @@ fn leases_of(pool: Option<Pool>, leases: Vec<LeaseView>) -> report::Leases {
         pool: pool.map(|pool| pool.to_string()),
         pool_size: pool.map_or(0, |pool| pool.size()),
         leases: leases.into_iter().map(one).collect(),
+        ipv6: ipv6.into_iter().map(lease6).collect(),
     }
 }
 

@@ -36,11 +36,13 @@ pub enum StateFile {
     Provisioning,
     /// Which prefixes hosts of the LAN were told of.
     Advertised,
+    /// What the LAN's DHCPv6 server leased to whom.
+    Dhcpv6Leases,
 }
 
 impl StateFile {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Dhcpv4, Self::Dhcpv6, Self::Provisioning, Self::Advertised];
+    pub const ALL: [Self; 5] = [Self::Dhcpv4, Self::Dhcpv6, Self::Provisioning, Self::Advertised, Self::Dhcpv6Leases];
 
     /// Its name in the directory, without the ending.
     pub fn name(self) -> &'static str {
@@ -49,6 +51,7 @@ impl StateFile {
             Self::Dhcpv6 => "dhcpv6",
             Self::Provisioning => "provisioning",
             Self::Advertised => "advertised",
+            Self::Dhcpv6Leases => "dhcpv6-leases",
         }
     }
 
@@ -58,6 +61,9 @@ impl StateFile {
             Self::Dhcpv4 => "which addresses hosts were leased since: it may give one to another host",
             Self::Dhcpv6 => "our lease of the line: it asks for one anew",
             Self::Provisioning => "what the provisioning server said: it asks it anew",
+            Self::Dhcpv6Leases => {
+                "what was leased by DHCPv6 since: routers behind are not reached until they ask again"
+            }
             Self::Advertised => "which prefixes hosts have: with another one it cannot tell them that those are gone",
         }
     }
@@ -74,6 +80,8 @@ pub enum Save {
     Provisioning(Option<hb46pp::Saved>),
     /// For [`StateFile::Advertised`].
     Advertised(Option<advertiser::Saved>),
+    /// For [`StateFile::Dhcpv6Leases`].
+    Dhcpv6Leases(dhcpv6::server::LeaseSnapshot),
 }
 
 impl Save {
@@ -84,6 +92,7 @@ impl Save {
             Self::Dhcpv6(_) => StateFile::Dhcpv6,
             Self::Provisioning(_) => StateFile::Provisioning,
             Self::Advertised(_) => StateFile::Advertised,
+            Self::Dhcpv6Leases(_) => StateFile::Dhcpv6Leases,
         }
     }
 
@@ -93,6 +102,7 @@ impl Save {
             Self::Dhcpv4(leases) => serde_json::to_vec(&leases.file()).map(Some),
             Self::Dhcpv6(lease) => lease.as_ref().map(serde_json::to_vec).transpose(),
             Self::Provisioning(answer) => answer.as_ref().map(serde_json::to_vec).transpose(),
+            Self::Dhcpv6Leases(leases) => serde_json::to_vec(&leases.file()).map(Some),
             Self::Advertised(told) => told.as_ref().map(serde_json::to_vec).transpose(),
         }
     }
@@ -121,10 +131,10 @@ impl Saving {
         &mut self.files[file as usize]
     }
 
-    /// The leases that are being written are those of a DHCPv4 server that is no more: they make good on nothing that this
+    /// The leases that are being written are those of a server that is no more: they make good on nothing that this
     /// one promises.
-    pub(super) fn forget_leases(&mut self) {
-        self.of(StateFile::Dhcpv4).writing.iter_mut().for_each(|(_, changes)| *changes = 0);
+    pub(super) fn forget_leases(&mut self, file: StateFile) {
+        self.of(file).writing.iter_mut().for_each(|(_, changes)| *changes = 0);
     }
 
     /// Whether the clock was set since this was last asked. Nothing else depends on it: machines know their own time alone.
@@ -182,11 +192,13 @@ impl Router {
             progress.again = now + AGAIN;
             self.set_changed(file);
         }
-        if let (StateFile::Dhcpv4, Some(server)) = (file, &mut self.machines.lan.dhcpv4) {
-            match failed {
-                true => server.not_saved(),
-                false => server.saved(changes),
-            }
+        let lan = &mut self.machines.lan;
+        match (file, failed, &mut lan.dhcpv4) {
+            (StateFile::Dhcpv4, true, Some(server)) => server.not_saved(),
+            (StateFile::Dhcpv4, false, Some(server)) => server.saved(changes),
+            (StateFile::Dhcpv6Leases, true, _) => lan.dhcpv6.not_saved(),
+            (StateFile::Dhcpv6Leases, false, _) => lan.dhcpv6.saved(changes),
+            _ => {}
         }
     }
 
@@ -211,6 +223,7 @@ impl Router {
             StateFile::Dhcpv6 => machines.wan.lease_changed,
             StateFile::Provisioning => machines.provisioning.as_ref().is_some_and(|machine| machine.changed),
             StateFile::Advertised => machines.lan.advertised_changed,
+            StateFile::Dhcpv6Leases => machines.lan.leases6_changed,
         }
     }
 
@@ -222,6 +235,7 @@ impl Router {
                 self.machines.provisioning.iter_mut().for_each(|machine| machine.changed = true);
             }
             StateFile::Advertised => self.machines.lan.advertised_changed = true,
+            StateFile::Dhcpv6Leases => self.machines.lan.leases6_changed = true,
         }
     }
 
@@ -242,6 +256,12 @@ impl Router {
                 let provisioning = self.machines.provisioning.as_mut()?;
                 provisioning.changed = false;
                 Some(Save::Provisioning(provisioning.machine.saved(now, wall)))
+            }
+            StateFile::Dhcpv6Leases => {
+                let lan = &mut self.machines.lan;
+                lan.leases6_changed = false;
+                self.saving.of(file).writing.iter_mut().for_each(|(_, changes)| *changes = lan.dhcpv6.changes());
+                Some(Save::Dhcpv6Leases(lan.dhcpv6.snapshot(now, wall)))
             }
             StateFile::Advertised => {
                 self.machines.lan.advertised_changed = false;

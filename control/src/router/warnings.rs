@@ -16,6 +16,7 @@ impl Router {
             narrow(&lan.link, "lan", Some(lan.config.mtu)),
             narrow(&wan.link, "wan", self.config.wan.mtu),
             lan.stray_router(now, wan.slaac.routers().next().is_some()),
+            lan.other_dhcpv6_server(now),
         ];
         let taken = lan.taken6.iter().map(|(address, station)| {
             format!(

@@ -284,28 +284,39 @@ pub fn neighbours(neighbours: &[Neighbour]) -> String {
     if neighbours.is_empty() {
         return "nobody yet\n".into();
     }
-    let mut table = Table::new(&["link", "address", "station", "state", "heard"], 4);
+    let mut table = Table::new(&["link", "address", "station", "name", "state", "heard"], 5);
     for n in neighbours {
         let mac = n.mac.clone().unwrap_or_else(|| "unknown".into());
         let heard = span_or(n.age_seconds, "never");
-        table.row([n.link.clone(), n.address.to_string(), mac, n.state.clone(), heard]);
+        let name = n.name.clone().unwrap_or_default();
+        table.row([n.link.clone(), n.address.to_string(), mac, name, n.state.clone(), heard]);
     }
     table.to_string()
 }
 
 impl Display for Leases {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Some(pool) = &self.pool else { return writeln!(f, "no addresses are given here") };
-        writeln!(f, "pool {pool}, {} addresses; {} leases", grouped(self.pool_size.into()), self.leases.len())?;
-        if self.leases.is_empty() {
-            return Ok(());
+        match &self.pool {
+            Some(pool) => {
+                let (size, count) = (grouped(self.pool_size.into()), self.leases.len());
+                writeln!(f, "pool {pool}, {size} addresses; {count} leases")?;
+            }
+            None => writeln!(f, "no IPv4 addresses are given here")?,
         }
         let mut table = Table::new(&["address", "station", "name", "state", "ends in"], 4);
         for l in &self.leases {
             let (name, ends) = (l.name.clone().unwrap_or_default(), span_or(l.expires_seconds, "never"));
             table.row([l.address.to_string(), l.mac.clone(), name, l.state.clone(), ends]);
         }
-        write!(f, "\n{table}")
+        if !self.leases.is_empty() {
+            write!(f, "\n{table}")?;
+        }
+        let mut table = Table::new(&["DHCPv6", "station", "name", "DUID", "ends in"], 4);
+        for l in &self.ipv6 {
+            let (name, ends) = (l.name.clone().unwrap_or_default(), span_or(Some(l.expires_seconds), "never"));
+            table.row([l.leases.join(" "), l.mac.clone(), name, l.duid.clone(), ends]);
+        }
+        if self.ipv6.is_empty() { Ok(()) } else { write!(f, "\n{table}") }
     }
 }
 
@@ -522,8 +533,17 @@ mod tests {
             state: "bound".into(),
             expires_seconds: Some(3600),
         };
-        let leases = Leases { pool: Some("a-b".into()), pool_size: 127, leases: vec![lease] };
-        assert!(leases.to_string().ends_with("192.168.1.128  02:00:00:00:00:09        bound      1 h\n"), "{leases}");
+        let lease6 = super::super::report::Lease6 {
+            leases: vec!["2001:db8:1::9".into(), "2001:db8:2::9".into()],
+            duid: "0003000102".into(),
+            expires_seconds: 5400,
+            ..Default::default()
+        };
+        let leases = Leases { pool: Some("a-b".into()), pool_size: 127, leases: vec![lease], ipv6: vec![lease6] };
+        let shown = leases.to_string();
+        assert!(shown.contains("192.168.1.128  02:00:00:00:00:09        bound      1 h\n"), "{shown}");
+        assert!(shown.contains("2001:db8:1::9 2001:db8:2::9"), "{shown}");
+        assert!(shown.ends_with("0003000102  1 h 30 min\n"), "{shown}");
         let longest = "255.255.255.255:65535".parse().unwrap();
         let session = Session { inside: longest, outside: longest, peer: longest, ..Session::default() };
         assert_eq!(session.to_string().len() + 1, SESSION_HEAD.len());

@@ -356,6 +356,9 @@ pub struct Neighbour {
     pub state: String,
     /// Since it was last heard of.
     pub age_seconds: Option<u64>,
+    /// As its station calls itself to our DHCP servers.
+    #[serde(default)]
+    pub name: Option<String>,
 }
 
 /// The DHCPv4 server's leases.
@@ -367,6 +370,24 @@ pub struct Leases {
     pub pool_size: u32,
     /// All leases that hold, are offered, reserved or remembered.
     pub leases: Vec<Lease>,
+    /// What is leased by DHCPv6, addresses first.
+    #[serde(default)]
+    pub ipv6: Vec<Lease6>,
+}
+
+/// What a client of DHCPv6 has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease6 {
+    /// Addresses, `2001:db8::9`, or delegated prefixes, `2001:db8::/60`: one of each prefix that the line has.
+    pub leases: Vec<String>,
+    /// The Ethernet address that it asks from.
+    pub mac: String,
+    /// Its DHCP unique identifier, hex.
+    pub duid: String,
+    /// What the client calls itself.
+    pub name: Option<String>,
+    /// How long its lease holds.
+    pub expires_seconds: u64,
 }
 
 /// A lease of the DHCPv4 server: an address and the host that has it.

@@ -436,6 +436,61 @@ fn reservations_are_different_hosts() {
     );
 }
 
+/// What DHCPv6 keeps for whom, and what it cannot.
+#[test]
+fn reservations_of_dhcpv6() {
+    let with = |ipv6: &str, list: &[&str]| {
+        let list: String = list.iter().map(|keys| format!("[[lan.ipv6.reservation]]\n{keys}\n")).collect();
+        format!("{DSLITE}[lan.ipv6]\n{ipv6}\n{list}")
+    };
+    let stateful = "dhcpv6 = 'stateful'\ndelegate = 60";
+    let good = with(
+        stateful,
+        &[
+            "mac = '02:00:00:00:00:01'\ninterface-id = '::10'\nsubnet-id = 16",
+            "duid = '00:03:00:01:02:00:00:00:00:02'\ninterface-id = '::11'",
+        ],
+    );
+    let kept = Config::parse("f", &good).unwrap().lan.ipv6.reservations;
+    assert_eq!(
+        (kept[0].subnet_id, kept[1].duid.as_ref().unwrap().to_string()),
+        (Some(16), "00030001020000000002".into())
+    );
+    let (mac, id) = ("mac = '02:00:00:00:00:01'", "interface-id = '::10'");
+    let one = |keys: &str| problems(&with(stateful, &[keys])).join("\n");
+    assert!(one(id).contains("a reservation is for a mac or for a duid"));
+    assert!(one(&format!("{mac}\nduid = '0003000102000000000a'\n{id}")).contains("give one of them"));
+    assert!(one(mac).contains("nothing is reserved: give interface-id, subnet-id or both"));
+    assert!(one(&format!("{mac}\nsubnet-id = 17")).contains("give a multiple of 16"));
+    assert!(one(&format!("duid = 'zz'\n{id}")).contains("duid = 'zz'"));
+    assert!(problems(&with(&format!("{stateful}\n{id}"), &[&format!("{mac}\n{id}")]))[0].contains("that is our own"));
+    let twice = problems(&with(stateful, &[&format!("{mac}\n{id}"), &format!("{mac}\nsubnet-id = 16\n{id}")]));
+    assert_eq!(
+        twice,
+        [
+            "f:15: mac = '02:00:00:00:00:01': another reservation has it already",
+            "f:17: interface-id = '::10': another reservation has it already",
+        ]
+    );
+    assert!(problems(&with("slaac = false", &[]))[0].contains("hosts would have no address at all"));
+    assert!(problems(&with("dhcpv6 = 'off'\ndelegate = 60", &[]))[0].contains("prefixes are given by DHCPv6"));
+    let many: Vec<String> =
+        (1..=33).map(|n| format!("mac = '02:00:00:00:00:{n:02x}'\nsubnet-id = {}", n * 16)).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert!(problems(&with(stateful, &many))[0].contains("at most 32 reservations of prefixes"));
+    // What is kept and not given is no mistake, and yet is to be known.
+    let warned =
+        |ipv6: &str| Config::parse("f", &with(ipv6, &[&format!("{mac}\n{id}\nsubnet-id = 16")])).unwrap().warnings();
+    assert!(warned("").iter().any(|line| line.contains("1 IPv6 addresses are reserved")));
+    assert!(warned("dhcpv6 = 'stateful'").iter().any(|line| line.contains("1 prefixes are reserved")));
+    assert!(!warned(stateful).iter().any(|line| line.contains("reserved")));
+    let summary = Config::parse("f", &good).unwrap().summary().to_string();
+    assert!(
+        summary.contains("DHCPv6 gives addresses, 2 reserved; prefixes of 60 bits for routers behind"),
+        "{summary}"
+    );
+}
+
 /// The form of the interface id is the rules', the user's or the service's; where nobody says it there is none.
 #[test]
 fn rules_without_a_form_of_interface_id() {

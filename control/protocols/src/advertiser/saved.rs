@@ -6,7 +6,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use hikyaku_net::{Prefix6, Time};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
+
+use crate::text::{as_text, from_text};
 
 /// What hosts may have of what they were told; times in seconds of Unix.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,12 +45,4 @@ impl<T> SavedOption<T> {
         // A clock that was set back gives nobody more.
         now + left.min(most)
     }
-}
-
-fn as_text<T: Display, S: Serializer>(what: &T, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(what)
-}
-
-fn from_text<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }

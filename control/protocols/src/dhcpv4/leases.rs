@@ -1,6 +1,5 @@
 //! Leases as they are shown, and as they are kept in a file.
 
-use std::fmt::Write;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -8,6 +7,7 @@ use hikyaku_net::Mac;
 use serde::{Deserialize, Serialize};
 
 use super::table::{Client, Holder};
+use crate::text::hex;
 
 /// An address that is in use, for `hikyaku show leases`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub struct SavedLease {
     /// The address that is leased.
     pub address: Ipv4Addr,
     /// The Ethernet address of the station that has it.
-    #[serde(with = "text")]
+    #[serde(with = "crate::text::mac")]
     pub mac: Mac,
     /// The client identifier (option 61), in hex, if the client sent one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,37 +108,6 @@ impl LeaseSnapshot {
     }
 }
 
-/// Bytes as pairs of hex digits, and back.
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    bytes.iter().for_each(|byte| _ = write!(text, "{byte:02x}"));
-    text
-}
-
-pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
-    let pairs = digits.chunks_exact(2);
-    pairs.remainder().is_empty().then(|| pairs.map(|pair| pair[0] << 4 | pair[1]).collect())
-}
-
-/// Ethernet addresses as people write them.
-mod text {
-    use super::*;
-
-    pub(super) fn serialize<S: serde::Serializer>(mac: &Mac, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(mac)
-    }
-
-    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Mac, D::Error> {
-        let text = String::deserialize(from)?;
-        let parts: Option<Vec<_>> = text.split(':').map(|part| u8::from_str_radix(part, 16).ok()).collect();
-        let octets = parts.and_then(|octets| octets.try_into().ok());
-        octets.map(Mac).ok_or_else(|| {
-            serde::de::Error::custom(format!("{text:?} is no Ethernet address: write it as 02:00:00:00:00:01"))
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,7 +129,5 @@ mod tests {
         assert_eq!(serde_json::from_str::<SavedLease>(&json).unwrap(), lease);
         let wrong = json.replace(":ab", "");
         assert!(serde_json::from_str::<SavedLease>(&wrong).unwrap_err().to_string().contains("no Ethernet address"));
-        assert_eq!(unhex("01FE"), Some(vec![1, 0xfe]));
-        assert_eq!((unhex("1"), unhex("zz")), (None, None));
     }
 }

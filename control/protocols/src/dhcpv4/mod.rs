@@ -30,7 +30,6 @@
 
 mod agent;
 mod leases;
-mod promises;
 mod server;
 mod table;
 #[cfg(test)]

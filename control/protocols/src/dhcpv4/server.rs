@@ -11,13 +11,14 @@ use dhcproto::v4::MessageType;
 use hikyaku_net::{Mac, Time};
 
 use super::agent::Circuit;
-use super::leases::{LeaseFile, LeaseSnapshot, LeaseView, Standing, unhex};
-use super::promises::Promises;
+use super::leases::{LeaseFile, LeaseSnapshot, LeaseView, Standing};
 use super::table::{Client, Holder, Table, Use};
 use super::wire::{Refused, Reply, Request};
 use super::{Config, ConfigError, Counts, Event, Output};
 use crate::Machine;
 use crate::names::printable;
+use crate::promises::Promises;
+use crate::text::unhex;
 use limits::{HOLDERS, Limits, SEEKERS};
 
 /// How long nobody may answer a probe.
@@ -52,7 +53,7 @@ pub struct Server {
     /// How many messages of those with an address are heard.
     holders: Limits,
     /// ACKs that wait for the disk.
-    promises: Promises,
+    promises: Promises<Ipv4Addr, Vec<u8>>,
     /// It was said that nothing is left.
     told_full: bool,
     /// Of this port it was said last that it has its share.
@@ -279,7 +280,7 @@ impl Server {
     fn ended(&mut self, address: Ipv4Addr, holder: Holder, end: Time) {
         self.event(Event::Ended { address, mac: holder.mac });
         self.table.remember(address, holder, end);
-        self.promises.withdraw(address);
+        self.promises.withdraw(&address);
         self.promises.changed();
     }
 
@@ -475,7 +476,7 @@ impl Server {
         let Some(holder) = self.leased_to(request, request.requested) else { return };
         let Some(address) = request.requested else { return };
         self.event(Event::Ended { address, mac: holder.mac });
-        self.promises.withdraw(address);
+        self.promises.withdraw(&address);
         self.promises.changed();
         self.set_aside(now, address, None);
     }

@@ -7,6 +7,8 @@ use thiserror::Error;
 
 use hikyaku_net::Mac;
 
+use crate::text::{hex, unhex};
+
 /// A DHCP unique identifier: opaque, only ever compared (RFC 8415 11). Shown and saved as hex.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -39,6 +41,16 @@ impl Duid {
         }
     }
 
+    /// The Ethernet address that it was made of (DUID-LLT, DUID-LL, RFC 8415 11.2, 11.4).
+    pub fn station(&self) -> Option<Mac> {
+        match self.0[..] {
+            [0, 1, 0, 1, _, _, _, _, a, b, c, d, e, f] | [0, 3, 0, 1, a, b, c, d, e, f] => {
+                Some(Mac([a, b, c, d, e, f]))
+            }
+            _ => None,
+        }
+    }
+
     /// The bytes, as they go into an option.
     pub fn bytes(&self) -> &[u8] {
         &self.0
@@ -47,7 +59,7 @@ impl Duid {
 
 impl fmt::Display for Duid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 
@@ -66,12 +78,9 @@ impl From<Duid> for String {
 impl TryFrom<String> for Duid {
     type Error = DuidError;
     fn try_from(text: String) -> Result<Self, DuidError> {
-        let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect();
-        match digits {
-            Some(digits) if digits.len() % 2 == 0 => {
-                Self::new(&digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect::<Vec<_>>())
-            }
-            _ => Err(DuidError::NotHex(text)),
+        match unhex(&text) {
+            Some(bytes) => Self::new(&bytes),
+            None => Err(DuidError::NotHex(text)),
         }
     }
 }
@@ -86,6 +95,12 @@ mod tests {
         let duid = Duid::link_layer(Mac([2, 0, 0, 0xaa, 0xbb, 0xcc]));
         assert_eq!(duid.bytes(), [0, 3, 0, 1, 2, 0, 0, 0xaa, 0xbb, 0xcc]);
         assert_eq!(duid.to_string(), "00030001020000aabbcc");
+        let station = |text: &str| Duid::try_from(text.to_owned()).unwrap().station();
+        assert_eq!(duid.station(), Some(Mac([2, 0, 0, 0xaa, 0xbb, 0xcc])));
+        assert_eq!(station("0001000112345678020000aabbcc"), duid.station(), "11.2");
+        for other in ["0002000000090a0b0c0d", "00030006020000aabbcc", "0004000102030405060708090a0b0c0d0e0f"] {
+            assert_eq!(station(other), None);
+        }
     }
 
     #[test]

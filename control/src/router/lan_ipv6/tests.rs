@@ -203,3 +203,33 @@ fn hosts_are_told_that_we_are_their_resolver() {
     // Who writes down an address of a prefix that ends has none tomorrow.
     assert_eq!(told(&[router, delegated_anew, addressed]), [ip("fe80::1")]);
 }
+
+/// RFC 7084 L-7, L-8, L-9, RFC 9818: what there is by DHCPv6, and what advertisements say of it.
+#[test]
+fn what_is_served_follows_from_the_configuration() {
+    // [lan.ipv6]; the line; M, O, A; prefixes with addresses, prefixes to delegate parts of.
+    type Row = (&'static str, &'static [Says], (bool, bool, bool), Option<(usize, usize)>);
+    let rows: &[Row] = &[
+        ("", &[router, delegated], (false, true, true), Some((0, 0))),
+        ("dhcpv6 = 'off'", &[router, delegated], (false, false, true), None),
+        ("dhcpv6 = 'stateful'", &[router, delegated], (true, true, true), Some((1, 0))),
+        ("dhcpv6 = 'stateful'\nslaac = false", &[router, delegated], (true, true, false), Some((1, 0))),
+        ("dhcpv6 = 'stateful'", &[router], (false, true, true), Some((0, 0))),
+        ("dhcpv6 = 'stateful'\ndelegate = 60", &[router, advertised], (true, true, true), Some((1, 0))),
+        ("delegate = 60", &[router, delegated], (false, true, true), Some((0, 1))),
+        ("delegate = 60", &[router, delegated_anew], (false, true, true), Some((0, 2))),
+        ("dhcpv6 = 'stateful'", &[closed, router], (false, true, true), Some((0, 0))),
+    ];
+    for (text, says, flags, leased) in rows {
+        let lan = lan(&format!("[lan.ipv6]\n{text}\n"), says);
+        let advertised = lan.advertised.unwrap();
+        assert_eq!((advertised.is_managed, advertised.has_information, advertised.is_autonomous), *flags, "{text}");
+        let served = lan.served.map(|served| (served.on_link.len(), served.delegable.len()));
+        assert_eq!(served, *leased, "{text}");
+    }
+    let small = lan("[lan.ipv6]\ndelegate = 52\n", &[router, delegated]);
+    assert!(small.unfulfilled.iter().any(|line| line.contains("delegate = 52")), "{:?}", small.unfulfilled);
+    let served = lan("[lan.ipv6]\ndelegate = 60\n", &[router, delegated]).served.unwrap();
+    let taken: Vec<String> = served.delegable[0].taken.iter().map(ToString::to_string).collect();
+    assert!(taken.contains(&"2001:db8:2::/64".into()) && taken.contains(&"2001:db8:2:1::/64".into()), "{taken:?}");
+}

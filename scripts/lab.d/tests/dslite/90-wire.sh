@@ -20,7 +20,15 @@ none_of "$lan" \
         !(icmpv6.opt.prefix.flag.l == 1 && icmpv6.opt.prefix.flag.a == 1)" \
     "a prefix that is not 64 bits long" "$advertised && icmpv6.opt.type == 3 && icmpv6.opt.prefix.length != 64" \
     "no MTU or no Ethernet address" "$advertised && !(icmpv6.opt.mtu == 1500 && icmpv6.opt.src_linkaddr == $mac_lan)" \
-    "M or O without a server" "$advertised && (icmpv6.nd.ra.flag.m == 1 || icmpv6.nd.ra.flag.o == 1)"
+    "no O (RFC 7084 L-9)" "$advertised && icmpv6.nd.ra.router_lifetime > 0 && icmpv6.nd.ra.flag.o == 0"
+some "$lan" "the flag M, while addresses are given" "$advertised && icmpv6.nd.ra.flag.m == 1"
+some "$lan" "no M, while none are" "$advertised && icmpv6.nd.ra.flag.m == 0"
+answers="eth.src == $mac_lan && (dhcpv6.msgtype == 2 || dhcpv6.msgtype == 7)"
+some "$lan" "an answer of the DHCPv6 server" "$answers"
+none_of "$lan" \
+    "an answer that is not between link-local addresses and these ports (RFC 8415 7.2)" "$answers &&
+        !(ipv6.src == fe80::/10 && ipv6.dst == fe80::/10 && udp.srcport == 547 && udp.dstport == 546)" \
+    "an answer without the identifiers of both (RFC 8415 16)" "$answers && !(dhcpv6.option.type == 1 && dhcpv6.option.type == 2)"
 some "$wan" "solicit for a prefix (RFC 8415 18.2.1)" "eth.src == $mac_wan && dhcpv6.msgtype == 1 && dhcpv6.option.type == 25"
 some "$wan" "release (RFC 8415 18.2.7)" "eth.src == $mac_wan && dhcpv6.msgtype == 8"
 none "$wan" "a DUID that is no DUID-LL" "eth.src == $mac_wan && dhcpv6 && dhcpv6.duid.type != 3"
