@@ -84,7 +84,7 @@ delegate = 60'
 build_line
 on host sysctl -qw net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.disable_ipv6=0 net.ipv6.conf.eth0.accept_ra=2 \
     net.ipv6.conf.eth0.disable_ipv6=0
-ip -n host link add behind0 up type dummy
+link host behind0 host behind1
 listen host eth0 udp port 546 or udp port 547
 advertises "AdvManagedFlag on; AdvOtherConfigFlag on;"
 kea_start
