@@ -3,6 +3,9 @@
 use std::fmt;
 use std::io;
 
+use super::link_type::KNOWN;
+use super::unpack::Packing;
+
 /// A capture that cannot be read, or not to its end. Frames before it were good.
 #[derive(Debug)]
 pub struct CaptureError {
@@ -10,8 +13,8 @@ pub struct CaptureError {
     pub file: String,
     /// Bytes from the start of the capture, after unpacking, at which the bad record begins.
     pub offset: u64,
-    /// Whether the capture was unpacked from gzip.
-    pub gzip: bool,
+    /// What the capture was unpacked from.
+    pub packing: Option<Packing>,
     /// What is wrong there.
     pub problem: Problem,
 }
@@ -26,15 +29,15 @@ pub enum Problem {
     #[error("is empty; a capture starts with a header even when no frame is in it")]
     Empty,
     /// Neither of the formats known.
-    #[error("is not a capture: it starts with {0}; give a pcap or pcapng file, plain or in gzip")]
+    #[error("is not a capture: it starts with {0}; give a pcap or pcapng file, plain or in gzip, zstd or lz4")]
     NotACapture(String),
-    /// Frames of another link layer.
-    #[error("has link type {0}, not Ethernet (1); capture on an Ethernet interface (not `any`, not a tunnel)")]
+    /// Frames of a link layer that is not known.
+    #[error("has link type {0}, which is not read; {KNOWN} are")]
     LinkType(i32),
-    /// A frame of another link layer, behind others of Ethernet.
+    /// A frame of a link layer that is not known, behind others that were read.
     #[error(
-        "frame {frame} has link type {link_type}, not Ethernet (1); the frames before it were read; \
-         `tshark -r FILE -Y eth -w NEW.pcapng` leaves such frames out"
+        "frame {frame} has link type {link_type}, which is not read ({KNOWN} are); the frames before it were; \
+         `tshark -r FILE -Y eth -w NEW.pcapng` keeps those of Ethernet alone"
     )]
     Mixed {
         /// Its number: the first of the capture is 1.
@@ -62,7 +65,7 @@ pub enum Problem {
 impl CaptureError {
     /// A problem with the file as a whole.
     pub(super) fn new(file: &str, problem: Problem) -> Self {
-        Self { file: file.to_string(), offset: 0, gzip: false, problem }
+        Self { file: file.to_string(), offset: 0, packing: None, problem }
     }
 
     /// Whether the file is the wrong one (exit 2) rather than the right one in bad shape (exit 1).
@@ -81,8 +84,11 @@ impl fmt::Display for CaptureError {
             self.problem,
             Problem::Mixed { .. } | Problem::Truncated(_) | Problem::Damaged(_) | Problem::Read(_)
         ) {
-            let unpacked = if self.gzip { " of the unpacked gzip" } else { "" };
-            write!(f, "at byte {}{unpacked}: ", self.offset)?;
+            write!(f, "at byte {}", self.offset)?;
+            if let Some(packing) = self.packing {
+                write!(f, " of the unpacked {packing}")?;
+            }
+            write!(f, ": ")?;
         }
         self.problem.fmt(f)
     }

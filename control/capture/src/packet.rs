@@ -17,5 +17,11 @@ pub struct Packet {
 /// even a super-packet of segmentation offload is below 256 KiB (libpcap's own limit).
 pub(crate) const MAX_FRAME: u32 = 256 << 10;
 
-/// The one link type that is played.
-pub(crate) const ETHERNET: i32 = 1;
+/// What of a capture is not as it was captured, for frames of Ethernet to be had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Frames whose Ethernet header was made, as they had none: the packet is as it was.
+    pub made: u64,
+    /// Frames that are left out, as what they carry has no Ethernet type (PPP's negotiations, 802.2).
+    pub left_out: u64,
+}

@@ -4,7 +4,8 @@ use hikyaku_net::Time;
 use pcap_parser::{Block, InterfaceDescriptionBlock, OptionCode, PcapNGOption};
 
 use super::error::Problem;
-use super::packet::{ETHERNET, MAX_FRAME, Packet};
+use super::link_type::LinkType;
+use super::packet::{MAX_FRAME, Packet};
 
 /// An `if_fcslen` option, which pcap-parser has no name for.
 const IF_FCSLEN: OptionCode = OptionCode(13);
@@ -32,27 +33,28 @@ struct Interface {
 
 impl Section {
     /// Takes note of a block, or makes a packet of it.
-    pub(super) fn take(&mut self, block: Block<'_>) -> Result<Option<Packet>, Problem> {
+    pub(super) fn take(&mut self, block: Block<'_>) -> Result<Option<(LinkType, Packet)>, Problem> {
         match block {
             Block::SectionHeader(header) => {
                 *self = Self { big_endian: header.big_endian(), interfaces: Vec::new(), last: self.last };
             }
             Block::InterfaceDescription(block) => self.interfaces.push(Interface::new(&block, self.big_endian)?),
             Block::EnhancedPacket(block) => {
-                let interface = self.interface(block.if_id)?;
+                let (link, interface) = self.interface(block.if_id)?;
                 if block.caplen > MAX_FRAME || block.caplen as usize > block.data.len() {
                     return Err(Problem::Damaged(format!("a frame of {} bytes", block.caplen)));
                 }
                 let ticks = u64::from(block.ts_high) << 32 | u64::from(block.ts_low);
                 let (time, fcs) = (interface.time(ticks), interface.fcs);
                 self.last = time;
-                return Ok(Some(packet(time, &block.data[..block.caplen as usize], block.origlen, fcs)));
+                let packet = packet(time, &block.data[..block.caplen as usize], block.origlen, fcs);
+                return Ok(Some((link, packet)));
             }
             Block::SimplePacket(block) => {
-                let interface = self.interface(0)?;
+                let (link, interface) = self.interface(0)?;
                 let snap_len = if interface.snap_len == 0 { u32::MAX } else { interface.snap_len };
                 let len = block.data.len().min(block.origlen.min(snap_len) as usize);
-                return Ok(Some(packet(self.last, &block.data[..len], block.origlen, interface.fcs)));
+                return Ok(Some((link, packet(self.last, &block.data[..len], block.origlen, interface.fcs))));
             }
             Block::Unknown(block) if block.block_type == OBSOLETE_PACKET => {
                 return Err(Problem::Damaged(self.obsolete().into()));
@@ -74,11 +76,12 @@ impl Section {
         }
     }
 
-    fn interface(&self, id: u32) -> Result<&Interface, Problem> {
+    fn interface(&self, id: u32) -> Result<(LinkType, &Interface), Problem> {
         let interface = self.interfaces.get(id as usize).ok_or_else(|| {
             Problem::Damaged(format!("a frame of interface {id}, but {} were described", self.interfaces.len()))
         })?;
-        if interface.link_type == ETHERNET { Ok(interface) } else { Err(Problem::LinkType(interface.link_type)) }
+        let link = LinkType::of(interface.link_type).ok_or(Problem::LinkType(interface.link_type))?;
+        Ok((link, interface))
     }
 }
 

@@ -4,31 +4,36 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
 use hikyaku_net::Time;
 use pcap_parser::{Block, PcapError, nom};
 
 use super::error::{CaptureError, Problem};
-use super::packet::{ETHERNET, MAX_FRAME, Packet};
+use super::link_type::LinkType;
+use super::packet::{Changes, MAX_FRAME, Packet};
 use super::pcapng::{Section, packet};
+use super::unpack::{MAGIC, Packing};
 use super::window::Window;
 
 /// pcapng blocks above this are damage, not data: options and name lists stay far below.
 const MAX_BLOCK: u32 = 16 << 20;
 
-/// The frames of one capture, in the order of the file. Ends after the first error.
+/// What ended too early, where it was compressed.
+const STREAM: &str = "the compressed stream";
+
+/// The frames of one capture, in the order of the file, as frames of Ethernet. Ends after the first error.
 pub struct Reader {
     window: Window<Box<dyn Read + Send>>,
     file: String,
-    gzip: bool,
+    packing: Option<Packing>,
     format: Format,
     /// Frames that were given.
     frames: u64,
+    changes: Changes,
     done: bool,
 }
 
 enum Format {
-    Pcap { layout: Layout, nanos: bool, fcs: u8 },
+    Pcap { layout: Layout, nanos: bool, fcs: u8, link: LinkType },
     Pcapng(Section),
 }
 
@@ -66,27 +71,55 @@ impl Reader {
     /// Reads from anything; `name` is for messages.
     pub fn new(name: &str, from: impl Read + Send + 'static) -> Result<Self, CaptureError> {
         let file = name.to_string();
-        let at_start = |gzip, problem| CaptureError { file: name.to_string(), offset: 0, gzip, problem };
+        let at_start = |packing, problem| CaptureError { file: name.to_string(), offset: 0, packing, problem };
         let mut plain = Window::new(from);
-        let magic = plain.peek(2).map_err(|e| at_start(false, Problem::Open(e)))?;
-        let gzip = magic == [0x1f, 0x8b];
-        let from: Box<dyn Read + Send> =
-            if gzip { Box::new(MultiGzDecoder::new(plain.into_read())) } else { Box::new(plain.into_read()) };
+        let packing = Packing::of(plain.peek(MAGIC).map_err(|e| at_start(None, Problem::Open(e)))?);
+        let from: Box<dyn Read + Send> = match packing {
+            Some(packing) => packing.unpack(plain.into_read()),
+            None => Box::new(plain.into_read()),
+        };
         let mut window = Window::new(from);
         match Format::detect(&mut window) {
-            Ok(format) => Ok(Self { window, file, gzip, format, frames: 0, done: false }),
-            Err(problem) => Err(at_start(gzip, problem)),
+            Ok(format) => {
+                Ok(Self { window, file, packing, format, frames: 0, changes: Changes::default(), done: false })
+            }
+            Err(problem) => Err(at_start(packing, problem)),
         }
     }
 
+    /// What is not as it was captured, of the frames until now.
+    pub fn changes(&self) -> Changes {
+        self.changes
+    }
+
+    /// The next frame that is one of Ethernet, or has become one.
     fn packet(&mut self) -> Result<Option<Packet>, Problem> {
+        while let Some((link, packet)) = self.captured()? {
+            if link == LinkType::Ethernet {
+                return Ok(Some(packet));
+            }
+            match link.ethernet(&packet.bytes).filter(|bytes| bytes.len() <= MAX_FRAME as usize) {
+                Some(bytes) => {
+                    self.changes.made += 1;
+                    return Ok(Some(Packet { bytes, ..packet }));
+                }
+                None => self.changes.left_out += 1,
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next frame as it stands in the file.
+    fn captured(&mut self) -> Result<Option<(LinkType, Packet)>, Problem> {
         let window = &mut self.window;
         loop {
             if window.peek(1)?.is_empty() {
-                return if window.is_cut() { Err(Problem::Truncated("the gzip stream")) } else { Ok(None) };
+                return if window.is_cut() { Err(Problem::Truncated(STREAM)) } else { Ok(None) };
             }
             match &mut self.format {
-                Format::Pcap { layout, nanos, fcs } => return record(window, *layout, *nanos, *fcs).map(Some),
+                &mut Format::Pcap { layout, nanos, fcs, link } => {
+                    return record(window, layout, nanos, fcs).map(|packet| Some((link, packet)));
+                }
                 Format::Pcapng(section) => {
                     let len = block_len(window, section.big_endian)?;
                     let block = window.peek(len)?;
@@ -130,7 +163,7 @@ impl Iterator for Reader {
                     other => other,
                 };
                 let (file, offset) = (self.file.clone(), self.window.offset());
-                Some(Err(CaptureError { file, offset, gzip: self.gzip, problem }))
+                Some(Err(CaptureError { file, offset, packing: self.packing, problem }))
             }
         }
     }
@@ -139,7 +172,7 @@ impl Iterator for Reader {
 impl Format {
     fn detect(window: &mut Window<Box<dyn Read + Send>>) -> Result<Self, Problem> {
         if window.peek(1)?.is_empty() {
-            return Err(if window.is_cut() { Problem::Truncated("the gzip stream") } else { Problem::Empty });
+            return Err(if window.is_cut() { Problem::Truncated(STREAM) } else { Problem::Empty });
         }
         let start = window.peek(24)?;
         match start {
@@ -160,11 +193,9 @@ impl Format {
                 let network = header.network.0 as u32;
                 let fcs = if network & 0x0400_0000 != 0 { (network >> 28) as u8 * 2 } else { 0 };
                 let link_type = (network & 0xffff) as i32;
-                if link_type != ETHERNET {
-                    return Err(Problem::LinkType(link_type));
-                }
+                let link = LinkType::of(link_type).ok_or(Problem::LinkType(link_type))?;
                 window.advance(24);
-                Ok(Self::Pcap { layout, nanos: header.is_nanosecond_precision(), fcs })
+                Ok(Self::Pcap { layout, nanos: header.is_nanosecond_precision(), fcs, link })
             }
             other => {
                 let shown: Vec<String> = other.iter().take(4).map(|b| format!("{b:02x}")).collect();

@@ -12,7 +12,7 @@ pub(super) struct Window<R> {
     start: usize,
     end: usize,
     offset: u64,
-    /// The stream itself said that it lacks its end (gzip knows).
+    /// The stream itself said that it lacks its end (what is compressed knows).
     cut: bool,
 }
 
@@ -40,7 +40,7 @@ impl<R: Read> Window<R> {
                 Ok(0) => break,
                 Ok(n) => self.end += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                // A gzip stream without its end: what was unpacked so far is good.
+                // A compressed stream without its end: what was unpacked so far is good.
                 Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
                     self.cut = true;
                     break;

@@ -4,9 +4,11 @@ use std::io::{Cursor, Write};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use hikyaku_capture::{CaptureError, Packet, Precision, Problem, Reader, Writer};
+use hikyaku_capture::{CaptureError, Changes, Packet, Precision, Problem, Reader, Writer};
 use hikyaku_net::Time;
+use lz4_flex::frame::FrameEncoder;
 use proptest::prelude::*;
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -116,11 +118,19 @@ fn zipped(bytes: &[u8]) -> Vec<u8> {
     gz.finish().unwrap()
 }
 
+/// The same in each packing that is read, with its name.
+fn packed(bytes: &[u8]) -> [(&'static str, Vec<u8>); 3] {
+    let mut lz4 = FrameEncoder::new(Vec::new());
+    lz4.write_all(bytes).unwrap();
+    let zstd = compress_to_vec(bytes, CompressionLevel::Fastest);
+    [("gzip", zipped(bytes)), ("zstd", zstd), ("lz4", lz4.finish().unwrap())]
+}
+
 #[test]
 fn every_format_gives_the_same_frames() {
     for big in [false, true] {
         for file in [pcap(big, true), pcapng(big)] {
-            for file in [zipped(&file), file] {
+            for file in packed(&file).map(|(_, file)| file).into_iter().chain([file]) {
                 let (packets, error) = read(file);
                 assert_eq!(packets, frames());
                 assert!(error.is_none());
@@ -181,21 +191,52 @@ fn a_file_cut_anywhere_gives_all_frames_before_the_cut_and_says_where() {
     }
 }
 
+/// `three.pcap.zst`: zstd 1.5.4, the first 1000 bytes with -19 and the rest with -1 --check, between them a frame to skip
+/// (RFC 8878 3.1.2). `three.pcap.lz4`: lz4 1.9.4, the same parts with -9 -BD --content-size and with nothing.
 #[test]
-fn a_cut_gzip_gives_what_unpacks_and_says_so() {
-    let file = zipped(&pcap(false, true));
-    let mut most = 0;
-    for cut in 0..file.len() {
-        let (packets, error) = read(file[..cut].to_vec());
-        let error = error.unwrap_or_else(|| panic!("cut at {cut}: no error"));
-        assert!(!error.to_string().is_empty());
-        assert_eq!(packets, frames()[..packets.len()]);
-        most = most.max(packets.len());
-        if !packets.is_empty() {
-            assert!(error.to_string().contains("of the unpacked gzip"), "{error}");
-        }
+fn files_of_the_tools_themselves() {
+    let [zstd, lz4] = [&include_bytes!("files/three.pcap.zst")[..], include_bytes!("files/three.pcap.lz4")];
+    for file in [zstd, lz4] {
+        let (packets, error) = read(file.to_vec());
+        assert_eq!(packets, frames());
+        assert!(error.is_none(), "{error:?}");
     }
-    assert_eq!(most, 3, "only the trailer was missing");
+    // A checksum that is wrong: its last byte.
+    for (file, says) in [(zstd, "the checksum of a zstd frame"), (lz4, "cannot be read on")] {
+        let mut file = file.to_vec();
+        *file.last_mut().unwrap() ^= 1;
+        let (packets, error) = read(file);
+        let error = error.expect("it is damaged");
+        assert!(error.to_string().contains(says) && !error.is_wrong_file(), "{error}");
+        assert_eq!(packets, frames(), "what came before it is given");
+    }
+}
+
+/// RFC 8878 3.1.1.1.2: a few bytes ask for a window of terabytes.
+#[test]
+fn a_window_of_terabytes_is_refused() {
+    let file = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xff, 1, 0, 0];
+    let error = read(file.to_vec()).1.unwrap();
+    assert!(error.to_string().contains("cannot be read on"), "{error}");
+}
+
+#[test]
+fn what_is_packed_and_cut_gives_what_unpacks_and_says_so() {
+    for (packing, file) in packed(&pcap(false, true)) {
+        let mut most = 0;
+        for cut in 0..file.len() {
+            let (packets, error) = read(file[..cut].to_vec());
+            let error = error.unwrap_or_else(|| panic!("{packing} cut at {cut}: no error"));
+            assert!(!error.to_string().is_empty());
+            assert_eq!(packets, frames()[..packets.len()]);
+            most = most.max(packets.len());
+            if !packets.is_empty() {
+                assert!(error.to_string().contains(&format!("of the unpacked {packing}")), "{error}");
+            }
+        }
+        // Of gzip and lz4 the trailer is missing, of zstd the only block.
+        assert_eq!(most, if packing == "zstd" { 0 } else { 3 }, "{packing}");
+    }
 }
 
 #[test]
@@ -233,14 +274,14 @@ fn a_simple_packet_and_a_second_section_of_other_byte_order() {
 
 #[test]
 fn wrong_files_are_named_with_what_to_do() {
-    let mut loopback = pcap(false, true);
-    loopback[20] = 113;
+    let mut wireless = pcap(false, true);
+    wireless[20] = 105;
     let mut bad_length = pcap(false, true);
     bad_length[24 + 8..][..4].copy_from_slice(&[0xff; 4]);
     for (file, wrong_file, says) in [
         (vec![], true, "test: is empty"),
         (b"GIF89a".to_vec(), true, "test: is not a capture: it starts with 47 49 46 38"),
-        (loopback, true, "test: has link type 113"),
+        (wireless, true, "test: has link type 105, which is not read; Ethernet (1), "),
         (zipped(b"hello"), true, "test: is not a capture"),
         (bad_length, false, "test: at byte 24: is damaged: a frame of 4294967295 bytes"),
     ] {
@@ -262,19 +303,48 @@ fn frames_of_an_undescribed_or_foreign_interface_stop_the_reading() {
     assert!(error.unwrap().to_string().contains("a frame of interface 3, but 1 were described"));
 
     let mut file = Bytes { big: false, out: Vec::new() };
-    file.section().interface(1, 0, 6, 0).interface(276, 0, 6, 0).packet(0, 0, 60, &[0; 60]).packet(1, 0, 60, &[0; 60]);
+    file.section().interface(1, 0, 6, 0).interface(105, 0, 6, 0).packet(0, 0, 60, &[0; 60]).packet(1, 0, 60, &[0; 60]);
     let (packets, error) = read(file.out);
     assert_eq!(packets.len(), 1);
     // Part of it was read: not the wrong file.
     let error = error.unwrap();
     assert!(!error.is_wrong_file());
     let text = error.to_string();
-    let (place, says) = text.split_once(": frame 2 has link type 276, not Ethernet (1)").expect(&text);
+    let (place, says) = text.split_once(": frame 2 has link type 105, which is not read").expect(&text);
     assert!(place.starts_with("test: at byte ") && says.contains("tshark -r FILE -Y eth"), "{text}");
 
     let mut file = Bytes { big: false, out: Vec::new() };
-    file.section().interface(276, 0, 6, 0).packet(0, 0, 60, &[0; 60]);
+    file.section().interface(105, 0, 6, 0).packet(0, 0, 60, &[0; 60]);
     assert!(read(file.out).1.unwrap().is_wrong_file(), "nothing of it was read");
+}
+
+/// Interfaces of different link layers in one file, and what no frame of Ethernet can be made of.
+#[test]
+fn other_link_layers_become_ethernet() {
+    let ipv4 = [0x45, 1, 2, 3];
+    let mut file = Bytes { big: false, out: Vec::new() };
+    file.section().interface(1, 0, 6, 0).interface(101, 0, 6, 0).interface(9, 0, 6, 0);
+    file.packet(1, 1, 100, &ipv4).packet(0, 2, 60, &[7; 60]).packet(2, 3, 6, &[0xc0, 0x21, 1, 1, 0, 4]).packet(
+        2,
+        4,
+        6,
+        &[&[0, 0x21], &ipv4[..]].concat(),
+    );
+    let mut reader = Reader::new("test", Cursor::new(file.out)).unwrap();
+    let packets: Vec<Packet> = reader.by_ref().map(Result::unwrap).collect();
+    let made = [&[2, 0, 0, 0, 0, 0xff, 2, 0, 0, 0, 0, 0xfe, 8, 0], &ipv4[..]].concat();
+    assert_eq!(packets.iter().map(|packet| &packet.bytes[..]).collect::<Vec<_>>(), [&made[..], &[7; 60], &made]);
+    assert_eq!(
+        packets.iter().map(|packet| (packet.time.0, packet.missing)).collect::<Vec<_>>(),
+        [(1000, 96), (2000, 0), (4000, 0)]
+    );
+    assert_eq!(reader.changes(), Changes { made: 2, left_out: 1 });
+
+    let mut file = pcap(true, false);
+    file[20..24].copy_from_slice(&101u32.to_be_bytes());
+    let mut reader = Reader::new("test", Cursor::new(file)).unwrap();
+    assert_eq!(reader.by_ref().count(), 0, "0x00 is no version of IP");
+    assert_eq!(reader.changes(), Changes { made: 0, left_out: 3 });
 }
 
 #[test]
@@ -293,7 +363,7 @@ fn editcap_is_not_advised_where_it_would_spoil_the_times() {
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(
-        format in 0..4usize, at in 0..200usize, damage in proptest::collection::vec(any::<u8>(), 1..16)
+        format in 0..4usize, packing in 0..4usize, at in 0..200usize, damage in proptest::collection::vec(any::<u8>(), 1..16)
     ) {
         let mut file = match format {
             0 => pcap(false, true),
@@ -301,6 +371,10 @@ proptest! {
             2 => pcapng(false),
             _ => pcapng(true),
         };
+        if packing < 3 {
+            file = packed(&file)[packing].1.clone();
+        }
+        let at = at.min(file.len());
         let end = (at + damage.len()).min(file.len());
         file[at..end].copy_from_slice(&damage[..end - at]);
         let _ = read(file);

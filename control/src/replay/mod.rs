@@ -2,6 +2,7 @@
 
 mod map_e;
 mod player;
+mod prepare;
 mod report;
 mod stations;
 
@@ -12,7 +13,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use hikyaku_capture::{Precision, Reader, Writer};
 use hikyaku_config::{Behaviour, LINK_MTU, mtu_mode};
-use hikyaku_net::{Mac, PortSet};
+use hikyaku_net::PortSet;
 use hikyaku_protocols::service::Outside;
 use hikyaku_ring::Vlan;
 use hikyaku_schema::output::{complain, print};
@@ -23,6 +24,7 @@ use crate::table::grouped;
 
 pub use map_e::MapEArgs;
 pub use player::{Ends, Pace, Played, Player};
+pub use prepare::Preparation;
 pub use report::Report;
 
 const EXAMPLES: &str = "\
@@ -40,8 +42,9 @@ Examples:
     hikyaku replay --mode map-e --prefix 2001:db8:12:3400::/56 --rule 2001:db8::/40,192.0.2.0/24,16,6 --br 2001:db8:a::1 \
       --lan lan.pcap --wan-out wan.pcap
 
-Exit code: 0 all was played; 1 frames were not: a capture is cut off, damaged or not all of Ethernet, or has
-frames larger than a ring's buffer (the others were played); 2 a flag or a file is wrong.";
+Exit code: 0 all was played; 1 frames were not: a capture is cut off, damaged or partly of a link layer that is not
+read, has frames larger than a ring's buffer or without an Ethernet type (the others were played); 2 a flag or a
+file is wrong.";
 
 /// Play captures through the router and write down what leaves it.
 ///
@@ -75,7 +78,8 @@ pub struct ReplayArgs {
     #[command(flatten)]
     pub map_e: MapEArgs,
 
-    /// What hosts of the LAN sent: pcap or pcapng, plain or in gzip; `-` is the standard input.
+    /// What hosts of the LAN sent: pcap or pcapng, plain or in gzip, zstd or lz4; `-` is the standard
+    /// input. Frames without an Ethernet header (Linux cooked, raw IP, BSD loopback, PPP) get one.
     #[arg(long, value_name = "IN", required_unless_present = "wan")]
     pub lan: Option<PathBuf>,
 
@@ -104,10 +108,9 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "N", default_value_t = 1460, value_parser = number(576..=LINK_MTU))]
     pub tunnel_mtu: u16,
 
-    /// Leave out frames from this Ethernet address: what the router of the capture itself sent,
-    /// where a capture has both directions. May be given more than once.
-    #[arg(long, value_name = "MAC", value_parser = hikyaku_config::mac)]
-    pub skip_source: Vec<Mac>,
+    /// What is done to frames before they are played.
+    #[command(flatten)]
+    pub preparation: Preparation,
 
     /// How fast to play: `fast` does not wait between frames, `original` waits as long as the
     /// capture did. The router's clock shows the same in both.
@@ -234,7 +237,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let router = CaptureRouter::new(&setup, &args.tuning)?;
     debug_assert!(args.tunnel_mtu <= LINK_MTU);
 
-    let played = Player::new(router, args.time, &args.skip_source, &args.tuning).play(ends, outs)?;
+    let played = Player::new(router, args.time, args.preparation.clone(), &args.tuning).play(ends, outs)?;
     for warning in played.warnings() {
         complain(format_args!("hikyaku: {warning}\n"));
     }
@@ -250,7 +253,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     if let Some(error) = played.errors.into_iter().next() {
         return Err(error.into());
     }
-    let oversize = played.flows.lan.oversize + played.flows.wan.oversize;
-    anyhow::ensure!(oversize == 0, "{} frames were not played", grouped(oversize));
+    let not_played: u64 = [played.flows.lan, played.flows.wan].iter().map(|flow| flow.oversize + flow.left_out).sum();
+    anyhow::ensure!(not_played == 0, "{} frames were not played", grouped(not_played));
     Ok(())
 }

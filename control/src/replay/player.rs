@@ -9,11 +9,13 @@ use clap::ValueEnum;
 use hikyaku_capture::{CaptureError, Packet, Reader, Writer};
 use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::napt;
+use hikyaku_dataplane::verdict::{Reason, Verdict};
 use hikyaku_net::{Mac, Time};
 use hikyaku_ring::memory::Wire;
 use hikyaku_schema::Tuning;
 use hikyaku_schema::output::progress;
 
+use super::prepare::{Preparation, fix_checksums, unwrap};
 use super::stations::Stations;
 use crate::capture_router::CaptureRouter;
 use crate::table::grouped;
@@ -78,11 +80,21 @@ pub struct Flow {
     pub oversize: u64,
     /// Frames left out as asked (`--skip-source`).
     pub skipped: u64,
+    /// Frames that had no Ethernet header, and got one.
+    pub headers_made: u64,
+    /// Frames left out because what they carry has no Ethernet type (PPP's negotiations, 802.2).
+    pub left_out: u64,
+    /// Frames that were taken out of tags or PPPoE (`--unwrap`).
+    pub unwrapped: u64,
+    /// Frames that had a wrong checksum, and got the right one (`--fix-checksums`).
+    pub checksums_fixed: u64,
 }
 
 /// All that a replay found out.
 #[derive(Debug)]
 pub struct Played {
+    /// Checksums were made right before frames were played.
+    pub fixes_checksums: bool,
     /// What went by on either side.
     pub flows: Ends<Flow>,
     /// Verdicts and events that the workers counted.
@@ -109,7 +121,7 @@ pub struct Player {
     flows: Ends<Flow>,
     path: Duration,
     progress: Progress,
-    skip: Vec<Mac>,
+    preparation: Preparation,
     stations: Ends<Stations>,
 }
 
@@ -141,8 +153,8 @@ impl Source {
 }
 
 impl Player {
-    /// Plays through `router` what does not come from one of the stations `skip`.
-    pub fn new(router: CaptureRouter, pace: Pace, skip: &[Mac], tuning: &Tuning) -> Self {
+    /// Plays through `router` what `preparation` leaves in.
+    pub fn new(router: CaptureRouter, pace: Pace, preparation: Preparation, tuning: &Tuning) -> Self {
         // A packet may leave in several fragments: the transmit rings keep room for them.
         let burst = usize::from(tuning.batch).min(tuning.ring_slots as usize / 4);
         Self {
@@ -152,7 +164,7 @@ impl Player {
             flows: Ends::default(),
             path: Duration::ZERO,
             progress: Progress::new(),
-            skip: skip.to_vec(),
+            preparation,
             stations: Ends::default(),
         }
     }
@@ -167,11 +179,12 @@ impl Player {
         let mut clock = epoch;
         let (mut waiting, mut burst) = (0, (End::Lan, epoch));
         while let Some(end) = earlier(&sources) {
-            let Some(packet) = sources.of(end).advance(&mut errors) else { break };
-            if packet.bytes.get(6..12).is_some_and(|source| self.skip.iter().any(|mac| mac.0 == *source)) {
+            let Some(mut packet) = sources.of(end).advance(&mut errors) else { break };
+            if self.preparation.skips(&packet.bytes) {
                 self.flows.of(end).skipped += 1;
                 continue;
             }
+            self.prepare(end, &mut packet);
             self.stations.of(end).note(&packet.bytes);
             // Clocks of captures may step back; the router's does not.
             let time = packet.time.max(clock);
@@ -195,7 +208,12 @@ impl Player {
             writer.finish()?;
         }
         self.progress.clear();
+        for (flow, source) in [(&mut self.flows.lan, &sources.lan), (&mut self.flows.wan, &sources.wan)] {
+            let changes = source.reader.as_ref().map(Reader::changes).unwrap_or_default();
+            (flow.headers_made, flow.left_out) = (changes.made, changes.left_out);
+        }
         Ok(Played {
+            fixes_checksums: self.preparation.fix_checksums,
             flows: self.flows,
             totals: self.router.totals(),
             sessions: self.router.sessions(),
@@ -205,6 +223,14 @@ impl Player {
             both_ways: Ends { lan: self.stations.lan.both_ways(), wan: self.stations.wan.both_ways() },
             errors,
         })
+    }
+
+    /// Does to a frame what was asked for. What the capture had cut short has no checksum that could be right.
+    fn prepare(&mut self, end: End, packet: &mut Packet) {
+        let flow = self.flows.of(end);
+        flow.unwrapped += u64::from(self.preparation.unwrap && unwrap(&mut packet.bytes));
+        let fixes = self.preparation.fix_checksums && packet.missing == 0;
+        flow.checksums_fixed += u64::from(fixes && fix_checksums(&mut packet.bytes));
     }
 
     /// Puts a frame into the router's receive ring. False if it does not fit.
@@ -309,11 +335,30 @@ impl Played {
     /// What the user should know besides the numbers.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
+        let unsummed = self.totals.verdict(Verdict::Dropped(Reason::Ipv4Checksum));
+        if unsummed > 0 && !self.fixes_checksums {
+            warnings.push(format!(
+                "{} frames were dropped for the checksum of their IPv4 header: the host that captured leaves it to its card, most likely; play them with --fix-checksums",
+                grouped(unsummed)
+            ));
+        }
         let sides = [("--lan", &self.flows.lan, self.both_ways.lan), ("--wan", &self.flows.wan, self.both_ways.wan)];
         for (name, flow, both_ways) in sides {
             if let Some([a, b]) = both_ways {
                 warnings.push(format!(
                     "{name}: both directions are in the capture, and all of it was played as if it came in here; leave out what the router sent, --skip-source {a} or {b}, whichever it is"
+                ));
+            }
+            if flow.headers_made > 0 {
+                let n = grouped(flow.headers_made);
+                warnings.push(format!(
+                    "{name}: {n} frames had no Ethernet header (Linux cooked, raw IP, BSD loopback, PPP) and got one; were both directions captured, all of it was played as if it came in here"
+                ));
+            }
+            if flow.left_out > 0 {
+                let n = grouped(flow.left_out);
+                warnings.push(format!(
+                    "{name}: {n} frames were left out, for they carry what has no Ethernet type (PPP's own negotiations, 802.2)"
                 ));
             }
             if flow.cut > 0 {

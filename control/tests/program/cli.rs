@@ -338,6 +338,59 @@ fn frames_that_were_not_played_make_the_exit_code_1() {
     assert!(text(&hikyaku(["replay", "--help"]).stdout).contains("1 frames were not"));
 }
 
+/// What other tools write: raw IP (link type 101) in zstd, of a host that leaves checksums to its card.
+#[test]
+fn captures_as_people_have_them() {
+    let dir = Dir::new("raw");
+    let mut unsummed = request(10, 1000);
+    unsummed[24..26].fill(0);
+    let raw = |frames: &[Vec<u8>]| {
+        let capture =
+            dir.capture("ethernet.pcap", &frames.iter().map(|f| (SECOND, f[14..].to_vec())).collect::<Vec<_>>());
+        let mut bytes = std::fs::read(capture).unwrap();
+        bytes[20] = 101;
+        let file = dir.file("raw.pcap");
+        std::fs::write(&file, bytes).unwrap();
+        file
+    };
+    let capture = raw(&[request(10, 1001), unsummed.clone(), vec![0x50; 40]]);
+    let (report, run) = replay_json(&IPIP, &["--lan", &capture]);
+    assert_eq!((&report["verdicts"]["outbound"], &report["verdicts"]["ipv4-checksum"]), (&1.into(), &1.into()));
+    assert_eq!((&report["lan"]["headers_made"], &report["lan"]["left_out"]), (&2.into(), &1.into()));
+    let said = text(&run.stderr);
+    for part in [
+        "1 frames were dropped for the checksum of their IPv4 header",
+        "--fix-checksums",
+        "--lan: 2 frames had no Ethernet header",
+        "--lan: 1 frames were left out",
+        "hikyaku: 1 frames were not played\n",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(run.status.code(), Some(1));
+
+    let capture = raw(&[request(10, 1001), unsummed]);
+    let (report, run) = replay_json(&IPIP, &["--lan", &capture, "--fix-checksums"]);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    assert_eq!((&report["verdicts"]["outbound"], &report["lan"]["checksums_fixed"]), (&2.into(), &1.into()));
+    assert!(!text(&run.stderr).contains("--fix-checksums"), "{}", text(&run.stderr));
+}
+
+/// RFC 2516: the line of a router that dials, as a LAN's.
+#[test]
+fn what_is_in_tags_and_sessions_is_played_where_asked_for() {
+    let dir = Dir::new("session");
+    let frame = request(10, 1000);
+    let len = (frame.len() - 14 + 2) as u8;
+    let wrapper = [0x81, 0, 0, 7, 0x88, 0x64, 0x11, 0, 0, 9, 0, len, 0, 0x21];
+    let capture = dir.capture("pppoe.pcap", &[(SECOND, [&frame[..12], &wrapper, &frame[14..]].concat())]);
+    let (report, _) = replay_json(&IPIP, &["--lan", &capture]);
+    assert_eq!((&report["verdicts"]["vlan"], &report["lan"]["unwrapped"]), (&1.into(), &0.into()));
+    let (report, run) = replay_json(&IPIP, &["--lan", &capture, "--unwrap"]);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    assert_eq!((&report["verdicts"]["outbound"], &report["lan"]["unwrapped"]), (&1.into(), &1.into()));
+}
+
 #[test]
 fn both_directions_in_one_capture_are_noticed_and_can_be_left_out() {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pcap-fixtures/quic-like.pcap.gz");

@@ -1,5 +1,5 @@
-//! Any bytes as a capture, pcap, pcapng or gzip of either: frames of a bounded length, or one line about what is
-//! wrong and where. What was read, written again, is read as the same.
+//! Any bytes as a capture, pcap, pcapng, plain or compressed, of any link layer: frames of a bounded length, or one line
+//! about what is wrong and where. What was read, written again, is read as the same.
 #![no_main]
 
 use std::io::{Cursor, Write};
