@@ -58,8 +58,17 @@ fn config(limit: u64) -> LibraryBenchmarkConfig {
 fn rig(mode: Mode, packets: PacketShape) -> Box<Rig> {
     let memory = MemoryConfig { slots: 512, huge_pages: false, ..Default::default() };
     let frame = if packets.is_cut() { CUT } else { 60 };
-    let shape =
-        Shape { mode, packets, frame, flows: FLOWS, table: FLOWS, memory, worker: Default::default(), workers: 1 };
+    let shape = Shape {
+        mode,
+        packets,
+        rules: 0,
+        frame,
+        flows: FLOWS,
+        table: FLOWS,
+        memory,
+        worker: Default::default(),
+        workers: 1,
+    };
     Box::new(Rig::new(shape).expect("a small one"))
 }
 

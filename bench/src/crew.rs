@@ -145,6 +145,7 @@ mod tests {
             let plain = Shape {
                 mode,
                 packets: PacketShape::Plain,
+                rules: 0,
                 frame: 60,
                 flows: 500,
                 table: 1024,

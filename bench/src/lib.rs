@@ -7,6 +7,7 @@ pub mod attack;
 pub mod crew;
 pub mod path;
 pub mod rig;
+mod rules;
 pub mod shape;
 pub mod traffic;
 #[cfg(target_os = "linux")]

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::rig::{Mode, Rig, Shape};
 use crate::shape::{CUT, PacketShape, WHOLE};
 use crate::traffic::MAX_FLOWS;
+use hikyaku_dataplane::rules::MAX_RULES;
 use hikyaku_dataplane::shared::MAX_WORKERS;
 
 /// Which way packets go.
@@ -52,6 +53,10 @@ Examples:
   Two workers, beside one alone:
     hikyaku-bench path --direction inbound --workers 2 --cpu 0,1
 
+  What a thousand rules cost a session that is opened, and a packet of DS-Lite:
+    hikyaku-bench path --direction open --rules 1000
+    hikyaku-bench path --mode dslite --rules 1000
+
   What a packet of WireGuard's costs that has to be cut, beside one that need not:
     hikyaku-bench path --shape fragment-out
 
@@ -90,6 +95,10 @@ pub struct PathArgs {
     /// In what shape packets come. Beside any but plain ones, plain ones are measured in turn: as long, or of 1460 bytes.
     #[arg(long, value_enum, default_value_t)]
     pub shape: PacketShape,
+    /// Rules of the operator, of which a packet fits the last alone; beside them none are measured, in turn. Asked are those
+    /// about sessions when one is opened (--direction open), and with dslite about each packet outbound.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=MAX_RULES as i64))]
+    pub rules: u16,
     /// Length of the LAN's frame in bytes, without FCS; the tunnel's is 40 more, that of native IPv6 20, and all fit a
     /// line with an MTU of 1500 [default: 60; what is cut has a length of its own].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(60..=1474))]
@@ -133,6 +142,7 @@ pub struct Report {
     mode: String,
     direction: String,
     shape: String,
+    rules: u16,
     frame: usize,
     flows: u32,
     /// `None` where there is no NAPT.
@@ -348,6 +358,7 @@ impl PathArgs {
         let shape = Shape {
             mode: self.mode,
             packets: self.shape,
+            rules: self.rules,
             frame,
             flows: self.flows,
             table,
@@ -356,10 +367,11 @@ impl PathArgs {
             workers: cpu.len(),
         };
         let mut rig = Rig::new(shape)?;
-        // Those beside it: one worker alone, plain packets.
+        // Those beside it: one worker alone, plain packets without rules.
         let alone = if cpu.len() > 1 { Some(Rig::new(Shape { workers: 1, ..shape })?) } else { None };
-        let plain = Shape { packets: PacketShape::Plain, frame: plain_frame, ..shape };
-        let plain = if self.shape == PacketShape::Plain { None } else { Some(Rig::new(plain)?) };
+        let plain = Shape { packets: PacketShape::Plain, rules: 0, frame: plain_frame, ..shape };
+        let is_plain = self.shape == PacketShape::Plain && self.rules == 0;
+        let plain = if is_plain { None } else { Some(Rig::new(plain)?) };
         let [mut alone, mut plain] = [alone, plain].map(|rig| rig.map(|rig| (rig, Vec::new())));
         let tsc_hz = tsc_hz(rig.clock());
         let mut progress = Progress::new("opening sessions");
@@ -415,6 +427,7 @@ impl PathArgs {
             mode: name(self.mode),
             direction: name(direction),
             shape: name(self.shape),
+            rules: self.rules,
             frame,
             flows: self.flows,
             table: (self.mode != Mode::Dslite).then_some(table),
@@ -442,10 +455,11 @@ impl Report {
         let table = self.table.map_or("no table".into(), |table| format!("table of {table}"));
         writeln!(
             to,
-            "{} {}: {}{}-byte frames, {} flows, {table}, {} worker{} on core {}",
+            "{} {}: {}{}{}-byte frames, {} flows, {table}, {} worker{} on core {}",
             self.mode,
             self.direction,
-            if self.plain.is_some() { format!("{}, ", self.shape) } else { String::new() },
+            if self.shape == name(PacketShape::Plain) { String::new() } else { format!("{}, ", self.shape) },
+            if self.rules > 0 { format!("{} rules, ", self.rules) } else { String::new() },
             self.frame,
             self.flows,
             self.workers,

@@ -47,6 +47,8 @@ pub struct Shape {
     pub mode: Mode,
     /// In what shape packets come, once flows are open.
     pub packets: PacketShape,
+    /// How many rules there are.
+    pub rules: u16,
     /// Length of the LAN's frame; of what is cut, before that or behind.
     pub frame: usize,
     /// How many flows there are.
@@ -170,7 +172,8 @@ impl Rig {
             })
         });
         let filter = filter.transpose().map_err(|why| Usage(why.to_string()))?.map(Arc::new);
-        let snapshot = |napt| snapshot(napt, filter.clone(), shape.packets);
+        let rules = crate::rules::compiled(shape.rules);
+        let snapshot = |napt| Snapshot { rules: rules.clone(), ..snapshot(napt, filter.clone(), shape.packets) };
         let router = MemoryRouter::new(shape.workers, memory, parts, snapshot).map_err(|why| Usage(why.to_string()))?;
         let MemoryRouter { workers, wires, napt, .. } = router;
         Ok(Self {
@@ -545,9 +548,13 @@ mod tests {
         [&[Direction::Outbound], &[Direction::Inbound], &[Direction::Outbound, Direction::Inbound]];
 
     fn rig(mode: Mode, packets: PacketShape, frame: usize, workers: usize) -> Rig {
+        with_rules(0, mode, packets, frame, workers)
+    }
+
+    fn with_rules(rules: u16, mode: Mode, packets: PacketShape, frame: usize, workers: usize) -> Rig {
         let memory = MemoryConfig { slots: 256, huge_pages: false, ..Default::default() };
-        let shape =
-            Shape { mode, packets, frame, flows: 1000, table: 1024, memory, worker: Default::default(), workers };
+        let worker = Default::default();
+        let shape = Shape { mode, packets, rules, frame, flows: 1000, table: 1024, memory, worker, workers };
         let mut rig = Rig::new(shape).unwrap();
         rig.open(|done| assert!((0.0..1.0).contains(&done))).unwrap();
         rig
@@ -584,6 +591,19 @@ mod tests {
                     assert_eq!(rig.check(&[way], false).unwrap(), rig.lap_len());
                     rig.check_counters().unwrap();
                 }
+            }
+        }
+    }
+
+    /// All packets fit the last of the rules, and that accepts; those of the others that would not, fit none.
+    #[test]
+    fn what_the_rules_let_through_is_right() {
+        for mode in [Mode::Ipip, Mode::Dslite, Mode::Ipv6] {
+            for rules in [1, 1000] {
+                let mut rig = with_rules(rules, mode, PacketShape::Plain, 60, 1);
+                rig.lap(WAYS[0]).unwrap();
+                assert_eq!(rig.check(WAYS[0], false).unwrap(), 255);
+                rig.check_counters().unwrap();
             }
         }
     }

@@ -55,6 +55,7 @@ impl Field {
         let shape = Shape {
             mode: Mode::Ipip,
             packets: PacketShape::Plain,
+            rules: 0,
             frame: FRAME,
             flows: TRANSFERS,
             table: sessions,

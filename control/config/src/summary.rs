@@ -92,7 +92,10 @@ impl Summary<'_> {
         if counts.is_empty() {
             return String::new();
         }
-        format!("{}; a change is of sessions that begin after it, those that are there go on", counts.join(", "))
+        // Where nobody here knows sessions, each packet is asked about.
+        let is_known = self.0.service.wish.name.profile().technology;
+        let but = if is_known.is_none_or(|is| is == Technology::Dslite) { ", but for IPv4 by DS-Lite" } else { "" };
+        format!("{}; a change is of sessions that begin after it, those that are there go on{but}", counts.join(", "))
     }
 
     fn service(&self) -> String {

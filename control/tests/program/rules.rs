@@ -48,9 +48,9 @@ fn what_a_rule_says_to_packets() {
          source = ['203.0.113.0/24', '2001:db8:1::/48']\ndestination = '::/64+::10'\naction = 'accept'\nrate = '30/min'\n\
          burst = 9\nlog = true",
     );
-    let ping =
+    let ping_out =
         "from = 'lan'\nto = 'wan'\nprotocol = ['icmp', 'icmpv6']\nicmp-types = 'echo-request'\naction = 'reject'";
-    let config = Config::parse("f", &format!("{LINE}{text}{}", rule("ping", ping))).unwrap();
+    let config = Config::parse("f", &format!("{LINE}{text}{}", rule("ping", ping_out))).unwrap();
     let lan = Zone::Lan(LanId(0));
     let web = Rule {
         name: "web".into(),
@@ -81,10 +81,15 @@ fn what_a_rule_says_to_packets() {
     assert_eq!(config.rules.list, [web, ping]);
     let summary = config.summary().to_string();
     assert!(
-        summary.contains("\n  rules    1 accept, 1 reject; a change is of sessions that begin after it"),
+        summary.contains(
+            "\n  rules    1 accept, 1 reject; a change is of sessions that begin after it, those that are there go on\n"
+        ),
         "{summary}"
     );
     assert!(!Config::parse("f", LINE).unwrap().summary().to_string().contains("rules "));
+    let config = Config::parse("f", &format!("{DSLITE}{}", rule("ping", ping_out))).unwrap();
+    let summary = config.summary().to_string();
+    assert!(summary.contains("1 reject; ") && summary.contains(" go on, but for IPv4 by DS-Lite\n"), "{summary}");
 }
 
 /// All at once, each with its line and what to do.

@@ -64,7 +64,7 @@ fn rules_change_and_keep_their_counts() {
     world.pass(seconds(1));
     let rules = world.snapshot().rules.clone().expect("they are told");
     let ends = Ends::V4([Addr4([192, 168, 1, 9]), Addr4([198, 51, 100, 1])]);
-    let opening = Opening { from: Zone::Lan(LanId(0)), to: Zone::Wan, protocol: 6, ends, ports: [1, 2] };
+    let opening = Opening { from: Zone::Lan(LanId(0)), to: Zone::Wan, protocol: 6, ends, ports: Some([1, 2]) };
     assert_eq!(rules.ask(&opening, world.now, Ok(())), Err(Reason::RuleDrop));
     world.reload(&with(&[other, one]));
     world.pass(seconds(1));

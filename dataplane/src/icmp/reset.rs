@@ -10,9 +10,12 @@ use crate::tunnel::{Composed, Outer};
 
 const TTL: u8 = 64;
 
-/// The reset that answers `offending`, an IPv4 packet, which may go on behind its end. `id` is its identification. `None`: it is
-/// no segment that is answered so.
-pub fn reset(id: u16, offending: &[u8]) -> Option<Composed<'static>> {
+/// Not to be fragmented, so that an identification is not needed (RFC 6864 4.1).
+const DONT_FRAGMENT: u16 = 0x4000;
+
+/// The reset that answers `offending`, an IPv4 packet, which may go on behind its end. `None`: it is no segment that is
+/// answered so.
+pub fn reset(offending: &[u8]) -> Option<Composed<'static>> {
     let (ip, _) = Ipv4::ref_from_prefix(offending).ok()?;
     let segment = offending.get(ip.header_len()..ip.len().min(offending.len()))?;
     if ip.protocol != protocol::TCP || ip.is_fragment() || !ip.src.is_host() {
@@ -25,8 +28,8 @@ pub fn reset(id: u16, offending: &[u8]) -> Option<Composed<'static>> {
         version_ihl: 0x45,
         tos: 0,
         total_len: ((size_of::<Ipv4>() + size_of::<Tcp>()) as u16).into(),
-        id: id.into(),
-        fragment: 0.into(),
+        id: 0.into(),
+        fragment: DONT_FRAGMENT.into(),
         ttl: TTL,
         protocol: protocol::TCP,
         checksum: Checksum::ABSENT,

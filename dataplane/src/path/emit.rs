@@ -49,6 +49,20 @@ impl<'a> Packet<'a> {
 /// Transmit rings by [`LinkId`].
 type Tx = [Option<TxRing>];
 
+/// The longest answer by IPv4 (RFC 1812 4.3.2.3).
+const MAX_ANSWER: usize = 576;
+
+/// The bytes of an answer, which no longer needs the ring.
+fn written<'a>(answer: &Composed, bytes: &'a mut [u8; MAX_ANSWER]) -> &'a [u8] {
+    answer.write(&mut bytes[..answer.len()]);
+    &bytes[..answer.len()]
+}
+
+/// The TCP reset that a rule's refusal of `packet` is told by, where that is how.
+fn reset_of(reason: Reason, packet: &[u8]) -> Option<Composed<'static>> {
+    if reason == Reason::RuleReject { icmp::reset(packet) } else { None }
+}
+
 /// Sends a packet that is not in a receive buffer.
 fn originate(tx: &mut Tx, link: LinkId, ethernet: Ethernet, packet: &Composed) -> Result<(), NotSent> {
     let tx = tx.get_mut(link.index()).and_then(Option::as_mut).ok_or(NotSent::Full)?;
@@ -99,7 +113,7 @@ impl Core {
         Verdict::Punted
     }
 
-    /// Sends the ICMP error that a drop asks for to the LAN host that sent `frame`.
+    /// Sends the ICMP error or the reset that a drop asks for to the LAN host that sent `frame`.
     pub(super) fn answer_lan(&mut self, burst: Burst, rings: &mut Rings, frame: Frame, reason: Reason, mtu: u16) {
         let Some(message) = icmp::answer(reason, mtu) else { return };
         let link = &burst.snapshot.links[burst.link.index()];
@@ -111,19 +125,25 @@ impl Core {
         if ethernet.dst.is_group() || ethernet.src.is_group() || broadcast(ip.src) || broadcast(ip.dst) {
             return;
         }
-        // RFC 1812 4.3.2.3: as much of it as fits, and no more than the link carries.
-        let room = usize::from(link.mtu).saturating_sub(size_of::<Ipv4>() + size_of::<Icmp>());
-        let packet = &packet[..packet.len().min(room)];
         let back = Ethernet { dst: ethernet.src, src: link.mac, ethertype: ethertype::IPV4.into() };
-        let Some(answer) = icmp::compose(message, link.icmp_source(), self.ids.next_id() as u16, packet) else {
-            return;
+        let (answer, sent) = match reset_of(reason, packet) {
+            Some(reset) => (reset, Event::ResetSent),
+            None => {
+                // RFC 1812 4.3.2.3: as much of it as fits, and no more than the link carries.
+                let room = usize::from(link.mtu).saturating_sub(size_of::<Ipv4>() + size_of::<Icmp>());
+                let packet = &packet[..packet.len().min(room)];
+                let Some(error) = icmp::compose(message, link.icmp_source(), self.ids.next_id() as u16, packet) else {
+                    return;
+                };
+                (error, Event::IcmpSent)
+            }
         };
         if self.may_tell(Side::Lan, message.purpose(), burst) && originate(tx, burst.link, back, &answer).is_ok() {
-            self.counters.note(Event::IcmpSent, 1);
+            self.counters.note(sent, 1);
         }
     }
 
-    /// Sends the ICMP error that a drop asks for through the tunnel to the Internet host that sent
+    /// Sends the ICMP error or the reset that a drop asks for through the tunnel to the Internet host that sent
     /// `packet`, by way of the far end that it came from.
     pub(super) fn answer_tunnel(
         &mut self,
@@ -134,8 +154,20 @@ impl Core {
         reason: Reason,
         mtu: u16,
     ) {
-        if let Some(message) = icmp::answer(reason, mtu) {
-            self.tell_tunnel(burst, rings, (softwire, remote), packet, message);
+        let Some(message) = icmp::answer(reason, mtu) else { return };
+        match reset_of(reason, packet.bytes(rings.rx)) {
+            Some(reset) => {
+                let mut bytes = [0; MAX_ANSWER];
+                let answer = written(&reset, &mut bytes);
+                self.send_answer_tunnel(
+                    burst,
+                    rings,
+                    (softwire, remote),
+                    answer,
+                    (message.purpose(), Event::ResetSent),
+                );
+            }
+            None => self.tell_tunnel(burst, rings, (softwire, remote), packet, message),
         }
     }
 
@@ -150,20 +182,25 @@ impl Core {
     ) {
         let from = softwire.napt.as_ref().map_or(B4_ADDRESS, |napt| napt.outside().into());
         let id = self.ids.next_id() as u16;
-        let mut bytes = [0; 576];
-        let len = match icmp::compose(message, from, id, packet.bytes(rings.rx)) {
-            Some(answer) => {
-                answer.write(&mut bytes[..answer.len()]);
-                answer.len()
-            }
-            None => return,
-        };
-        if !self.may_tell(Side::Wan, message.purpose(), burst) {
-            return;
-        }
-        let answer = Packet::Bytes(&bytes[..len]);
-        if self.send_tunnel(burst, rings, (softwire, remote), answer, Hash::NONE) == Verdict::Outbound {
-            self.counters.note(Event::IcmpSent, 1);
+        let mut bytes = [0; MAX_ANSWER];
+        let Some(answer) = icmp::compose(message, from, id, packet.bytes(rings.rx)) else { return };
+        let answer = written(&answer, &mut bytes);
+        self.send_answer_tunnel(burst, rings, (softwire, remote), answer, (message.purpose(), Event::IcmpSent));
+    }
+
+    /// Sends an answer through the tunnel, if its budget allows, and counts it.
+    fn send_answer_tunnel(
+        &mut self,
+        burst: Burst,
+        rings: &mut Rings,
+        to: (&Softwire, Addr6),
+        answer: &[u8],
+        (purpose, sent): (icmp::Purpose, Event),
+    ) {
+        if self.may_tell(Side::Wan, purpose, burst)
+            && self.send_tunnel(burst, rings, to, Packet::Bytes(answer), Hash::NONE) == Verdict::Outbound
+        {
+            self.counters.note(sent, 1);
         }
     }
 

@@ -4,7 +4,7 @@
 
 use hikyaku_net::checksum::header_is_right;
 use hikyaku_net::packet::ipv6::FragmentHeader;
-use hikyaku_net::packet::{Ipv6, ethertype};
+use hikyaku_net::packet::{Ipv4, Ipv6, ethertype};
 use hikyaku_net::{Addr4, Prefix4, protocol};
 use hikyaku_ring::{Frame, HEAD};
 use zerocopy::IntoBytes;
@@ -15,6 +15,7 @@ use super::translate::is_sound;
 use super::{Burst, Core, FinishedBy, Meta, Rings, Stages, Translation, classify, first_word, ports_of, rewrite};
 use crate::counters::Event;
 use crate::napt::{Direction, Endpoint, Hash, Key, Kind, Napt, Scope, Session, split_addrs, split_ports};
+use crate::rules::{Ends, Opening, Rules, Zone};
 use crate::snapshot::{Link, OuterHeaders, Route, Softwire, SoftwireId};
 use crate::tunnel::OUTER_LEN;
 use crate::tunnel::fragment::{self, FRAGMENT_LEN};
@@ -195,16 +196,34 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
     #[cold]
     #[inline(never)]
     fn special(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Option<Verdict> {
-        match self.cut(core, rings, meta) {
+        match self.cut::<false>(core, rings, meta) {
             Some(verdict) => verdict,
             None => self.slow_path(core, rings, meta.frame),
         }
     }
 
+    /// The rules, if they are to be asked about each packet: where the sessions are the far end's, and one may fit.
+    pub(super) fn asked(&self) -> Option<&'a Rules> {
+        self.burst.snapshot.rules.as_deref().filter(|rules| !N::NAPT && rules.asks_lan4())
+    }
+
+    /// Whether the rules let a packet pass that is ordinary, but for its length maybe.
+    pub(super) fn admit(&self, head: &[u8; HEAD]) -> Result<(), Reason> {
+        let Some(rules) = self.asked() else { return Ok(()) };
+        let view: &Plain = zerocopy::transmute_ref!(head);
+        let len = view.ip.len().saturating_sub(size_of::<Ipv4>()).min(view.rest.len());
+        rules.ask_about(self.link.lan, &view.ip, &view.rest[..len], self.burst.now)
+    }
+
     /// A packet that is too large for the tunnel, may be cut, and is ordinary otherwise: into two outer fragments (RFC 2473
     /// 7.2, RFC 6333 5.3). The first leaves in the buffer that the packet came in, so only the rest is copied. `None`: it is
-    /// not such a packet.
-    fn cut(&self, core: &mut Core, rings: &mut Rings, meta: &Meta) -> Option<Option<Verdict>> {
+    /// not such a packet. `ASKS`: by the rules it may not pass, too.
+    pub(super) fn cut<const ASKS: bool>(
+        &self,
+        core: &mut Core,
+        rings: &mut Rings,
+        meta: &Meta,
+    ) -> Option<Option<Verdict>> {
         const FRONT: usize = OUTER_LEN + FRAGMENT_LEN;
         let encap = self.encap.as_ref().filter(|_| self.burst.fast)?;
         let head = rings.rx.head(meta.frame);
@@ -218,6 +237,10 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
         let stays = meta.frame.headroom() >= FRONT && tx.region() == rings.rx.region();
         if !stays || !self.is_ordinary_up_to(usize::MAX, rings.rx.head(meta.frame), meta.frame) {
             return None;
+        }
+        if ASKS && let Err(reason) = self.admit(rings.rx.head(meta.frame)) {
+            core.answer_lan(self.burst, rings, meta.frame, reason, 0);
+            return Some(Some(reason.into()));
         }
         let view: &mut Tunnelled = zerocopy::transmute_mut!(rings.rx.window(meta.frame, OUTER_LEN));
         let hash = match self.translate_ordinary(core, encap, meta, view) {
@@ -306,6 +329,15 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
         let (from, to) = split_ports(meta.key.ports());
         let (inside, peer) = (Endpoint::new(src, from), Endpoint::new(dst, to));
         let flags = if protocol == protocol::TCP { view.rest[13] } else { 0 };
+        Napt::may_begin_outbound(protocol, flags)?;
+        let opening = || Opening {
+            from: Zone::Lan(self.link.lan),
+            to: Zone::Wan,
+            protocol,
+            ends: Ends::V4([src, dst]),
+            ports: Some(Opening::ports(protocol, &view.rest)),
+        };
+        self.burst.snapshot.may_open(opening, self.burst.now, Ok(()))?;
         let id = napt.create_outbound(self.link.lan, protocol, inside, peer, flags, self.burst.now)?;
         core.counters.note(Event::SessionOpened, 1);
         Ok(napt.session(id))

@@ -9,6 +9,7 @@
 
 mod classify;
 mod emit;
+mod fast_asked;
 mod fast_inbound;
 mod fast_ipv6;
 mod fast_outbound;
@@ -42,6 +43,7 @@ use crate::tunnel::mss;
 use crate::tunnel::reassembly::{Limits, Reassembler};
 use crate::verdict::{Reason, Verdict};
 use classify::Tunnelled;
+use fast_asked::Asked;
 use fast_inbound::{AfterLimit, Inbound};
 use fast_ipv6::{Forward, Ipv6Stages};
 use fast_outbound::Outbound;
@@ -325,12 +327,20 @@ impl Path {
         let taken_as = if burst.handed_off { Event::HandoffReceived } else { Event::Received };
         match (link.side, napt) {
             (Side::Lan, Some(napt)) => self.forward(n, rings, &Outbound::new(burst, napt), taken_as),
-            (Side::Lan, None) => self.forward(n, rings, &Outbound::new(burst, NoNapt), taken_as),
+            (Side::Lan, None) => self.outbound(n, rings, &Outbound::new(burst, NoNapt), taken_as),
             (Side::Wan, Some(napt)) => self.inbound(n, rings, &Inbound::new(burst, napt, buf_size), taken_as),
             (Side::Wan, None) => self.inbound(n, rings, &Inbound::new(burst, NoNapt, buf_size), taken_as),
             (Side::Host, _) => self.core.host_sends(n, rings, burst.link, link.peer),
         }
         n
+    }
+
+    /// Each packet asked about by the rules, or none.
+    fn outbound(&mut self, n: usize, rings: Rings, stages: &Outbound<'_, NoNapt>, taken_as: Event) {
+        match stages.asked() {
+            Some(_) => self.forward(n, rings, &Asked(stages), taken_as),
+            None => self.forward(n, rings, stages, taken_as),
+        }
     }
 
     /// With encapsulation limits or without, as the last were that came.

@@ -193,13 +193,12 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
             return Err(drop(Reason::Ipv4Option));
         }
         let packet = &mut bytes[..checked.len];
-        let now = self.burst.now;
         let is_late = ip.ttl <= 1;
         if is_late || checked.len > self.whole && ip.dont_fragment() {
             let failed = if is_late { drop(Reason::TtlExceeded) } else { (Reason::TooBig, self.whole as u16) };
             // Who has no session here is told nothing.
             return match softwire.napt.as_deref() {
-                Some(napt) if !core.translator(napt, now).has_session(Origin::Tunnel(from), packet, checked) => {
+                Some(napt) if !core.translator(napt, self.burst).has_session(Origin::Tunnel(from), packet, checked) => {
                     Ok(Some(failed.0.into()))
                 }
                 _ => Err(failed),
@@ -207,7 +206,7 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
         }
         let mut lan = None;
         if let Some(napt) = softwire.napt.as_deref() {
-            match core.translator(napt, now).translate(Origin::Tunnel(from), packet, checked) {
+            match core.translator(napt, self.burst).translate(Origin::Tunnel(from), packet, checked) {
                 Ok(done) => {
                     core.counters.note(Event::SessionOpened, done.opened.into());
                     lan = done.lan;
@@ -265,7 +264,7 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
         while let Some(mut waiting) = core.fragments.ready(PacketId::of(Origin::Tunnel(from), first)) {
             let verdict = match ipv4::check(&waiting.bytes) {
                 Ok(checked) => {
-                    let mut translator = core.translator(napt, self.burst.now);
+                    let mut translator = core.translator(napt, self.burst);
                     match translator.translate(Origin::Tunnel(from), &mut waiting.bytes, checked) {
                         Ok(done) => {
                             core.pass(softwire, &mut waiting.bytes, checked);

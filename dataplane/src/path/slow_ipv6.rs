@@ -236,7 +236,7 @@ impl Forward<'_> {
             Direction::Outbound => (Zone::Lan(here.lan), Zone::Wan),
             Direction::Inbound => (Zone::Wan, Zone::Lan(there.lan)),
         };
-        let ports = Opening::ports(protocol, transport);
+        let ports = Some(Opening::ports(protocol, transport));
         Opening { from, to, protocol, ends: Ends::V6([ip.src, ip.dst]), ports }
     }
 

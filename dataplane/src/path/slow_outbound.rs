@@ -139,7 +139,7 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
     ) -> Result<bool, Not> {
         match softwire.napt.as_deref() {
             Some(napt) if Addr4::from(napt.outside()) == dst => {
-                core.translator(napt, self.burst.now).comes_back(self.link.lan, packet, checked)
+                core.translator(napt, self.burst).comes_back(self.link.lan, packet, checked)
             }
             _ => Ok(false),
         }
@@ -164,11 +164,14 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
     ) -> Result<Translated, Not> {
         let done = match softwire.napt.as_deref() {
             None => {
+                self.ask_about(packet, checked)?;
                 let hash = flow_hash(&core.flows, packet, checked);
                 Translated { hash, opened: false, far_port: Port::default(), lan: None }
             }
             Some(napt) => {
-                let mut translator = Translator { napt, fragments: &mut core.fragments, now: self.burst.now };
+                // What comes back to the LAN never leaves: no rule is about it.
+                let rules = self.burst.snapshot.rules.as_deref().filter(|_| !hairpin);
+                let mut translator = Translator { napt, fragments: &mut core.fragments, now: self.burst.now, rules };
                 // RFC 4787 REQ-9: only towards a mapping that exists is a way out opened for the way back in.
                 let before = if hairpin {
                     translator.may_hairpin(packet, checked)?;
@@ -190,6 +193,13 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
         };
         core.pass(softwire, packet, checked);
         Ok(done)
+    }
+
+    /// Where the sessions are the far end's: whether the rules let a packet pass.
+    fn ask_about(&self, packet: &[u8], checked: Checked) -> Result<(), Reason> {
+        let Some(rules) = self.asked() else { return Ok(()) };
+        let (ip, _) = Ipv4::ref_from_prefix(packet).map_err(|_| Reason::Ipv4Truncated)?;
+        rules.ask_about(self.link.lan, ip, &packet[checked.header_len..checked.len], self.burst.now)
     }
 
     /// Sends a translated packet: to the border router, to another CE, or back to where it came from.

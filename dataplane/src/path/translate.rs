@@ -5,16 +5,18 @@
 use hikyaku_net::checksum::{Checksum, Delta};
 use hikyaku_net::packet::ipv4::Checked;
 use hikyaku_net::packet::{Icmp, Ipv4};
-use hikyaku_net::{Port, PortSet, Time, protocol};
+use hikyaku_net::{Addr4, Port, PortSet, Time, protocol};
 use zerocopy::FromBytes;
 
 use crate::icmp::{Quoted, Side, quoted};
 use crate::napt::{
-    Direction, Endpoint, Fragments, Hash, Key, LanId, Learned, Napt, Origin, PacketId, Rewrite, Session, split_addrs,
+    Direction, Endpoint, Fragments, Hash, Key, LanId, Learned, Napt, Origin, PacketId, Rewrite, Session, SessionId,
+    split_addrs,
 };
+use crate::rules::{Ends, Opening, Rules, Zone};
 use crate::verdict::Reason;
 
-use super::Core;
+use super::{Burst, Core};
 
 /// What a translation did.
 #[derive(Clone, Copy, Debug)]
@@ -56,17 +58,30 @@ enum Carried {
     LaterFragment,
 }
 
+/// What of a packet counts that has no session yet.
+struct First {
+    /// TCP's, 0 of others.
+    flags: u8,
+    /// Whether it may open a session, as far as its headers say.
+    opens: Result<(), Reason>,
+    /// As [`Opening::ports`] has them.
+    ports: [u16; 2],
+}
+
 /// The NAPT and what a worker needs besides.
 pub(super) struct Translator<'a> {
     pub napt: &'a Napt,
     pub fragments: &'a mut Fragments,
     pub now: Time,
+    /// What the operator says of sessions that are about to be opened.
+    pub rules: Option<&'a Rules>,
 }
 
 impl Core {
     /// Translates packets.
-    pub(super) fn translator<'a>(&'a mut self, napt: &'a Napt, now: Time) -> Translator<'a> {
-        Translator { napt, fragments: &mut self.fragments, now }
+    pub(super) fn translator<'a>(&'a mut self, napt: &'a Napt, burst: Burst<'a>) -> Translator<'a> {
+        let rules = burst.snapshot.rules.as_deref();
+        Translator { napt, fragments: &mut self.fragments, now: burst.now, rules }
     }
 }
 
@@ -79,7 +94,10 @@ impl Translator<'_> {
         let changed = match read(&ip, direction, transport)? {
             Carried::LaterFragment => return self.later_fragment(origin, packet, &ip),
             Carried::Error(quoted) => return self.error(origin, packet, checked, &ip, quoted),
-            Carried::Flow { src, dst, flags, opens } => self.flow(origin, &ip, [src, dst], flags, opens)?,
+            Carried::Flow { src, dst, flags, opens } => {
+                let first = First { flags, opens, ports: Opening::ports(ip.protocol, transport) };
+                self.flow(origin, &ip, [src, dst], first)?
+            }
         };
         let (hash, opened, session) = changed;
         session.note(direction, self.now.seconds(), self.napt.refreshes(direction));
@@ -145,9 +163,9 @@ impl Translator<'_> {
         origin: Origin,
         ip: &Ipv4,
         [src, dst]: [Port; 2],
-        flags: u8,
-        opens: Result<(), Reason>,
+        first: First,
     ) -> Result<(Hash, bool, &Session), Reason> {
+        let First { flags, opens, ports } = first;
         self.napt.check_protocol(ip.protocol)?;
         let (src, dst) = (Endpoint::new(ip.src, src), Endpoint::new(ip.dst, dst));
         let key = key_of(origin, ip.protocol, src, dst);
@@ -159,11 +177,7 @@ impl Translator<'_> {
                     self.napt.check_port(dst.port)?;
                 }
                 opens?;
-                let id = match origin {
-                    Origin::Lan(lan) => self.napt.create_outbound(lan, ip.protocol, src, dst, flags, self.now)?,
-                    Origin::Tunnel(_) => self.napt.create_inbound(ip.protocol, src, dst, flags, self.now)?,
-                };
-                (id, true)
+                (self.open(origin, ip.protocol, [src, dst], flags, ports)?, true)
             }
         };
         let session = self.napt.session(id);
@@ -171,6 +185,36 @@ impl Translator<'_> {
             self.napt.track(session, origin.direction(), flags);
         }
         Ok((hash, opened, session))
+    }
+
+    /// Opens a session, if the rules let it begin.
+    fn open(
+        &self,
+        origin: Origin,
+        protocol: u8,
+        [src, dst]: [Endpoint; 2],
+        flags: u8,
+        ports: [u16; 2],
+    ) -> Result<SessionId, Reason> {
+        let ask = |from, to, ends: [Addr4; 2], ports| match self.rules {
+            Some(rules) => {
+                let opening = Opening { from, to, protocol, ends: Ends::V4(ends), ports: Some(ports) };
+                rules.ask(&opening, self.now, Ok(()))
+            }
+            None => Ok(()),
+        };
+        match origin {
+            Origin::Lan(lan) => {
+                Napt::may_begin_outbound(protocol, flags)?;
+                ask(Zone::Lan(lan), Zone::Wan, [src.addr, dst.addr], ports)?;
+                self.napt.create_outbound(lan, protocol, src, dst, flags, self.now)
+            }
+            Origin::Tunnel(_) => self.napt.create_inbound_if(protocol, src, dst, flags, self.now, |lan, inside| {
+                // To whom it goes as the LAN knows him. ICMP has a type there.
+                let to = if protocol == protocol::ICMP { ports[1] } else { inside.port.number() };
+                ask(Zone::Wan, Zone::Lan(lan), [src.addr, inside.addr], [ports[0], to])
+            }),
+        }
     }
 
     /// RFC 4787 REQ-14: a fragment goes where its first fragment went.

@@ -80,7 +80,7 @@ impl Core {
         let checked = ipv4::check(packet).map_err(|_| Reason::TunnelIcmpForged)?;
         let mut lan = None;
         if let Some(napt) = softwire.napt.as_deref() {
-            let translated = self.translator(napt, now).translate(Origin::Tunnel(remote), packet, checked);
+            let translated = self.translator(napt, burst).translate(Origin::Tunnel(remote), packet, checked);
             lan = translated.map_err(|_| Reason::TunnelIcmpForged)?.lan;
         }
         let (ip, _) = Ipv4::read_from_prefix(packet).map_err(|_| Reason::TunnelIcmp)?;

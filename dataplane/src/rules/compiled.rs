@@ -43,6 +43,8 @@ pub struct Rules {
     source: Addresses,
     destination: Addresses,
     asks_lan4: bool,
+    /// The row of rules that a later fragment may fit, whose ports nobody knows.
+    of_later_fragments: Box<[u64]>,
 }
 
 impl Rules {
@@ -73,6 +75,7 @@ impl Rules {
             source: Addresses::new(&list, |rule| &rule.source),
             destination: Addresses::new(&list, |rule| &rule.destination),
             asks_lan4: list.iter().any(Rule::asks_lan4),
+            of_later_fragments: row(&list, Rule::may_fit_later_fragment),
             list: list.into(),
         })
     }
@@ -104,20 +107,24 @@ impl Rules {
         self.list.iter().zip(self.counts.iter().map(|counts| counts.get()))
     }
 
-    /// Whether a packet of IPv4 from a LAN may be of a rule: where there are no sessions of IPv4, each is asked.
+    /// Whether a rule may fit a packet of IPv4 from a LAN: where nobody here keeps sessions of IPv4, they are asked about each.
     pub fn asks_lan4(&self) -> bool {
         self.asks_lan4
     }
 
     /// The place of the first rule that fits, if one does.
     pub fn first(&self, opening: &Opening) -> Option<usize> {
-        let Opening { from, to, protocol, ends, ports: [source_port, port] } = *opening;
+        let Opening { from, to, protocol, ends, ports } = *opening;
+        let [source_port, port] = match ports {
+            Some([source_port, port]) => [self.source_port.row(source_port), self.port.row(port)],
+            None => [&*self.of_later_fragments; 2],
+        };
         let rows = [
             self.from.row(number(from)),
             self.to.row(number(to)),
             self.protocol.row(protocol.into()),
-            self.source_port.row(source_port),
-            self.port.row(port),
+            source_port,
+            port,
         ];
         let is_lan = |zone| matches!(zone, Zone::Lan(_));
         let (source, destination) = match ends {
@@ -137,7 +144,27 @@ impl Rules {
     /// It may not be opened, for this reason.
     #[cold]
     pub fn ask(&self, opening: &Opening, now: Time, otherwise: Result<(), Reason>) -> Result<(), Reason> {
-        let Some(at) = self.first(opening) else { return otherwise };
+        match self.first(opening) {
+            Some(at) => self.say(at, now),
+            None => otherwise,
+        }
+    }
+
+    /// What they say about a packet that begins nothing, or nobody knows: where no sessions are kept. What is accepted is not
+    /// counted, and no rate is taken from.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    #[cold]
+    pub fn ask_again(&self, opening: &Opening, now: Time) -> Result<(), Reason> {
+        match self.first(opening) {
+            Some(at) if self.list[at].action != Action::Accept => self.say(at, now),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the rule at this place says, counted.
+    fn say(&self, at: usize, now: Time) -> Result<(), Reason> {
         let (rule, counts) = (&self.list[at], &self.counts[at]);
         let (counter, said) = match (rule.action, rule.rate) {
             (Action::Accept, Some(rate)) if !counts.take(rate, now) => (&counts.limited, Err(Reason::RuleRate)),
@@ -154,8 +181,15 @@ impl Rules {
         let fields = [&self.from, &self.to, &self.protocol, &self.source_port, &self.port];
         let fields: usize = fields.iter().map(|field| field.bytes()).sum();
         let counts = self.counts.len() * (size_of::<Counts>() + size_of::<Arc<Counts>>());
-        size_of::<Self>() + fields + counts + self.source.bytes() + self.destination.bytes()
+        let fragments = size_of_val(&*self.of_later_fragments);
+        size_of::<Self>() + fields + counts + fragments + self.source.bytes() + self.destination.bytes()
     }
+}
+
+/// A row of those of the rules for which this is true.
+fn row(list: &[Rule], is: impl Fn(&Rule) -> bool) -> Box<[u64]> {
+    let word = |rules: &[Rule]| rules.iter().rev().fold(0, |word, rule| word << 1 | u64::from(is(rule)));
+    list.chunks(64).map(word).collect()
 }
 
 /// What stands for a zone in a field.

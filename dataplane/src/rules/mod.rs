@@ -16,6 +16,7 @@ mod compiled;
 mod counts;
 mod field;
 mod rule;
+mod sessionless;
 #[cfg(test)]
 mod tests;
 

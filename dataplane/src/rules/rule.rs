@@ -80,7 +80,15 @@ impl Rule {
         let may_be = |addresses: &[Address]| {
             addresses.is_empty() || addresses.iter().any(|address| matches!(address, Address::V4(_)))
         };
-        matches!(self.from, Zone::Lan(_)) && may_be(&self.source) && may_be(&self.destination)
+        let protocol = self.protocols.is_empty() || self.protocols.iter().any(|&kind| kind != protocol::ICMPV6);
+        matches!(self.from, Zone::Lan(_)) && protocol && may_be(&self.source) && may_be(&self.destination)
+    }
+
+    /// Whether a later fragment, of which all is known but ports and type, is to be asked of it. Where it accepts, it is: a
+    /// host can do nothing with a fragment whose first one does not come. Where it refuses some ports only, others' fragments
+    /// would go with them (RFC 3128, RFC 1858).
+    pub(super) fn may_fit_later_fragment(&self) -> bool {
+        self.action == Action::Accept || self.ports.is_empty() && self.source_ports.is_empty()
     }
 }
 
@@ -104,8 +112,9 @@ pub struct Opening {
     pub protocol: u8,
     /// Its addresses; those of a host of ours as the LAN knows them.
     pub ends: Ends,
-    /// Source and destination port; 0 and the type of ICMP and ICMPv6; 0 of what has none.
-    pub ports: [u16; 2],
+    /// Source and destination port; 0 and the type of ICMP and ICMPv6; 0 of what has none. `None`: those of a later fragment,
+    /// which nobody knows.
+    pub ports: Option<[u16; 2]>,
 }
 
 impl Opening {

@@ -44,8 +44,10 @@ fn fits(rule: &Rule, opening: &Opening) -> bool {
     };
     (rule.from, rule.to) == (opening.from, opening.to)
         && (rule.protocols.is_empty() || rule.protocols.contains(&opening.protocol))
-        && one_of(&rule.source_ports, opening.ports[0])
-        && one_of(&rule.ports, opening.ports[1])
+        && match opening.ports {
+            Some([from, to]) => one_of(&rule.source_ports, from) && one_of(&rule.ports, to),
+            None => rule.action == Action::Accept || rule.source_ports.is_empty() && rule.ports.is_empty(),
+        }
         && addressed(&rule.source, rule.from, 0)
         && addressed(&rule.destination, rule.to, 1)
 }
@@ -104,7 +106,8 @@ fn opening() -> impl Strategy<Value = Opening> {
         [address6(), address6()].prop_map(|ends| Ends::V6(ends.map(|bits| Addr6(bits.to_be_bytes())))),
     ];
     let protocol = select(vec![0, protocol::TCP, protocol::UDP, protocol::ICMPV6, 254, 255]);
-    (zone(), zone(), protocol, ends, [port(), port()]).prop_map(|(from, to, protocol, ends, ports)| Opening {
+    let ports = prop::option::weighted(0.8, [port(), port()]);
+    (zone(), zone(), protocol, ends, ports).prop_map(|(from, to, protocol, ends, ports)| Opening {
         from,
         to,
         protocol,
@@ -138,7 +141,7 @@ proptest! {
 
 fn asked(port: u16) -> Opening {
     let ends = Ends::V4([Addr4([192, 168, 1, 2]), Addr4([198, 51, 100, 1])]);
-    Opening { from: LAN, to: Zone::Wan, protocol: protocol::TCP, ends, ports: [40000, port] }
+    Opening { from: LAN, to: Zone::Wan, protocol: protocol::TCP, ends, ports: Some([40000, port]) }
 }
 
 #[test]

@@ -208,6 +208,9 @@ pub fn compiled(rules: &[Rule], before: Option<&Rules>) -> Arc<Rules> {
 /// The LAN of tests, to rules.
 pub const HOSTS: Zone = Zone::Lan(LanId(0));
 
+/// Everybody else, to rules.
+pub const WORLD: Zone = Zone::Wan;
+
 /// A rule that is about everything that LAN hosts begin, or strangers do.
 pub fn rule_from(from: Zone, action: Action) -> Rule {
     let to = if from == Zone::Wan { HOSTS } else { Zone::Wan };

@@ -254,6 +254,12 @@ impl Twins {
         if a != b {
             return Err(format!("sessions {a:?}\nand      {b:?}"));
         }
+        if !self.setup.rules.is_empty() {
+            let [a, b] = [&self.fast, &self.slow].map(Router::ruled);
+            if a != b {
+                return Err(format!("rules did {a:?}\nand       {b:?}"));
+            }
+        }
         let [a, b] = [&self.fast, &self.slow].map(|router| {
             let mut all = Vec::new();
             if let Some(filter) = &router.filter6 {

@@ -37,4 +37,5 @@ mod path_unsolicited;
 mod path_vlan;
 mod peers;
 mod rules;
+mod rules4;
 mod tunnel;

@@ -7,9 +7,10 @@ use std::time::Duration;
 use crate::common::*;
 use etherparse::{Ethernet2Header, TcpOptionElement};
 use hikyaku_dataplane::napt::{Filtering, Forward, LanId};
+use hikyaku_dataplane::rules::{Action, Address, Rate, Rule};
 use hikyaku_dataplane::tunnel::ecn::{ClassMode, Dscp, EcnMode};
 use hikyaku_dataplane::tunnel::mtu::MtuMode;
-use hikyaku_net::{PortSet, protocol};
+use hikyaku_net::{PortSet, Prefix4, protocol};
 use hikyaku_ring::{Headroom, LinkId};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -267,7 +268,7 @@ fn setup() -> impl Strategy<Value = Setup> {
         links,
         odd,
         (select(vec![None, Some(1420), Some(536)]), vlan(), vlan()),
-        ports(),
+        (ports(), rules()),
     )
         .prop_map(
             |(
@@ -278,7 +279,7 @@ fn setup() -> impl Strategy<Value = Setup> {
                 (lan_mtu, wan_mtu, slots),
                 (headroom, two_regions, next_hop),
                 (mss, lan_vlan, wan_vlan),
-                (ports, forwards),
+                ((ports, forwards), rules),
             )| {
                 Setup {
                     napt,
@@ -298,10 +299,32 @@ fn setup() -> impl Strategy<Value = Setup> {
                     batch,
                     replay,
                     vlans: [lan_vlan, wan_vlan],
+                    rules,
                     ..Setup::ipip()
                 }
             },
         )
+}
+
+/// None, or some that each fit something.
+fn rules() -> impl Strategy<Value = Vec<Rule>> {
+    let of = |kind, ports: &[(u16, u16)], rule| Rule { protocols: vec![kind], ports: ports.to_vec(), ..rule };
+    let other = Prefix4::new(OTHER_CLIENT.into(), 32).unwrap();
+    let some = vec![
+        of(protocol::TCP, &[(443, 443)], rule_from(HOSTS, Action::Reject)),
+        of(protocol::UDP, &[(1, 1023)], rule_from(HOSTS, Action::Drop)),
+        Rule { source: vec![Address::V4(other)], ..rule_from(HOSTS, Action::Reject) },
+        of(protocol::TCP, &[], rule_from(WORLD, Action::Reject)),
+        of(protocol::ICMP, &[(8, 8)], rule_from(WORLD, Action::Drop)),
+    ];
+    let rate = Some(Rate { interval: Duration::from_secs(1), burst: 3 });
+    let few = vec![
+        Rule { rate, ..of(protocol::TCP, &[], rule_from(HOSTS, Action::Accept)) },
+        Rule { source_ports: vec![(40000, 40000)], ..of(protocol::UDP, &[], rule_from(HOSTS, Action::Reject)) },
+        Rule { rate, ..rule_from(WORLD, Action::Accept) },
+        of(protocol::ICMP, &[], rule_from(HOSTS, Action::Reject)),
+    ];
+    select(vec![vec![], vec![], some, few])
 }
 
 /// All ports, or 40000 and 40001, which have to be shared; one of them forwarded or not.

@@ -75,6 +75,15 @@ pub(super) struct Opening {
 }
 
 impl Napt {
+    /// Whether an outbound packet with these TCP flags begins anything: a reset for a connection we know nothing of does not.
+    ///
+    /// # Errors
+    /// It does not ([`Reason::NaptNoSession`]).
+    pub fn may_begin_outbound(protocol: u8, flags: u8) -> Result<(), Reason> {
+        let is_reset = protocol == protocol::TCP && flags & Tcp::RST != 0;
+        if is_reset { Err(Reason::NaptNoSession) } else { Ok(()) }
+    }
+
     /// Opens a session for an outbound packet from `lan` that has none. TCP flags are those of the packet.
     pub fn create_outbound(
         &self,
@@ -85,10 +94,7 @@ impl Napt {
         flags: u8,
         now: Time,
     ) -> Result<SessionId, Reason> {
-        // A reset for a connection we know nothing of opens nothing.
-        if protocol == protocol::TCP && flags & Tcp::RST != 0 {
-            return Err(Reason::NaptNoSession);
-        }
+        Self::may_begin_outbound(protocol, flags)?;
         self.check_protocol(protocol)?;
         let key = Key::outbound(lan, protocol, inside, peer);
         let hash = self.hash_of(Kind::Outbound, &key);
@@ -132,6 +138,23 @@ impl Napt {
         outside: Endpoint,
         flags: u8,
         now: Time,
+    ) -> Result<SessionId, Reason> {
+        self.create_inbound_if(protocol, peer, outside, flags, now, |_, _| Ok(()))
+    }
+
+    /// The same, if `may` says so of the host of ours that it is for: asked once, of what nothing else is against, and with
+    /// the table's lock held.
+    ///
+    /// # Errors
+    /// As [`Self::create_inbound`], or what `may` says.
+    pub fn create_inbound_if(
+        &self,
+        protocol: u8,
+        peer: Endpoint,
+        outside: Endpoint,
+        flags: u8,
+        now: Time,
+        may: impl FnOnce(LanId, Endpoint) -> Result<(), Reason>,
     ) -> Result<SessionId, Reason> {
         if outside.addr != self.outside.into() {
             return Err(Reason::NaptNoSession);
@@ -179,6 +202,7 @@ impl Napt {
             }
             return Err(Reason::NaptHostLimit);
         }
+        may(lan, inside)?;
         let id = w.free.take(&self.sessions, &self.readers).ok_or(Reason::NaptTableFull)?;
         let place = Place { port: outside.port, claim, beside };
         let ends = Ends { protocol, lan, inside, peer };
