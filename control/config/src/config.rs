@@ -98,9 +98,9 @@ impl Config {
             problems
                 .add(lan.at.place("link"), format!("link = '{name}': [wan] has {both}; the two sides are two links"));
         }
-        let (service, written) = service?;
+        let (mut service, written) = service?;
         service.check(&written, &wan.keys, &lan.keys, problems);
-        let rules = rules.check(&lan.keys, &service, problems);
+        let rules = rules.check(&lan.keys, &mut service, problems);
         Some(Self {
             wan: wan.keys,
             lan: lan.keys,

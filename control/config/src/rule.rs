@@ -2,6 +2,7 @@
 
 mod checked;
 mod covered;
+mod opened;
 mod values;
 
 use std::str::FromStr;
@@ -63,7 +64,8 @@ impl Keys for RuleKeys {
             "Who begins: addresses and prefixes of both families, and hosts of the LAN by their interface id whatever its prefix \
              is, as `::/64+::10`; unset: anybody. With addresses of one family only, the rule is of that family"),
         key("destination", Many("ADDR[/LEN]|::/64+ID"), Live, field!(destination[], address),
-            "Whom it is for, likewise; a host of the LAN by its address there"),
+            "Whom it is for, likewise; a host of the LAN by its address there. Where it accepts from wan what is for ports of tcp or \
+             udp of one host of IPv4, these are open outside as well, like by `forward`"),
         key("action", OneOf("ACTION", || words(ACTIONS)), Live, field!(action, one_of(ACTIONS)),
             "`accept`; `drop` without a word; `reject`: the sender is told, by a reset of TCP, else by ICMP").required(),
         key("rate", One("N/s|N/min|N/h"), Live, field!(rate, Interval::from_str),

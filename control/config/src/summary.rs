@@ -82,7 +82,7 @@ impl Summary<'_> {
 
     /// Nothing where there are none.
     fn rules(&self) -> String {
-        let list = &self.0.rules.list;
+        let list = self.0.rules.written();
         let of = |action, name| {
             let count = list.iter().filter(|rule| rule.action == action).count();
             (count > 0).then(|| format!("{count} {name}"))

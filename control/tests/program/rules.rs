@@ -175,3 +175,95 @@ fn as_many_as_there_is_room_for() {
         "[[rule]]: 1025 rules: there is room for 1024; put some together as prefixes or ranges, or leave some out"
     ));
 }
+
+/// Ports that are open by IPv4, as `forward` would write them.
+fn forwards(config: &Config) -> Vec<String> {
+    config.service.behaviour.forward.iter().map(ToString::to_string).collect()
+}
+
+/// Once for both families: what a rule accepts from outside for a host, no matter where its prefix or its outside port is.
+#[test]
+fn what_a_rule_accepts_from_outside_is_open_by_ipv4_too() {
+    let inward = |name, more: &str| rule(name, &format!("from = 'wan'\nto = 'lan'\naction = 'accept'\n{more}"));
+    let web = inward(
+        "web",
+        "protocol = ['tcp', 'udp']\nports = '443,8000-8010'\ndestination = ['192.168.1.10', '::/64+::10']",
+    );
+    let office = "protocol = 'tcp'\nports = 22\nsource = ['203.0.113.0/24', '2001:db8:1::/48']\n\
+                  destination = ['192.168.1.10', '::/64+::10']";
+    let config = Config::parse("f", &format!("{LINE}{web}{}", inward("office", office))).unwrap();
+    assert_eq!(
+        forwards(&config),
+        [
+            "tcp/443=192.168.1.10:443",
+            "tcp/8000-8010=192.168.1.10:8000",
+            "udp/443=192.168.1.10:443",
+            "udp/8000-8010=192.168.1.10:8000",
+            "tcp/22=192.168.1.10:22",
+        ]
+    );
+    // Of 22 the mapping is for whom the rule fits.
+    let [.., last] = &config.rules.list[..] else { panic!("there are rules") };
+    assert_eq!((config.rules.list.len(), config.rules.closing), (3, 1));
+    assert_eq!(
+        (last.from, last.action, &last.protocols[..], &last.ports[..]),
+        (Zone::Wan, Action::Drop, &[6][..], &[(22, 22)][..])
+    );
+    assert_eq!(
+        (&last.source[..], &last.destination[..]),
+        (&[][..], &[Address::V4("192.168.1.10/32".parse().unwrap())][..])
+    );
+    let summary = config.summary().to_string();
+    assert!(summary.contains("\n  rules    2 accept; "), "{summary}");
+    assert!(!config.warnings().iter().any(|warning| warning.contains("[[rule]]")), "{:?}", config.warnings());
+    // A second rule of the same port opens nothing more, and the port stays for both.
+    let home = inward("home", "protocol = 'tcp'\nports = 22\nsource = '198.51.100.9'\ndestination = '192.168.1.10'");
+    let config = Config::parse("f", &format!("{LINE}{}{home}", inward("office", office))).unwrap();
+    assert_eq!((forwards(&config), config.rules.closing), (vec!["tcp/22=192.168.1.10:22".into()], 1));
+    assert_eq!(config.rules.list[1].name, "home");
+}
+
+#[test]
+fn what_forward_leads_to_a_host_is_opened_by_no_rule() {
+    let inward = |more: &str| rule("x", &format!("from = 'wan'\nto = 'lan'\naction = 'accept'\n{more}"));
+    let to_host = "protocol = 'tcp'\nports = '80-90'\ndestination = '192.168.1.10'";
+    let with = |forward: &str, rules: &str| Config::parse("f", &format!("{LINE}forward = '{forward}'\n{rules}"));
+    let config = with("tcp/8080-8081=192.168.1.10:82", &inward(to_host)).unwrap();
+    let expected = ["tcp/8080-8081=192.168.1.10:82", "tcp/80-81=192.168.1.10:80", "tcp/84-90=192.168.1.10:84"];
+    assert_eq!(forwards(&config), expected);
+    assert_eq!(forwards(&with("all=192.168.1.10", &inward(to_host)).unwrap()), ["all=192.168.1.10"]);
+    // Nor by one that may be about more than ports of one host, or refuses.
+    for more in [
+        "destination = '192.168.1.10'",
+        "protocol = 'tcp'\ndestination = '192.168.1.10'",
+        "protocol = ['tcp', 'sctp']\nports = 80\ndestination = '192.168.1.10'",
+        "protocol = 'tcp'\nports = 80\ndestination = '192.168.1.0/28'",
+        "protocol = 'tcp'\nports = 80\ndestination = ['192.168.1.10', '192.168.1.11']",
+        "protocol = 'tcp'\nports = 80\ndestination = '::/64+::10'",
+        "protocol = 'tcp'\nports = 80",
+    ] {
+        let config = Config::parse("f", &format!("{LINE}{}", inward(more))).unwrap();
+        assert_eq!((forwards(&config), config.rules.closing), (vec![], 0), "{more}");
+    }
+    let refuses = inward(to_host).replace("accept", "reject");
+    assert_eq!(forwards(&Config::parse("f", &format!("{LINE}{refuses}")).unwrap()), [""; 0]);
+    // What the AFTR lets in is its own.
+    let both = inward("protocol = 'tcp'\nports = 80\ndestination = ['192.168.1.10', '::/64+::10']");
+    assert_eq!(forwards(&Config::parse("f", &format!("{DSLITE}{both}")).unwrap()), [""; 0]);
+}
+
+#[test]
+fn what_rules_cannot_open_is_told() {
+    let inward = |name, more: &str| {
+        rule(name, &format!("from = 'wan'\nto = 'lan'\naction = 'accept'\nprotocol = 'tcp'\nports = 443\n{more}"))
+    };
+    let two = [inward("a", "destination = '192.168.1.10'"), inward("b", "destination = '192.168.1.11'")].concat();
+    let expected = "rule b: by IPv4 it opens tcp/443=192.168.1.11:443, and outside port 443 is forwarded twice; leave one of the two out";
+    let said = problems(&format!("{LINE}{two}"));
+    assert!(said.len() == 1 && said[0].ends_with(expected), "{said:?}");
+    let said = problems(&format!("{LINE}{}", inward("a", "destination = '192.168.1.1'")));
+    assert!(
+        said.len() == 1 && said[0].ends_with("destination = '192.168.1.1': it is no host of the LAN 192.168.1.1/24"),
+        "{said:?}"
+    );
+}

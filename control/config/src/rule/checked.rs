@@ -9,6 +9,7 @@ use hikyaku_protocols::service::Technology;
 use hikyaku_schema::{Places, Problems, Read, Section};
 
 use super::covered::covered;
+use super::opened::{self, Opened};
 use super::values::Name;
 use super::{RuleKeys, Side};
 use crate::lan::Lan;
@@ -20,6 +21,8 @@ use crate::value::Network4;
 pub struct Rules {
     /// As packets ask them.
     pub list: Vec<Rule>,
+    /// How many of them, the last ones, nobody wrote: what is open by IPv4 is for nobody but whom a rule fits.
+    pub closing: usize,
 }
 
 /// Rules that were read each by itself.
@@ -31,8 +34,8 @@ impl Written {
         Self(sections.into_iter().filter_map(|section| section.read::<RuleKeys>(&[], problems)).collect())
     }
 
-    /// What they say together, on a router with this LAN and service.
-    pub fn check(self, lan: &Lan, service: &Service, problems: &mut Problems) -> Rules {
+    /// What they say together, on a router with this LAN and service; which has the mappings of what they open, too.
+    pub fn check(self, lan: &Lan, service: &mut Service, problems: &mut Problems) -> Rules {
         let mut names: BTreeMap<&Name, ()> = BTreeMap::new();
         for Read { keys, at } in &self.0 {
             if names.insert(&keys.name, ()).is_some() {
@@ -41,18 +44,54 @@ impl Written {
             }
             One { keys, at, problems }.check(lan.ipv4, service);
         }
-        let list: Vec<Rule> = self.0.iter().map(|read| read.keys.rule()).collect();
+        let mut list: Vec<Rule> = self.0.iter().map(|read| read.keys.rule()).collect();
+        let closing = self.open(&mut list, lan, service, problems);
         if let (Err(why), Some(last)) = (rules::Rules::check(&list), self.0.last()) {
             problems.add(last.at.place("name"), format!("[[rule]]: {why}"));
         }
-        Rules { list }
+        Rules { list, closing }
+    }
+
+    /// What they open of IPv4 where we translate. Says how many rules that takes at the end.
+    fn open(&self, list: &mut Vec<Rule>, lan: &Lan, service: &mut Service, problems: &mut Problems) -> usize {
+        if is_dslite(service) {
+            return 0;
+        }
+        let forward = &mut service.behaviour.forward;
+        let Opened { mappings, closing } = Opened::new(list, forward);
+        for (place, mapping) in mappings {
+            let (host, at) = (mapping.host(), &self.0[place].at);
+            if !lan.ipv4.is_host(host) || host == lan.ipv4.address {
+                let text = format!("destination = '{host}': it is no host of the LAN {}", lan.ipv4);
+                problems.add(at.place("destination"), text);
+            } else if let Err(why) = opened::check(forward, &[mapping]) {
+                let name = &self.0[place].keys.name.0;
+                let text = format!("rule {name}: by IPv4 it opens {mapping}, and {why}");
+                problems.add(at.place("ports"), text);
+            } else {
+                forward.push(mapping);
+            }
+        }
+        let count = closing.len();
+        list.extend(closing);
+        count
     }
 }
 
+/// What comes in by IPv4 is then the far end's to let in.
+fn is_dslite(service: &Service) -> bool {
+    service.wish.name.profile().technology == Some(Technology::Dslite)
+}
+
 impl Rules {
+    /// Those that the operator wrote.
+    pub fn written(&self) -> &[Rule] {
+        &self.list[..self.list.len() - self.closing]
+    }
+
     /// Rules that no packet comes to.
     pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
-        covered(&self.list).into_iter().map(|(rule, by)| {
+        covered(self.written()).into_iter().map(|(rule, by)| {
             let [rule, by] = [rule, by].map(|at| &self.list[at].name);
             format!("[[rule]] {rule}: no packet comes to it, {by} before it fits all that it would; move it up, or leave it out")
         })
@@ -169,8 +208,7 @@ impl One<'_> {
         if !v4 && !v6 {
             self.wrong("destination", "source, destination and protocol are not of one family; no packet is of two");
         }
-        let is_dslite = service.wish.name.profile().technology == Some(Technology::Dslite);
-        if v4 && !v6 && keys.from == Side::Wan && is_dslite {
+        if v4 && !v6 && keys.from == Side::Wan && is_dslite(service) {
             self.wrong("from", "what comes in by IPv4 the AFTR decides, with DS-Lite; leave this rule out");
         }
     }

@@ -9,7 +9,7 @@ pub(super) fn covered(rules: &[Rule]) -> Vec<(usize, usize)> {
 }
 
 /// Whether every packet that `b` fits is one that `a` fits.
-fn covers(a: &Rule, b: &Rule) -> bool {
+pub(super) fn covers(a: &Rule, b: &Rule) -> bool {
     (a.from, a.to) == (b.from, b.to)
         && all(&a.protocols, &b.protocols, |b| a.protocols.contains(b))
         && ranges(&a.source_ports, &b.source_ports)
