@@ -16,7 +16,7 @@ pub struct Host {
     device: Device,
     /// All sockets of the host.
     pub sockets: SocketSet<'static>,
-    /// Every connection that was listened for, oldest first.
+    /// Every connection that was opened or listened for, oldest first.
     pub tcp: Vec<SocketHandle>,
     udp: Option<SocketHandle>,
 }
@@ -35,6 +35,14 @@ impl Host {
         let buffer = || tcp::SocketBuffer::new(vec![0; 60_000]);
         let mut socket = tcp::Socket::new(buffer(), buffer());
         socket.listen(port).unwrap();
+        self.tcp.push(self.sockets.add(socket));
+    }
+
+    /// Opens a connection from port `from`; `tcp.last()` is its socket.
+    pub fn connect(&mut self, from: u16, to: SocketAddrV6) {
+        let buffer = || tcp::SocketBuffer::new(vec![0; 60_000]);
+        let mut socket = tcp::Socket::new(buffer(), buffer());
+        socket.connect(self.interface.context(), (*to.ip(), to.port()), from).unwrap();
         self.tcp.push(self.sockets.add(socket));
     }
 

@@ -144,7 +144,7 @@ fn forwarder() -> Forwarder {
     machine.set(Settings { servers: vec![SERVER], ..Settings::default() });
     let [address, to] = [[192, 168, 1, 9], [192, 168, 1, 1]].map(IpAddr::from);
     let question = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x02jp\0\0\x06\0\x01";
-    machine.handle_input(Time(0), Client { station: MAC, address, port: 4242, to }, question);
+    machine.handle_input(Time(0), Client { station: MAC, address, port: 4242, to, connection: None }, question);
     machine
 }
 

@@ -9,10 +9,12 @@ use hikyaku_config as config;
 use hikyaku_config::Config;
 use hikyaku_net::{Time, protocol};
 use hikyaku_protocols::dhcpv4::Standing;
-use hikyaku_protocols::forwarder::{self, Domain, Forwarder, Host, Place, Settings};
+use hikyaku_protocols::forwarder::{self, Domain, Forwarder, Host, Place, Settings, StreamId};
 use hikyaku_protocols::host::host_name;
+use hikyaku_protocols::sockets::Stack;
 
 use super::choose::Choice;
+use super::connection::Connection;
 use super::lan::Lan;
 use super::machines::Machines;
 use super::wire::{self, Packet6};
@@ -21,6 +23,8 @@ use super::wire::{self, Packet6};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Ports that may be open at once.
 const MAX_PORTS: usize = 2048;
+/// TCP connections at once, of those that our sockets have for all.
+const MAX_STREAMS: usize = 8;
 /// Messages that wait for the forwarder's thread.
 const MAX_HEARD: usize = 512;
 
@@ -34,6 +38,10 @@ pub enum ToForwarder {
     Told(Box<Told>),
     /// A message came to a port of its.
     Heard(Heard),
+    /// Bytes came by a TCP connection.
+    Stream(StreamId, Vec<u8>),
+    /// A TCP connection is not to be had, or is over.
+    StreamFailed(StreamId),
 }
 
 /// How things are: `settings` is `None` while nobody is answered.
@@ -70,6 +78,17 @@ pub enum FromForwarder {
     },
     /// Nothing is waited for at this port any more.
     Close(u16),
+    /// Connect to a resolver by TCP, and send this.
+    Stream {
+        /// The connection.
+        stream: StreamId,
+        /// The resolver.
+        server: Ipv6Addr,
+        /// The question, its length in front.
+        payload: Vec<u8>,
+    },
+    /// The connection is not needed any more.
+    CloseStream(StreamId),
 }
 
 /// How the forwarder is doing.
@@ -98,6 +117,7 @@ impl NamesStatus {
 pub(super) struct Forwarding {
     /// Open ports, and until when at most.
     ports: HashMap<u16, Time>,
+    connections: HashMap<StreamId, Connection>,
     waiting: VecDeque<ToForwarder>,
     told: Option<Told>,
     /// What that was made of, besides the configuration and the names of hosts.
@@ -139,6 +159,50 @@ impl Forwarding {
             }));
         }
         true
+    }
+
+    /// Asks `stack` for a connection.
+    pub fn open_stream(
+        &mut self,
+        stack: &Stack,
+        stream: StreamId,
+        server: Ipv6Addr,
+        from: Option<Ipv6Addr>,
+        payload: Vec<u8>,
+    ) {
+        let has_room = self.connections.len() < MAX_STREAMS;
+        let opened = has_room.then(|| Connection::open(stack, server.into(), |_| from, payload)).flatten();
+        match opened {
+            Some(connection) => drop(self.connections.insert(stream, connection)),
+            None => self.waiting.push_back(ToForwarder::StreamFailed(stream)),
+        }
+    }
+
+    pub fn close_stream(&mut self, stream: StreamId) {
+        self.connections.remove(&stream).into_iter().for_each(Connection::close);
+    }
+
+    /// Hears what came by connections; to be called when our sockets have nothing more to send. True if they may have again, or
+    /// there may be more to hear.
+    pub fn hear_connections(&mut self) -> bool {
+        let (mut goes_on, waiting) = (false, &mut self.waiting);
+        self.connections.retain(|&stream, connection| {
+            let was_opening = connection.is_opening();
+            match connection.hear() {
+                Ok(bytes) => {
+                    goes_on |= !bytes.is_empty() || was_opening && !connection.is_opening();
+                    if !bytes.is_empty() {
+                        waiting.push_back(ToForwarder::Stream(stream, bytes));
+                    }
+                    true
+                }
+                Err(_) => {
+                    waiting.push_back(ToForwarder::StreamFailed(stream));
+                    false
+                }
+            }
+        });
+        goes_on
     }
 
     /// What is to be given to the forwarder next.

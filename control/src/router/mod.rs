@@ -10,6 +10,7 @@
 
 mod across;
 mod choose;
+mod connection;
 mod desired;
 mod evidence;
 mod execute;
@@ -263,6 +264,11 @@ impl Router {
         match from {
             FromForwarder::Ask { server, port, payload } => wan.ask_for_host(now, (server, port), &payload, frames),
             FromForwarder::Close(port) => wan.forwarding.close(port),
+            FromForwarder::Stream { stream, server, payload } => {
+                let from = wan.source_for(server);
+                wan.forwarding.open_stream(&wan.sockets, stream, server, from, payload);
+            }
+            FromForwarder::CloseStream(stream) => wan.forwarding.close_stream(stream),
         }
     }
 

@@ -131,7 +131,7 @@ pub(super) fn listens(machines: &Machines) -> [Vec<(u8, u16)>; 2] {
     let Machines { lan, wan, .. } = machines;
     let dhcpv4 = lan.dhcpv4.as_ref().map(|_| (protocol::UDP, dhcpv4::SERVER_PORT));
     let dhcpv6 = lan.serves_dhcpv6.then_some((protocol::UDP, dhcpv6::SERVER_PORT));
-    let names = lan.config.dns.as_ref().map(|_| (protocol::UDP, forwarder::PORT));
+    let names = lan.config.dns.iter().flat_map(|_| [protocol::UDP, protocol::TCP].map(|kind| (kind, forwarder::PORT)));
     let asks = wan.sockets.ports().chain([(protocol::UDP, dhcpv6::CLIENT_PORT)]);
     let asks_for_hosts = wan.forwarding.ports().map(|port| (protocol::UDP, port));
     [dhcpv4.into_iter().chain(dhcpv6).chain(names).collect(), asks.chain(asks_for_hosts).collect()]

@@ -1,19 +1,15 @@
 //! Names asked of the line's resolvers: the machine, its sockets, its answers.
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
-use std::time::Duration;
 
-use crossbeam_channel::{Receiver, TryRecvError};
 use hikyaku_http::Question;
 use hikyaku_net::Time;
 use hikyaku_protocols::Machine;
 use hikyaku_protocols::dns::{self, Output, QueryId, RecordType, StreamId, StubResolver};
-use hikyaku_protocols::sockets::{Connector, Stack, Stream, StreamError, UdpHandle};
+use hikyaku_protocols::sockets::{Stack, UdpHandle};
 
-/// A resolver that does not take a connection by then is not the one to wait for.
-const CONNECT: Duration = Duration::from_secs(5);
+use super::connection::Connection;
 
 /// Who asked for a name.
 #[derive(Debug)]
@@ -37,48 +33,6 @@ pub(super) struct NameAnswer {
     pub asker: Asker,
     pub name: String,
     pub result: Result<dns::Records, dns::Failure>,
-}
-
-/// A connection to a server, for what is too long for a datagram.
-#[derive(Debug)]
-enum Connection {
-    /// With what is to be sent once it is there.
-    Opening(Receiver<Result<Stream, StreamError>>, Vec<u8>),
-    Open(Stream),
-}
-
-impl Connection {
-    /// The bytes that came, none if none did; never waits. The first call that finds it open sends the query.
-    fn hear(&mut self) -> io::Result<Vec<u8>> {
-        let stream = match self {
-            Self::Open(stream) => stream,
-            Self::Opening(answer, query) => {
-                let mut stream = match answer.try_recv() {
-                    Ok(stream) => stream?,
-                    Err(TryRecvError::Empty) => return Ok(Vec::new()),
-                    Err(TryRecvError::Disconnected) => return Err(StreamError::Stopped.into()),
-                };
-                // Shorter than what an empty connection takes at once.
-                stream.write_all(query, Duration::ZERO)?;
-                *self = Self::Open(stream);
-                return Ok(Vec::new());
-            }
-        };
-        let mut bytes = vec![0; dns::MAX_MESSAGE];
-        match stream.read(&mut bytes, Duration::ZERO) {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(len) => Ok(bytes[..len].to_vec()),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// In order, if it was ever there.
-    fn close(self) {
-        if let Self::Open(mut stream) = self {
-            stream.finish();
-        }
-    }
 }
 
 /// Our stub resolver on the line.
@@ -136,8 +90,8 @@ impl Resolver {
                 }
                 // IPv4 resolvers are not told to it.
                 Output::Send { .. } => {}
-                Output::Stream { stream, server, payload } => match connect(&stack.connector(), server, &from) {
-                    Some(answer) => drop(self.connections.insert(stream, Connection::Opening(answer, payload))),
+                Output::Stream { stream, server, payload } => match Connection::open(stack, server, &from, payload) {
+                    Some(connection) => drop(self.connections.insert(stream, connection)),
                     None => self.names.handle_stream_failed(now, stream),
                 },
                 Output::Close(stream) => drop(self.connections.remove(&stream).map(Connection::close)),
@@ -152,10 +106,10 @@ impl Resolver {
     pub fn hear_connections(&mut self, now: Time) -> bool {
         let mut heard = false;
         for (&stream, connection) in &mut self.connections {
-            let was_opening = matches!(connection, Connection::Opening(..));
+            let was_opening = connection.is_opening();
             match connection.hear() {
                 Ok(bytes) if bytes.is_empty() => {
-                    heard |= was_opening && matches!(connection, Connection::Open(_));
+                    heard |= was_opening && !connection.is_opening();
                 }
                 Ok(bytes) => {
                     heard = true;
@@ -201,13 +155,4 @@ impl Resolver {
     pub fn next(&self) -> Option<Time> {
         if self.answers.is_empty() { self.names.poll_timeout() } else { Some(Time::default()) }
     }
-}
-
-fn connect(
-    connector: &Connector,
-    server: IpAddr,
-    from: impl Fn(Ipv6Addr) -> Option<Ipv6Addr>,
-) -> Option<Receiver<Result<Stream, StreamError>>> {
-    let IpAddr::V6(server) = server else { return None };
-    connector.start(from(server)?, SocketAddrV6::new(server, dns::PORT, 0, 0), CONNECT).ok()
 }

@@ -185,6 +185,11 @@ impl Wan {
         }
     }
 
+    /// The address of ours that a resolver is asked from.
+    pub(super) fn source_for(&self, server: Ipv6Addr) -> Option<Ipv6Addr> {
+        if server.is_unicast_link_local() { self.link_local() } else { self.source }
+    }
+
     /// Sends a question of the forwarder's. One that cannot be sent is one that is not answered: it is asked again, from
     /// another port.
     pub(super) fn ask_for_host(
@@ -194,7 +199,7 @@ impl Wan {
         payload: &[u8],
         frames: &mut Frames,
     ) {
-        let from = if server.is_unicast_link_local() { self.link_local() } else { self.source };
+        let from = self.source_for(server);
         let is_taken = self.sockets.ports().any(|taken| taken == (protocol::UDP, port));
         if let Some(from) = from.filter(|_| !is_taken) {
             self.forwarding.open(now, port);
@@ -265,7 +270,7 @@ impl Wan {
             while let Some(packet) = self.sockets.drive(now) {
                 self.send(now, &packet, frames);
             }
-            if !self.resolver.hear_connections(now) {
+            if !(self.resolver.hear_connections(now) | self.forwarding.hear_connections()) {
                 return;
             }
         }

@@ -12,7 +12,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use hikyaku_dataplane::shared::{Message, Shared};
 use hikyaku_dataplane::worker::Handle;
+use hikyaku_net::Time;
 use hikyaku_protocols::Machine;
+use hikyaku_protocols::forwarder::connections::{self, Connections};
 use hikyaku_protocols::forwarder::{Forwarder, Output};
 
 use crate::router::{FromForwarder, LAN, NamesStatus, ToForwarder, Told};
@@ -92,6 +94,13 @@ struct NamesThread {
     status: Arc<Mutex<NamesStatus>>,
 }
 
+/// What it runs.
+#[derive(Default)]
+struct Machines {
+    forwarder: Forwarder,
+    connections: Connections,
+}
+
 /// The control thread is gone.
 struct Over;
 
@@ -111,58 +120,91 @@ impl NamesThread {
     }
 
     fn live(&mut self) -> Over {
-        let mut forwarder = Forwarder::new();
-        self.knows.iter().filter_map(|told| told.settings.clone()).for_each(|settings| forwarder.set(settings));
+        let mut machines = Machines::default();
+        self.knows
+            .iter()
+            .filter_map(|told| told.settings.clone())
+            .for_each(|settings| machines.forwarder.set(settings));
         loop {
-            let now = self.shared.clock.now();
-            loop {
-                match self.told.try_recv() {
-                    Ok(ToForwarder::Told(told)) => {
-                        forwarder.set(told.settings.clone().unwrap_or_default());
-                        self.knows = Some(*told);
-                    }
-                    Ok(ToForwarder::Heard(heard)) => {
-                        forwarder.handle_reply(now, heard.from, heard.port, &heard.message);
-                    }
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => return Over,
-                }
-                self.carry_out(&mut forwarder);
+            if let Some(over) = self.hear_control(&mut machines) {
+                return over;
             }
+            let now = self.shared.clock.now();
             for _ in 0..BATCH {
                 let Some(message) = self.shared.punt.pop_name() else { break };
-                if let Some(Told { place, settings: Some(_) }) = &self.knows
-                    && let Some((client, question)) = place.read(message.frame())
-                {
-                    forwarder.handle_input(now, client, question);
-                    self.carry_out(&mut forwarder);
-                }
+                self.hear_host(now, &mut machines, message.frame());
             }
-            forwarder.handle_timeout(now);
-            self.carry_out(&mut forwarder);
-            *self.status.lock().unwrap_or_else(PoisonError::into_inner) = NamesStatus::of(&forwarder, now);
+            machines.forwarder.handle_timeout(now);
+            machines.connections.handle_timeout(now);
+            self.carry_out(now, &mut machines);
+            *self.status.lock().unwrap_or_else(PoisonError::into_inner) = NamesStatus::of(&machines.forwarder, now);
             if self.shared.punt.has_no_name() && self.told.is_empty() {
-                let due = forwarder.poll_timeout().map_or(SLEEP, |due| due.since(self.shared.clock.now()));
+                let due = [machines.forwarder.poll_timeout(), machines.connections.poll_timeout()]
+                    .into_iter()
+                    .flatten()
+                    .min();
+                let due = due.map_or(SLEEP, |due| due.since(self.shared.clock.now()));
                 thread::park_timeout(due.min(SLEEP));
             }
         }
     }
 
-    fn carry_out(&self, forwarder: &mut Forwarder) {
+    fn hear_control(&mut self, machines: &mut Machines) -> Option<Over> {
+        let forwarder = &mut machines.forwarder;
+        loop {
+            let now = self.shared.clock.now();
+            match self.told.try_recv() {
+                Ok(ToForwarder::Told(told)) => {
+                    forwarder.set(told.settings.clone().unwrap_or_default());
+                    self.knows = Some(*told);
+                }
+                Ok(ToForwarder::Heard(heard)) => forwarder.handle_reply(now, heard.from, heard.port, &heard.message),
+                Ok(ToForwarder::Stream(stream, bytes)) => forwarder.handle_stream(now, stream, &bytes),
+                Ok(ToForwarder::StreamFailed(stream)) => forwarder.handle_stream_failed(now, stream),
+                Err(TryRecvError::Empty) => return None,
+                Err(TryRecvError::Disconnected) => return Some(Over),
+            }
+        }
+    }
+
+    fn hear_host(&self, now: Time, machines: &mut Machines, frame: &[u8]) {
+        let Some(Told { place, settings: Some(_) }) = &self.knows else { return };
+        if connections::is_tcp(frame) {
+            machines.connections.handle_input(now, place, frame);
+        } else if let Some((client, question)) = place.read(frame) {
+            machines.forwarder.handle_input(now, client, question);
+        }
+        self.carry_out(now, machines);
+    }
+
+    fn carry_out(&self, now: Time, machines: &mut Machines) {
+        let Machines { forwarder, connections } = machines;
         let mut wakes_control = false;
-        while let Some(output) = forwarder.poll_output() {
-            let asks = match output {
-                Output::Answer { to, message } => {
-                    if let Some(Told { place, .. }) = &self.knows {
-                        self.inject(&place.write(&to, &message));
+        loop {
+            if let Some(output) = connections.poll_output() {
+                match output {
+                    connections::Output::Send(frame) => self.inject(&frame),
+                    connections::Output::Question(client, question) => forwarder.handle_input(now, client, &question),
+                }
+                continue;
+            }
+            let wants = match forwarder.poll_output() {
+                Some(Output::Answer { to, message }) => {
+                    match (to.connection, &self.knows) {
+                        (Some(connection), _) => connections.answer(now, connection, &message),
+                        (None, Some(Told { place, .. })) => self.inject(&place.write(&to, &message)),
+                        (None, None) => {}
                     }
                     continue;
                 }
-                Output::Ask { server, port, payload } => FromForwarder::Ask { server, port, payload },
-                Output::Close(port) => FromForwarder::Close(port),
+                Some(Output::Ask { server, port, payload }) => FromForwarder::Ask { server, port, payload },
+                Some(Output::Close(port)) => FromForwarder::Close(port),
+                Some(Output::Stream { stream, server, payload }) => FromForwarder::Stream { stream, server, payload },
+                Some(Output::CloseStream(stream)) => FromForwarder::CloseStream(stream),
+                None => break,
             };
-            // Lost, it is asked again, and a port closes by itself in the end.
-            wakes_control |= self.says.try_send(asks).is_ok();
+            // Lost, it is asked again, and what is open closes by itself in the end.
+            wakes_control |= self.says.try_send(wants).is_ok();
         }
         if wakes_control {
             self.shared.call();

@@ -8,7 +8,8 @@ use hikyaku_control_fuzz::{Steps, later};
 use hikyaku_net::{Mac, Prefix4, Time};
 use hikyaku_protocols::Machine;
 use hikyaku_protocols::forwarder::{
-    Client, Domain, Forwarder, HOME, Host, MAX_ANSWERS, MAX_PENDING, Output, PORT, Place, Settings,
+    Client, Domain, Forwarder, HOME, Host, MAX_ANSWERS, MAX_PENDING, MAX_STREAM_MESSAGE, Output, PORT, Place, Settings,
+    StreamId,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -22,7 +23,8 @@ fn server(number: u8) -> Ipv6Addr {
 
 fn host(number: u8) -> Client {
     let [address, to] = [[192, 168, 1, number | 2], [192, 168, 1, 1]].map(IpAddr::from);
-    Client { station: Mac([2, 0, 0, 0, 0, number]), address, port: 4000, to }
+    let connection = (number & 1 != 0).then(Default::default);
+    Client { station: Mac([2, 0, 0, 0, 0, number]), address, port: 4000, to, connection }
 }
 
 fn settings(number: u8) -> Settings {
@@ -39,40 +41,68 @@ fn settings(number: u8) -> Settings {
     }
 }
 
-/// A question on its way.
+/// A question on its way by UDP.
 struct Sent {
     server: Ipv6Addr,
     port: u16,
     query: Vec<u8>,
 }
 
-impl Sent {
-    /// `message` is an answer without id and question: those of the query are put in, letters and all.
-    fn answered_with(&self, message: &[u8]) -> Option<Vec<u8>> {
-        let (flags_and_counts, rest) = message.split_at_checked(10)?;
-        let name = self.query[12..].iter().position(|&b| b == 0)? + 1;
-        Some([&self.query[..2], flags_and_counts, &self.query[12..12 + name + 4], rest].concat())
+/// `message` is an answer without id and question: those of the query are put in, letters and all.
+fn answered_with(query: &[u8], message: &[u8]) -> Option<Vec<u8>> {
+    let (flags_and_counts, rest) = message.split_at_checked(10)?;
+    let name = query[12..].iter().position(|&b| b == 0)? + 1;
+    Some([&query[..2], flags_and_counts, &query[12..12 + name + 4], rest].concat())
+}
+
+/// Connections to resolvers, and what was asked by each.
+type Streams = Vec<(StreamId, Vec<u8>)>;
+
+/// Something comes by the newest connection, or it ends.
+fn hear_stream(forwarder: &mut Forwarder, now: Time, streams: &mut Streams, what: u8, message: &[u8]) {
+    let Some((stream, query)) = streams.last().cloned() else { return };
+    let framed = |message: &[u8]| [&(message.len() as u16).to_be_bytes(), message].concat();
+    match what & 3 {
+        0 => forwarder.handle_stream(now, stream, message),
+        1 => {
+            // Whoever says so has closed it.
+            streams.pop();
+            forwarder.handle_stream_failed(now, stream);
+        }
+        _ => {
+            let answer = framed(&answered_with(&query, message).unwrap_or_default());
+            answer
+                .chunks(if what & 4 == 0 { 65_537 } else { 5 })
+                .for_each(|piece| forwarder.handle_stream(now, stream, piece));
+        }
     }
 }
 
-fn take(forwarder: &mut Forwarder, now: Time, sent: &mut Vec<Sent>) {
+fn take(forwarder: &mut Forwarder, now: Time, sent: &mut Vec<Sent>, streams: &mut Streams) {
     for n in 0.. {
         let Some(output) = forwarder.drive(now) else { break };
         assert!(n < MOST, "outputs without end");
         match output {
-            Output::Answer { message, .. } => {
+            Output::Answer { to, message } => {
                 assert!(message.len() >= 12 && message[2] & 0x80 != 0, "an answer is a response");
-                assert!(message.len() <= 1232, "it fits a path");
+                assert!(message.len() <= if to.connection.is_some() { MAX_STREAM_MESSAGE } else { 1232 }, "it fits");
             }
             Output::Ask { server, port, payload } => {
                 assert!(payload.len() >= 12 && payload[2] & 0x80 == 0, "a question is none");
                 sent.push(Sent { server, port, query: payload });
             }
             Output::Close(port) => sent.retain(|sent| sent.port != port),
+            Output::Stream { stream, payload, .. } => {
+                assert_eq!(usize::from(u16::from_be_bytes([payload[0], payload[1]])), payload.len() - 2);
+                streams.push((stream, payload[2..].to_vec()));
+            }
+            Output::CloseStream(closed) => streams.retain(|&(stream, _)| stream != closed),
         }
     }
     let (answers, bytes) = forwarder.kept();
-    assert!(forwarder.open() <= MAX_PENDING && answers <= MAX_ANSWERS && bytes <= CACHE);
+    assert!(
+        forwarder.open() <= MAX_PENDING && streams.len() <= MAX_PENDING && answers <= MAX_ANSWERS && bytes <= CACHE
+    );
     assert!(forwarder.poll_timeout().is_none_or(|next| next > now), "nothing is due after a drive");
 }
 
@@ -91,7 +121,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut forwarder = Forwarder::new();
     let mut now = Time(1_000_000_000);
     forwarder.set(settings(2));
-    let mut sent = Vec::new();
+    let (mut sent, mut streams) = (Vec::new(), Vec::new());
     for (what, message) in Steps(bytes) {
         let number = what >> 3;
         let (last, replies) = (sent.last(), forwarder.counts.replies);
@@ -99,7 +129,8 @@ fuzz_target!(|bytes: &[u8]| {
             (0 | 1, _) => forwarder.handle_input(now, host(number), message),
             (2, _) => now = later(now, forwarder.poll_timeout(), number),
             (3, _) => forwarder.set(settings(number)),
-            (4, _) => read(message),
+            (4, _) if number & 1 == 0 => read(message),
+            (4, _) => hear_stream(&mut forwarder, now, &mut streams, number >> 1, message),
             // From whom it was asked of, as it stands: its id is a guess.
             (5, Some(Sent { server, port, query })) => {
                 forwarder.handle_reply(now, (*server, PORT), *port, message);
@@ -108,24 +139,24 @@ fuzz_target!(|bytes: &[u8]| {
             }
             // The right answer, from somebody else.
             (6, Some(sent)) => {
-                let answer = sent.answered_with(message).unwrap_or_default();
+                let answer = answered_with(&sent.query, message).unwrap_or_default();
                 forwarder.handle_reply(now, (server(9), PORT), sent.port, &answer);
                 forwarder.handle_reply(now, (sent.server, PORT + 1), sent.port, &answer);
                 assert_eq!(forwarder.counts.replies, replies);
             }
             (_, Some(sent)) => {
-                let answer = sent.answered_with(message).unwrap_or_default();
+                let answer = answered_with(&sent.query, message).unwrap_or_default();
                 forwarder.handle_reply(now, (sent.server, PORT), sent.port, &answer);
             }
             (_, None) => {}
         }
-        take(&mut forwarder, now, &mut sent);
+        take(&mut forwarder, now, &mut sent, &mut streams);
     }
     // Nobody answers any more: every question ends by itself.
     for _ in 0..4 * MAX_PENDING {
         let Some(next) = forwarder.poll_timeout() else { break };
         now = next.max(now);
-        take(&mut forwarder, now, &mut sent);
+        take(&mut forwarder, now, &mut sent, &mut streams);
     }
-    assert_eq!((forwarder.open(), forwarder.poll_timeout(), sent.len()), (0, None, 0));
+    assert_eq!((forwarder.open(), forwarder.poll_timeout(), sent.len(), streams.len()), (0, None, 0, 0));
 });

@@ -1,4 +1,4 @@
-//! Questions and answers as frames of the LAN: Ethernet, IPv4 or IPv6, UDP.
+//! Questions and answers as frames of the LAN: Ethernet, IPv4 or IPv6, UDP; and what of it TCP has, too.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -32,44 +32,62 @@ pub struct Place {
     pub ipv6: Vec<Prefix6>,
 }
 
+/// A packet of a host's.
+pub(super) struct Packet<'a> {
+    pub station: Mac,
+    pub from: IpAddr,
+    pub to: IpAddr,
+    pub bytes: &'a [u8],
+    /// Where the transport's header begins.
+    pub transport: usize,
+}
+
 impl Place {
     /// Who asks, and the question, if `frame` is a whole UDP datagram from a host of the LAN to port 53 of ours.
     pub fn read<'a>(&self, frame: &'a [u8]) -> Option<(Client, &'a [u8])> {
+        let Packet { station, from, to, bytes, transport } = self.packet(frame, protocol::UDP)?;
+        let segment = &bytes[transport..];
+        let udp = UdpPacket::new_checked(segment).ok()?;
+        // RFC 8200 8.1: over IPv6 a datagram without a checksum is none.
+        let is_whole = udp.verify_checksum(&from.into(), &to.into()) && (from.is_ipv4() || udp.checksum() != 0);
+        if !is_whole || udp.dst_port() != PORT || udp.src_port() == 0 {
+            return None;
+        }
+        let payload = &segment[8..usize::from(udp.len())];
+        Some((Client { station, address: from, port: udp.src_port(), to, connection: None }, payload))
+    }
+
+    /// The IP packet in `frame`, if it is whole, of this protocol, from a host of the LAN, and to an address of ours.
+    pub(super) fn packet<'a>(&self, frame: &'a [u8], protocol: u8) -> Option<Packet<'a>> {
         let (ethernet, packet) = Ethernet::read_from_prefix(frame).ok()?;
         if ethernet.dst.is_group() || ethernet.src.is_group() || ethernet.src == self.mac {
             return None;
         }
-        let (from, to, segment) = match ethernet.ethertype.get() {
-            ethertype::IPV4 => self.read4(packet)?,
-            ethertype::IPV6 => self.read6(packet)?,
+        let read = match ethernet.ethertype.get() {
+            ethertype::IPV4 => self.read4(ethernet.src, packet, protocol)?,
+            ethertype::IPV6 => self.read6(ethernet.src, packet, protocol)?,
             _ => return None,
         };
-        let udp = UdpPacket::new_checked(segment).ok()?;
-        // RFC 8200 8.1: over IPv6 a datagram without a checksum is none.
-        let is_whole = udp.verify_checksum(&from.into(), &to.into()) && (from.is_ipv4() || udp.checksum() != 0);
-        if !is_whole || udp.dst_port() != PORT || udp.src_port() == 0 || !self.addresses.contains(&to) {
-            return None;
-        }
-        let payload = &segment[8..usize::from(udp.len())];
-        Some((Client { station: ethernet.src, address: from, port: udp.src_port(), to }, payload))
+        Some(read).filter(|read| read.from != read.to && self.addresses.contains(&read.to))
     }
 
-    fn read4<'a>(&self, packet: &'a [u8]) -> Option<(IpAddr, IpAddr, &'a [u8])> {
+    fn read4<'a>(&self, station: Mac, packet: &'a [u8], protocol: u8) -> Option<Packet<'a>> {
         let checked = ipv4::check(packet).ok()?;
         let (ip, _) = Ipv4::read_from_prefix(packet).ok()?;
         let may_ask = self.ipv4.contains(ip.src) && !self.ipv4.is_broadcast(ip.src) && !ip.is_fragment();
-        let segment = &packet[checked.header_len..checked.len];
-        let (src, dst) = (Ipv4Addr::from(ip.src), Ipv4Addr::from(ip.dst));
-        (may_ask && ip.protocol == protocol::UDP && src != dst).then_some((src.into(), dst.into(), segment))
+        let (from, to) = (Ipv4Addr::from(ip.src).into(), Ipv4Addr::from(ip.dst).into());
+        let (bytes, transport) = (&packet[..checked.len], checked.header_len);
+        (may_ask && ip.protocol == protocol).then_some(Packet { station, from, to, bytes, transport })
     }
 
-    fn read6<'a>(&self, packet: &'a [u8]) -> Option<(IpAddr, IpAddr, &'a [u8])> {
+    fn read6<'a>(&self, station: Mac, packet: &'a [u8], protocol: u8) -> Option<Packet<'a>> {
         let walked = ipv6::walk(packet).ok()?;
         let (ip, _) = Ipv6::read_from_prefix(packet).ok()?;
-        let (src, dst) = (Ipv6Addr::from(ip.src), Ipv6Addr::from(ip.dst));
+        let (src, to) = (Ipv6Addr::from(ip.src), Ipv6Addr::from(ip.dst).into());
         let may_ask = src.is_unicast_link_local() || self.ipv6.iter().any(|prefix| prefix.contains(src));
-        let is_whole = walked.protocol == protocol::UDP && walked.fragment.is_none();
-        (may_ask && is_whole && src != dst).then_some((src.into(), dst.into(), &packet[walked.offset..walked.end]))
+        let is_whole = walked.protocol == protocol && walked.fragment.is_none();
+        let (bytes, transport) = (&packet[..walked.end], walked.offset);
+        (may_ask && is_whole).then_some(Packet { station, from: src.into(), to, bytes, transport })
     }
 
     /// The frame that answers `client`: to the station that it came from.

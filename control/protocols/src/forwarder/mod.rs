@@ -26,7 +26,7 @@
 //! forwarder.set(Settings { servers: vec![server], ..Settings::default() });
 //!
 //! let [address, to] = ["192.168.1.10", "192.168.1.1"].map(|address| address.parse().unwrap());
-//! let host = Client { station: Mac([2; 6]), address, port: 4242, to };
+//! let host = Client { station: Mac([2; 6]), address, port: 4242, to, connection: None };
 //! let question = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x02jp\0\0\x06\0\x01";
 //! forwarder.handle_input(now, host, question);
 //! let Some(Output::Ask { server: asked, port, mut payload }) = forwarder.drive(now) else { panic!("nobody is asked") };
@@ -39,6 +39,7 @@
 //! ```
 
 mod cache;
+pub mod connections;
 mod datagram;
 mod message;
 mod names;
@@ -64,6 +65,7 @@ pub use names::{HOME, Host};
 use crate::Machine;
 use crate::answer_limits::{AnswerLimits, Rate};
 use cache::Cache;
+use connections::ConnectionId;
 use message::{code, is_within, rtype, small, wire_name};
 use names::Names;
 use query::{NotPassed, Query};
@@ -77,6 +79,9 @@ pub const PORT: u16 = 53;
 pub const MAX_SERVERS: usize = 8;
 /// Questions that may be open upstream at once.
 pub const MAX_PENDING: usize = 256;
+
+/// Longest message by TCP, bytes, of 65,535 that there could be: no answer that a host of a LAN needs is as long.
+pub const MAX_STREAM_MESSAGE: usize = 16 << 10;
 
 /// Questions that go upstream: of all hosts, and of one. A second, and at once: what is punted, sent and heard for them is the
 /// control thread's work.
@@ -97,6 +102,15 @@ pub struct Client {
     pub port: u16,
     /// The address of ours that it asked.
     pub to: IpAddr,
+    /// The TCP connection that it asked by; `None`: a datagram.
+    pub connection: Option<ConnectionId>,
+}
+
+impl Client {
+    /// The longest answer that it takes.
+    fn longest(&self, query: &Query) -> usize {
+        if self.connection.is_some() { MAX_STREAM_MESSAGE } else { query.longest() }
+    }
 }
 
 /// Whom to ask, and what is known already.
@@ -150,7 +164,23 @@ pub enum Output {
     },
     /// Nothing is waited for at this port any more.
     Close(u16),
+    /// Connect to port [`PORT`] of `server` by TCP and send `payload`. What comes back goes to
+    /// [`Forwarder::handle_stream`], that nothing more will to [`Forwarder::handle_stream_failed`].
+    Stream {
+        /// The connection.
+        stream: StreamId,
+        /// The resolver.
+        server: Ipv6Addr,
+        /// The question with its length in front (RFC 1035 4.2.2).
+        payload: Vec<u8>,
+    },
+    /// The connection is not needed any more.
+    CloseStream(StreamId),
 }
+
+/// A TCP connection to a resolver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StreamId(u64);
 
 /// Questions and what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -169,6 +199,8 @@ pub struct Counts {
     pub limited: u64,
     /// Messages to resolvers.
     pub asked: u64,
+    /// Of these, by TCP.
+    pub streams: u64,
     /// Answers of resolvers.
     pub replies: u64,
     /// Messages that are none, from whomever: forged, late, not DNS.
@@ -191,6 +223,7 @@ pub struct Forwarder {
     health: Health,
     limits: AnswerLimits,
     repeated: Limiter,
+    last_stream: u64,
     outputs: VecDeque<Output>,
     rng: StdRng,
     /// Questions and what became of them.
@@ -209,6 +242,7 @@ impl Default for Forwarder {
             health: Health::default(),
             limits: AnswerLimits::new(UPSTREAM[0], UPSTREAM[1]),
             repeated: Limiter::new(REPEATED.0, REPEATED.1),
+            last_stream: 0,
             outputs: VecDeque::new(),
             rng: rand::make_rng(),
             counts: Counts::default(),
@@ -264,7 +298,7 @@ impl Forwarder {
             && let Some((reply, age)) = self.cache.get(now, &key)
         {
             self.counts.from_cache += 1;
-            let message = reply.given(query.id(), query.name(), age, query.longest());
+            let message = reply.given(query.id(), query.name(), age, client.longest(&query));
             return self.answer(client, message);
         }
         self.ask(now, client, &query, key);
@@ -286,9 +320,10 @@ impl Forwarder {
     }
 
     fn ask(&mut self, now: Time, client: Client, query: &Query, key: Box<[u8]>) {
-        let asker = Asker { client, id: query.id(), name: query.name().to_vec(), longest: query.longest() };
+        let asker = Asker { client, id: query.id(), name: query.name().to_vec(), longest: client.longest(query) };
+        let by_stream = client.connection.is_some();
         // RFC 5452 5: the same question must not be open twice; each would be a chance to guess it.
-        if let Some(pending) = self.pending.iter_mut().find(|pending| pending.key == key) {
+        if let Some(pending) = self.pending.iter_mut().find(|p| p.key == key && p.by_stream == by_stream) {
             self.counts.limited += u64::from(!pending.join(asker));
             return;
         }
@@ -303,7 +338,7 @@ impl Forwarder {
         let inside_allowed =
             domain.is_some_and(|domain| domain.inside_allowed) || self.inside_allowed.as_ref().is_none_or(is_allowed);
         let mut pending = Pending::new(now, query, key, asker, self.health.order(now, servers));
-        pending.is_checked = !inside_allowed;
+        (pending.is_checked, pending.by_stream) = (!inside_allowed, by_stream);
         self.pending.push(pending);
         self.step(now, self.pending.len() - 1);
     }
@@ -314,7 +349,29 @@ impl Forwarder {
             self.counts.foreign += 1;
             return;
         };
-        match self.pending[at].hear(now, from, port, message, &mut self.health) {
+        let heard = self.pending[at].hear(now, from, port, message, &mut self.health);
+        self.heard(now, at, heard);
+    }
+
+    /// Bytes came by a TCP connection.
+    pub fn handle_stream(&mut self, now: Time, stream: StreamId, bytes: &[u8]) {
+        let Some(at) = self.pending.iter().position(|pending| pending.stream() == Some(stream)) else { return };
+        let heard = self.pending[at].hear_stream(now, bytes, &mut self.health);
+        if let Some(heard) = heard {
+            self.outputs.push_back(Output::CloseStream(stream));
+            self.heard(now, at, heard);
+        }
+    }
+
+    /// A TCP connection is not to be had, or is over.
+    pub fn handle_stream_failed(&mut self, now: Time, stream: StreamId) {
+        if let Some(pending) = self.pending.iter_mut().find(|pending| pending.stream() == Some(stream)) {
+            pending.stream_failed(now);
+        }
+    }
+
+    fn heard(&mut self, now: Time, at: usize, heard: Result<Option<Reply>, Foreign>) {
+        match heard {
             Ok(Some(reply)) => {
                 self.counts.replies += 1;
                 self.end(now, at, reply);
@@ -326,6 +383,7 @@ impl Forwarder {
 
     /// Does what is next for an open question.
     fn step(&mut self, now: Time, at: usize) {
+        self.outputs.extend(self.pending[at].take_stream().map(Output::CloseStream));
         let silent = self.pending[at].timed_out(now);
         silent.into_iter().for_each(|server| self.health.silent(now, server));
         let mut pending = self.pending.swap_remove(at);
@@ -338,6 +396,13 @@ impl Forwarder {
             Step::Ask { server, port, payload } => {
                 self.counts.asked += 1;
                 self.outputs.push_back(Output::Ask { server, port, payload });
+            }
+            Step::Stream { server, payload } => {
+                (self.counts.asked, self.counts.streams) = (self.counts.asked + 1, self.counts.streams + 1);
+                self.last_stream += 1;
+                let stream = StreamId(self.last_stream);
+                self.pending[at].opened(stream);
+                self.outputs.push_back(Output::Stream { stream, server, payload });
             }
             Step::End(failure) => {
                 self.counts.unanswered += u64::from(failure.is_none());
@@ -367,8 +432,9 @@ impl Forwarder {
     }
 
     fn close(&mut self, at: usize) -> Pending {
-        let pending = self.pending.swap_remove(at);
+        let mut pending = self.pending.swap_remove(at);
         self.outputs.extend(pending.ports().map(Output::Close));
+        self.outputs.extend(pending.take_stream().map(Output::CloseStream));
         pending
     }
 

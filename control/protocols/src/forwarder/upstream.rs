@@ -11,12 +11,14 @@ use rand::{Rng, RngExt};
 use super::message::{HEADER, counts, flag, word};
 use super::query::Query;
 use super::reply::Reply;
-use super::{Client, PORT};
+use super::{Client, MAX_STREAM_MESSAGE, PORT, StreamId};
 
 /// How long an answer is waited for before the next resolver is asked, or the same again; hosts themselves give up after five
 /// seconds (resolv.conf(5)).
 const WAITS: [Duration; 4] =
     [Duration::from_millis(700), Duration::from_millis(900), Duration::from_millis(1400), Duration::from_millis(1800)];
+/// The same by TCP: for connecting, asking and answering.
+const STREAM_WAITS: [Duration; 2] = [Duration::from_millis(2400); 2];
 /// Resolvers that say that they cannot answer, before that is passed on.
 const MOST_FAILURES: usize = 2;
 /// How long a resolver that did not answer in time comes after the others.
@@ -82,10 +84,18 @@ pub(super) struct Asker {
 #[derive(Debug)]
 struct Attempt {
     server: Ipv6Addr,
-    port: u16,
+    /// Ours, by UDP.
+    port: Option<u16>,
     id: u16,
     /// In the letters that went out.
     name: Vec<u8>,
+}
+
+/// A TCP connection on its way, and what came by it so far, its length in front.
+#[derive(Debug)]
+struct Stream {
+    id: StreamId,
+    buffer: Vec<u8>,
 }
 
 /// An open question.
@@ -96,6 +106,8 @@ pub(super) struct Pending {
     pub is_shared: bool,
     /// What it may say is looked at.
     pub is_checked: bool,
+    /// It is asked by TCP, as those who wait did: the answer may be too long for a datagram (RFC 7766 5).
+    pub by_stream: bool,
     pub askers: Vec<Asker>,
     /// As it goes out, but for id and letters.
     message: Vec<u8>,
@@ -108,6 +120,7 @@ pub(super) struct Pending {
     /// The last one that was asked has said something.
     is_heard: bool,
     attempts: Vec<Attempt>,
+    stream: Option<Stream>,
     pub due: Time,
     /// What the last resolver that could not answer said.
     failure: Option<Reply>,
@@ -118,6 +131,10 @@ pub(super) enum Step {
     Ask {
         server: Ipv6Addr,
         port: u16,
+        payload: Vec<u8>,
+    },
+    Stream {
+        server: Ipv6Addr,
         payload: Vec<u8>,
     },
     Wait,
@@ -135,6 +152,7 @@ impl Pending {
             key,
             is_shared: query.is_shared(),
             is_checked: true,
+            by_stream: false,
             message: query.upstream(),
             name: HEADER..HEADER + query.name().len(),
             qtype: query.qtype,
@@ -145,6 +163,7 @@ impl Pending {
             failures: 0,
             is_heard: true,
             attempts: Vec::new(),
+            stream: None,
             due: now,
             failure: None,
         }
@@ -165,7 +184,27 @@ impl Pending {
 
     /// Ports of ours that answers come to.
     pub fn ports(&self) -> impl Iterator<Item = u16> {
-        self.attempts.iter().map(|attempt| attempt.port)
+        self.attempts.iter().filter_map(|attempt| attempt.port)
+    }
+
+    /// The TCP connection that an answer may come by.
+    pub fn stream(&self) -> Option<StreamId> {
+        self.stream.as_ref().map(|stream| stream.id)
+    }
+
+    /// [`Step::Stream`] has this id.
+    pub fn opened(&mut self, id: StreamId) {
+        self.stream = Some(Stream { id, buffer: Vec::new() });
+    }
+
+    /// Nothing is waited for by it any more.
+    pub fn take_stream(&mut self) -> Option<StreamId> {
+        self.stream.take().map(|stream| stream.id)
+    }
+
+    /// The next resolver is asked, if there is one.
+    pub fn stream_failed(&mut self, now: Time) {
+        (self.stream, self.due, self.is_heard) = (None, now, true);
     }
 
     /// An answer of our own, with nothing in it but this code.
@@ -179,17 +218,22 @@ impl Pending {
         if now < self.due {
             return Step::Wait;
         }
-        let is_over = self.failures >= MOST_FAILURES.min(self.servers.len()) || self.tries == WAITS.len();
-        if is_over {
+        let waits = if self.by_stream { &STREAM_WAITS[..] } else { &WAITS };
+        if self.failures >= MOST_FAILURES.min(self.servers.len()) || self.tries == waits.len() {
             return Step::End(self.failure.take());
         }
         let server = self.servers[self.tries % self.servers.len()];
-        self.due = now + WAITS[self.tries];
+        self.due = now + waits[self.tries];
         self.tries += 1;
         self.is_heard = false;
         let mut payload = self.message.clone();
         let id = rng.random();
         payload[..2].copy_from_slice(&u16::to_be_bytes(id));
+        if self.by_stream {
+            // Nobody else can put anything into a connection: letters stay as they are.
+            self.attempts = vec![Attempt { server, port: None, id, name: payload[self.name.clone()].to_vec() }];
+            return Step::Stream { server, payload: [&(payload.len() as u16).to_be_bytes(), &payload[..]].concat() };
+        }
         if self.mixes && !health.loses_case(server) {
             mix_letters(&mut payload[self.name.clone()], rng);
         }
@@ -200,13 +244,15 @@ impl Pending {
                 break port;
             }
         };
-        self.attempts.push(Attempt { server, port, id, name: payload[self.name.clone()].to_vec() });
+        self.attempts.push(Attempt { server, port: Some(port), id, name: payload[self.name.clone()].to_vec() });
         Step::Ask { server, port, payload }
     }
 
     /// Nobody answered in time: whom that is held against.
     pub fn timed_out(&self, now: Time) -> Option<Ipv6Addr> {
-        self.attempts.last().filter(|_| now >= self.due && !self.is_heard).map(|attempt| attempt.server)
+        // One that is silent by TCP may not speak it, and yet answer otherwise.
+        let is_late = now >= self.due && !self.is_heard && !self.by_stream;
+        self.attempts.last().filter(|_| is_late).map(|attempt| attempt.server)
     }
 
     /// A message for the port of one of its attempts: the answer, if it is one. `None`: it goes on.
@@ -218,7 +264,43 @@ impl Pending {
         message: &[u8],
         health: &mut Health,
     ) -> Result<Option<Reply>, Foreign> {
-        let attempt = self.attempts.iter().find(|a| a.port == port && from == (a.server, PORT)).ok_or(Foreign)?;
+        let is_asked = |attempt: &Attempt| attempt.port == Some(port) && from == (attempt.server, PORT);
+        let attempt = self.attempts.iter().position(is_asked).ok_or(Foreign)?;
+        self.judge(now, attempt, message, health)
+    }
+
+    /// Bytes that came by the connection. `None`: the message is not whole yet.
+    pub fn hear_stream(
+        &mut self,
+        now: Time,
+        bytes: &[u8],
+        health: &mut Health,
+    ) -> Option<Result<Option<Reply>, Foreign>> {
+        let stream = self.stream.as_mut()?;
+        stream.buffer.extend(bytes);
+        let length = usize::from(u16::from_be_bytes(*stream.buffer.first_chunk()?));
+        if length > MAX_STREAM_MESSAGE {
+            self.stream_failed(now);
+            return Some(Err(Foreign));
+        }
+        let message = stream.buffer.get(2..2 + length)?.to_vec();
+        self.stream = None;
+        let judged = self.judge(now, 0, &message, health);
+        if judged.is_err() {
+            self.due = now;
+        }
+        Some(judged)
+    }
+
+    /// What a message says that came where an answer to this attempt would.
+    fn judge(
+        &mut self,
+        now: Time,
+        attempt: usize,
+        message: &[u8],
+        health: &mut Health,
+    ) -> Result<Option<Reply>, Foreign> {
+        let attempt = self.attempts.get(attempt).ok_or(Foreign)?;
         let server = attempt.server;
         let question = self.name.start..self.name.end + 4;
         let heard = message.get(question.clone()).ok_or(Foreign)?;

@@ -6,26 +6,26 @@ use smoltcp::phy::{self, DeviceCapabilities, Medium};
 use smoltcp::time::Instant;
 
 /// Packets that wait to be sent, at most. smoltcp keeps what does not fit and asks again.
-pub(super) const QUEUE: usize = 64;
+pub(crate) const QUEUE: usize = 64;
 
-/// A point-to-point IP link whose other end is [`super::Stack`].
+/// A point-to-point IP link whose other end is whoever has this.
 #[derive(Debug)]
-pub(super) struct Device {
+pub(crate) struct Device {
     /// The packet being heard.
-    pub(super) heard: Option<Vec<u8>>,
+    pub(crate) heard: Option<Vec<u8>>,
     /// Packets to send, oldest first.
-    pub(super) out: VecDeque<Vec<u8>>,
+    pub(crate) out: VecDeque<Vec<u8>>,
     /// The longest packet that is sent, bytes with the IP header.
-    pub(super) mtu: usize,
+    pub(crate) mtu: usize,
 }
 
 impl Device {
-    pub(super) fn new(mtu: usize) -> Self {
+    pub(crate) fn new(mtu: usize) -> Self {
         Self { heard: None, out: VecDeque::with_capacity(QUEUE), mtu }
     }
 
     /// Whether a packet can be heard: an answer to it would still fit.
-    pub(super) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.out.len() < QUEUE
     }
 }
@@ -52,7 +52,7 @@ impl phy::Device for Device {
 }
 
 /// A packet for smoltcp to read.
-pub(super) struct Heard(Vec<u8>);
+pub(crate) struct Heard(Vec<u8>);
 
 impl phy::RxToken for Heard {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
@@ -61,7 +61,7 @@ impl phy::RxToken for Heard {
 }
 
 /// A place for one packet of smoltcp's.
-pub(super) struct Slot<'a>(&'a mut VecDeque<Vec<u8>>);
+pub(crate) struct Slot<'a>(&'a mut VecDeque<Vec<u8>>);
 
 impl phy::TxToken for Slot<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {

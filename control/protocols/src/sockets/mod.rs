@@ -26,7 +26,7 @@
 //! # Ok::<(), hikyaku_protocols::sockets::UdpError>(())
 //! ```
 
-mod device;
+pub(crate) mod device;
 mod fuzz;
 mod gate;
 mod stream;
@@ -251,7 +251,7 @@ impl Machine for Stack {
 }
 
 /// smoltcp's half: lengths, timers and numbers. Which addresses are ours is the gate's business.
-fn interface(device: &mut Device, rng: &mut StdRng) -> Interface {
+pub(crate) fn interface(device: &mut Device, rng: &mut StdRng) -> Interface {
     let mut config = Config::new(HardwareAddress::Ip);
     config.random_seed = rng.random();
     let mut interface = Interface::new(config, device, Instant::ZERO);
@@ -259,10 +259,10 @@ fn interface(device: &mut Device, rng: &mut StdRng) -> Interface {
     interface
 }
 
-fn instant(time: Time) -> Instant {
+pub(crate) fn instant(time: Time) -> Instant {
     Instant::from_micros((time.0 / 1000) as i64)
 }
 
-fn time(instant: Instant) -> Time {
+pub(crate) fn time(instant: Instant) -> Time {
     Time(instant.total_micros().max(0) as u64 * 1000)
 }

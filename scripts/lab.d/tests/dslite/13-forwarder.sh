@@ -19,6 +19,16 @@ chain=$(r +noall +answer alias1.public.example A)
 grep -q "A[[:space:]]*$INTERNET" <<<"$chain" || fail "the chain does not end: $chain"
 long=$(r +ignore many.public.example A)
 grep -q 'flags: .*tc' <<<"$long" || fail "what is too long for a datagram is not said to be: $long"
+
+# By TCP: what dig asks for when it is told that an answer was cut, several questions of one connection, and what is kept.
+whole=$(r +noall +answer +comments many.public.example A)
+(($(grep -c "^many" <<<"$whole") > $(grep -c "^many" <<<"$long"))) || fail "the whole of many.public.example does not come by TCP: $whole"
+! grep -q 'flags: .*tc' <<<"$whole" || fail "an answer by TCP is cut: $whole"
+asked=$(asked many.public.example A)
+two=$(d +tcp +keepopen +noall +answer "@$GATEWAY" many.public.example A "@$GATEWAY" WWW.public.example A)
+[[ $two == *"$INTERNET"* && $(grep -c "^many" <<<"$two") == $(grep -c "^many" <<<"$whole") ]] || fail "two questions of one connection: $two"
+[[ $(asked many.public.example A) == "$asked" ]] || fail "what came by TCP is asked for again"
+[[ $(r +tcp +short nas.lab.example A) == 192.168.7.10 ]] || fail "no names of hosts by TCP"
 [[ $(r +noall +comments +edns=0 +bufsize=4096 text.public.example TXT) == *'EDNS: version: 0'* ]] || fail "no EDNS in the answer"
 r +noall +answer -t TYPE65280 www.public.example >"$LAB/probe" || fail "a type that nobody knows"
 
@@ -41,7 +51,9 @@ done
 # Nobody on the line, whichever address of ours it asks.
 addresses='import json, sys; [print(one["address"]) for one in json.load(sys.stdin)["wan"]["addresses"]]'
 for address in $(show status --json | python3 -c "$addresses"); do
-    ! on isp timeout 5 dig +time=1 +tries=1 "@$address" nas.lab.example A | grep -q 'status:' || fail "$address answers on the line"
+    for way in +notcp +tcp; do
+        ! on isp timeout 5 dig "$way" +time=1 +tries=1 "@$address" nas.lab.example A | grep -q 'status:' || fail "$address answers on the line ($way)"
+    done
 done
 show status
 show counters | grep forwarder

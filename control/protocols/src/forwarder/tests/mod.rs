@@ -4,6 +4,7 @@ mod asking;
 mod keeping;
 mod local;
 mod passing;
+mod streams;
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ fn server(n: u16) -> Ipv6Addr {
 
 fn host(n: u8) -> Client {
     let [address, to] = [[192, 168, 1, n], [192, 168, 1, 1]].map(IpAddr::from);
-    Client { station: Mac([2, 0, 0, 0, 0, n]), address, port: 4000 + u16::from(n), to }
+    Client { station: Mac([2, 0, 0, 0, 0, n]), address, port: 4000 + u16::from(n), to, connection: None }
 }
 
 fn name(text: &str) -> Name {
@@ -95,13 +96,23 @@ struct Play {
     sent: Vec<Sent>,
     answers: Vec<(Client, Vec<u8>)>,
     closed: Vec<u16>,
+    streams: Vec<(StreamId, Sent)>,
+    closed_streams: Vec<StreamId>,
 }
 
 impl Play {
     fn new(settings: Settings) -> Self {
         let mut forwarder = Forwarder::new();
         forwarder.set(settings);
-        Self { forwarder, now: at(1.0), sent: Vec::new(), answers: Vec::new(), closed: Vec::new() }
+        Self {
+            forwarder,
+            now: at(1.0),
+            sent: Vec::new(),
+            answers: Vec::new(),
+            closed: Vec::new(),
+            streams: Vec::new(),
+            closed_streams: Vec::new(),
+        }
     }
 
     /// With two resolvers and room to keep answers.
@@ -115,6 +126,11 @@ impl Play {
                 Output::Answer { to, message } => self.answers.push((to, message)),
                 Output::Ask { server, port, payload } => self.sent.push(Sent { server, port, bytes: payload }),
                 Output::Close(port) => self.closed.push(port),
+                Output::Stream { stream, server, payload } => {
+                    assert_eq!(usize::from(u16::from_be_bytes([payload[0], payload[1]])), payload.len() - 2);
+                    self.streams.push((stream, Sent { server, port: 0, bytes: payload[2..].to_vec() }));
+                }
+                Output::CloseStream(stream) => self.closed_streams.push(stream),
             }
         }
         assert!(self.forwarder.poll_timeout().is_none_or(|next| next > self.now), "nothing is due after a drive");

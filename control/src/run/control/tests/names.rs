@@ -143,35 +143,79 @@ fn nobody_outside_is_answered() {
     assert_eq!(answers, 0);
 }
 
-/// A flood of questions to the cache, one after the other as fast as they are taken: ARP is answered all the while, and what
-/// the control thread does it does not notice.
-#[test]
-fn a_flood_of_questions_keeps_nobody_waiting() {
+/// What came of a flood.
+#[derive(Clone, Copy, Debug, Default)]
+struct Flood {
+    answers: u32,
+    /// To ARP requests, one at a time.
+    replies: u32,
+    /// For how long the slowest of these was waited for.
+    longest: Duration,
+    elapsed: Duration,
+}
+
+/// Questions that the cache answers, one after the other as fast as they are taken, and ARP requests beside them.
+fn flood(is_over: impl Fn(&Flood) -> bool) -> Flood {
     let mut lab = lab();
     lab.lan.deliver(&from_host(&question(1, "www.example.jp.")));
     let (asked, frame) = lab.asked();
     lab.resolve(&asked, &frame, [192, 0, 2, 80]);
     lab.answered();
-    let (flood, began) = (from_host(&question(2, "www.example.jp.")), Instant::now());
-    let (mut answers, mut replies, mut longest, mut sent) = (0u32, 0u32, Duration::ZERO, None::<Instant>);
-    // However slow the machine is, both go on side by side; a thread that waits behind the other would never come to ten.
-    while answers <= 1000 || replies <= 10 {
-        assert!(began.elapsed() < Duration::from_secs(60), "{answers} answers, {replies} ARP replies");
+    let (question, began) = (from_host(&question(2, "www.example.jp.")), Instant::now());
+    let (mut flood, mut sent) = (Flood::default(), None::<Instant>);
+    while !is_over(&flood) {
         // The ring may be full of questions: then ARP has its place in the next round.
         if sent.is_none_or(|sent| sent.elapsed() > Duration::from_secs(1)) {
             sent = lab.lan.deliver(&arp_request()).then(Instant::now);
         }
-        (0..64).for_each(|_| _ = lab.lan.deliver(&flood));
+        (0..64).for_each(|_| _ = lab.lan.deliver(&question));
         let mut is_answered = false;
         lab.lan.collect(|frame| {
             is_answered |= frame[12..14] == [8, 6] && frame[21] == 2;
-            answers += u32::from(frame.get(34..36) == Some(&[0, 53]));
+            flood.answers += u32::from(frame.get(34..36) == Some(&[0, 53]));
         });
         if let Some(sent) = sent.take_if(|_| is_answered) {
-            replies += 1;
-            longest = longest.max(sent.elapsed());
+            flood.replies += 1;
+            flood.longest = flood.longest.max(sent.elapsed());
         }
+        flood.elapsed = began.elapsed();
         thread::yield_now();
     }
-    println!("{answers} answers in {:?}, {replies} ARP replies, the slowest after {longest:?}", began.elapsed());
+    flood
+}
+
+/// ARP is answered all the while, and what the control thread does it does not notice. However slow the machine is, both go on
+/// side by side; a thread that waits behind the other would never come to ten.
+#[test]
+fn a_flood_of_questions_keeps_nobody_waiting() {
+    flood(|flood| {
+        assert!(flood.elapsed < Duration::from_secs(60), "{flood:?}");
+        flood.answers > 1000 && flood.replies > 10
+    });
+}
+
+/// CPU time of the forwarder's thread so far (Linux, Documentation/scheduler/sched-stats.rst).
+fn of_forwarder() -> Option<Duration> {
+    let tasks = std::fs::read_dir("/proc/self/task").ok()?.flatten().map(|task| task.path());
+    let is_it =
+        |path: &std::path::PathBuf| std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm == "names\n");
+    let text = std::fs::read_to_string(tasks.into_iter().find(is_it)?.join("schedstat")).ok()?;
+    text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
+/// For docs/performance.md.
+#[test]
+#[ignore = "ten seconds: --release --nocapture shows how many answers a second the cache gives, and for how much CPU time"]
+fn answers_a_second() {
+    let busy = std::cell::Cell::new(None);
+    let flood = flood(|flood| {
+        let is_over = flood.elapsed > Duration::from_secs(10);
+        if is_over {
+            busy.set(of_forwarder());
+        }
+        is_over
+    });
+    let each = busy.get().map(|busy: Duration| busy / flood.answers.max(1));
+    let rate = f64::from(flood.answers) / flood.elapsed.as_secs_f64();
+    println!("{rate:.0} answers a second, {each:?} of the forwarder's thread for each; {flood:?}");
 }
