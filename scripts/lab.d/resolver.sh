@@ -16,6 +16,7 @@ readonly HOSTS_ZONE=public.example
 # Its records: a chain of twelve aliases, more addresses than a datagram of 1232 bytes has room for, a name that leads into a LAN.
 hosts_zone() {
     local n
+    # shellcheck disable=SC2016 # a word of zone files
     printf '$TTL 300\n@ SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns\nns AAAA %s\n' "$RESOLVER"
     printf 'www A %s\nwww AAAA %s\ntext TXT "%s"\n' "$INTERNET" "$INTERNET6" "$(printf 'x%.0s' {1..200})"
     printf 'inside A 192.168.7.66\ninside AAAA fd00::66\ndouble A 127.0.0.2\n'

@@ -90,9 +90,9 @@ traffic() {
     [[ $answer == "$INTERNET" ]] || fail "www.internet.example is '$answer'"
     downloads large || fail "the large file did not come whole"
     for way in "" --reverse; do
-        on h1 timeout 60 iperf3 --client "$INTERNET" --bytes 4M $way || fail "TCP $way did not end"
+        iperf --bytes 4M $way || fail "TCP $way did not end"
     done
-    on h1 timeout 30 iperf3 --client "$INTERNET" --udp --bitrate 5M --length 1400 --time 1 --reverse || fail "UDP did not end"
+    iperf --udp --bitrate 5M --length 1400 --time 1 --reverse || fail "UDP did not end"
 }
 
 # judged SERVICE FARS NEARS [SHARE...]. Ends the router; tshark on every frame that it sent. FARS are the only addresses

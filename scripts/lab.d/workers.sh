@@ -5,7 +5,7 @@
 in_order() {
     local way
     for way in "" --reverse; do
-        on h1 timeout 30 iperf3 --client "$INTERNET" --udp --parallel 6 --bitrate 2M --length "${1:-1400}" --time 2 $way \
+        iperf --udp --parallel 6 --bitrate 2M --length "${1:-1400}" --time 2 $way \
             --json >"$LAB/iperf.json" || fail "UDP $way did not end"
         python3 - "$LAB/iperf.json" >"$LAB/order" <<'P' || fail "UDP $way: $(<"$LAB/order")"
 import json, sys

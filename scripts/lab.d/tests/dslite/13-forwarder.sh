@@ -3,7 +3,8 @@
 d() { on "${ASKER:-h1}" dig +time=3 +tries=2 "$@"; }
 r() { d "@$GATEWAY" "$@"; }
 status_of() { sed -n 's/.*status: \([A-Z]*\),.*/\1/p' <<<"$1"; }
-within 10 "the router knows a resolver" eval 'show status | grep -q "DNS by $RESOLVER"'
+knows_resolver() { show status | grep -q "DNS by $RESOLVER"; }
+within 10 "the router knows a resolver" knows_resolver
 
 [[ $(r +short www.public.example A) == "$INTERNET" ]] || fail "www.public.example is not there"
 [[ $(r +short +noedns WWW.Public.Example AAAA) == "$INTERNET6" ]] || fail "without EDNS and in other letters it is not there"

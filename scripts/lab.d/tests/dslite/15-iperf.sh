@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # iperf3, TCP and UDP, both ways: it ends, and everything came. No test asserts a rate.
 for way in "" --reverse; do
-    on h1 timeout 60 iperf3 --client "$INTERNET" --bytes 16M $way || fail "TCP $way did not end"
-    on h1 timeout 30 iperf3 --client "$INTERNET" --udp --bitrate 10M --length 1400 --time 2 $way --json \
+    iperf --bytes 16M $way || fail "TCP $way did not end"
+    iperf --udp --bitrate 10M --length 1400 --time 2 $way --json \
         >"$LAB/iperf.json" || fail "UDP $way did not end"
     lost=$(python3 -c 'import json, sys; print(json.load(sys.stdin)["end"]["sum"]["lost_percent"])' <"$LAB/iperf.json")
     note "UDP $way: lost $lost %"

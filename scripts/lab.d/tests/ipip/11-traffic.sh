@@ -11,5 +11,5 @@ done
 answer=$(on h2 dig +short +time=2 "@$INTERNET_DNS" www.internet.example A)
 [[ $answer == "$INTERNET" ]] || fail "www.internet.example is '$answer'"
 for way in "" --reverse; do
-    on h1 timeout 60 iperf3 --client "$INTERNET" --bytes 16M $way || fail "TCP $way did not end"
+    iperf --bytes 16M $way || fail "TCP $way did not end"
 done
