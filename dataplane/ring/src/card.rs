@@ -1,22 +1,6 @@
 //! What a card does to frames for the system's own stack, and a router must have switched off.
 
-use super::platform::{self, Adapter};
-
-/// What is switched on at an interface. What the system does not say is taken for off.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Card {
-    /// The system's stack leaves checksums, or the cutting of long segments, to the card: netmap does neither to what it sends
-    /// by the host rings.
-    pub finishes: bool,
-    /// Segments of TCP are put together before a program has them.
-    pub merges: bool,
-    /// VLAN tags are taken out of frames.
-    pub takes_tags: bool,
-    /// VLANs that the system has no interface for are dropped.
-    pub filters_vlans: bool,
-    /// Who is at the other end may have it pause (IEEE 802.3 annex 31B), or is told to.
-    pub pauses: bool,
-}
+use super::platform::{self, Adapter, Card};
 
 impl Card {
     /// What its owner should know, a line each with the command that helps. `host`: its host rings are in use; `vlan`: the link

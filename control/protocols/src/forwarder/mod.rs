@@ -34,6 +34,8 @@
 //! // The resolver's answer:
 //! payload[2] |= 0x80;
 //! forwarder.handle_reply(now, (server, PORT), port, &payload);
+//! // Its port is not needed any more, and the host is told.
+//! assert_eq!(forwarder.drive(now), Some(Output::Close(port)));
 //! let Some(Output::Answer { to, message }) = forwarder.drive(now) else { panic!("no answer") };
 //! assert_eq!((to, &message[..2]), (host, &question[..2]));
 //! ```

@@ -6,8 +6,7 @@ use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 
-use super::Adapter;
-use crate::card::Card;
+use super::{Adapter, Card};
 
 /// How netmap gets into the kernel.
 pub const LOAD_HINT: &str = "\"device netmap\" in the kernel's configuration; GENERIC has it";

@@ -8,8 +8,7 @@ use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use super::Adapter;
-use crate::card::Card;
+use super::{Adapter, Card};
 
 /// How netmap gets into the kernel.
 pub const LOAD_HINT: &str = "modprobe netmap";

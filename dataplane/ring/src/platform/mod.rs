@@ -21,6 +21,22 @@ pub(super) use system::{driver, is_up, lower_devices, master, merges_segments, q
 pub(super) use system::{dropped, missed};
 pub use system::{promiscuous_command, up_command};
 
+/// What is switched on at an interface. What the system does not say is taken for off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Card {
+    /// The system's stack leaves checksums, or the cutting of long segments, to the card: netmap does neither to what it sends
+    /// by the host rings.
+    pub finishes: bool,
+    /// Segments of TCP are put together before a program has them.
+    pub merges: bool,
+    /// VLAN tags are taken out of frames.
+    pub takes_tags: bool,
+    /// VLANs that the system has no interface for are dropped.
+    pub filters_vlans: bool,
+    /// Who is at the other end may have it pause (IEEE 802.3 annex 31B), or is told to.
+    pub pauses: bool,
+}
+
 /// Who moves frames between the card and netmap's rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Adapter {
