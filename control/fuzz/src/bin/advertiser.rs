@@ -69,6 +69,8 @@ struct Lan {
     now: Time,
     /// The last advertisement to all.
     told: Option<Time>,
+    /// Flags M and O of what was set last.
+    flags: (bool, bool),
 }
 
 impl Lan {
@@ -77,7 +79,9 @@ impl Lan {
             let Output::Send(packet) = output else { continue };
             let said = Advertisement::parse(&packet).expect("a sound advertisement");
             assert!(packet.len() <= 1280 && said.ignored == 0, "{said:?}");
-            assert!(said.router == OURS && !said.managed && !said.other && said.prefixes.len() <= MAX_PREFIXES);
+            assert!(said.router == OURS && said.prefixes.len() <= MAX_PREFIXES);
+            let flags = (said.managed, said.other);
+            assert!(flags == self.flags || flags == (false, false), "RFC 4861 4.2: {flags:?}");
             for prefix in &said.prefixes {
                 assert!(prefix.on_link && prefix.autonomous && prefix.length == 64 && prefix.preferred <= prefix.valid);
                 assert!(prefix.valid > Lifetime::Seconds(0) && prefix.valid <= Lifetime::Seconds(7200), "{prefix:?}");
@@ -92,7 +96,7 @@ impl Lan {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut lan = Lan { machine: Advertiser::new(US), now: Time(1_000_000_000), told: None };
+    let mut lan = Lan { machine: Advertiser::new(US), now: Time(1_000_000_000), told: None, flags: (false, false) };
     lan.machine.set_source(lan.now, Some(OURS));
     for (what, message) in Steps(bytes) {
         let number = what >> 3;
@@ -106,14 +110,18 @@ fuzz_target!(|bytes: &[u8]| {
                 if let Some(saved) = lan.machine.saved(lan.now, wall) {
                     let told = lan.machine.prefixes(lan.now).len();
                     assert!(saved.prefixes.len() == told);
-                    lan.machine = Advertiser::new(US);
+                    (lan.machine, lan.flags) = (Advertiser::new(US), (false, false));
                     lan.machine.restore(lan.now, wall, &saved);
                     lan.machine.set_source(lan.now, Some(OURS));
                     // A program takes longer than that to start.
                     lan.now = lan.now + Duration::from_secs(3);
                 }
             }
-            _ => lan.machine.set(lan.now, Some(line(message))),
+            _ => {
+                let line = line(message);
+                lan.flags = (line.is_managed, line.has_information);
+                lan.machine.set(lan.now, Some(line));
+            }
         }
         lan.settle();
     }
