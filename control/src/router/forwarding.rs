@@ -1,5 +1,5 @@
 //! Names for hosts of the LAN: what the forwarder is told, and its questions on the line. It runs on a thread of its own
-//! (`run::names`), which is given [`ToForwarder`] and gives [`FromForwarder`].
+//! (`run::names`), which is given [`ToForwarder`] and gives [`forwarder::Upstream`].
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -62,33 +62,6 @@ pub struct Heard {
     pub port: u16,
     /// The UDP payload.
     pub message: Vec<u8>,
-}
-
-/// From the forwarder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FromForwarder {
-    /// Send this UDP payload to a resolver, from this port of ours.
-    Ask {
-        /// The resolver.
-        server: Ipv6Addr,
-        /// What it is sent from.
-        port: u16,
-        /// The question.
-        payload: Vec<u8>,
-    },
-    /// Nothing is waited for at this port any more.
-    Close(u16),
-    /// Connect to a resolver by TCP, and send this.
-    Stream {
-        /// The connection.
-        stream: StreamId,
-        /// The resolver.
-        server: Ipv6Addr,
-        /// The question, its length in front.
-        payload: Vec<u8>,
-    },
-    /// The connection is not needed any more.
-    CloseStream(StreamId),
 }
 
 /// How the forwarder is doing.

@@ -55,12 +55,13 @@ use hikyaku_dataplane::counters::Totals;
 use hikyaku_dataplane::shared::{Message, Shared};
 use hikyaku_dataplane::snapshot::{Listening, Snapshot};
 use hikyaku_net::Time;
+use hikyaku_protocols::forwarder::Upstream;
 use hikyaku_protocols::nd_proxy::NdProxy;
 use hikyaku_protocols::service::{Outcome, Probe, Step, Unresolved};
 use hikyaku_protocols::sockets::{Stack, Wake};
 use hikyaku_ring::Losses;
 
-pub use forwarding::{FromForwarder, Heard, NamesStatus, ToForwarder, Told};
+pub use forwarding::{Heard, NamesStatus, ToForwarder, Told};
 pub use machines::{LAN, LAN_HOST, WAN, WAN_HOST};
 pub use report::Surroundings;
 pub use saving::{Save, StateFile};
@@ -259,16 +260,16 @@ impl Router {
     }
 
     /// What the forwarder of names wants.
-    pub fn hear_forwarder(&mut self, now: Time, from: FromForwarder) {
+    pub fn hear_forwarder(&mut self, now: Time, wants: Upstream) {
         let Machines { wan, frames, .. } = &mut self.machines;
-        match from {
-            FromForwarder::Ask { server, port, payload } => wan.ask_for_host(now, (server, port), &payload, frames),
-            FromForwarder::Close(port) => wan.forwarding.close(port),
-            FromForwarder::Stream { stream, server, payload } => {
+        match wants {
+            Upstream::Ask { server, port, payload } => wan.ask_for_host(now, (server, port), &payload, frames),
+            Upstream::Close(port) => wan.forwarding.close(port),
+            Upstream::Stream { stream, server, payload } => {
                 let from = wan.source_for(server);
                 wan.forwarding.open_stream(&wan.sockets, stream, server, from, payload);
             }
-            FromForwarder::CloseStream(stream) => wan.forwarding.close_stream(stream),
+            Upstream::CloseStream(stream) => wan.forwarding.close_stream(stream),
         }
     }
 

@@ -15,9 +15,9 @@ use hikyaku_dataplane::worker::Handle;
 use hikyaku_net::Time;
 use hikyaku_protocols::Machine;
 use hikyaku_protocols::forwarder::connections::{self, Connections};
-use hikyaku_protocols::forwarder::{Forwarder, Output};
+use hikyaku_protocols::forwarder::{Forwarder, Output, Upstream};
 
-use crate::router::{FromForwarder, LAN, NamesStatus, ToForwarder, Told};
+use crate::router::{LAN, NamesStatus, ToForwarder, Told};
 
 /// Messages that wait, each way.
 const PLACES: usize = 1024;
@@ -38,7 +38,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Names {
     to: Sender<ToForwarder>,
-    from: Receiver<FromForwarder>,
+    from: Receiver<Upstream>,
     thread: Thread,
     status: Arc<Mutex<NamesStatus>>,
 }
@@ -69,7 +69,7 @@ impl Names {
     }
 
     /// What the forwarder wants of the control thread.
-    pub fn wanted(&self) -> Option<FromForwarder> {
+    pub fn wanted(&self) -> Option<Upstream> {
         self.from.try_recv().ok()
     }
 
@@ -88,7 +88,7 @@ struct NamesThread {
     shared: Arc<Shared>,
     worker: Handle,
     told: Receiver<ToForwarder>,
-    says: Sender<FromForwarder>,
+    says: Sender<Upstream>,
     /// As told last.
     knows: Option<Told>,
     status: Arc<Mutex<NamesStatus>>,
@@ -197,10 +197,7 @@ impl NamesThread {
                     }
                     continue;
                 }
-                Some(Output::Ask { server, port, payload }) => FromForwarder::Ask { server, port, payload },
-                Some(Output::Close(port)) => FromForwarder::Close(port),
-                Some(Output::Stream { stream, server, payload }) => FromForwarder::Stream { stream, server, payload },
-                Some(Output::CloseStream(stream)) => FromForwarder::CloseStream(stream),
+                Some(Output::Upstream(wants)) => wants,
                 None => break,
             };
             // Lost, it is asked again, and what is open closes by itself in the end.

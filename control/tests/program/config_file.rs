@@ -17,7 +17,8 @@ use hikyaku_protocols::service::{Local, Name, WishedEnd};
 use hikyaku_schema::Problems;
 use proptest::prelude::*;
 
-const DSLITE: &str = "\
+/// Line 8 is the first one behind it.
+pub(super) const DSLITE: &str = "\
 [wan]
 link = 'netmap:ix0'
 [lan]
@@ -50,7 +51,8 @@ fn load(args: &str) -> Result<Config, Problems> {
     Config::load(args.config.as_deref(), &args.keys)
 }
 
-fn problems(text: &str) -> Vec<String> {
+/// What is wrong with a file that cannot be used.
+pub(super) fn problems(text: &str) -> Vec<String> {
     match Config::parse("f", text) {
         Ok(config) => panic!("no problem: {}", config.summary()),
         Err(Problems(problems)) => problems.iter().map(ToString::to_string).collect(),

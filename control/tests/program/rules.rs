@@ -5,7 +5,8 @@ use std::time::Duration;
 use hikyaku_config::Config;
 use hikyaku_dataplane::napt::LanId;
 use hikyaku_dataplane::rules::{Action, Address, Rate, Rule, Zone};
-use hikyaku_schema::Problems;
+
+use super::config_file::{DSLITE, problems};
 
 /// Line 8 is the first one behind it.
 const LINE: &str = "\
@@ -17,23 +18,6 @@ ipv4 = '192.168.1.1/24'
 [service]
 kind = 'map-e'
 ";
-
-const DSLITE: &str = "\
-[wan]
-link = 'netmap:ix0'
-[lan]
-link = 'netmap:ix1'
-ipv4 = '192.168.1.1/24'
-[service]
-kind = 'dslite'
-";
-
-fn problems(text: &str) -> Vec<String> {
-    match Config::parse("f", text) {
-        Ok(config) => panic!("no problem: {}", config.summary()),
-        Err(Problems(problems)) => problems.iter().map(ToString::to_string).collect(),
-    }
-}
 
 /// A rule with these lines more than its name.
 fn rule(name: &str, more: &str) -> String {

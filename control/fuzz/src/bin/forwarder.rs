@@ -9,7 +9,7 @@ use hikyaku_net::{Mac, Prefix4, Time};
 use hikyaku_protocols::Machine;
 use hikyaku_protocols::forwarder::{
     Client, Domain, Forwarder, HOME, Host, MAX_ANSWERS, MAX_PENDING, MAX_STREAM_MESSAGE, Output, PORT, Place, Settings,
-    StreamId,
+    StreamId, Upstream,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -87,16 +87,16 @@ fn take(forwarder: &mut Forwarder, now: Time, sent: &mut Vec<Sent>, streams: &mu
                 assert!(message.len() >= 12 && message[2] & 0x80 != 0, "an answer is a response");
                 assert!(message.len() <= if to.connection.is_some() { MAX_STREAM_MESSAGE } else { 1232 }, "it fits");
             }
-            Output::Ask { server, port, payload } => {
+            Output::Upstream(Upstream::Ask { server, port, payload }) => {
                 assert!(payload.len() >= 12 && payload[2] & 0x80 == 0, "a question is none");
                 sent.push(Sent { server, port, query: payload });
             }
-            Output::Close(port) => sent.retain(|sent| sent.port != port),
-            Output::Stream { stream, payload, .. } => {
+            Output::Upstream(Upstream::Close(port)) => sent.retain(|sent| sent.port != port),
+            Output::Upstream(Upstream::Stream { stream, payload, .. }) => {
                 assert_eq!(usize::from(u16::from_be_bytes([payload[0], payload[1]])), payload.len() - 2);
                 streams.push((stream, payload[2..].to_vec()));
             }
-            Output::CloseStream(closed) => streams.retain(|&(stream, _)| stream != closed),
+            Output::Upstream(Upstream::CloseStream(closed)) => streams.retain(|&(stream, _)| stream != closed),
         }
     }
     let (answers, bytes) = forwarder.kept();

@@ -18,7 +18,7 @@
 //! ```
 //! use hikyaku_net::{Mac, Time};
 //! use hikyaku_protocols::Machine;
-//! use hikyaku_protocols::forwarder::{Client, Forwarder, Output, PORT, Settings};
+//! use hikyaku_protocols::forwarder::{Client, Forwarder, Output, PORT, Settings, Upstream};
 //!
 //! let now = Time(0);
 //! let server = "2001:db8::53".parse().unwrap();
@@ -29,13 +29,15 @@
 //! let host = Client { station: Mac([2; 6]), address, port: 4242, to, connection: None };
 //! let question = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x02jp\0\0\x06\0\x01";
 //! forwarder.handle_input(now, host, question);
-//! let Some(Output::Ask { server: asked, port, mut payload }) = forwarder.drive(now) else { panic!("nobody is asked") };
+//! let Some(Output::Upstream(Upstream::Ask { server: asked, port, mut payload })) = forwarder.drive(now) else {
+//!     panic!("nobody is asked")
+//! };
 //! assert_eq!(asked, server);
 //! // The resolver's answer:
 //! payload[2] |= 0x80;
 //! forwarder.handle_reply(now, (server, PORT), port, &payload);
 //! // Its port is not needed any more, and the host is told.
-//! assert_eq!(forwarder.drive(now), Some(Output::Close(port)));
+//! assert_eq!(forwarder.drive(now), Some(Output::Upstream(Upstream::Close(port))));
 //! let Some(Output::Answer { to, message }) = forwarder.drive(now) else { panic!("no answer") };
 //! assert_eq!((to, &message[..2]), (host, &question[..2]));
 //! ```
@@ -155,11 +157,18 @@ pub enum Output {
         /// The answer.
         message: Vec<u8>,
     },
+    /// Something to do with resolvers, which may be another thread's work.
+    Upstream(Upstream),
+}
+
+/// What is to be done on the line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Upstream {
     /// Ask a resolver: a UDP payload to its port [`PORT`].
     Ask {
         /// The resolver.
         server: Ipv6Addr,
-        /// The port that it is sent from: what comes to it goes to [`Forwarder::handle_reply`] until [`Output::Close`].
+        /// The port that it is sent from: what comes to it goes to [`Forwarder::handle_reply`] until [`Upstream::Close`].
         port: u16,
         /// The question.
         payload: Vec<u8>,
@@ -345,7 +354,7 @@ impl Forwarder {
         self.step(now, self.pending.len() - 1);
     }
 
-    /// A UDP payload came to a port that [`Output::Ask`] named.
+    /// A UDP payload came to a port that [`Upstream::Ask`] named.
     pub fn handle_reply(&mut self, now: Time, from: (Ipv6Addr, u16), port: u16, message: &[u8]) {
         let Some(at) = self.pending.iter().position(|pending| pending.ports().any(|open| open == port)) else {
             self.counts.foreign += 1;
@@ -360,7 +369,7 @@ impl Forwarder {
         let Some(at) = self.pending.iter().position(|pending| pending.stream() == Some(stream)) else { return };
         let heard = self.pending[at].hear_stream(now, bytes, &mut self.health);
         if let Some(heard) = heard {
-            self.outputs.push_back(Output::CloseStream(stream));
+            self.upstream(Upstream::CloseStream(stream));
             self.heard(now, at, heard);
         }
     }
@@ -385,7 +394,7 @@ impl Forwarder {
 
     /// Does what is next for an open question.
     fn step(&mut self, now: Time, at: usize) {
-        self.outputs.extend(self.pending[at].take_stream().map(Output::CloseStream));
+        self.pending[at].take_stream().into_iter().for_each(|stream| self.upstream(Upstream::CloseStream(stream)));
         let silent = self.pending[at].timed_out(now);
         silent.into_iter().for_each(|server| self.health.silent(now, server));
         let mut pending = self.pending.swap_remove(at);
@@ -397,14 +406,14 @@ impl Forwarder {
             Step::Wait => {}
             Step::Ask { server, port, payload } => {
                 self.counts.asked += 1;
-                self.outputs.push_back(Output::Ask { server, port, payload });
+                self.upstream(Upstream::Ask { server, port, payload });
             }
             Step::Stream { server, payload } => {
                 (self.counts.asked, self.counts.streams) = (self.counts.asked + 1, self.counts.streams + 1);
                 self.last_stream += 1;
                 let stream = StreamId(self.last_stream);
                 self.pending[at].opened(stream);
-                self.outputs.push_back(Output::Stream { stream, server, payload });
+                self.upstream(Upstream::Stream { stream, server, payload });
             }
             Step::End(failure) => {
                 self.counts.unanswered += u64::from(failure.is_none());
@@ -435,9 +444,13 @@ impl Forwarder {
 
     fn close(&mut self, at: usize) -> Pending {
         let mut pending = self.pending.swap_remove(at);
-        self.outputs.extend(pending.ports().map(Output::Close));
-        self.outputs.extend(pending.take_stream().map(Output::CloseStream));
+        pending.ports().for_each(|port| self.upstream(Upstream::Close(port)));
+        pending.take_stream().into_iter().for_each(|stream| self.upstream(Upstream::CloseStream(stream)));
         pending
+    }
+
+    fn upstream(&mut self, wants: Upstream) {
+        self.outputs.push_back(Output::Upstream(wants));
     }
 
     fn answer(&mut self, to: Client, message: Vec<u8>) {

@@ -124,13 +124,15 @@ impl Play {
         while let Some(output) = self.forwarder.drive(self.now) {
             match output {
                 Output::Answer { to, message } => self.answers.push((to, message)),
-                Output::Ask { server, port, payload } => self.sent.push(Sent { server, port, bytes: payload }),
-                Output::Close(port) => self.closed.push(port),
-                Output::Stream { stream, server, payload } => {
+                Output::Upstream(Upstream::Ask { server, port, payload }) => {
+                    self.sent.push(Sent { server, port, bytes: payload })
+                }
+                Output::Upstream(Upstream::Close(port)) => self.closed.push(port),
+                Output::Upstream(Upstream::Stream { stream, server, payload }) => {
                     assert_eq!(usize::from(u16::from_be_bytes([payload[0], payload[1]])), payload.len() - 2);
                     self.streams.push((stream, Sent { server, port: 0, bytes: payload[2..].to_vec() }));
                 }
-                Output::CloseStream(stream) => self.closed_streams.push(stream),
+                Output::Upstream(Upstream::CloseStream(stream)) => self.closed_streams.push(stream),
             }
         }
         assert!(self.forwarder.poll_timeout().is_none_or(|next| next > self.now), "nothing is due after a drive");
