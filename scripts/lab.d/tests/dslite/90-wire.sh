@@ -21,10 +21,13 @@ none_of "$lan" \
     "a prefix that is not 64 bits long" "$advertised && icmpv6.opt.type == 3 && icmpv6.opt.prefix.length != 64" \
     "no MTU or no Ethernet address" "$advertised && !(icmpv6.opt.mtu == 1500 && icmpv6.opt.src_linkaddr == $mac_lan)" \
     "no O (RFC 7084 L-9)" "$advertised && icmpv6.nd.ra.router_lifetime > 0 && icmpv6.nd.ra.flag.o == 0"
-some "$lan" "the flag M, while addresses are given" "$advertised && icmpv6.nd.ra.flag.m == 1"
-some "$lan" "no M, while none are" "$advertised && icmpv6.nd.ra.flag.m == 0"
+some "$lan" "no M, while no addresses are given" "$advertised && icmpv6.nd.ra.flag.m == 0"
 answers="eth.src == $mac_lan && (dhcpv6.msgtype == 2 || dhcpv6.msgtype == 7)"
-some "$lan" "an answer of the DHCPv6 server" "$answers"
+# Hosts ask for addresses in one test alone.
+if [[ -e $LAB/dslite-stateful.test.log ]]; then
+    some "$lan" "the flag M, while addresses are given" "$advertised && icmpv6.nd.ra.flag.m == 1"
+    some "$lan" "an answer of the DHCPv6 server" "$answers"
+fi
 none_of "$lan" \
     "an answer that is not between link-local addresses and these ports (RFC 8415 7.2)" "$answers &&
         !(ipv6.src == fe80::/10 && ipv6.dst == fe80::/10 && udp.srcport == 547 && udp.dstport == 546)" \
