@@ -75,6 +75,9 @@ pub struct Link {
     pub sources6: Vec<Prefix6>,
     /// Which Ethernet addresses its IPv6 hosts have.
     pub neighbours6: Neighbours<Addr6>,
+    /// What its hosts may begin towards other LANs is only what a rule says, and of the router they may speak with the
+    /// addresses of their own LAN. What others begin towards them they answer.
+    pub isolated: bool,
 }
 
 impl Link {
@@ -95,6 +98,7 @@ impl Link {
             neighbours: Neighbours::default(),
             sources6: Vec::new(),
             neighbours6: Neighbours::default(),
+            isolated: false,
         }
     }
 
@@ -118,8 +122,8 @@ pub struct Snapshot {
     pub routes: Routes,
     /// Which way native IPv6 packets go.
     pub routes6: Routes6,
-    /// What lets native IPv6 packets through: without it, none are forwarded. Snapshots share it, as they share what was
-    /// learnt of a tunnel.
+    /// What lets packets through that are not translated, native IPv6 and whatever goes from one LAN to another: without it,
+    /// none are forwarded. Snapshots share it, as they share what was learnt of a tunnel.
     pub filter6: Option<Arc<Filter6>>,
     /// What the operator says of sessions that are about to be opened; `None`: nothing.
     pub rules: Option<Arc<Rules>>,
@@ -137,6 +141,30 @@ impl Snapshot {
             (link.side, link.lan) == (Side::Lan, lan) && link.sources4.iter().any(|sources| sources.contains(host))
         };
         self.links.iter().position(is_there).map(|i| LinkId(i as u8))
+    }
+
+    /// The LAN of a host of ours: the one that the route to it leads to.
+    pub(crate) fn lan_of(&self, host: Addr4) -> Option<LanId> {
+        match self.routes.lookup(host) {
+            Route::Link(link) => self.link(link).filter(|link| link.side == Side::Lan).map(|link| link.lan),
+            _ => None,
+        }
+    }
+
+    /// The same of a host of IPv6.
+    pub(crate) fn lan_of6(&self, host: Addr6) -> Option<LanId> {
+        match self.routes6.lookup(host) {
+            Route6::Link(link) | Route6::Gateway { link, .. } => {
+                self.link(link).filter(|link| link.side == Side::Lan).map(|link| link.lan)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether this address of ours is another LAN's, and none that this link has, too.
+    pub(crate) fn is_of_another_lan(&self, link: &Link, has: impl Fn(&Link) -> bool) -> bool {
+        let is_other = |other: &Link| (other.side, other.lan != link.lan) == (Side::Lan, true);
+        !has(link) && self.links.iter().any(|other| is_other(other) && has(other))
     }
 
     /// Whether a session may be opened: as the rules say, and `otherwise` where they say nothing.

@@ -98,7 +98,7 @@ reasons! {
     /// Cut off inside the transport header, or the header contradicts itself.
     TransportHeader = "transport-header",
         "A sender that is broken, or an attack; find it by its source address.";
-    /// Too big for the tunnel, with DF. Answered with ICMP fragmentation needed.
+    /// Too big for the tunnel, or for the LAN that it goes to, with DF. Answered with ICMP fragmentation needed.
     TooBig = "too-big",
         "Normal: hosts learn the tunnel's MTU by it. If connections still stall, a firewall on the host drops ICMP; \
          `mss = auto` helps TCP.";
@@ -174,21 +174,30 @@ reasons! {
     /// Larger than what the next link takes. Answered with ICMPv6 packet too big.
     Ipv6TooBig = "ipv6-too-big",
         "Normal: hosts learn the path's MTU by it. If connections still stall, a firewall on the host drops ICMPv6.";
-    /// Inbound IPv6 that nobody asked for, from one LAN to another, or ICMPv6 that no router forwards.
+    /// Inbound IPv6 that nobody asked for, or ICMPv6 that no router forwards.
     Ipv6Filtered = "ipv6-filtered",
         "Normal: strangers who try addresses and ports. If it should reach a host, add a `[[rule]]` that accepts it.";
     /// An ICMPv6 error about a packet that no session knows.
     Ipv6IcmpError = "ipv6-icmp-error",
         "Normal in small numbers: errors about sessions that have ended. Many: an attack.";
-    /// The table of IPv6 sessions is full. Answered with ICMPv6 address unreachable.
+    /// The table of IPv6 sessions, and of those between LANs, is full. Answered with ICMPv6 address unreachable, IPv4 with ICMP
+    /// host unreachable.
     Ipv6TableFull = "ipv6-table-full",
         "Raise `[tuning] table`, or limit what a host may have by `sessions-per-host`.";
-    /// The station has as many IPv6 sessions as one may have. Answered as a full table.
+    /// The station has as many sessions of IPv6 and with other LANs as one may have. Answered as a full table.
     Ipv6HostLimit = "ipv6-host-limit",
         "The host has reached `sessions-per-host`: a scan or a peer-to-peer program on it, or the limit is too low.";
     /// An IPv6 fragment whose first fragment did not come in time, or that found no room to wait.
     Ipv6Fragment = "ipv6-fragment",
         "The path loses fragments, or a sender sends only later ones (an attack).";
+    /// From a LAN that is isolated to another one, or to the router's address there. Answered with ICMP administratively
+    /// prohibited.
+    LanIsolated = "lan-isolated",
+        "As configured: what hosts of that LAN may begin towards others is what a `[[rule]]` from it to them accepts.";
+    /// IPv4 from one LAN to another that neither begins anything nor belongs to what was begun.
+    LanFiltered = "lan-filtered",
+        "Normal in small numbers: what is left of sessions that have ended. Many: a host that scans, or whose packets go \
+         one way through this router and back another.";
     /// A rule of the operator drops it.
     RuleDrop = "rule-drop",
         "As configured: `hikyaku show rules` says which rule, and how often. Many from outside are strangers who try ports.";
@@ -272,6 +281,8 @@ pub enum Verdict {
     Ipv6Outbound,
     /// Native IPv6 from the line, sent to the LAN.
     Ipv6Inbound,
+    /// From one LAN to another, of either family.
+    LanToLan,
     /// An outer fragment whose packet was put together and went on.
     Reassembled,
     /// Handed off to another worker, which has all of its flow.
@@ -287,7 +298,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    const FORWARDED: [Self; 10] = [
+    const FORWARDED: [Self; 11] = [
         Self::Outbound,
         Self::Inbound,
         Self::Hairpin,
@@ -298,6 +309,7 @@ impl Verdict {
         Self::Punted,
         Self::Host,
         Self::FromHost,
+        Self::LanToLan,
     ];
 
     /// How many different verdicts there are.
@@ -325,6 +337,7 @@ impl Verdict {
             Self::Punted => DROPS + 7,
             Self::Host => DROPS + 8,
             Self::FromHost => DROPS + 9,
+            Self::LanToLan => DROPS + 10,
         }
     }
 
@@ -336,6 +349,7 @@ impl Verdict {
             Self::Hairpin => "hairpin",
             Self::Ipv6Outbound => "ipv6-outbound",
             Self::Ipv6Inbound => "ipv6-inbound",
+            Self::LanToLan => "lan-to-lan",
             Self::Reassembled => "reassembled",
             Self::HandedOff => "handed-off",
             Self::Punted => "punted",

@@ -81,7 +81,7 @@ show() { on router "$HIKYAKU" show --socket "$ROUTER/control.sock" "$@"; }
 drops() {
     show counters --json | python3 -c 'import json, sys
 verdicts = json.load(sys.stdin)["verdicts"]
-went_on = {"outbound", "inbound", "hairpin", "ipv6-outbound", "ipv6-inbound", "reassembled", "handed-off", "punted", "host", "from-host"}
+went_on = {"outbound", "inbound", "hairpin", "ipv6-outbound", "ipv6-inbound", "lan-to-lan", "reassembled", "handed-off", "punted", "host", "from-host"}
 print(verdicts[sys.argv[1]] if len(sys.argv) > 1 else sum(n for name, n in verdicts.items() if name not in went_on))' "$@"
 }
 

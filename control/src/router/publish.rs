@@ -177,6 +177,7 @@ pub(super) fn snapshot(
         neighbours: Neighbours::new(stations, None),
         sources6: native.map(sources6).unwrap_or_default(),
         neighbours6: native.map(|_| neighbours6(&lan.neighbours)).unwrap_or_default(),
+        isolated: false,
     };
     let wan_link = Link {
         name: wan.link.name.clone(),
@@ -193,6 +194,7 @@ pub(super) fn snapshot(
         neighbours: Neighbours::default(),
         sources6: Vec::new(),
         neighbours6: Neighbours::default(),
+        isolated: false,
     };
     let host = |interface: &Link, id| Link {
         name: format!("{}^", interface.name),

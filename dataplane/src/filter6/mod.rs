@@ -2,7 +2,8 @@
 //! from outside does that nobody asked for.
 //!
 //! A *session* is what was let through: protocol, the inside host's address and port, and its peer's. It is found by one
-//! key, whichever way a packet goes, because nothing is translated. What strangers may begin the operator's rules say
+//! key, whichever way a packet goes, because nothing is translated. So are those between two LANs, of either family, which
+//! have no peer outside ([`Flow::between`], [`mapped`]). What strangers may begin the operator's rules say
 //! ([`crate::rules`]).
 
 mod config;
@@ -11,7 +12,7 @@ mod shares;
 mod table;
 
 pub use config::Config;
-pub use session::{Flow, Session};
+pub use session::{Flow, Session, mapped, unmapped};
 pub use table::{Filter6, Saved};
 
 pub use crate::sessions::saved::{NotSaved, Restored, Unreadable};

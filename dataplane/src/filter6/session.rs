@@ -1,14 +1,29 @@
-//! One session of native IPv6: 64 bytes, one cache line.
+//! One session of native IPv6, or between two LANs: 64 bytes, one cache line.
 
-use hikyaku_net::{Addr6, Port};
+use hikyaku_net::{Addr4, Addr6, Port};
 
 use crate::sessions::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
-use crate::sessions::{Direction, tcp, wheel};
+use crate::sessions::{Direction, LanId, tcp, wheel};
+
+/// A host of IPv4 as the table knows it, which has it only between LANs: a v4-mapped address (RFC 4291 2.5.5.2) that says the
+/// LAN, too, so that a host of another one with this address has sessions of its own. No packet of IPv6 has such an address
+/// ([`Addr6::is_forwardable`]).
+pub fn mapped(LanId(lan): LanId, Addr4([a, b, c, d]): Addr4) -> Addr6 {
+    Addr6([0, 0, 0, 0, 0, 0, 0, 0, lan, 0, 0xff, 0xff, a, b, c, d])
+}
+
+/// The LAN and the address that this was [`mapped`] from, if it was.
+pub fn unmapped(address: Addr6) -> Option<(LanId, Addr4)> {
+    match address.0 {
+        [0, 0, 0, 0, 0, 0, 0, 0, lan, 0, 0xff, 0xff, a, b, c, d] => Some((LanId(lan), Addr4([a, b, c, d]))),
+        _ => None,
+    }
+}
 
 /// What a session is found by: between whom it is, whichever way a packet of it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
-    /// The address of the host of ours.
+    /// The address of the host of ours; between two LANs see [`Flow::between`].
     pub inside: Addr6,
     /// The address of the host in the Internet.
     pub peer: Addr6,
@@ -37,6 +52,12 @@ impl Flow {
             Direction::Outbound => Self { inside: src, peer: dst, ports, protocol },
             Direction::Inbound => Self { inside: dst, peer: src, ports: ports.rotate_left(16), protocol },
         }
+    }
+
+    /// Which way a packet between two LANs goes in the table: there both ends are hosts of ours, and whichever has the lesser
+    /// address stands inside, whoever began.
+    pub fn between([src, dst]: [Addr6; 2]) -> Direction {
+        if src.0 < dst.0 { Direction::Outbound } else { Direction::Inbound }
     }
 
     /// The port of the host of ours.

@@ -155,6 +155,25 @@ impl Filter6 {
     /// The station has its share ([`Reason::Ipv6HostLimit`]), or the table is full ([`Reason::Ipv6TableFull`]).
     #[cold]
     pub fn open_outbound(&self, flow: &Flow, station: Mac, now: Time) -> Result<&Session, Reason> {
+        self.open_ours(flow, tcp::SEEN_OUT, station, now)
+    }
+
+    /// The same for a packet between two LANs, that goes [this way](Flow::between). `station` is its sender's, wherever that
+    /// stands.
+    ///
+    /// # Errors
+    /// As [`Self::open_outbound`].
+    #[cold]
+    pub fn open_between(&self, flow: &Flow, way: Direction, station: Mac, now: Time) -> Result<&Session, Reason> {
+        let seen = match way {
+            Direction::Outbound => tcp::SEEN_OUT,
+            Direction::Inbound => tcp::SEEN_IN,
+        };
+        self.open_ours(flow, seen, station, now)
+    }
+
+    /// A session that a host of ours begins.
+    fn open_ours(&self, flow: &Flow, seen: u8, station: Mac, now: Time) -> Result<&Session, Reason> {
         let mut writer = self.lock();
         // Another worker may have been faster.
         if let Some(session) = self.find(flow) {
@@ -164,7 +183,7 @@ impl Filter6 {
         if !writer.shares.may_open(share) {
             return Err(Reason::Ipv6HostLimit);
         }
-        self.open(&mut writer, flow, Opening { state: first_state(flow, tcp::SEEN_OUT), share, last: now.seconds() })
+        self.open(&mut writer, flow, Opening { state: first_state(flow, seen), share, last: now.seconds() })
     }
 
     /// Opens a session for a packet from outside that has none, [may begin one](Self::may_begin), and was let in by the

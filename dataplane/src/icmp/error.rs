@@ -61,7 +61,8 @@ pub const fn answer(reason: Reason, mtu: u16) -> Option<Message> {
         Reason::NaptPortsFull | Reason::NaptTableFull | Reason::NaptHostLimit | Reason::NaptPeerInUse => {
             Some(Message::HOST_UNREACHABLE)
         }
-        Reason::RuleReject => Some(Message::PROHIBITED),
+        Reason::Ipv6TableFull | Reason::Ipv6HostLimit => Some(Message::HOST_UNREACHABLE),
+        Reason::RuleReject | Reason::LanIsolated => Some(Message::PROHIBITED),
         _ => None,
     }
 }

@@ -62,7 +62,7 @@ pub const fn answer6(reason: Reason, mtu: u16) -> Option<Message6> {
         Reason::Ipv6NoRoute => Some(Message6::NO_ROUTE),
         Reason::Ipv6Source => Some(Message6::SOURCE_POLICY),
         Reason::Ipv6Scope => Some(Message6::BEYOND_SCOPE),
-        Reason::Ipv6Filtered | Reason::RuleReject => Some(Message6::PROHIBITED),
+        Reason::Ipv6Filtered | Reason::LanIsolated | Reason::RuleReject => Some(Message6::PROHIBITED),
         Reason::Ipv6TableFull | Reason::Ipv6HostLimit => Some(Message6::ADDRESS_UNREACHABLE),
         _ => None,
     }

@@ -100,6 +100,15 @@ fn is_mapped_query(kind: u8) -> bool {
 }
 
 impl Quoted {
+    /// Its ports, source and destination, also of what is translated by address; 0 where they are not quoted. `message` is
+    /// the one that this was read from.
+    pub fn ports(&self, message: &[u8]) -> [Port; 2] {
+        match message.get(self.transport.into()..) {
+            Some(&[a, b, c, d, ..]) if protocol::has_ports(self.protocol) => [Port([a, b]), Port([c, d])],
+            _ => [self.src_port, self.dst_port],
+        }
+    }
+
     /// Puts `addr` and `port` in place of the quoted packet's own at `side` and brings the three
     /// checksums up to date: of the quoted header, of the quoted transport header as far as it is
     /// quoted, and of the message (RFC 5508 REQ-4 a, REQ-5 a). Extensions are left alone (RFC 4884).

@@ -14,7 +14,7 @@ use crate::icmp;
 use crate::napt::{Hash, Key, Scope};
 use crate::punt::Class;
 use crate::shared::Message;
-use crate::snapshot::{B4_ADDRESS, FarEnd, Route6, Side, Softwire};
+use crate::snapshot::{B4_ADDRESS, FarEnd, Link, Route6, Side, Softwire};
 use crate::tunnel::mtu::Fit;
 use crate::tunnel::{Composed, OUTER_LEN, Outer, fragment, mss};
 use crate::verdict::{Reason, Verdict};
@@ -284,10 +284,10 @@ impl Core {
     }
 
     /// What every forwarded packet gets, translated or not: a smaller MSS if need be, one hop less.
-    pub(super) fn pass(&mut self, softwire: &Softwire, packet: &mut [u8], checked: Checked) {
+    pub(super) fn pass(&self, mss: Option<u16>, packet: &mut [u8], checked: Checked) {
         let (header, transport) = packet[..checked.len].split_at_mut(checked.header_len);
         let Ok((ip, _)) = Ipv4::mut_from_prefix(header) else { return };
-        if let Some(limit) = softwire.mss
+        if let Some(limit) = mss
             && ip.protocol == protocol::TCP
             && ip.fragment_offset() == 0
             && mss::clamp(transport, limit)
@@ -404,7 +404,12 @@ pub(super) fn native6(core: &mut Core, burst: Burst, rings: &mut Rings, frame: F
     };
     let link = &burst.snapshot.links[burst.link.index()];
     let is_local = || burst.snapshot.routes6.lookup(ip.dst) == Route6::Local;
-    let to_us = local::is_of_link(ip.dst) || link.addresses6.contains(&ip.dst) || is_local();
+    let is_ours = |link: &Link| link.addresses6.contains(&ip.dst);
+    if link.isolated && burst.snapshot.is_of_another_lan(link, is_ours) {
+        core.answer6(burst, rings, frame, Reason::LanIsolated, 0);
+        return Some(Reason::LanIsolated.into());
+    }
+    let to_us = local::is_of_link(ip.dst) || is_ours(link) || is_local();
     if !to_us && let Some(forward) = Forward::new(burst) {
         return forward.slow_path(core, rings, frame);
     }

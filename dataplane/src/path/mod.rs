@@ -15,6 +15,7 @@ mod fast_ipv6;
 mod fast_outbound;
 mod handoff;
 mod host;
+mod lan_to_lan;
 mod local;
 mod slow_inbound;
 mod slow_ipv6;

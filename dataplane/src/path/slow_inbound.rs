@@ -227,7 +227,7 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
             }
         }
         set_tos(packet, tos);
-        core.pass(softwire, packet, checked);
+        core.pass(softwire.mss, packet, checked);
         inner.truncate(checked.len);
         let verdict = self.to_host(core, rings, (softwire, lan), inner.packet());
         self.release_waiting(core, rings, (softwire, from), &ip);
@@ -267,7 +267,7 @@ impl<'a, N: Translation<'a>> Inbound<'a, N> {
                     let mut translator = core.translator(napt, self.burst);
                     match translator.translate(Origin::Tunnel(from), &mut waiting.bytes, checked) {
                         Ok(done) => {
-                            core.pass(softwire, &mut waiting.bytes, checked);
+                            core.pass(softwire.mss, &mut waiting.bytes, checked);
                             self.to_host(core, rings, (softwire, done.lan), Packet::Bytes(&waiting.bytes))
                         }
                         Err(_) => Reason::NaptFragment.into(),

@@ -12,10 +12,10 @@ use super::translate::{Not, is_sound};
 use super::{Core, Rings};
 use crate::counters::Event;
 use crate::filter6::{Filter6, Flow};
-use crate::icmp::quoted6;
+use crate::icmp::{Quoted6, quoted6};
 use crate::napt::Direction;
 use crate::rules::{Ends, Opening, Zone};
-use crate::snapshot::{Route6, Side};
+use crate::snapshot::{Link, Route6, Side};
 use crate::tunnel::mss;
 use crate::verdict::{Reason, Verdict};
 
@@ -41,8 +41,8 @@ struct NextHop {
 enum Carried {
     /// TCP flags, 0 for others. Whether it may open a session.
     Flow { flow: Flow, flags: u8, opens: Result<(), Reason> },
-    /// An ICMPv6 error about a packet of this flow.
-    Error(Flow),
+    /// An ICMPv6 error about a packet that went the other way.
+    Error(Quoted6),
     /// A fragment without the upper layer's header.
     LaterFragment,
 }
@@ -138,9 +138,9 @@ impl Forward<'_> {
             Route6::Gateway { link, mac } => (link, Some(mac)),
             Route6::Local | Route6::Unreachable => return Err(Reason::Ipv6NoRoute),
         };
-        let out = snapshot.link(link).ok_or(Reason::Ipv6NoRoute)?.side;
+        let to = snapshot.link(link).ok_or(Reason::Ipv6NoRoute)?;
         // RFC 4193 4.3: no address of a site's own leaves it, nor comes in.
-        let crosses = self.link.side != out;
+        let crosses = self.link.side != to.side;
         let is_local = |addr: Addr6| crosses && addr.is_unique_local();
         let may_send = match self.direction {
             Direction::Outbound => self.is_source(ip.src) && !self.link.addresses6.contains(&ip.src),
@@ -152,11 +152,15 @@ impl Forward<'_> {
         if !may_send || !ip.src.is_forwardable() || ip.src == ip.dst || is_local(ip.src) {
             return Err(Reason::Ipv6Source);
         }
-        let verdict = match (self.direction, out) {
+        let verdict = match (self.direction, to.side) {
             (Direction::Outbound, Side::Wan) => Verdict::Ipv6Outbound,
             // A host that was not told that the prefix is on its link (RFC 4861 6.3.4) sends to its neighbours by way of us.
-            (Direction::Outbound, Side::Lan) if link == self.burst.link => Verdict::Hairpin,
-            (Direction::Outbound, Side::Lan) => return Err(Reason::Ipv6Filtered),
+            (Direction::Outbound, Side::Lan) if to.lan == self.link.lan => Verdict::Hairpin,
+            // Strict here, too: between LANs an address says of which one its host is.
+            (Direction::Outbound, Side::Lan) if snapshot.lan_of6(ip.src) != Some(self.link.lan) => {
+                return Err(Reason::Ipv6Source);
+            }
+            (Direction::Outbound, Side::Lan) => Verdict::LanToLan,
             (Direction::Inbound, Side::Lan) => Verdict::Ipv6Inbound,
             _ => return Err(Reason::Ipv6NoRoute),
         };
@@ -169,7 +173,8 @@ impl Forward<'_> {
     /// Whether a packet is of a session that is there, or an error about one.
     fn is_known(&self, core: &Core, ip: &Ipv6, packet: &[u8], walked: &ipv6::Walked) -> bool {
         match read(self.direction, ip, packet, walked) {
-            Ok(Carried::Flow { flow, .. } | Carried::Error(flow)) => self.filter.find(&flow).is_some(),
+            Ok(Carried::Flow { flow, .. }) => self.filter.find(&flow).is_some(),
+            Ok(Carried::Error(about)) => self.is_known_error(&about, Verdict::Ipv6Inbound),
             Ok(Carried::LaterFragment) => {
                 core.fragments6.find(self.packet_id(ip, packet, walked), self.burst.now).is_some()
             }
@@ -189,13 +194,19 @@ impl Forward<'_> {
         sender: Mac,
     ) -> Result<(), Not> {
         let now = self.burst.now;
-        let (flow, flags, opens) = match read(self.direction, ip, packet, walked)? {
+        // Which way it goes in the table.
+        let way = match next.verdict {
+            Verdict::LanToLan => Flow::between([ip.src, ip.dst]),
+            _ => self.direction,
+        };
+        let (flow, flags, opens) = match read(way, ip, packet, walked)? {
             Carried::LaterFragment => {
                 return core.fragments6.find(self.packet_id(ip, packet, walked), now).ok_or(Not::Yet);
             }
-            Carried::Error(flow) => {
+            Carried::Error(about) => {
                 // RFC 6092 REC-10, REC-19, REC-37: without a session it is dropped. It never ends or refreshes one.
-                return self.filter.find(&flow).map(|_| ()).ok_or(Not::Possible(Reason::Ipv6IcmpError));
+                let known = self.is_known_error(&about, next.verdict).then_some(());
+                return known.ok_or(Not::Possible(Reason::Ipv6IcmpError));
             }
             Carried::Flow { flow, flags, opens } => (flow, flags, opens),
         };
@@ -206,22 +217,24 @@ impl Forward<'_> {
                 Filter6::may_begin(&flow, self.direction, flags)?;
                 let opening = || self.opening(ip, &packet[walked.offset..walked.end], walked.protocol, next.link);
                 // Hosts of ours may, strangers may not, unless a rule says otherwise.
-                let otherwise = match self.direction {
-                    Direction::Outbound => Ok(()),
-                    Direction::Inbound => Err(Reason::Ipv6Filtered),
+                let otherwise = match next.verdict {
+                    Verdict::LanToLan if self.link.isolated => Err(Reason::LanIsolated),
+                    Verdict::Ipv6Inbound => Err(Reason::Ipv6Filtered),
+                    _ => Ok(()),
                 };
                 self.burst.snapshot.may_open(opening, now, otherwise)?;
-                let session = match self.direction {
-                    Direction::Outbound => self.filter.open_outbound(&flow, sender, now),
-                    Direction::Inbound => self.filter.open_inbound(&flow, next.station.unwrap_or_default(), now),
+                let session = match next.verdict {
+                    Verdict::LanToLan => self.filter.open_between(&flow, way, sender, now),
+                    Verdict::Ipv6Inbound => self.filter.open_inbound(&flow, next.station.unwrap_or_default(), now),
+                    _ => self.filter.open_outbound(&flow, sender, now),
                 }?;
                 core.counters.note(Event::SessionOpened, 1);
                 session
             }
         };
-        session.note(self.direction, now.seconds());
+        session.note(way, now.seconds());
         if !session.is_established() || flags & (Tcp::SYN | Tcp::FIN | Tcp::RST) != 0 {
-            self.filter.track(session, self.direction, flags);
+            self.filter.track(session, way, flags);
         }
         if walked.fragment.is_some_and(|at| packet[at + 3] & 1 != 0) {
             core.fragments6.learn(self.packet_id(ip, packet, walked), (), now);
@@ -229,13 +242,23 @@ impl Forward<'_> {
         Ok(())
     }
 
+    /// Whether an error is about a packet of a session, and goes back to who sent that (`verdict`: by which way).
+    fn is_known_error(&self, about: &Quoted6, verdict: Verdict) -> bool {
+        let ends = [about.src, about.dst];
+        let way = match (verdict, self.direction) {
+            (Verdict::LanToLan, _) => Flow::between(ends),
+            (_, Direction::Outbound) => Direction::Inbound,
+            (_, Direction::Inbound) => Direction::Outbound,
+        };
+        let ports = if about.protocol == protocol::ICMPV6 { echo(way, about.ports[0]) } else { about.ports };
+        self.filter.find(&Flow::new(way, about.protocol, ends, ports)).is_some()
+    }
+
     /// What the rules are asked of a packet that leaves by `out`.
     fn opening(&self, ip: &Ipv6, transport: &[u8], protocol: u8, out: LinkId) -> Opening {
         let (here, there) = (self.link, &self.burst.snapshot.links[out.index()]);
-        let (from, to) = match self.direction {
-            Direction::Outbound => (Zone::Lan(here.lan), Zone::Wan),
-            Direction::Inbound => (Zone::Wan, Zone::Lan(there.lan)),
-        };
+        let zone = |link: &Link| if link.side == Side::Lan { Zone::Lan(link.lan) } else { Zone::Wan };
+        let (from, to) = (zone(here), zone(there));
         let ports = Some(Opening::ports(protocol, transport));
         Opening { from, to, protocol, ends: Ends::V6([ip.src, ip.dst]), ports }
     }
@@ -308,7 +331,7 @@ fn read(direction: Direction, ip: &Ipv6, packet: &[u8], walked: &ipv6::Walked) -
             Ok(Carried::Flow { flow: flow([port(0)?, port(2)?]), flags, opens })
         }
         protocol::ICMPV6 => match *transport.first().ok_or(Reason::TransportHeader)? {
-            error if Icmp::is_error6(error) => about(direction, ip, transport, walked).map(Carried::Error),
+            error if Icmp::is_error6(error) => about(ip, transport, walked).map(Carried::Error),
             Icmp::ECHO_REQUEST6 => Ok(Carried::Flow { flow: flow(echo(direction, port(4)?)), flags: 0, opens: Ok(()) }),
             Icmp::ECHO_REPLY6 => {
                 let opens = Err(Reason::Ipv6Filtered);
@@ -325,7 +348,7 @@ fn read(direction: Direction, ip: &Ipv6, packet: &[u8], walked: &ipv6::Walked) -
     }
 }
 
-/// Source and destination port of an echo: the identifier on our side.
+/// Source and destination port of an echo that goes this way: the identifier on our side.
 fn echo(direction: Direction, id: Port) -> [Port; 2] {
     match direction {
         Direction::Outbound => [id, Port::default()],
@@ -333,16 +356,11 @@ fn echo(direction: Direction, id: Port) -> [Port; 2] {
     }
 }
 
-/// The flow that an ICMPv6 error is about: the quoted packet went the other way, and was the receiver's.
-fn about(direction: Direction, ip: &Ipv6, message: &[u8], walked: &ipv6::Walked) -> Result<Flow, Reason> {
+/// What an ICMPv6 error is about: the quoted packet went the other way, and was the receiver's.
+fn about(ip: &Ipv6, message: &[u8], walked: &ipv6::Walked) -> Result<Quoted6, Reason> {
     let about = quoted6(message)?;
     if walked.fragment.is_some() || about.src != ip.dst {
         return Err(Reason::Ipv6IcmpError);
     }
-    let back = match direction {
-        Direction::Outbound => Direction::Inbound,
-        Direction::Inbound => Direction::Outbound,
-    };
-    let ports = if about.protocol == protocol::ICMPV6 { echo(back, about.ports[0]) } else { about.ports };
-    Ok(Flow::new(back, about.protocol, [about.src, about.dst], ports))
+    Ok(about)
 }

@@ -10,12 +10,14 @@ use zerocopy::FromBytes;
 use super::classify;
 use super::emit::{ETHERNET, Packet, drop, flow_hash, native6, refused_option};
 use super::fast_outbound::Outbound;
-use super::translate::{Not, Translated, Translator};
+use super::lan_to_lan::LanToLan;
+use super::translate::{Hairpin, Not, Translated, Translator};
 use super::{Core, Rings, Translation, local};
 use crate::counters::Event;
 use crate::napt::{Origin, PacketId};
 use crate::punt::Class;
-use crate::snapshot::{FarEnd, Route, Softwire};
+use crate::rules::Opening;
+use crate::snapshot::{FarEnd, Link, Route, Softwire};
 use crate::tunnel::mtu::Fit;
 use crate::verdict::{Reason, Verdict};
 
@@ -66,6 +68,10 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
         }
         self.source(&ip).map_err(drop)?;
         if route == Route::Local {
+            let is_ours = |link: &Link| link.addresses4.contains(&ip.dst.into());
+            if self.link.isolated && self.burst.snapshot.is_of_another_lan(self.link, is_ours) {
+                return Err(drop(Reason::LanIsolated));
+            }
             let class = local::class4(self.link, &ip, transport).ok_or(drop(Reason::NoListener))?;
             return Ok(Some(core.punt(self.burst, rings, frame, class)));
         }
@@ -78,6 +84,10 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
         let (id, far) = match route {
             Route::Softwire(id) => (id, FarEnd::BorderRouter),
             Route::Mesh(id) => (id, FarEnd::Peer),
+            Route::Link(link) => {
+                let way = LanToLan::new(self.burst, &ip, link).map_err(drop)?;
+                return way.forward(core, rings, frame.with_len(ETHERNET + checked.len), checked);
+            }
             _ => return Err(drop(Reason::NoRoute)),
         };
         let softwire = &self.burst.snapshot.softwires[id.0 as usize];
@@ -169,9 +179,15 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
                 Translated { hash, opened: false, far_port: Port::default(), lan: None }
             }
             Some(napt) => {
-                // What comes back to the LAN never leaves: no rule is about it.
-                let rules = self.burst.snapshot.rules.as_deref().filter(|_| !hairpin);
-                let mut translator = Translator { napt, fragments: &mut core.fragments, now: self.burst.now, rules };
+                let rules = self.burst.snapshot.rules.as_deref();
+                let comes_back = if hairpin { self.sender(packet, checked) } else { None };
+                let mut translator = Translator {
+                    napt,
+                    fragments: &mut core.fragments,
+                    now: self.burst.now,
+                    rules,
+                    hairpin: comes_back,
+                };
                 // RFC 4787 REQ-9: only towards a mapping that exists is a way out opened for the way back in.
                 let before = if hairpin {
                     translator.may_hairpin(packet, checked)?;
@@ -191,8 +207,15 @@ impl<'a, N: Translation<'a>> Outbound<'a, N> {
                 done
             }
         };
-        core.pass(softwire, packet, checked);
+        core.pass(softwire.mss, packet, checked);
         Ok(done)
+    }
+
+    /// Who sends a packet.
+    fn sender(&self, packet: &[u8], checked: Checked) -> Option<Hairpin<'a>> {
+        let (ip, _) = Ipv4::ref_from_prefix(packet).ok()?;
+        let [port, _] = Opening::ports(ip.protocol, &packet[checked.header_len..checked.len]);
+        Some(Hairpin { link: self.link, addr: ip.src, port })
     }
 
     /// Where the sessions are the far end's: whether the rules let a packet pass.

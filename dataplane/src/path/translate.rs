@@ -14,6 +14,7 @@ use crate::napt::{
     split_addrs,
 };
 use crate::rules::{Ends, Opening, Rules, Zone};
+use crate::snapshot::Link;
 use crate::verdict::Reason;
 
 use super::{Burst, Core};
@@ -75,13 +76,26 @@ pub(super) struct Translator<'a> {
     pub now: Time,
     /// What the operator says of sessions that are about to be opened.
     pub rules: Option<&'a Rules>,
+    /// Where a packet comes from that comes back to a LAN, by way of the outside address.
+    pub hairpin: Option<Hairpin<'a>>,
+}
+
+/// The sender of a packet from a LAN to a mapping of a host of ours.
+#[derive(Clone, Copy)]
+pub(super) struct Hairpin<'a> {
+    /// Where he is.
+    pub link: &'a Link,
+    /// His address there.
+    pub addr: Addr4,
+    /// His port, as [`Opening::ports`] has it.
+    pub port: u16,
 }
 
 impl Core {
     /// Translates packets.
     pub(super) fn translator<'a>(&'a mut self, napt: &'a Napt, burst: Burst<'a>) -> Translator<'a> {
         let rules = burst.snapshot.rules.as_deref();
-        Translator { napt, fragments: &mut self.fragments, now: burst.now, rules }
+        Translator { napt, fragments: &mut self.fragments, now: burst.now, rules, hairpin: None }
     }
 }
 
@@ -206,13 +220,30 @@ impl Translator<'_> {
         match origin {
             Origin::Lan(lan) => {
                 Napt::may_begin_outbound(protocol, flags)?;
-                ask(Zone::Lan(lan), Zone::Wan, [src.addr, dst.addr], ports)?;
+                // What comes back to a LAN never leaves: whom it is for says who is asked.
+                if self.hairpin.is_none() {
+                    ask(Zone::Lan(lan), Zone::Wan, [src.addr, dst.addr], ports)?;
+                }
                 self.napt.create_outbound(lan, protocol, src, dst, flags, self.now)
             }
             Origin::Tunnel(_) => self.napt.create_inbound_if(protocol, src, dst, flags, self.now, |lan, inside| {
                 // To whom it goes as the LAN knows him. ICMP has a type there.
-                let to = if protocol == protocol::ICMP { ports[1] } else { inside.port.number() };
-                ask(Zone::Wan, Zone::Lan(lan), [src.addr, inside.addr], [ports[0], to])
+                let to_port = if protocol == protocol::ICMP { ports[1] } else { inside.port.number() };
+                let (to, stranger) = (Zone::Lan(lan), [src.addr, inside.addr]);
+                match self.hairpin {
+                    None => ask(Zone::Wan, to, stranger, [ports[0], to_port]),
+                    Some(Hairpin { link, .. }) if link.lan == lan => Ok(()),
+                    // Whoever may begin towards the host may so by its mapping. Else he is to it what a stranger is.
+                    Some(Hairpin { link, addr, port }) => {
+                        let (from, ends) = (Zone::Lan(link.lan), Ends::V4([addr, inside.addr]));
+                        let opening = Opening { from, to, protocol, ends, ports: Some([port, to_port]) };
+                        match self.rules.filter(|rules| rules.first(&opening).is_some()) {
+                            Some(rules) => rules.ask(&opening, self.now, Ok(())),
+                            None if link.isolated => ask(Zone::Wan, to, stranger, [ports[0], to_port]),
+                            None => Ok(()),
+                        }
+                    }
+                }
             }),
         }
     }

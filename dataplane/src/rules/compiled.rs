@@ -107,7 +107,7 @@ impl Rules {
         self.list.iter().zip(self.counts.iter().map(|counts| counts.get()))
     }
 
-    /// Whether a rule may fit a packet of IPv4 from a LAN: where nobody here keeps sessions of IPv4, they are asked about each.
+    /// Whether a rule may fit a packet of IPv4 from a LAN to the Internet: where nobody here keeps sessions of IPv4, they are asked about each.
     pub fn asks_lan4(&self) -> bool {
         self.asks_lan4
     }

@@ -75,13 +75,16 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Whether it may fit a packet of IPv4 that comes from a LAN.
+    /// Whether it may fit a packet of IPv4 that comes from a LAN and goes to the Internet.
     pub(super) fn asks_lan4(&self) -> bool {
         let may_be = |addresses: &[Address]| {
             addresses.is_empty() || addresses.iter().any(|address| matches!(address, Address::V4(_)))
         };
         let protocol = self.protocols.is_empty() || self.protocols.iter().any(|&kind| kind != protocol::ICMPV6);
-        matches!(self.from, Zone::Lan(_)) && protocol && may_be(&self.source) && may_be(&self.destination)
+        matches!((self.from, self.to), (Zone::Lan(_), Zone::Wan))
+            && protocol
+            && may_be(&self.source)
+            && may_be(&self.destination)
     }
 
     /// Whether a later fragment, of which all is known but ports and type, is to be asked of it. Where it accepts, it is: a

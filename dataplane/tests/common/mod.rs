@@ -1,5 +1,5 @@
 //! What the tests of the packet path share: a router on memory rings ([`router`]), packets made and
-//! judged by etherparse ([`packets`]), a CE of a mesh ([`mesh`]), captures ([`capture`]), two routers
+//! judged by etherparse ([`packets`]), several LANs ([`lans`]), a CE of a mesh ([`mesh`]), captures ([`capture`]), two routers
 //! that must not differ ([`twins`]), packets through a router, one and of every kind ([`ways`]), transfers that nothing
 //! may harm ([`transfers`]).
 
@@ -8,6 +8,7 @@
 
 pub mod capture;
 pub mod ipv6;
+pub mod lans;
 pub mod mesh;
 pub mod packets;
 pub mod router;

@@ -151,6 +151,7 @@ fn told4(reason: Reason) -> &'static str {
         Some(Message::TIME_EXCEEDED) => "time exceeded (11/0)",
         Some(Message::NET_UNREACHABLE) => "network unreachable (3/0)",
         Some(Message::HOST_UNREACHABLE) => "host unreachable (3/1)",
+        Some(Message::PROHIBITED) if reason == Reason::LanIsolated => "administratively prohibited (3/13)",
         Some(Message::PROHIBITED) => "TCP reset, else administratively prohibited (3/13)",
         Some(Message { kind: 3, code: 4, .. }) => "fragmentation needed, with the MTU (3/4)",
         Some(other) => panic!("docs/drop-reasons.md has no words for {other:?}"),

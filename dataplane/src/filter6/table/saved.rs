@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use hikyaku_net::{Addr6, PortSet, Time, protocol};
 
 use super::{Filter6, Opening, Writer, is_connection};
-use crate::filter6::session::{Flow, Session};
+use crate::filter6::session::{Flow, Session, unmapped};
 use crate::sessions::saved::{self, NotSaved, Record6, Restored};
 use crate::sessions::{Direction, tcp};
 
@@ -71,11 +71,16 @@ fn flow(record: &Record6) -> Option<Flow> {
     let flow = Flow::of_word(Direction::Outbound, protocol, [inside, peer].map(Addr6), u32::from_ne_bytes(ports));
     let zero = match protocol {
         with_ports if protocol::has_ports(with_ports) => true,
-        protocol::ICMPV6 => flow.peer_port().number() == 0,
+        protocol::ICMPV6 | protocol::ICMP => flow.peer_port().number() == 0,
         _ => ports == [0; 4],
     };
     let known = state < 0x80 && (is_connection(protocol) || state == tcp::ESTABLISHED);
-    let between_hosts = flow.inside.is_forwardable() && flow.peer.is_forwardable() && flow.inside != flow.peer;
+    let between_hosts = match [flow.inside, flow.peer].map(unmapped) {
+        [None, None] => flow.inside.is_forwardable() && flow.peer.is_forwardable() && flow.inside != flow.peer,
+        // Between two LANs.
+        [Some((a, inside)), Some((b, peer))] => inside.is_host() && peer.is_host() && a < b,
+        _ => false,
+    };
     (protocol != 0 && zero && known && between_hosts).then_some(flow)
 }
 

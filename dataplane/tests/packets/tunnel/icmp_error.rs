@@ -31,8 +31,10 @@ fn reasons_and_their_answers() {
             Reason::NaptPortsFull | Reason::NaptTableFull | Reason::NaptHostLimit | Reason::NaptPeerInUse => {
                 unreachable(D::Host)
             }
+            // Between LANs.
+            Reason::Ipv6TableFull | Reason::Ipv6HostLimit => unreachable(D::Host),
             // RFC 1812 5.2.7.1.
-            Reason::RuleReject => unreachable(D::FilterProhibited),
+            Reason::RuleReject | Reason::LanIsolated => unreachable(D::FilterProhibited),
             _ => None,
         };
         let packet = answer(reason, 1460).map(|message| error(message, &udp(b"x")).unwrap());
