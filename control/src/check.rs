@@ -32,9 +32,11 @@ pub struct CheckArgs {
 pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let file = args.file.iter().chain(&args.config).next().map(PathBuf::as_path);
     let config = Config::load(file, &Overlay::default())?;
-    let queues = [&config.wan.link, &config.lan.link].map(|link| (link, hikyaku_ring::queue_pairs(link)));
+    let lans = config.lans.iter().map(|lan| &lan.link);
+    let links = [&config.wan.link].into_iter().chain(lans);
+    let queues: Vec<_> = links.map(|link| (link, hikyaku_ring::queue_pairs(link))).collect();
     let cores = config.tuning.cores.as_ref().map(|cores| cores.0.len());
-    let (here, refused) = match workers(queues, cores) {
+    let (here, refused) = match workers(&queues, cores) {
         Some(Ok(here)) => (format!("here: {here}\n"), None),
         Some(Err(refused)) => (String::new(), Some(refused)),
         None => (String::new(), None),
@@ -45,21 +47,34 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
     Ok(print(format!("ok: {file}\n{}\n{here}{warnings}", config.summary()))?)
 }
 
-/// How many workers `run` would have with the links as this machine has them now, each with one queue of both links; or why it
+/// How many workers `run` would have with the links as this machine has them now, each with one queue of all links; or why it
 /// would refuse. `None` where that is not known before they are opened.
-fn workers(queues: [(&LinkName, Option<u16>); 2], cores: Option<usize>) -> Option<Result<String, String>> {
-    let [(wan, Some(of_wan)), (lan, Some(of_lan))] = queues else { return None };
-    let workers = cores.unwrap_or(of_wan.min(of_lan).into());
-    let links = format!("{wan} has {} and {lan} {}", counted(of_wan.into(), "queue"), counted(of_lan.into(), "queue"));
-    let fits = [of_wan, of_lan].iter().all(|&queues| usize::from(queues) == workers);
-    Some(match fits {
+fn workers(queues: &[(&LinkName, Option<u16>)], cores: Option<usize>) -> Option<Result<String, String>> {
+    let queues: Vec<(&LinkName, usize)> =
+        queues.iter().map(|&(link, of)| Some((link, usize::from(of?)))).collect::<Option<_>>()?;
+    let workers = cores.or(queues.iter().map(|&(_, of)| of).min())?;
+    let mut links: Vec<String> = queues.iter().map(|&(link, of)| format!("{link} {}", counted(of, "queue"))).collect();
+    if let (Some(first), Some((link, of))) = (links.first_mut(), queues.first()) {
+        *first = format!("{link} has {}", counted(*of, "queue"));
+    }
+    let links = listed(&links);
+    let all = if queues.len() == 2 { "both" } else { "all" };
+    Some(match queues.iter().all(|&(_, of)| of == workers) {
         true => Ok(format!("{}: {links}", counted(workers, "worker"))),
         false => Err(format!(
-            "{links} here, and `hikyaku run` would have {}, each with one queue of both: it would refuse; give both links as \
+            "{links} here, and `hikyaku run` would have {}, each with one queue of {all}: it would refuse; give {all} links as \
              many (ethtool -L IF combined {workers}), or another [tuning] cores",
             counted(workers, "worker")
         )),
     })
+}
+
+/// `a and b`, `a, b and c`.
+fn listed(list: &[String]) -> String {
+    match list.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => list.concat(),
+    }
 }
 
 fn counted(n: usize, what: &str) -> String {
@@ -73,7 +88,7 @@ mod tests {
     #[test]
     fn workers_are_as_links_and_cores_have_it() {
         let (wan, lan) = ("xdp:w0".parse().unwrap(), "xdp:l0".parse().unwrap());
-        let of = |wan_queues, lan_queues, cores| workers([(&wan, wan_queues), (&lan, lan_queues)], cores);
+        let of = |wan_queues, lan_queues, cores| workers(&[(&wan, wan_queues), (&lan, lan_queues)], cores);
         assert_eq!(of(None, Some(1), None), None, "only opening it tells");
         assert_eq!(of(Some(1), Some(1), None), Some(Ok("1 worker: xdp:w0 has 1 queue and xdp:l0 1 queue".into())));
         assert_eq!(

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use hikyaku_ring::{LinkKind, LinkName};
+use hikyaku_ring::LinkName;
 use hikyaku_schema::{Place, Problems, Reader, Section, Tuning, read_file};
 
 use crate::lan::Lan;
+use crate::lans;
 use crate::overlay::Overlay;
 use crate::rule::{self, Rules};
 use crate::schema::set_keys;
@@ -18,8 +19,8 @@ use crate::wan::Wan;
 pub struct Config {
     /// The side towards the line.
     pub wan: Wan,
-    /// The side of the hosts.
-    pub lan: Lan,
+    /// The sides of the hosts: one at least. Numbers of LANs are places in this list.
+    pub lans: Vec<Lan>,
     /// What the line is to be.
     pub service: Service,
     /// Which sessions may begin.
@@ -36,8 +37,9 @@ pub struct Config {
     pub set: Vec<String>,
 }
 
-/// The sections there are outside of others.
-const SECTIONS: [&str; 7] = ["wan", "lan", "service", "tuning", "control", "log", "system"];
+/// The sections there are once, outside of others, and those that there may be any number of.
+const SECTIONS: [&str; 6] = ["wan", "service", "tuning", "control", "log", "system"];
+const REPEATED: [&str; 2] = ["lan", "rule"];
 
 impl Config {
     /// Reads file and flags. An error is [`Problems`]: everything that is wrong, at once.
@@ -48,6 +50,18 @@ impl Config {
             Some(path) => read_file(path, &mut problems),
         };
         Self::from_tree(root, flags, problems)
+    }
+
+    /// All links, as routers number them: that of the first LAN, the line's, those of further LANs.
+    pub fn links(&self) -> Vec<&LinkName> {
+        let (first, more) = self.lans.split_at(1);
+        let (first, more) = (first.iter().map(|lan| &lan.link), more.iter().map(|lan| &lan.link));
+        first.chain([&self.wan.link]).chain(more).collect()
+    }
+
+    /// Whether hosts are to send what is not translated and has sessions here: native IPv6, or from one LAN to another.
+    pub fn has_untranslated(&self) -> bool {
+        self.lans.len() > 1 || self.lans.iter().any(|lan| lan.ipv6.is_on())
     }
 
     /// Reads the text of a file; `name` is what problems call it.
@@ -70,21 +84,19 @@ impl Config {
 
     fn read(mut root: Section, problems: &mut Problems) -> Option<Self> {
         let set = set_keys(&root);
-        let [wan, lan, service, tuning, control, log, system] = SECTIONS.map(|name| {
-            let only = match name {
-                "wan" => "hikyaku has one line so far",
-                "lan" => "hikyaku has one LAN so far",
-                _ => "it is there once",
-            };
+        let [wan, service, tuning, control, log, system] = SECTIONS.map(|name| {
+            let only = if name == "wan" { "hikyaku has one line so far" } else { "it is there once" };
             root.take(name, only, problems)
         });
-        let rules = root.take_all("rule");
+        let [lans, rules] = REPEATED.map(|name| root.take_all(name));
+        // One that is not there lacks what it must have.
+        let no_lan = root.take("lan", "", problems);
         // A file has no keys outside of sections.
-        let known: Vec<&str> = SECTIONS.into_iter().chain(["rule"]).collect();
+        let known: Vec<&str> = SECTIONS.into_iter().chain(REPEATED).collect();
         Reader::new(root, problems).end(&known);
         // Each is read whatever is wrong with the others.
         let wan = Wan::read(wan, problems);
-        let lan = Lan::read(lan, problems);
+        let lans = lans::read(lans, no_lan, problems);
         let service = Service::read(service, problems);
         let rules = rule::Written::read(rules, problems);
         let tuning = tuning.read::<Tuning>(&[], problems);
@@ -92,18 +104,15 @@ impl Config {
         let log = log.read::<Log>(&[], problems);
         let system = system.read::<System>(&[], problems);
 
-        let (wan, lan) = (wan?, lan?);
-        if same_interface(&wan.keys.link, &lan.keys.link) {
-            let (name, both) = (&lan.keys.link, &wan.keys.link);
-            problems
-                .add(lan.at.place("link"), format!("link = '{name}': [wan] has {both}; the two sides are two links"));
-        }
+        let (wan, lans) = (wan?, lans?);
+        lans::check(&lans, &wan.keys, problems);
+        let lans: Vec<Lan> = lans.into_iter().map(|lan| lan.keys).collect();
         let (mut service, written) = service?;
-        service.check(&written, &wan.keys, &lan.keys, problems);
-        let rules = rules.check(&lan.keys, &mut service, problems);
+        service.check(&written, &wan.keys, &lans, problems);
+        let rules = rules.check(&lans, &mut service, problems);
         Some(Self {
             wan: wan.keys,
-            lan: lan.keys,
+            lans,
             service,
             rules,
             tuning: tuning?.keys,
@@ -113,10 +122,4 @@ impl Config {
             set,
         })
     }
-}
-
-/// Two sides of one interface, whatever its queues and however it is reached, would hear each other's frames.
-fn same_interface(a: &LinkName, b: &LinkName) -> bool {
-    let is_interface = |name: &LinkName| matches!(name.kind(), LinkKind::Interface | LinkKind::Xdp);
-    a.port() == b.port() && (a.kind() == b.kind() || is_interface(a) && is_interface(b))
 }

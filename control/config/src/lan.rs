@@ -1,4 +1,4 @@
-//! `[lan]`: the side of the hosts.
+//! `[lan]`: a side of the hosts. What several of them may not be together is in [`crate::lans`].
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -16,9 +16,11 @@ use crate::lan_ipv6::LanIpv6;
 use crate::value::{Network4, Pool, station};
 use crate::wan::{HOST, check_link};
 
-/// The side of the hosts: section `[lan]`.
+/// A side of the hosts: section `[lan]`, or each of `[[lan]]`.
 #[derive(Clone, Debug)]
 pub struct Lan {
+    /// What it is called; none other is called so.
+    pub name: String,
     /// The link towards the hosts.
     pub link: LinkName,
     /// Our Ethernet address there; `None`: the interface's own.
@@ -31,6 +33,8 @@ pub struct Lan {
     pub mtu: u16,
     /// Whether frames that are not ours go to the host's own stack.
     pub host: bool,
+    /// Whether hosts may begin nothing towards other LANs but what a rule accepts.
+    pub isolated: bool,
     /// The DHCPv4 server; `None` where it is not enabled.
     pub dhcpv4: Option<Dhcpv4>,
     /// The DNS forwarder; `None` where it is not enabled.
@@ -42,6 +46,9 @@ pub struct Lan {
 impl Keys for Lan {
     #[rustfmt::skip]
     const KEYS: &'static [Key<Self>] = &[
+        key("name", One("NAME"), Restart, field!(name, lan_name),
+            "What the LAN is called, a word of its own: a letter, then letters, digits, `-` and `_`, 32 at most; unset: lan, and of \
+             further `[[lan]]` lan2, lan3, ..., as they stand in the file"),
         key("link", One("LINK"), Restart, field!(link, LinkName::from_str),
             "Link towards the hosts: netmap:IF, netmap:IF-QUEUE, valeN:PORT, netmap:NAME{ID, xdp:IF").required().flag("--lan"),
         key("mac", One("MAC"), Restart, field!(mac, station),
@@ -53,17 +60,22 @@ impl Keys for Lan {
         key("mtu", One("N"), Live, field!(mtu, number(576..=LINK_MTU)),
             "Largest packet on the LAN in bytes, 576 to 1500; IPv6 needs 1280").default("1500"),
         key("host", Bool, Restart, field!(host, boolean), HOST).flag("--host"),
+        key("isolated", Bool, Live, field!(isolated, boolean),
+            "Guests: hosts of this LAN reach the line, and nothing of other LANs but what a `[[rule]]` accepts; of the router its \
+             addresses on this LAN alone"),
     ];
 
     fn blank() -> Self {
         let (link, ipv4) = (LinkName::default(), Network4 { address: Ipv4Addr::UNSPECIFIED, len: 8 });
         Self {
+            name: String::new(),
             link,
             mac: None,
             vlan: None,
             ipv4,
             mtu: 0,
             host: false,
+            isolated: false,
             dhcpv4: None,
             dns: None,
             ipv6: LanIpv6::defaults(),
@@ -149,6 +161,10 @@ impl Keys for Reservation {
 const MAX_DNS: usize = 8;
 /// The most reservations that are taken.
 const MAX_RESERVATIONS: usize = 4096;
+/// The longest name of a LAN.
+const MAX_NAME: usize = 32;
+/// What rules call others by, or may come to.
+const TAKEN: [&str; 4] = ["wan", "any", "router", "host"];
 
 impl Lan {
     /// Reads `[lan]` and what is in it.
@@ -198,6 +214,18 @@ impl Lan {
         lan.keys.dns = dns;
         lan.keys.ipv6 = ipv6.keys;
         Some(lan)
+    }
+}
+
+/// A LAN's name: it is a word in the names of files, too.
+fn lan_name(text: &str) -> Result<String, String> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !text.starts_with(|c: char| c.is_ascii_alphabetic()) || !text.chars().all(is_word) || text.len() > MAX_NAME {
+        return Err(format!("a letter, then letters, digits, `-` and `_`, {MAX_NAME} at most"));
+    }
+    match TAKEN.contains(&text) {
+        true => Err("that is what others are called; take another".into()),
+        false => Ok(text.into()),
     }
 }
 

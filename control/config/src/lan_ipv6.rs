@@ -20,7 +20,8 @@ use crate::value::{InterfaceId, duid, station};
 pub struct LanIpv6 {
     /// Whether they have any.
     pub mode: LanIpv6Mode,
-    /// Which /64 of a delegated prefix is the LAN's; `None`: 1, or 2 where our end of the tunnel is in that.
+    /// Which /64 of a delegated prefix is the LAN's; `None`: that of the LAN's place, from 1, or another where our end of the
+    /// tunnel is in that.
     pub subnet_id: Option<u16>,
     /// How the lower half of our own addresses there is made.
     pub interface_id: InterfaceId,
@@ -78,7 +79,8 @@ impl Keys for LanIpv6 {
             "Native IPv6 for hosts of the LAN: `auto` advertises a /64 of the prefix that the line delegates (DHCPv6), or shares \
              the line's own by ND proxy, and lets in only what answers them; `off` leaves them without").default("auto"),
         key("subnet-id", One("N"), Live, field!(subnet_id, number(0u16..=u16::MAX)),
-            "Which /64 of the delegated prefix is the LAN's, 0 to 65535; unset: 1, as our own end of the tunnel is in 0"),
+            "Which /64 of the delegated prefix is the LAN's, 0 to 65535; unset: 1 of the first LAN, 2 of the second, as our own end of the \
+             tunnel is in 0"),
         key("interface-id", One("ID"), Live, field!(interface_id, InterfaceId::from_str),
             "Lower half of our own address in it: `stable` (RFC 7217), `eui64`, or a token").default("::1"),
         key("dns", Many("ADDR"), Live, field!(dns[], host6),

@@ -15,7 +15,16 @@ impl Config {
         };
         keep("wan", read.wan.keep(&self.wan));
         keep("wan.dhcpv6", read.wan.dhcpv6.keep(&self.wan.dhcpv6));
-        keep("lan", read.lan.keep(&self.lan));
+        let names = |config: &Self| config.lans.iter().map(|lan| lan.name.clone()).collect::<Vec<_>>();
+        if names(self) == names(&read) {
+            read.lans.iter_mut().zip(&self.lans).for_each(|(lan, was)| keep("lan", lan.keep(was)));
+        } else {
+            // What is said of a LAN is said of its number, too: all of that stays.
+            keep("[lan]", vec!["name"]);
+            read.lans.clone_from(&self.lans);
+            read.rules.clone_from(&self.rules);
+            read.service.behaviour.forward.clone_from(&self.service.behaviour.forward);
+        }
         keep("service", read.service.behaviour.keep(&self.service.behaviour));
         keep("tuning", read.tuning.keep(&self.tuning));
         keep("control", read.control.keep(&self.control));

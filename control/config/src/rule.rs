@@ -5,6 +5,7 @@ mod covered;
 mod opened;
 mod values;
 
+use std::convert::Infallible;
 use std::str::FromStr;
 
 use hikyaku_dataplane::rules::{Action, Address};
@@ -16,10 +17,19 @@ use values::{IcmpType, Interval, Name, Ports, Protocol, address};
 pub use values::{address_text, protocol_text};
 
 /// One side of the router, as a rule names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Side {
     Wan,
-    Lan,
+    /// The LAN of that name, if there is one.
+    Lan(String),
+}
+
+impl FromStr for Side {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(if text == "wan" { Self::Wan } else { Self::Lan(text.into()) })
+    }
 }
 
 /// A rule: section `[[rule]]` as it is written.
@@ -40,7 +50,6 @@ pub(super) struct RuleKeys {
     log: bool,
 }
 
-const SIDES: &Words<Side> = &[("lan", Side::Lan), ("wan", Side::Wan)];
 const ACTIONS: &Words<Action> = &[("accept", Action::Accept), ("drop", Action::Drop), ("reject", Action::Reject)];
 
 impl Keys for RuleKeys {
@@ -48,9 +57,9 @@ impl Keys for RuleKeys {
     const KEYS: &'static [Key<Self>] = &[
         key("name", One("NAME"), Live, field!(name, Name::from_str),
             "What it is called in `hikyaku show rules` and in the log: letters, digits, `-`, `_` and `.`, 32 at most").required(),
-        key("from", OneOf("SIDE", || words(SIDES)), Live, field!(from, one_of(SIDES)),
-            "Who begins: hosts of the LAN, or anybody on the WAN's side").required(),
-        key("to", OneOf("SIDE", || words(SIDES)), Live, field!(to, one_of(SIDES)), "The other side").required(),
+        key("from", One("SIDE"), Live, field!(from, Side::from_str),
+            "Who begins: `lan`, hosts of the LAN, or of one of several by its name; or `wan`, anybody on the line's side").required(),
+        key("to", One("SIDE"), Live, field!(to, Side::from_str), "The other side, likewise").required(),
         key("protocol", Many("NAME|N"), Live, field!(protocol[], Protocol::from_str),
             "tcp, udp, icmp, icmpv6, esp, ah, gre, sctp, dccp, udp-lite, or a number from 0 to 255; unset: any"),
         key("ports", Many("N,N-N"), Live, field!(ports[], Ports::from_str),
@@ -79,7 +88,7 @@ impl Keys for RuleKeys {
     fn blank() -> Self {
         Self {
             name: Name::default(),
-            from: Side::Lan,
+            from: Side::Wan,
             to: Side::Wan,
             protocol: Vec::new(),
             ports: Vec::new(),

@@ -17,6 +17,7 @@ use hikyaku_schema::{Value, field, key, number};
 
 use crate::behaviour::{Behaviour, LINK_MTU, mtu_mode};
 use crate::lan::Lan;
+use crate::lans::{lan_of, networks};
 use crate::map_rules::RulesFile;
 use crate::value::{far_end, near_end};
 use crate::wan::Wan;
@@ -147,10 +148,10 @@ impl Service {
     }
 
     /// What only the whole can tell.
-    pub(super) fn check(&self, written: &Written, wan: &Wan, lan: &Lan, problems: &mut Problems) {
+    pub(super) fn check(&self, written: &Written, wan: &Wan, lans: &[Lan], problems: &mut Problems) {
         let Written { keys, at } = written;
         if let Some(ipv4) = keys.ipv4
-            && (lan.ipv4.first()..=lan.ipv4.last()).contains(&ipv4)
+            && let Some(lan) = lans.iter().find(|lan| (lan.ipv4.first()..=lan.ipv4.last()).contains(&ipv4))
         {
             let text = format!("ipv4 = '{ipv4}': it is of the LAN {}; give the LAN another network", lan.ipv4);
             problems.add(at.place("ipv4"), text);
@@ -158,11 +159,12 @@ impl Service {
         let mut taken = Vec::new();
         for mapping in &self.behaviour.forward {
             let host = mapping.host();
-            if !lan.ipv4.is_host(host) || host == lan.ipv4.address {
-                let text = format!("forward = '{mapping}': {host} is no host of the LAN {}", lan.ipv4);
+            let lan = lan_of(lans.iter().map(|lan| lan.ipv4), host);
+            if lan.is_none() {
+                let text = format!("forward = '{mapping}': {host} is no host of the LAN {}", networks(lans));
                 problems.add(at.place("forward"), text);
             }
-            taken.extend(mapping.on(PortSet::ALL, napt::LanId::default()));
+            taken.extend(mapping.on(PortSet::ALL, lan.unwrap_or_default()));
         }
         if let Err(why) = napt::Forward::check_all(PortSet::ALL, &taken) {
             problems.add(at.place("forward"), format!("forward: {why}"));

@@ -10,6 +10,7 @@ use hikyaku_protocols::service::{Local, Technology, UsualEnd, WishedEnd};
 use hikyaku_schema::DEFAULT_TABLE;
 
 use crate::config::Config;
+use crate::lan::Lan;
 use crate::lan_ipv6::LanDhcpv6;
 use crate::service::Service;
 
@@ -26,60 +27,20 @@ impl Config {
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = [
-            ("service", self.service()),
-            ("tunnel", self.tunnel()),
-            ("hosts", self.hosts()),
-            ("names", self.names()),
-            ("IPv6", self.ipv6()),
-            ("rules", self.rules()),
-            ("workers", self.workers()),
-        ];
-        parts
-            .into_iter()
-            .filter(|(_, text)| !text.is_empty())
-            .try_for_each(|(name, text)| writeln!(f, "  {name:<8} {text}"))?;
+        let lans = self.0.lans.iter().flat_map(|lan| {
+            let name = if self.0.lans.len() > 1 { lan_line(lan) } else { String::new() };
+            [("LAN", name), ("hosts", hosts(lan)), ("names", names(lan)), ("IPv6", ipv6(lan))]
+        });
+        let before = [("service", self.service()), ("tunnel", self.tunnel())];
+        let behind = [("rules", self.rules()), ("workers", self.workers())];
+        let parts = before.into_iter().chain(lans).chain(behind);
+        parts.filter(|(_, text)| !text.is_empty()).try_for_each(|(name, text)| writeln!(f, "  {name:<8} {text}"))?;
         f.write_str("set, other than by default:")?;
         self.0.set.iter().try_for_each(|key| write!(f, "\n  {key}"))
     }
 }
 
 impl Summary<'_> {
-    fn hosts(&self) -> String {
-        let Some(dhcpv4) = &self.0.lan.dhcpv4 else { return "no DHCPv4".into() };
-        let dns = if dhcpv4.dns.is_empty() { ", without resolvers" } else { "" };
-        format!(
-            "DHCPv4 {} ({} addresses), {} reserved{dns}",
-            dhcpv4.pool,
-            grouped(dhcpv4.pool.size().into()),
-            dhcpv4.reservations.len(),
-        )
-    }
-
-    fn names(&self) -> String {
-        let Some(dns) = &self.0.lan.dns else { return "no DNS for hosts".into() };
-        let mut parts = vec![format!("DNS for hosts, under {}", dns.domain)];
-        let counted = [(dns.hosts.len(), "names"), (dns.forwards.len(), "domains")];
-        parts.extend(counted.into_iter().filter(|&(n, _)| n > 0).map(|(n, what)| format!("{n} {what} of your own")));
-        parts.join(", ")
-    }
-
-    fn ipv6(&self) -> String {
-        let ipv6 = &self.0.lan.ipv6;
-        if !ipv6.is_on() {
-            return "none for hosts".into();
-        }
-        let subnet = ipv6.subnet_id.map(|id| format!(" number {id}")).unwrap_or_default();
-        let mut text = format!(
-            "a /64{subnet} of the prefix that the line delegates, or the line's own; nothing gets in but answers, and what a rule accepts"
-        );
-        if ipv6.dhcpv6 == LanDhcpv6::Stateful {
-            text += &format!("; DHCPv6 gives addresses, {} reserved", ipv6.reservations.len());
-        }
-        text += &ipv6.delegate.map(|len| format!("; prefixes of {len} bits for routers behind")).unwrap_or_default();
-        text
-    }
-
     /// Nothing where there are none.
     fn rules(&self) -> String {
         let list = self.0.rules.written();
@@ -146,7 +107,8 @@ impl Summary<'_> {
 
     fn workers(&self) -> String {
         let tuning = &self.0.tuning;
-        let cores = tuning.cores.as_ref().map_or("as many as both links have queues".to_string(), |cores| {
+        let both = if self.0.lans.len() > 1 { "all" } else { "both" };
+        let cores = tuning.cores.as_ref().map_or(format!("as many as {both} links have queues"), |cores| {
             format!("{}, on cores {cores}", cores.0.len())
         });
         match self.0.service.wish.name.profile().technology {
@@ -154,6 +116,48 @@ impl Summary<'_> {
             _ => format!("{cores}; {} sessions", grouped(tuning.table_size(DEFAULT_TABLE).into())),
         }
     }
+}
+
+/// Which of several it is.
+fn lan_line(lan: &Lan) -> String {
+    let vlan = lan.vlan.map(|vlan| format!(" VLAN {}", vlan.id())).unwrap_or_default();
+    let isolated = if lan.isolated { ", begins nothing towards others but what a rule accepts" } else { "" };
+    format!("{}: {}{vlan}, {}{isolated}", lan.name, lan.link, lan.ipv4)
+}
+
+fn hosts(lan: &Lan) -> String {
+    let Some(dhcpv4) = &lan.dhcpv4 else { return "no DHCPv4".into() };
+    let dns = if dhcpv4.dns.is_empty() { ", without resolvers" } else { "" };
+    format!(
+        "DHCPv4 {} ({} addresses), {} reserved{dns}",
+        dhcpv4.pool,
+        grouped(dhcpv4.pool.size().into()),
+        dhcpv4.reservations.len(),
+    )
+}
+
+fn names(lan: &Lan) -> String {
+    let Some(dns) = &lan.dns else { return "no DNS for hosts".into() };
+    let mut parts = vec![format!("DNS for hosts, under {}", dns.domain)];
+    let counted = [(dns.hosts.len(), "names"), (dns.forwards.len(), "domains")];
+    parts.extend(counted.into_iter().filter(|&(n, _)| n > 0).map(|(n, what)| format!("{n} {what} of your own")));
+    parts.join(", ")
+}
+
+fn ipv6(lan: &Lan) -> String {
+    let ipv6 = &lan.ipv6;
+    if !ipv6.is_on() {
+        return "none for hosts".into();
+    }
+    let subnet = ipv6.subnet_id.map(|id| format!(" number {id}")).unwrap_or_default();
+    let mut text = format!(
+        "a /64{subnet} of the prefix that the line delegates, or the line's own; nothing gets in but answers, and what a rule accepts"
+    );
+    if ipv6.dhcpv6 == LanDhcpv6::Stateful {
+        text += &format!("; DHCPv6 gives addresses, {} reserved", ipv6.reservations.len());
+    }
+    text += &ipv6.delegate.map(|len| format!("; prefixes of {len} bits for routers behind")).unwrap_or_default();
+    text
 }
 
 /// A number with thin groups of three: 1 234 567.

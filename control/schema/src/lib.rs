@@ -36,7 +36,7 @@ pub use exit::Usage;
 pub use file::{open, read_file, read_text, text_of};
 pub use flags::Flags;
 pub use key::{Change, Field, Key, Keys, Row, Services, Syntax, field, keep, key};
-pub use problem::{Place, Problem, Problems};
+pub use problem::{Place, Problem, Problems, did_you_mean};
 pub use read::{Places, Read, Reader};
 pub use reference::reference;
 pub use tree::{Section, Setting};

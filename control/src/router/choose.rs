@@ -11,7 +11,7 @@ use hikyaku_protocols::slaac::Token;
 use super::evidence::Evidence;
 use super::facts::Facts;
 use super::known::known;
-use super::lan_ipv6::{LanIpv6, lan_ipv6};
+use super::lan_ipv6::{LanIpv6, lans_ipv6};
 use super::uplink::{Uplink, uplink, upper_half};
 
 /// What follows from the facts and from the choice before: prefix, end of the tunnel, service.
@@ -27,8 +27,8 @@ pub(super) struct Choice {
     pub end: Option<Ipv6Addr>,
     /// Where the border router's operator is told that we are.
     pub place: Option<notification::Place>,
-    /// What hosts of the LAN have of the line's IPv6.
-    pub lan: LanIpv6,
+    /// What hosts of each LAN have of the line's IPv6, by the LANs' numbers.
+    pub lans: Vec<LanIpv6>,
     /// Names of far ends that the line still says, of those that were given up.
     pub given_up: Vec<String>,
     /// What speaks for the line being another.
@@ -39,7 +39,8 @@ pub(super) struct Choice {
 pub(super) fn choose(config: &Config, facts: &Facts, previous: &Choice) -> Choice {
     let uplink = uplink(config, facts, &previous.uplink);
     if facts.leaving {
-        return Choice { uplink, decision: previous.decision.clone(), ..Choice::default() };
+        let lans = vec![LanIpv6::default(); facts.lans.len()];
+        return Choice { uplink, decision: previous.decision.clone(), lans, ..Choice::default() };
     }
     let evidence = previous.evidence.after(facts, uplink.router);
     let wish = &config.service.wish;
@@ -50,8 +51,8 @@ pub(super) fn choose(config: &Config, facts: &Facts, previous: &Choice) -> Choic
     let plan = plan(facts, &decision, previous.plan.as_ref());
     let end = plan.as_ref().and_then(|plan| end(plan.local, &uplink));
     let given_up = known.unresolved.iter().map(|(name, _)| name.clone()).filter(|name| known.says(name)).collect();
-    let lan = lan_ipv6(config, facts, &uplink, end, &previous.lan);
-    Choice { place: place(facts, &uplink, end, previous.place), uplink, decision, plan, end, lan, given_up, evidence }
+    let lans = lans_ipv6(config, facts, &uplink, end, &previous.lans);
+    Choice { place: place(facts, &uplink, end, previous.place), uplink, decision, plan, end, lans, given_up, evidence }
 }
 
 /// What is to be carried: what was decided; and while nobody says anything, what was before, as long as it is of this

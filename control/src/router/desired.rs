@@ -15,7 +15,8 @@ use hikyaku_protocols::service::{Outside, Plan};
 
 use super::choose::{Choice, ends};
 use super::evidence::Sign;
-use super::facts::{Carried, Facts, LineId};
+use super::facts::{Carried, Facts, LanFacts, LineId};
+use super::lan_ipv6::LanIpv6;
 use super::uplink::upper_half;
 
 /// What is to be.
@@ -67,18 +68,20 @@ pub(super) struct Desired {
     pub prefix: Option<Ipv6Addr>,
     /// Where the border router's operator is told that we are.
     pub place: Option<notification::Place>,
-    /// The LAN's side.
-    pub lan: DesiredLan,
+    /// The prefix of the line's link that is a LAN's, too: each side is answered for the other.
+    pub proxied: Option<Prefix6>,
+    /// The LANs' side, by their numbers.
+    pub lans: Vec<DesiredLan>,
 }
 
-/// What is to be on the LAN.
+/// What is to be on a LAN.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct DesiredLan {
     /// The link can be spoken on: our addresses are asked for.
     pub link_up: bool,
     /// We have an IPv6 address of its own in each of these.
     pub prefixes: Vec<Prefix6>,
-    /// The prefix of the line's link that is the LAN's, too: each side is answered for the other.
+    /// The prefix of the line's link that is this LAN's, too.
     pub proxied: Option<Prefix6>,
     /// Our IPv6 addresses on the line that are in one of them, and so no host's.
     pub shared: Vec<Ipv6Addr>,
@@ -125,24 +128,25 @@ pub(super) fn desired(config: &Config, facts: &Facts, choice: &Choice) -> Desire
         softwire,
         prefix: choice.uplink.prefix,
         place: choice.place,
-        lan: lan(facts, choice, &addresses),
+        proxied: choice.lans.iter().find_map(|lan| lan.shared),
+        lans: facts.lans.iter().zip(&choice.lans).map(|(facts, lan)| desired_lan(facts, lan, &addresses)).collect(),
         addresses,
     }
 }
 
 /// `wan`: our addresses on the line.
-fn lan(facts: &Facts, choice: &Choice, wan: &[Ipv6Addr]) -> DesiredLan {
-    let prefixes: Vec<Prefix6> = choice.lan.prefixes().collect();
+fn desired_lan(facts: &LanFacts, lan: &LanIpv6, wan: &[Ipv6Addr]) -> DesiredLan {
+    let prefixes: Vec<Prefix6> = lan.prefixes().collect();
     let is_of_lan = |address: &Ipv6Addr| prefixes.iter().any(|prefix| prefix.contains(*address));
     DesiredLan {
-        link_up: facts.lan.link_up,
+        link_up: facts.link_up,
         shared: wan.iter().copied().filter(is_of_lan).collect(),
         // There what is ours on the line is ours on both sides.
-        prefixes: prefixes.iter().copied().filter(|&prefix| choice.lan.shared != Some(prefix)).collect(),
-        proxied: choice.lan.shared,
-        advertised: choice.lan.advertised.clone(),
-        served: choice.lan.served.clone(),
-        source: facts.lan.link_local.filter(|address| facts.lan.addresses.get(address) == Some(&Progress::Ready)),
+        prefixes: prefixes.iter().copied().filter(|&prefix| lan.shared != Some(prefix)).collect(),
+        proxied: lan.shared,
+        advertised: lan.advertised.clone(),
+        served: lan.served.clone(),
+        source: facts.link_local.filter(|address| facts.addresses.get(address) == Some(&Progress::Ready)),
     }
 }
 

@@ -15,11 +15,12 @@ impl Machines {
     /// Makes everything as it is desired. What follows from that is seen when facts are gathered again.
     pub fn execute(&mut self, now: Time, desired: &Desired) {
         self.execute_link(now, desired);
-        self.lan.set_ipv6(now, &desired.lan);
-        let proxied = desired.lan.proxied;
-        self.nd_proxy.set_prefix(proxied);
-        self.lan.neighbours.set_proxied(proxied);
-        self.wan.neighbours.set_proxied(proxied);
+        for (lan, desired) in self.lans.iter_mut().zip(&desired.lans) {
+            lan.set_ipv6(now, desired);
+            lan.neighbours.set_proxied(desired.proxied);
+        }
+        self.nd_proxy.set_prefix(desired.proxied);
+        self.wan.neighbours.set_proxied(desired.proxied);
         if !self.leaving {
             self.execute_service(now, desired);
             self.verify(now, desired.verified);

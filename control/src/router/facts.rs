@@ -48,17 +48,17 @@ pub(super) struct Facts {
     pub far: FarEndFacts,
     /// Whom packets to the far end go to, and its Ethernet address if that is known.
     pub next_hop: Option<(Ipv6Addr, Option<Mac>)>,
-    /// The LAN's side of IPv6.
-    pub lan: LanFacts,
+    /// Something lets nothing in by IPv6 but answers.
+    pub is_filtered: bool,
+    /// The LANs' side of IPv6, by their numbers.
+    pub lans: Vec<LanFacts>,
 }
 
-/// Our IPv6 on the LAN.
+/// Our IPv6 on a LAN.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct LanFacts {
     /// The link has a carrier.
     pub link_up: bool,
-    /// Something lets nothing in but answers.
-    pub is_filtered: bool,
     /// Our link-local address there; `None` when all that could be tried are somebody else's.
     pub link_local: Option<Ipv6Addr>,
     /// Our IPv6 addresses there, each with how far duplicate address detection has come.

@@ -1,4 +1,4 @@
-//! What lets native IPv6 into the LAN: answers, and nothing else.
+//! What lets native IPv6 into a LAN, and packets from one LAN to another: answers, and what may begin.
 
 use std::sync::Arc;
 use std::task::{Poll, ready};
@@ -56,7 +56,7 @@ impl Filter {
     /// Another configuration: there is a filter as soon as hosts are to have IPv6.
     pub fn reload(&mut self, now: Time, config: &Config, workers: usize) {
         self.trouble = None;
-        if self.filter.is_some() || self.look.is_some() || !config.lan.ipv6.is_on() {
+        if self.filter.is_some() || self.look.is_some() || !config.has_untranslated() {
             return;
         }
         self.wanted = Some(filter_config(config, workers));
@@ -77,10 +77,10 @@ impl Filter {
         match made {
             Ok(filter) => self.filter = Some(filter),
             Err(why) => {
-                tracing::error!(reason = %why, "hosts have no IPv6, as nothing could watch it");
+                tracing::error!(reason = %why, "hosts have no IPv6, and do not reach other LANs, as nothing could watch it");
                 self.trouble = Some(format!(
-                    "hosts have no IPv6: there is no filter for it: {why}; a smaller [tuning] table, or [lan.ipv6] mode = \
-                     \"off\""
+                    "hosts have no IPv6, and do not reach other LANs: there is no filter for it: {why}; a smaller [tuning] \
+                     table, or [lan.ipv6] mode = \"off\""
                 ));
             }
         }

@@ -61,7 +61,8 @@ pub fn facts(says: &[Says]) -> Facts {
             refused: 0,
         },
         next_hop: None,
-        lan: LanFacts { link_up: true, is_filtered: true, link_local: Some(ip("fe80::1")), addresses: HashMap::new() },
+        is_filtered: true,
+        lans: vec![LanFacts { link_up: true, link_local: Some(ip("fe80::1")), addresses: HashMap::new() }],
     };
     says.iter().for_each(|say| say(&mut facts));
     facts
@@ -276,7 +277,7 @@ pub fn no_table(facts: &mut Facts) {
 
 /// There is no filter for native IPv6.
 pub fn unfiltered(facts: &mut Facts) {
-    facts.lan.is_filtered = false;
+    facts.is_filtered = false;
 }
 
 /// The program is about to end.

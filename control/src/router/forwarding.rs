@@ -1,4 +1,4 @@
-//! Names for hosts of the LAN: what the forwarder is told, and its questions on the line. It runs on a thread of its own
+//! Names for hosts of the LANs: what the forwarder of each is told, and its questions on the line. They run on a thread of their own
 //! (`run::names`), which is given [`ToForwarder`] and gives [`forwarder::Upstream`].
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -6,7 +6,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use hikyaku_config as config;
-use hikyaku_config::Config;
 use hikyaku_net::{Time, protocol};
 use hikyaku_protocols::dhcpv4::Standing;
 use hikyaku_protocols::forwarder::{self, Domain, Forwarder, Host, Place, Settings, StreamId};
@@ -195,27 +194,27 @@ impl Forwarding {
 }
 
 impl Machines {
-    /// Tells the forwarder how things are, if they are others than it knows. `all`: names of hosts and the configuration are
+    /// Tells the forwarders how things are, if they are others than they know. `all`: names of hosts and the configuration are
     /// looked at, too.
-    pub fn tell_forwarder(&mut self, now: Time, config: &Config, choice: &Choice, all: bool) {
-        let lan = &self.lan;
-        let is_ready = lan.is_ready();
-        let place = Place {
-            mac: lan.link.mac,
-            addresses: if is_ready { lan.ours() } else { Vec::new() },
-            ipv4: lan.config.ipv4.prefix(),
-            ipv6: choice.lan.prefixes().collect(),
-        };
-        let uplink = &choice.uplink;
-        let basis = Some((place.clone(), uplink.resolvers.clone(), uplink.named_resolvers.clone()));
-        let forwarding = &mut self.wan.forwarding;
-        if !all && forwarding.basis == basis {
-            return;
+    pub fn tell_forwarders(&mut self, now: Time, choice: &Choice, all: bool) {
+        for ((lan, has), forwarding) in self.lans.iter().zip(&choice.lans).zip(&mut self.wan.forwardings) {
+            let is_ready = lan.is_ready();
+            let place = Place {
+                mac: lan.link.mac,
+                addresses: if is_ready { lan.ours() } else { Vec::new() },
+                ipv4: lan.config.ipv4.prefix(),
+                ipv6: has.prefixes().collect(),
+            };
+            let uplink = &choice.uplink;
+            let basis = Some((place.clone(), uplink.resolvers.clone(), uplink.named_resolvers.clone()));
+            if !all && forwarding.basis == basis {
+                continue;
+            }
+            forwarding.basis = basis;
+            let dns = lan.config.dns.as_ref().filter(|_| is_ready);
+            let settings = dns.map(|dns| settings(dns, choice, hosts(now, lan, dns)));
+            forwarding.tell(Told { place, settings });
         }
-        forwarding.basis = basis;
-        let dns = config.lan.dns.as_ref().filter(|_| is_ready);
-        let settings = dns.map(|dns| settings(dns, choice, hosts(now, lan, dns)));
-        forwarding.tell(Told { place, settings });
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
-use hikyaku_dataplane::napt::{LanId, UplinkId};
+use hikyaku_dataplane::napt::LanId;
 use hikyaku_dataplane::shared::Message;
 use hikyaku_net::Time;
 use hikyaku_protocols::Machine;
@@ -12,15 +12,15 @@ use hikyaku_protocols::dns::RecordType::Aaaa;
 use hikyaku_protocols::nd_proxy::{self, NdProxy, Question, Side};
 use hikyaku_protocols::neighbour::{Neighbours, Ours, Progress};
 use hikyaku_protocols::service::{Probe, Unresolved};
-use hikyaku_ring::LinkId;
 
-use super::across::Asked;
+use super::across::{Across, Asked};
 use super::evidence::Sign;
 use super::facts::{AftrNames, Facts, LanFacts, LineId};
 use super::far_end::{Asks, FarEnd};
 use super::filter::Filter;
 use super::lan::Lan;
 use super::notice::Notice;
+use super::numbers::{WAN, lan_of};
 use super::provisioning::Provisioning;
 use super::resolver::{Asker, NameAnswer, Resolver};
 use super::rules::Rules;
@@ -28,23 +28,10 @@ use super::tunnel::Tunnel;
 use super::wan::Wan;
 use super::wire::Frames;
 
-/// The link towards the hosts, as snapshots and workers number it.
-pub const LAN: LinkId = LinkId(0);
-/// The link towards the line.
-pub const WAN: LinkId = LinkId(1);
-/// The LAN's number among LANs: there is one.
-pub const LAN_NUMBER: LanId = LanId(0);
-/// The line's number among ways to the Internet: there is one.
-pub const UPLINK: UplinkId = UplinkId(0);
-/// The host's own stack behind the LAN link, where it is asked for.
-pub const LAN_HOST: LinkId = LinkId(2);
-/// The host's own stack behind the WAN link, where it is asked for.
-pub const WAN_HOST: LinkId = LinkId(3);
-
 /// All machines of the control thread, and the frames that they want to send.
 pub(super) struct Machines {
-    /// The side of the hosts.
-    pub lan: Lan,
+    /// The sides of the hosts, by [`LanId`]: one at least.
+    pub lans: Vec<Lan>,
     /// The side of the line.
     pub wan: Wan,
     /// Which AFTRs' names the line's resolvers know.
@@ -61,7 +48,7 @@ pub(super) struct Machines {
     pub tunnel: Tunnel,
     /// The far end of the tunnel in use.
     pub far: FarEnd,
-    /// Who is answered for across the router, where LAN and line share a prefix.
+    /// Who is answered for across the router, where the first LAN and the line share a prefix.
     pub nd_proxy: NdProxy,
     /// What lets native IPv6 into the LAN.
     pub filter: Filter,
@@ -79,25 +66,30 @@ impl Machines {
     /// A frame that a worker punted.
     pub fn hear(&mut self, now: Time, message: &Message) {
         let frame = message.frame();
-        match (message.link, message.unresolved) {
-            (LAN, false) => self.lan.hear(now, frame, &mut self.frames),
-            (LAN, true) => self.lan.resolve(now, frame.to_vec()),
-            (WAN, false) => {
+        let lan = lan_of(message.link).map(|LanId(number)| self.lans.get_mut(usize::from(number)));
+        match (lan, message.unresolved) {
+            (Some(Some(lan)), false) => lan.hear(now, frame, &mut self.frames),
+            (Some(Some(lan)), true) => lan.resolve(now, frame.to_vec()),
+            (Some(None), _) => {}
+            (None, false) => {
                 self.far.hear(now, frame);
                 self.wan.hear(now, frame, &mut self.frames);
             }
-            (WAN, true) => self.wan.resolve(now, frame.to_vec()),
-            _ => {}
+            (None, true) => self.wan.resolve(now, frame.to_vec()),
         }
+    }
+
+    fn poll_lans(&mut self, now: Time) {
+        self.lans.iter_mut().for_each(|lan| lan.poll(now, &mut self.frames));
     }
 
     /// Does what is due, and gives each machine the answers to what it asked.
     pub fn poll_links(&mut self, now: Time) {
         self.filter.poll(now);
-        self.lan.poll(now, &mut self.frames);
+        self.poll_lans(now);
         self.wan.poll(now, &mut self.frames);
         if self.proxy(now) {
-            self.lan.poll(now, &mut self.frames);
+            self.poll_lans(now);
             self.wan.poll(now, &mut self.frames);
         }
         while let Some(answer) = self.wan.resolver.next_answer() {
@@ -107,7 +99,12 @@ impl Machines {
 
     /// Carries questions and finds of neighbour discovery across. Whether anything is to be sent.
     fn proxy(&mut self, now: Time) -> bool {
-        let Self { lan, wan, nd_proxy, .. } = self;
+        let Self { lans, wan, nd_proxy, .. } = self;
+        // At most one shares the line's prefix; those of others are no other link's.
+        let at = lans.iter().position(|lan| lan.neighbours.is_proxied()).unwrap_or(0);
+        let others = lans.iter_mut().enumerate().filter(|&(other, _)| other != at);
+        others.for_each(|(_, lan)| lan.asked = Across::default());
+        let lan = &mut lans[at];
         for (side, here, there) in
             [(Side::Lan, &mut lan.asked, &wan.neighbours), (Side::Wan, &mut wan.asked, &lan.neighbours)]
         {
@@ -198,6 +195,13 @@ impl Machines {
         }
     }
 
+    /// Something of each LAN and of the line, as links are numbered ([`super::numbers`]).
+    pub fn by_link<T>(&self, lan: impl FnMut(&Lan) -> T, wan: T) -> Vec<T> {
+        let mut all: Vec<T> = self.lans.iter().map(lan).collect();
+        all.insert(usize::from(WAN.0), wan);
+        all
+    }
+
     /// What all of them know now.
     pub fn gather(&self, now: Time) -> Facts {
         let wan = &self.wan;
@@ -224,19 +228,15 @@ impl Machines {
             tables: self.tunnel.tables().collect(),
             far,
             next_hop: next_hop.map(|address| (address, wan.neighbours.get(address.into()))),
-            lan: LanFacts {
-                link_up: self.lan.up,
-                is_filtered: self.filter.get().is_some(),
-                link_local: self.lan.link_local(),
-                addresses: addresses6(&self.lan.neighbours),
-            },
+            is_filtered: self.filter.get().is_some(),
+            lans: self.lans.iter().map(lan_facts).collect(),
         }
     }
 
     /// When to come back if nothing happens.
     pub fn next(&self) -> Option<Time> {
-        let links = [self.lan.next(), self.wan.next(), self.nd_proxy.poll_timeout(), self.filter.next()];
-        let links = links.into_iter().flatten();
+        let links = [self.wan.next(), self.nd_proxy.poll_timeout(), self.filter.next()];
+        let links = links.into_iter().chain(self.lans.iter().map(Lan::next)).flatten();
         if self.leaving {
             return links.min();
         }
@@ -250,6 +250,10 @@ impl Machines {
         ];
         links.chain(service.into_iter().flatten()).min()
     }
+}
+
+fn lan_facts(lan: &Lan) -> LanFacts {
+    LanFacts { link_up: lan.up, link_local: lan.link_local(), addresses: addresses6(&lan.neighbours) }
 }
 
 /// Our IPv6 addresses on a link, each with how far duplicate address detection has come.

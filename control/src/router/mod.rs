@@ -28,6 +28,7 @@ mod machines;
 mod making;
 mod neighbour_log;
 mod notice;
+mod numbers;
 mod prefix;
 mod provisioning;
 mod publish;
@@ -52,6 +53,7 @@ use std::time::Duration;
 
 use hikyaku_config::Config;
 use hikyaku_dataplane::counters::Totals;
+use hikyaku_dataplane::napt::LanId;
 use hikyaku_dataplane::shared::{Message, Shared};
 use hikyaku_dataplane::snapshot::{Listening, Snapshot};
 use hikyaku_net::Time;
@@ -59,10 +61,10 @@ use hikyaku_protocols::forwarder::Upstream;
 use hikyaku_protocols::nd_proxy::NdProxy;
 use hikyaku_protocols::service::{Outcome, Probe, Step, Unresolved};
 use hikyaku_protocols::sockets::{Stack, Wake};
-use hikyaku_ring::Losses;
+use hikyaku_ring::{LinkId, Losses};
 
 pub use forwarding::{Heard, NamesStatus, ToForwarder, Told};
-pub use machines::{LAN, LAN_HOST, WAN, WAN_HOST};
+pub use numbers::{LAN, WAN, host_of, lan_of, link_of};
 pub use report::Surroundings;
 pub use saving::{Save, StateFile};
 pub use sessions_before::SessionsBefore;
@@ -75,6 +77,7 @@ use desired::desired;
 use facts::{Facts, LineId};
 use far_end::FarEnd;
 use filter::Filter;
+use forwarding::Forwarding;
 use lan::Lan;
 use machines::Machines;
 use notice::Notice;
@@ -98,12 +101,10 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct Parts {
     /// What the user wants.
     pub config: Arc<Config>,
-    /// The LAN link as it was opened.
-    pub lan: LinkFacts,
-    /// The WAN link as it was opened.
-    pub wan: LinkFacts,
-    /// Whether the host's own stack is behind LAN and WAN.
-    pub hosts: [bool; 2],
+    /// The links as they were opened, by their numbers: that of the first LAN, the line's, those of further LANs.
+    pub links: Vec<LinkFacts>,
+    /// Whether the host's own stack is behind each of them.
+    pub hosts: Vec<bool>,
     /// How many workers there are.
     pub workers: usize,
     /// What workers are told, and what outlives a control thread that had to start over.
@@ -122,16 +123,17 @@ pub struct Router {
     choice: Choice,
     /// What was told in the last turn has made facts others: the next is due at once.
     is_unsettled: bool,
-    hosts: [bool; 2],
+    /// By link.
+    hosts: Vec<bool>,
     workers: usize,
     shared: Arc<Shared>,
     state_dir: StateDir,
     config: Arc<Config>,
     wake: Wake,
-    /// As workers know it, on LAN and WAN; also those who go on with the snapshot of a control thread that crashed.
-    listens: [Listening; 2],
-    /// Of LAN and WAN.
-    losses: [Losses; 2],
+    /// As workers know it, by link; also those who go on with the snapshot of a control thread that crashed.
+    listens: Vec<Listening>,
+    /// By link.
+    losses: Vec<Losses>,
     /// What the last published snapshot was made of; `None`: nothing was published yet.
     published: Option<Basis>,
     /// As logged last, and since when.
@@ -156,20 +158,30 @@ impl Router {
     /// # Errors
     /// There is no memory for the session table.
     pub fn new(parts: Parts, now: Time, wall: u64) -> std::io::Result<Self> {
-        let Parts { config, lan, wan, hosts, workers, shared, state: state_dir, sessions, wake } = parts;
+        let Parts { config, mut links, hosts, workers, shared, state: state_dir, sessions, wake } = parts;
         let before = shared.snapshot.load_full();
         let secret = state_dir.secret();
+        let count = links.len();
+        let wan = links.remove(WAN.index());
         let mut wan = Wan::new(WAN, wan, &config.wan, secret, Stack::new(wake.clone()));
-        let mut lan = Lan::new(LAN, lan, &config.lan, secret);
+        let numbers = || (0u8..).map(LanId);
+        wan.forwardings = config.lans.iter().map(|_| Forwarding::default()).collect();
+        let lans = links.into_iter().zip(&config.lans).zip(numbers());
+        let mut lans: Vec<Lan> =
+            lans.map(|((link, lan), number)| Lan::new(link_of(number), link, lan, secret)).collect();
         if let Some(lease) = state_dir.load(StateFile::Dhcpv6) {
             wan.dhcpv6.resume(now, wall, &lease);
         }
-        lan.restore(now, wall, state_dir.load(StateFile::Dhcpv4).as_ref());
-        lan.restore_dhcpv6(now, wall, state_dir.load(StateFile::Dhcpv6Leases).as_ref());
-        lan.restore_advertised(now, wall, state_dir.load(StateFile::Advertised).as_ref());
+        for (lan, number) in lans.iter_mut().zip(numbers()) {
+            lan.restore(now, wall, state_dir.load(StateFile::Dhcpv4(number)).as_ref());
+            lan.restore_dhcpv6(now, wall, state_dir.load(StateFile::Dhcpv6Leases(number)).as_ref());
+            lan.restore_advertised(now, wall, state_dir.load(StateFile::Advertised(number)).as_ref());
+        }
         // A snapshot of other stations is no good: nothing that is sent to us now would be taken.
-        let same_stations = [(LAN, lan.link.mac), (WAN, wan.link.mac)]
-            .into_iter()
+        let same_stations = lans
+            .iter()
+            .map(|lan| (lan.id, lan.link.mac))
+            .chain([(WAN, wan.link.mac)])
             .all(|(id, mac)| before.link(id).is_some_and(|link| link.mac == mac));
         let hold = same_stations && !before.softwires.is_empty();
         let connector = wan.sockets.connector();
@@ -183,7 +195,7 @@ impl Router {
                 state_dir.load(StateFile::Provisioning),
                 requests(),
             ),
-            lan,
+            lans,
             wan,
             probe: Probe::default(),
             unresolved: Unresolved::default(),
@@ -199,7 +211,7 @@ impl Router {
         };
         Ok(Self {
             of_config: config.warnings(),
-            saving: Saving::default(),
+            saving: Saving::new(config.lans.len()),
             told: Vec::new(),
             machines,
             choice: Choice::default(),
@@ -210,8 +222,11 @@ impl Router {
             state_dir,
             config,
             wake,
-            listens: [LAN, WAN].map(|id| before.link(id).map(|link| link.listens.clone()).unwrap_or_default()),
-            losses: Default::default(),
+            listens: (0u8..)
+                .map(|id| before.link(LinkId(id)).map(|link| link.listens.clone()).unwrap_or_default())
+                .take(count)
+                .collect(),
+            losses: vec![Losses::default(); count],
             published: None,
             state: State::LinkDown,
             since: now,
@@ -228,15 +243,18 @@ impl Router {
         let was = std::mem::replace(&mut self.config, config);
         let config = self.config.clone();
         self.of_config = config.warnings();
-        let Machines { lan, wan, tunnel, filter, rules, notice, provisioning, .. } = &mut self.machines;
+        let Machines { lans, wan, tunnel, filter, rules, notice, provisioning, .. } = &mut self.machines;
         filter.reload(now, &config, self.workers);
         rules.reload(&config);
-        let saved = lan.dhcpv4.is_none().then(|| self.state_dir.load(StateFile::Dhcpv4)).flatten();
-        if lan.reload_dhcpv6(now, wall, &config.lan) {
-            self.saving.forget_leases(StateFile::Dhcpv6Leases);
-        }
-        if lan.reload(now, wall, &config.lan, saved) {
-            self.saving.forget_leases(StateFile::Dhcpv4);
+        for ((lan, config), number) in lans.iter_mut().zip(&config.lans).zip((0u8..).map(LanId)) {
+            let dhcpv4 = StateFile::Dhcpv4(number);
+            let saved = lan.dhcpv4.is_none().then(|| self.state_dir.load(dhcpv4)).flatten();
+            if lan.reload_dhcpv6(now, wall, config) {
+                self.saving.forget_leases(StateFile::Dhcpv6Leases(number));
+            }
+            if lan.reload(now, wall, config, saved) {
+                self.saving.forget_leases(dhcpv4);
+            }
         }
         let requests = || Requests::new(wan.sockets.connector(), &self.wake);
         if config.service.notification != was.service.notification {
@@ -250,7 +268,7 @@ impl Router {
             let saved = self.state_dir.load(StateFile::Provisioning);
             *provisioning = Provisioning::new(&config.service, now, wall, saved, requests());
         }
-        tunnel.reload(&config.service);
+        tunnel.reload(&config);
         self.published = None;
     }
 
@@ -259,33 +277,42 @@ impl Router {
         self.machines.hear(now, message);
     }
 
-    /// What the forwarder of names wants.
-    pub fn hear_forwarder(&mut self, now: Time, wants: Upstream) {
+    /// What the forwarder of names of a LAN wants.
+    pub fn hear_forwarder(&mut self, now: Time, lan: LanId, wants: Upstream) {
         let Machines { wan, frames, .. } = &mut self.machines;
+        if let Upstream::Ask { server, port, payload } = wants {
+            return wan.ask_for_host(now, lan, (server, port), &payload, frames);
+        }
+        let from = |server| wan.source_for(server);
+        let from = if let Upstream::Stream { server, .. } = &wants { from(*server) } else { None };
+        let Some(forwarding) = wan.forwardings.get_mut(usize::from(lan.0)) else { return };
         match wants {
-            Upstream::Ask { server, port, payload } => wan.ask_for_host(now, (server, port), &payload, frames),
-            Upstream::Close(port) => wan.forwarding.close(port),
+            Upstream::Ask { .. } => {}
+            Upstream::Close(port) => forwarding.close(port),
             Upstream::Stream { stream, server, payload } => {
-                let from = wan.source_for(server);
-                wan.forwarding.open_stream(&wan.sockets, stream, server, from, payload);
+                forwarding.open_stream(&wan.sockets, stream, server, from, payload);
             }
-            Upstream::CloseStream(stream) => wan.forwarding.close_stream(stream),
+            Upstream::CloseStream(stream) => forwarding.close_stream(stream),
         }
     }
 
-    /// What the forwarder of names is to be told next.
-    pub fn next_for_forwarder(&mut self) -> Option<ToForwarder> {
-        self.machines.wan.forwarding.next()
+    /// What the forwarder of names of a LAN is to be told next.
+    pub fn next_for_forwarder(&mut self) -> Option<(LanId, ToForwarder)> {
+        let forwardings = self.machines.wan.forwardings.iter_mut().zip((0u8..).map(LanId));
+        forwardings.filter_map(|(forwarding, lan)| Some((lan, forwarding.next()?))).next()
     }
 
-    /// The multicast groups that we listen to, on LAN and WAN.
-    pub fn groups(&self) -> [Vec<Ipv6Addr>; 2] {
-        [self.machines.lan.neighbours.groups(), self.machines.wan.neighbours.groups()]
+    /// The multicast groups that we listen to, by link.
+    pub fn groups(&self) -> Vec<Vec<Ipv6Addr>> {
+        let machines = &self.machines;
+        machines.by_link(|lan| lan.neighbours.groups(), machines.wan.neighbours.groups())
     }
 
-    /// Whether solicitations for others' addresses are to be heard, of which nobody knows the groups before (ND proxy).
-    pub fn hears_all(&self) -> bool {
-        self.machines.nd_proxy.prefix().is_some()
+    /// By link: whether solicitations for others' addresses are to be heard there, of which nobody knows the groups before
+    /// (ND proxy).
+    pub fn hears_all(&self) -> Vec<bool> {
+        let machines = &self.machines;
+        machines.by_link(|lan| lan.neighbours.is_proxied(), machines.nd_proxy.prefix().is_some())
     }
 
     /// An address of ours on the WAN that nothing comes to, and the router that was asked for an answer to it.
@@ -293,23 +320,26 @@ impl Router {
         self.machines.wan.reception.silent()
     }
 
-    /// What was lost between the cards of LAN and WAN and the workers.
-    pub fn set_losses(&mut self, losses: [Losses; 2]) {
+    /// What was lost between the cards of each link and the workers.
+    pub fn set_losses(&mut self, losses: Vec<Losses>) {
         self.losses = losses;
     }
 
-    /// The carriers came or went.
-    pub fn set_links(&mut self, now: Time, lan: bool, wan: bool) {
-        let Machines { lan: lan_side, wan: wan_side, .. } = &mut self.machines;
-        for (link, was, is) in [(&lan_side.link.name, lan_side.up, lan), (&wan_side.link.name, wan_side.up, wan)] {
-            match (was, is) {
-                (false, true) => tracing::info!(%link, "link up"),
-                (true, false) => tracing::warn!(%link, "link down"),
-                _ => {}
-            }
+    /// The carriers came or went, by link.
+    pub fn set_links(&mut self, now: Time, up: &[bool]) {
+        let tell = |link: &str, was: bool, is: bool| match (was, is) {
+            (false, true) => tracing::info!(%link, "link up"),
+            (true, false) => tracing::warn!(%link, "link down"),
+            _ => {}
+        };
+        let Machines { lans, wan, .. } = &mut self.machines;
+        let is_up = |link: LinkId| up.get(link.index()).copied().unwrap_or_default();
+        for lan in lans {
+            tell(&lan.link.name, lan.up, is_up(lan.id));
+            lan.set_up(now, is_up(lan.id));
         }
-        lan_side.set_up(now, lan);
-        wan_side.set_up(now, wan);
+        tell(&wan.link.name, wan.up, is_up(WAN));
+        wan.set_up(now, is_up(WAN));
     }
 
     /// Does what is due, and what follows from what was heard: once. Where that makes facts others, [`Self::next`] is
@@ -329,7 +359,7 @@ impl Router {
         }
         self.machines.poll_service(now);
         let facts = self.machines.gather(now);
-        self.machines.tell_forwarder(now, &self.config, &choice, looks);
+        self.machines.tell_forwarders(now, &choice, looks);
         (self.choice, self.turned) = (choice, now);
         self.is_unsettled = facts != before;
         self.assess(now, &facts);
@@ -353,7 +383,7 @@ impl Router {
             return;
         }
         let snapshot: Snapshot =
-            publish::snapshot(&basis, &self.machines, &self.config.service, self.hosts, &self.listens);
+            publish::snapshot(&basis, &self.machines, &self.config.service, &self.hosts, &self.listens);
         let whole = snapshot.softwires.iter().any(|softwire| softwire.next_hop.is_some());
         // After a crash of ours the workers go on with what they know until we know as much again.
         if self.hold && !whole && now.since(self.started) < HOLD {

@@ -1,18 +1,24 @@
 //! What the workers are told: one whole snapshot, made from what is known now.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use hikyaku_config as config;
+use hikyaku_dataplane::napt::LanId;
 use hikyaku_dataplane::snapshot::{
     Deliver, Link, Listening, Neighbours, Route, Route6, Routes, Routes6, Side, Snapshot, Softwire, SoftwireId,
 };
 use hikyaku_net::{Addr6, Mac, Prefix4, Prefix6, Time, protocol};
 use hikyaku_protocols::neighbour;
 use hikyaku_protocols::{dhcpv4, dhcpv6, forwarder};
+use hikyaku_ring::LinkId;
 
 use super::choose::Choice;
 use super::facts::Facts;
-use super::machines::{LAN, LAN_HOST, LAN_NUMBER, Machines, WAN, WAN_HOST};
+use super::forwarding::Forwarding;
+use super::lan::Lan;
+use super::machines::Machines;
+use super::numbers::{WAN, host_of, link_of};
+use super::wan::Wan;
 
 /// Hosts of the line in a prefix that the LAN shares, at most: routes are looked through one by one, and a line has its router.
 const MOST_ACROSS: usize = 16;
@@ -20,8 +26,8 @@ const MOST_ACROSS: usize = 16;
 /// Everything a snapshot depends on: as long as it is the same there is nothing to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Basis {
-    /// Which neighbours of the LAN are known: [`hikyaku_protocols::neighbour::Neighbours::generation`].
-    hosts: u64,
+    /// Which neighbours of each LAN are known: [`hikyaku_protocols::neighbour::Neighbours::generation`].
+    hosts: Vec<u64>,
     mtu: u16,
     addresses: Vec<Ipv6Addr>,
     tunnel: Option<Ends>,
@@ -32,20 +38,27 @@ pub(super) struct Basis {
 /// Where native IPv6 goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Native {
-    /// Ours on the LAN.
-    addresses: Vec<Ipv6Addr>,
-    /// The LAN's own.
-    prefixes: Vec<Prefix6>,
+    /// By the LANs' numbers.
+    lans: Vec<NativeLan>,
     /// What the line delegates as a whole.
     delegated: Vec<Prefix6>,
-    /// What is delegated on, each with the station of the router behind.
-    onward: Vec<(Prefix6, Mac)>,
     /// The line's router.
     gateway: Option<Mac>,
     /// Who of the prefix that LAN and line share is on the line.
     across: Vec<(Ipv6Addr, Mac)>,
     /// Whose hosts are on the line's link: it has the way to them, too.
     on_link: Vec<Prefix6>,
+}
+
+/// What a LAN has of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct NativeLan {
+    /// Ours there.
+    addresses: Vec<Ipv6Addr>,
+    /// The LAN's own.
+    prefixes: Vec<Prefix6>,
+    /// What is delegated on, each with the station of the router behind.
+    onward: Vec<(Prefix6, Mac)>,
 }
 
 /// The tunnel, as far as packets can be sent through it.
@@ -61,7 +74,7 @@ struct Ends {
 
 /// What the machines have come to, as far as workers have to know it. `published`: what they know.
 pub(super) fn basis(machines: &Machines, facts: &Facts, choice: &Choice, published: Option<&Basis>) -> Basis {
-    let Machines { lan, tunnel, far, .. } = machines;
+    let Machines { lans, tunnel, far, .. } = machines;
     let mut addresses: Vec<_> = facts.slaac.addresses.iter().map(|address| address.address).collect();
     addresses.extend(facts.dhcpv6.addresses.iter().map(|leased| leased.what));
     addresses.extend(choice.uplink.own);
@@ -71,7 +84,7 @@ pub(super) fn basis(machines: &Machines, facts: &Facts, choice: &Choice, publish
     let ends = facts.carried.as_ref().map(|carried| carried.local).zip(facts.far.address);
     let known = published.and_then(|basis| basis.tunnel.as_ref());
     Basis {
-        hosts: lan.neighbours.generation(),
+        hosts: lans.iter().map(|lan| lan.neighbours.generation()).collect(),
         mtu: facts.slaac.mtu,
         addresses,
         tunnel: ends.map(|(local, remote)| Ends {
@@ -90,33 +103,42 @@ pub(super) fn basis(machines: &Machines, facts: &Facts, choice: &Choice, publish
 }
 
 fn native(machines: &Machines, facts: &Facts, choice: &Choice) -> Option<Native> {
-    choice.lan.advertised.as_ref()?;
-    let Machines { lan, wan, .. } = machines;
-    let ours = lan.ours().into_iter().filter_map(|address| match address {
-        IpAddr::V6(address) => Some(address),
-        IpAddr::V4(_) => None,
+    choice.lans.iter().find(|lan| lan.advertised.is_some())?;
+    let Machines { lans, wan, .. } = machines;
+    let shared = choice.lans.iter().find_map(|lan| lan.shared);
+    let lans = lans.iter().zip(&choice.lans).map(|(lan, has)| NativeLan {
+        addresses: lan.ours().into_iter().filter_map(v6).collect(),
+        prefixes: has.prefixes().collect(),
+        onward: lan.dhcpv6.routes(facts.now),
     });
+    let mut delegated: Vec<Prefix6> = choice.lans.iter().flat_map(|lan| &lan.delegated).copied().collect();
+    delegated.sort_unstable_by_key(|prefix| (prefix.address(), prefix.len()));
+    delegated.dedup();
     let router = choice.uplink.router;
     let on_link = facts.slaac.prefixes.iter().filter(|prefix| prefix.on_link);
     let mut across: Vec<(Ipv6Addr, Mac)> = wan
         .neighbours
         .usable()
-        .filter_map(|(address, mac)| match address {
-            IpAddr::V6(address) => choice.lan.shared?.contains(address).then_some((address, mac)),
-            IpAddr::V4(_) => None,
+        .filter_map(|(address, mac)| {
+            Some((v6(address).filter(|&address| shared.is_some_and(|prefix| prefix.contains(address)))?, mac))
         })
         .collect();
     across.sort_unstable_by_key(|&(address, _)| address);
     across.truncate(MOST_ACROSS);
     Some(Native {
         across,
-        addresses: ours.collect(),
-        prefixes: choice.lan.prefixes().collect(),
-        delegated: choice.lan.delegated.clone(),
-        onward: lan.dhcpv6.routes(facts.now),
+        lans: lans.collect(),
+        delegated,
         gateway: router.and_then(|router| wan.neighbours.get(router.into())),
         on_link: on_link.filter_map(|prefix| Prefix6::new(prefix.prefix, prefix.length)).collect(),
     })
+}
+
+fn v6(address: IpAddr) -> Option<Ipv6Addr> {
+    match address {
+        IpAddr::V6(address) => Some(address),
+        IpAddr::V4(_) => None,
+    }
 }
 
 /// Until when workers may send from our end of the tunnel, which is valid until `valid`. What they know stays while it is
@@ -126,111 +148,126 @@ fn until(now: Time, valid: Time, known: Option<Time>) -> Time {
     known.filter(is_enough).unwrap_or(valid)
 }
 
-/// Where we listen, on LAN and WAN.
-pub(super) fn listens(machines: &Machines) -> [Vec<(u8, u16)>; 2] {
-    let Machines { lan, wan, .. } = machines;
+/// Where we listen, on each link.
+pub(super) fn listens(machines: &Machines) -> Vec<Vec<(u8, u16)>> {
+    let wan = &machines.wan;
+    let asks = wan.sockets.ports().chain([(protocol::UDP, dhcpv6::CLIENT_PORT)]);
+    let asks_for_hosts = wan.forwardings.iter().flat_map(Forwarding::ports).map(|port| (protocol::UDP, port));
+    machines.by_link(lan_listens, asks.chain(asks_for_hosts).collect())
+}
+
+fn lan_listens(lan: &Lan) -> Vec<(u8, u16)> {
     let dhcpv4 = lan.dhcpv4.as_ref().map(|_| (protocol::UDP, dhcpv4::SERVER_PORT));
     let dhcpv6 = lan.serves_dhcpv6.then_some((protocol::UDP, dhcpv6::SERVER_PORT));
     let names = lan.config.dns.iter().flat_map(|_| [protocol::UDP, protocol::TCP].map(|kind| (kind, forwarder::PORT)));
-    let asks = wan.sockets.ports().chain([(protocol::UDP, dhcpv6::CLIENT_PORT)]);
-    let asks_for_hosts = wan.forwarding.ports().map(|port| (protocol::UDP, port));
-    [dhcpv4.into_iter().chain(dhcpv6).chain(names).collect(), asks.chain(asks_for_hosts).collect()]
+    dhcpv4.into_iter().chain(dhcpv6).chain(names).collect()
 }
 
-/// The world that follows from it.
+/// The world that follows from it. `hosts`: behind which links the host's own stack is.
 pub(super) fn snapshot(
     basis: &Basis,
     machines: &Machines,
     config: &config::Service,
-    hosts: [bool; 2],
-    listens: &[Listening; 2],
+    hosts: &[bool],
+    listens: &[Listening],
 ) -> Snapshot {
-    let Machines { lan, wan, tunnel, .. } = machines;
-    let mut routes = Vec::new();
-    let network = lan.config.ipv4.prefix();
-    routes.push((network, Route::Link(LAN)));
-    routes.extend(Prefix4::new(lan.address(), 32).map(|own| (own, Route::Local)));
-    let softwires: Vec<Softwire> = softwire(basis, machines, config).into_iter().collect();
-    if !softwires.is_empty() {
-        routes.push((Prefix4::ALL, Route::Softwire(SoftwireId(0))));
-        routes.extend(
-            tunnel.mesh.iter().flat_map(|mesh| mesh.prefixes()).map(|prefix| (prefix, Route::Mesh(SoftwireId(0)))),
-        );
-    }
-    let stations = lan.neighbours.usable().filter_map(|(address, mac)| match address {
-        IpAddr::V4(address) => Some((address.into(), mac)),
-        IpAddr::V6(_) => None,
-    });
     let native = basis.native.as_ref();
-    let lan_link = Link {
-        name: lan.link.name.clone(),
-        side: Side::Lan,
-        lan: LAN_NUMBER,
-        peer: hosts[0].then_some(LAN_HOST),
-        mac: lan.link.mac,
-        any_station: false,
-        mtu: lan.config.mtu,
-        addresses4: vec![lan.address()],
-        addresses6: native.into_iter().flat_map(|native| &native.addresses).map(|&address| address.into()).collect(),
-        listens: listens[0].clone(),
-        sources4: vec![network],
-        neighbours: Neighbours::new(stations, None),
-        sources6: native.map(sources6).unwrap_or_default(),
-        neighbours6: native.map(|_| neighbours6(&lan.neighbours)).unwrap_or_default(),
-        isolated: false,
+    let mut numbers = (0u8..).map(LanId);
+    let mut lan = |lan: &Lan| {
+        let number = numbers.next().unwrap_or_default();
+        lan_link(lan, number, native)
     };
-    let wan_link = Link {
-        name: wan.link.name.clone(),
-        side: Side::Wan,
-        lan: LAN_NUMBER,
-        peer: hosts[1].then_some(WAN_HOST),
-        mac: wan.link.mac,
-        any_station: false,
-        mtu: basis.mtu,
-        addresses4: Vec::<Ipv4Addr>::new(),
-        addresses6: basis.addresses.iter().map(|&address| address.into()).collect(),
-        listens: listens[1].clone(),
-        sources4: Vec::new(),
-        neighbours: Neighbours::default(),
-        sources6: Vec::new(),
-        neighbours6: Neighbours::default(),
-        isolated: false,
-    };
-    let host = |interface: &Link, id| Link {
-        name: format!("{}^", interface.name),
-        side: Side::Host,
-        peer: Some(id),
-        ..interface.clone()
-    };
+    let mut links = machines.by_link(&mut lan, wan_link(basis, &machines.wan));
+    let count = links.len();
+    for ((link, listens), (id, &has_host)) in links.iter_mut().zip(listens).zip((0u8..).zip(hosts)) {
+        link.listens = listens.clone();
+        link.peer = has_host.then(|| host_of(LinkId(id), count));
+    }
     // A table of many hosts is copied where it must be, and not otherwise.
-    let behind = if hosts == [false; 2] { vec![] } else { vec![host(&lan_link, LAN), host(&wan_link, WAN)] };
-    let links = [lan_link, wan_link].into_iter().chain(behind).collect();
+    if hosts.contains(&true) {
+        let behind = |(id, interface): (u8, &Link)| Link {
+            name: format!("{}^", interface.name),
+            side: Side::Host,
+            peer: Some(LinkId(id)),
+            ..interface.clone()
+        };
+        let behind: Vec<Link> = (0u8..).zip(&links).map(behind).collect();
+        links.extend(behind);
+    }
+    let softwires: Vec<Softwire> = softwire(basis, machines, config).into_iter().collect();
     Snapshot {
         links,
+        routes: Routes::new(routes4(machines, !softwires.is_empty())),
         softwires,
-        routes: Routes::new(routes),
         routes6: native.map(|native| routes6(native, &basis.addresses)).unwrap_or_default(),
-        filter6: native.and_then(|_| machines.filter.get()).cloned(),
+        // What goes from one LAN to another has its sessions there, too.
+        filter6: machines.filter.get().filter(|_| native.is_some() || machines.lans.len() > 1).cloned(),
         rules: machines.rules.get().cloned(),
     }
 }
 
-/// What hosts of the LAN may send from, and who is behind routers there (RFC 2827). The LAN's own come first: almost all is from them.
-fn sources6(native: &Native) -> Vec<Prefix6> {
-    native.prefixes.iter().copied().chain(native.onward.iter().map(|&(prefix, _)| prefix)).collect()
+/// Where IPv4 goes.
+fn routes4(machines: &Machines, has_tunnel: bool) -> Vec<(Prefix4, Route)> {
+    let mut routes = Vec::new();
+    for (lan, number) in machines.lans.iter().zip((0u8..).map(LanId)) {
+        routes.push((lan.config.ipv4.prefix(), Route::Link(link_of(number))));
+        routes.extend(Prefix4::new(lan.address(), 32).map(|own| (own, Route::Local)));
+    }
+    if has_tunnel {
+        let mesh = machines.tunnel.mesh.iter().flat_map(|mesh| mesh.prefixes());
+        routes.push((Prefix4::ALL, Route::Softwire(SoftwireId(0))));
+        routes.extend(mesh.map(|prefix| (prefix, Route::Mesh(SoftwireId(0)))));
+    }
+    routes
+}
+
+fn lan_link(lan: &Lan, number: LanId, native: Option<&Native>) -> Link {
+    let stations = lan.neighbours.usable().filter_map(|(address, mac)| match address {
+        IpAddr::V4(address) => Some((address.into(), mac)),
+        IpAddr::V6(_) => None,
+    });
+    let own = native.map(|native| &native.lans[usize::from(number.0)]);
+    Link {
+        lan: number,
+        addresses4: vec![lan.address()],
+        addresses6: own.into_iter().flat_map(|own| &own.addresses).map(|&address| address.into()).collect(),
+        sources4: vec![lan.config.ipv4.prefix()],
+        isolated: lan.config.isolated,
+        neighbours: Neighbours::new(stations, None),
+        sources6: own.map(sources6).unwrap_or_default(),
+        neighbours6: own.map(|_| neighbours6(&lan.neighbours)).unwrap_or_default(),
+        ..Link::new(&lan.link.name, Side::Lan, lan.link.mac, lan.config.mtu)
+    }
+}
+
+fn wan_link(basis: &Basis, wan: &Wan) -> Link {
+    Link {
+        addresses6: basis.addresses.iter().map(|&address| address.into()).collect(),
+        ..Link::new(&wan.link.name, Side::Wan, wan.link.mac, basis.mtu)
+    }
+}
+
+/// What hosts of a LAN may send from, and who is behind routers there (RFC 2827). The LAN's own come first: almost all is from them.
+fn sources6(lan: &NativeLan) -> Vec<Prefix6> {
+    lan.prefixes.iter().copied().chain(lan.onward.iter().map(|&(prefix, _)| prefix)).collect()
 }
 
 /// Where native IPv6 goes. `wan`: our addresses on the line.
 fn routes6(native: &Native, wan: &[Ipv6Addr]) -> Routes6 {
-    let ours = native.addresses.iter().chain(wan).filter_map(|&address| Prefix6::new(address, 128));
+    let lans = || native.lans.iter().zip((0u8..).map(|number| link_of(LanId(number))));
+    let ours =
+        native.lans.iter().flat_map(|lan| &lan.addresses).chain(wan).filter_map(|&address| Prefix6::new(address, 128));
     let mut routes: Vec<(Prefix6, Route6)> = ours.map(|own| (own, Route6::Local)).collect();
     let across = native.across.iter().map(|&(address, mac)| (address, Route6::Gateway { link: WAN, mac }));
     routes.extend(across.filter_map(|(address, route)| Some((Prefix6::new(address, 128)?, route))));
-    routes.extend(native.prefixes.iter().map(|&prefix| (prefix, Route6::Link(LAN))));
+    routes.extend(lans().flat_map(|(lan, link)| lan.prefixes.iter().map(move |&prefix| (prefix, Route6::Link(link)))));
     // Longer than what they are of: nobody has the rest.
-    let onward = native.onward.iter();
-    routes.extend(onward.map(|&(prefix, mac)| (prefix, Route6::Gateway { link: LAN, mac })));
-    // Of two that are the same the first counts: a delegated /64 is the LAN's.
+    routes.extend(
+        lans().flat_map(|(lan, link)| {
+            lan.onward.iter().map(move |&(prefix, mac)| (prefix, Route6::Gateway { link, mac }))
+        }),
+    );
+    // Of two that are the same the first counts: a delegated /64 is a LAN's.
     routes.extend(native.delegated.iter().map(|&prefix| (prefix, Route6::Unreachable)));
     if let Some(mac) = native.gateway {
         // The link's own prefix may be of what is delegated.

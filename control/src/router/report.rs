@@ -20,8 +20,9 @@ use serde::Serialize;
 use super::choose::Choice;
 use super::facts::Facts;
 use super::forwarding::NamesStatus;
+use super::lan::Lan;
 use super::sessions::{Walk, ports};
-use super::{LAN, LinkFacts, Router, WAN};
+use super::{LinkFacts, Router, WAN};
 use crate::show::report;
 use crate::show::{Query, Request};
 
@@ -35,12 +36,12 @@ pub struct Surroundings<'a> {
     pub bursts: &'a mut [BurstReport],
     /// How long turns take.
     pub control: report::Control,
-    /// What the cards of LAN and WAN pass on.
-    pub heard: [Option<&'static str>; 2],
+    /// What the cards pass on, by link.
+    pub heard: Vec<Option<&'static str>>,
     /// Bytes of the links' rings and buffers.
     pub memory: usize,
-    /// How the forwarder of names is doing.
-    pub names: NamesStatus,
+    /// How the forwarder of names of each LAN is doing.
+    pub names: Vec<NamesStatus>,
     /// Of the configuration and the links.
     pub warnings: &'a [String],
 }
@@ -51,20 +52,33 @@ impl Router {
         match query.request {
             Request::Status => query.reply.answer(self.status(now, around)),
             Request::Neighbours => {
-                let (lan, wan) = (&self.machines.lan, &self.machines.wan);
-                let links = [(&lan.link, &lan.neighbours), (&wan.link, &wan.neighbours)];
-                let entries = links.map(|(link, neighbours)| (link.name.clone(), neighbours.entries(now)));
-                let leases = (lan.dhcpv4.as_ref().map(|server| server.leases(now)), lan.dhcpv6.leases(now));
-                query.reply.answer_with(move || neighbours(entries, leases));
+                let (lans, wan) = (&self.machines.lans, &self.machines.wan);
+                let of_lan = |lan: &Lan| OnLink {
+                    lan: Some(lan.config.name.clone()),
+                    link: lan.link.name.clone(),
+                    entries: lan.neighbours.entries(now),
+                    leases: lan.dhcpv4.as_ref().map(|server| server.leases(now)).unwrap_or_default(),
+                    leases6: lan.dhcpv6.leases(now),
+                };
+                let mut links: Vec<OnLink> = lans.iter().map(of_lan).collect();
+                let (link, entries) = (wan.link.name.clone(), wan.neighbours.entries(now));
+                links.push(OnLink { link, entries, ..OnLink::default() });
+                query.reply.answer_with(move || links.into_iter().flat_map(neighbours).collect::<Vec<_>>());
             }
             Request::Leases => {
-                let lan = &self.machines.lan;
-                let leases = lan.dhcpv4.as_ref().map(|server| server.leases(now)).unwrap_or_default();
-                let pool = lan.dhcpv4.as_ref().and(lan.config.dhcpv4.as_ref()).map(|config| config.pool);
-                let ipv6 = lan.dhcpv6.leases(now);
-                query.reply.answer_with(move || leases_of(pool, leases, ipv6));
+                let of_lan = |lan: &Lan| {
+                    let leases = lan.dhcpv4.as_ref().map(|server| server.leases(now)).unwrap_or_default();
+                    let pool = lan.dhcpv4.as_ref().and(lan.config.dhcpv4.as_ref()).map(|config| config.pool);
+                    (lan.config.name.clone(), pool, leases, lan.dhcpv6.leases(now))
+                };
+                let lans: Vec<_> = self.machines.lans.iter().map(of_lan).collect();
+                query.reply.answer_with(move || {
+                    let mut lans = lans.into_iter().map(|(lan, pool, leases, ipv6)| leases_of(lan, pool, leases, ipv6));
+                    let first = lans.next().unwrap_or_default();
+                    report::Leases { other_lans: lans.collect(), ..first }
+                });
             }
-            Request::Rules => query.reply.answer(self.machines.rules.report()),
+            Request::Rules => query.reply.answer(self.machines.rules.report(&self.config)),
             Request::Links => query.reply.answer(self.links(around.handles)),
             Request::Counters => query.reply.answer(self.counters(&around)),
             Request::Ports => match self.machines.tunnel.napt() {
@@ -81,8 +95,15 @@ impl Router {
     /// The state of line, service, both sides, table and workers, as `hikyaku show status` has it.
     pub fn status(&self, now: Time, around: Surroundings) -> report::Status {
         let facts = self.machines.gather(now);
-        let [lan_heard, wan_heard] = around.heard.map(|heard| heard.map(String::from));
+        let heard = |link: LinkId| around.heard.get(link.index()).copied().flatten().map(String::from);
         let totals = totals(around.handles);
+        let lans = self.machines.lans.iter().enumerate().map(|(at, lan)| report::Lan {
+            heard: heard(lan.id),
+            names: lan.config.dns.as_ref().and(around.names.get(at)).map(names),
+            ..self.lan_status(lan, now, &totals)
+        });
+        let mut lans: Vec<report::Lan> = lans.collect();
+        let other_lans = lans.split_off(1);
         let state = report::State {
             name: name_of(&self.state),
             text: self.state.to_string(),
@@ -94,18 +115,15 @@ impl Router {
             pid: std::process::id(),
             uptime_seconds: now.since(self.started).as_secs(),
             line: state.clone(),
-            wan: report::Wan { heard: wan_heard, ..self.wan_status(&facts, &totals) },
+            wan: report::Wan { heard: heard(WAN), ..self.wan_status(&facts, &totals) },
             service: self.service_status(&facts, state),
             notification: self.machines.notice.as_ref().map(|notice| notification(&notice.machine.status(now))),
             provisioning: self.machines.provisioning.as_ref().map(|provisioning| {
                 let status = provisioning.machine.status(now);
                 report::Provisioning { text: status.to_string(), state: name_of(&status.state) }
             }),
-            lan: report::Lan {
-                heard: lan_heard,
-                names: self.config.lan.dns.as_ref().map(|_| names(&around.names)),
-                ..self.lan_status(now, &totals)
-            },
+            lan: lans.remove(0),
+            other_lans,
             sessions: stats.map(|stats| report::SessionTotals {
                 live: stats.live.into(),
                 capacity: stats.capacity.into(),
@@ -150,10 +168,10 @@ impl Router {
         }
     }
 
-    fn lan_status(&self, now: Time, totals: &Totals) -> report::Lan {
-        let (received, sent) = volumes(totals, LAN);
-        let lan = &self.machines.lan;
+    fn lan_status(&self, lan: &Lan, now: Time, totals: &Totals) -> report::Lan {
+        let (received, sent) = volumes(totals, lan.id);
         report::Lan {
+            name: lan.config.name.clone(),
             link: lan.link.name.clone(),
             mode: lan.link.mode.clone(),
             heard: None,
@@ -162,7 +180,7 @@ impl Router {
             mac: lan.link.mac.to_string(),
             mtu: lan.config.mtu,
             up: lan.up,
-            lost: self.losses[0].frames(),
+            lost: self.losses[lan.id.index()].frames(),
             received,
             sent,
             ipv4: lan.config.ipv4.to_string(),
@@ -190,7 +208,7 @@ impl Router {
             mac: wan.link.mac.to_string(),
             mtu: facts.slaac.mtu,
             up: wan.up,
-            lost: self.losses[1].frames(),
+            lost: self.losses[WAN.index()].frames(),
             received,
             sent,
             addresses: wan.neighbours.ours().into_iter().map(|ours| address(ours, facts)).collect(),
@@ -212,12 +230,11 @@ impl Router {
 
     fn warnings(&self, facts: &Facts) -> Vec<String> {
         let mut warnings = self.machines.tunnel.unusable.clone();
-        let lan = &self.machines.lan;
-        warnings.extend(lan.taken.map(|mac| {
+        let taken = |lan: &Lan| Some((lan.taken?, lan.address(), self.said_of(lan)));
+        warnings.extend(self.machines.lans.iter().filter_map(taken).map(|(mac, address, of)| {
             format!(
-                "our LAN address {} is in use by the station {mac}: until it is ours no host has a router or DHCPv4 from us; \
-                 remove it there, or give us another with [lan] ipv4",
-                lan.address()
+                "{of}our LAN address {address} is in use by the station {mac}: until it is ours no host has a router or DHCPv4 from us; \
+                 remove it there, or give us another with [lan] ipv4"
             )
         }));
         let dhcpv6 = &facts.dhcpv6;
@@ -236,44 +253,50 @@ impl Router {
         warnings
     }
 
-    /// Both links, the line's first.
+    /// All links, the line's first.
     fn links(&self, handles: &[Handle]) -> Vec<report::Link> {
         let totals = totals(handles);
-        let (lan, wan) = (&self.machines.lan, &self.machines.wan);
-        let one = |side: &str, id: LinkId, facts: &LinkFacts, up, losses: &Losses| {
+        let one = |side: &str, id: LinkId, facts: &LinkFacts, up| {
             let (received, sent) = volumes(&totals, id);
             let (link, mode) = (facts.name.clone(), facts.mode.clone());
-            report::Link { side: side.into(), link, mode, up, received, sent, lost: lost(losses) }
+            report::Link { side: side.into(), link, mode, up, received, sent, lost: lost(&self.losses[id.index()]) }
         };
-        let [lan_losses, wan_losses] = &self.losses;
-        vec![one("wan", WAN, &wan.link, wan.up, wan_losses), one("lan", LAN, &lan.link, lan.up, lan_losses)]
+        let (lans, wan) = (&self.machines.lans, &self.machines.wan);
+        let lans = lans.iter().map(|lan| one(&lan.config.name, lan.id, &lan.link, lan.up));
+        [one("wan", WAN, &wan.link, wan.up)].into_iter().chain(lans).collect()
     }
 
     fn counters(&self, around: &Surroundings) -> report::Counters {
         let totals = totals(around.handles);
-        let (lan, wan) = (&self.machines.lan, &self.machines.wan);
+        let (lans, wan) = (&self.machines.lans, &self.machines.wan);
         let mut control = BTreeMap::new();
         let mut machine = |name: &str, counts: BTreeMap<String, u64>| control.insert(name.to_string(), counts);
-        machine("neighbour lan", counted(lan.neighbours.counts()));
+        let frames_lost = ("frames-lost".to_string(), self.machines.frames.lost);
+        let mut unread = BTreeMap::from([("wan".to_string(), wan.unread), frames_lost]);
+        for (at, lan) in lans.iter().enumerate() {
+            let name = &lan.config.name;
+            // Of the first LAN they are called as on a router with one.
+            let of = |machine: &str| if at == 0 { machine.to_string() } else { format!("{machine} {name}") };
+            machine(&format!("neighbour {name}"), counted(lan.neighbours.counts()));
+            machine(&format!("echo {name}"), counted(&lan.echo.counts));
+            machine(&format!("dhcpv6 {name}"), counted(&lan.dhcpv6.counts));
+            machine(&format!("link {name}"), lost(&self.losses[lan.id.index()]));
+            machine(&of("advertiser"), counted(&lan.advertiser.counts));
+            machine(&of("forwarder"), around.names.get(at).map(|names| counted(&names.counts)).unwrap_or_default());
+            if let Some(server) = &lan.dhcpv4 {
+                machine(&of("dhcpv4"), counted(&server.counts));
+            }
+            unread.insert(name.clone(), lan.unread);
+        }
         machine("neighbour wan", counted(wan.neighbours.counts()));
-        machine("echo lan", counted(&lan.echo.counts));
         machine("echo wan", counted(&wan.echo.counts));
+        machine("link wan", lost(&self.losses[WAN.index()]));
         machine("line", counted(&wan.slaac.counts));
         machine("dhcpv6", counted(&wan.dhcpv6.counts));
         machine("names", counted(wan.resolver.counts()));
-        machine("forwarder", counted(&around.names.counts));
         machine("stack", counted(&wan.sockets.counts));
-        machine("advertiser", counted(&lan.advertiser.counts));
-        machine("dhcpv6 lan", counted(&lan.dhcpv6.counts));
         machine("nd proxy", counted(&self.machines.nd_proxy.counts));
-        if let Some(server) = &lan.dhcpv4 {
-            machine("dhcpv4", counted(&server.counts));
-        }
-        for (name, losses) in ["link lan", "link wan"].into_iter().zip(&self.losses) {
-            machine(name, lost(losses));
-        }
-        let unread = [("lan", lan.unread), ("wan", wan.unread), ("frames-lost", self.machines.frames.lost)];
-        machine("unread", unread.into_iter().map(|(name, n)| (name.to_string(), n)).collect());
+        machine("unread", unread);
         report::Counters {
             received: totals.received(),
             held: totals.held,
@@ -307,31 +330,38 @@ fn names(status: &NamesStatus) -> report::Names {
     }
 }
 
-/// Of each link, by its name and then by address; with the names that stations give when they ask for a lease.
-fn neighbours(
-    links: [(String, Vec<Neighbour>); 2],
-    leases: (Option<Vec<LeaseView>>, Vec<server::LeaseView>),
-) -> Vec<report::Neighbour> {
-    let ipv4 = leases.0.into_iter().flatten().filter_map(|lease| Some((lease.mac?, lease.hostname?)));
-    let ipv6 = leases.1.into_iter().filter_map(|lease| Some((lease.mac, lease.hostname?)));
-    let names: HashMap<Mac, Arc<str>> = ipv6.chain(ipv4).collect();
-    let of = |(link, mut entries): (String, Vec<Neighbour>)| {
-        entries.sort_unstable_by_key(|entry| entry.address);
-        let names = &names;
-        let named = move |mac: Option<Mac>| Some(names.get(&mac?)?.to_string());
-        entries.into_iter().map(move |entry| report::Neighbour {
-            name: named(entry.mac),
-            link: link.clone(),
-            address: entry.address,
-            mac: entry.mac.map(|mac| mac.to_string()),
-            state: name_of(&entry.state),
-            age_seconds: Some(entry.age),
-        })
-    };
-    links.into_iter().flat_map(of).collect()
+/// Who is on a link, and what they have.
+#[derive(Default)]
+struct OnLink {
+    /// `None`: it is the line's.
+    lan: Option<String>,
+    link: String,
+    entries: Vec<Neighbour>,
+    leases: Vec<LeaseView>,
+    leases6: Vec<server::LeaseView>,
 }
 
-fn leases_of(pool: Option<Pool>, leases: Vec<LeaseView>, ipv6: Vec<server::LeaseView>) -> report::Leases {
+/// By address, with the names that stations give when they ask for a lease.
+fn neighbours(on: OnLink) -> Vec<report::Neighbour> {
+    let OnLink { lan, link, mut entries, leases, leases6 } = on;
+    let ipv4 = leases.into_iter().filter_map(|lease| Some((lease.mac?, lease.hostname?)));
+    let ipv6 = leases6.into_iter().filter_map(|lease| Some((lease.mac, lease.hostname?)));
+    let names: HashMap<Mac, Arc<str>> = ipv6.chain(ipv4).collect();
+    entries.sort_unstable_by_key(|entry| entry.address);
+    let named = |mac: Option<Mac>| Some(names.get(&mac?)?.to_string());
+    let one = |entry: Neighbour| report::Neighbour {
+        name: named(entry.mac),
+        lan: lan.clone(),
+        link: link.clone(),
+        address: entry.address,
+        mac: entry.mac.map(|mac| mac.to_string()),
+        state: name_of(&entry.state),
+        age_seconds: Some(entry.age),
+    };
+    entries.into_iter().map(one).collect()
+}
+
+fn leases_of(lan: String, pool: Option<Pool>, leases: Vec<LeaseView>, ipv6: Vec<server::LeaseView>) -> report::Leases {
     let lease6 = |lease: server::LeaseView| report::Lease6 {
         leases: lease.leases.iter().map(server::lease_text).collect(),
         mac: lease.mac.to_string(),
@@ -347,6 +377,8 @@ fn leases_of(pool: Option<Pool>, leases: Vec<LeaseView>, ipv6: Vec<server::Lease
         expires_seconds: Some(lease.left),
     };
     report::Leases {
+        lan,
+        other_lans: Vec::new(),
         pool: pool.map(|pool| pool.to_string()),
         pool_size: pool.map_or(0, |pool| pool.size()),
         leases: leases.into_iter().map(one).collect(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hikyaku_config::{Config, address_text, protocol_text};
+use hikyaku_dataplane::napt::LanId;
 use hikyaku_dataplane::rules::{self, Action, Counted, Rule, Zone};
 use hikyaku_net::Time;
 
@@ -62,14 +63,17 @@ impl Rules {
     }
 
     /// What `hikyaku show rules` is told.
-    pub fn report(&self) -> Vec<report::Rule> {
+    pub fn report(&self, config: &Config) -> Vec<report::Rule> {
         let rules = self.rules.iter().flat_map(|rules| rules.all());
-        rules.zip(1..).map(|((rule, counted), number)| reported(number, rule, counted)).collect()
+        rules.zip(1..).map(|((rule, counted), number)| reported(config, number, rule, counted)).collect()
     }
 }
 
-fn reported(number: usize, rule: &Rule, counted: Counted) -> report::Rule {
-    let side = |zone| if zone == Zone::Wan { "wan" } else { "lan" };
+fn reported(config: &Config, number: usize, rule: &Rule, counted: Counted) -> report::Rule {
+    let side = |zone| match zone {
+        Zone::Wan => "wan",
+        Zone::Lan(LanId(number)) => config.lans.get(usize::from(number)).map_or("", |lan| &lan.name),
+    };
     let action = match rule.action {
         Action::Accept => "accept",
         Action::Drop => "drop",

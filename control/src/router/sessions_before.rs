@@ -68,7 +68,7 @@ fn read_napt(state: &StateDir, config: &Config, workers: usize, clock: &Clock, w
 
 fn read_filter(state: &StateDir, config: &Config, workers: usize, clock: &Clock, wall: u64) -> Option<Arc<Filter6>> {
     let (began, bytes) = (Instant::now(), state.take_sessions(SessionFile::Filter6)?);
-    if !config.lan.ipv6.is_on() {
+    if !config.has_untranslated() {
         return None;
     }
     let saved = filter6::Saved::read(&bytes).map_err(unreadable).ok()?;

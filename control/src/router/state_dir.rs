@@ -33,7 +33,11 @@ const SECRET: &str = "secret";
 
 /// The directory that holds what outlives a restart, a JSON file for each name.
 #[derive(Clone, Debug)]
-pub struct StateDir(PathBuf);
+pub struct StateDir {
+    path: PathBuf,
+    /// The names of LANs, by their numbers: files of the first have none in theirs.
+    lans: Vec<String>,
+}
 
 /// Something that a restart will not know.
 #[derive(Debug, thiserror::Error)]
@@ -47,13 +51,29 @@ pub struct Unsaved {
 impl StateDir {
     /// One that is not there is made when something is to be saved; a router comes up without it.
     pub fn new(path: &Path) -> Self {
-        Self(path.to_owned())
+        Self { path: path.to_owned(), lans: Vec::new() }
+    }
+
+    /// The same, of a router with LANs of these names.
+    pub fn with_lans<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { lans: names.into_iter().map(String::from).collect(), ..self }
+    }
+
+    /// The name of a file, without the ending.
+    fn name(&self, file: StateFile) -> String {
+        match file.lan().map(|lan| usize::from(lan.0)).filter(|&number| number > 0) {
+            None => file.stem().into(),
+            Some(number) => {
+                let name = self.lans.get(number).cloned().unwrap_or_else(|| number.to_string());
+                format!("{}-{name}", file.stem())
+            }
+        }
     }
 
     /// What was saved in this file. `None` where there is nothing, or nothing that can be read: a router
     /// comes up without its memory.
     pub fn load<T: DeserializeOwned>(&self, file: StateFile) -> Option<T> {
-        self.read(file.name())
+        self.read(&self.name(file))
     }
 
     fn read<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
@@ -76,7 +96,7 @@ impl StateDir {
     /// # Errors
     /// The directory or the file in it cannot be written.
     pub fn save(&self, save: &Save) -> Result<(), Unsaved> {
-        let name = save.file().name();
+        let name = &self.name(save.file());
         let text = save.text().map_err(|error| Unsaved { path: self.path(name), error: error.into() })?;
         self.put(name, text.as_deref())
     }
@@ -105,7 +125,7 @@ impl StateDir {
         let open = || fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside);
         let mut file = match open() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
+                fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
                 open()?
             }
             other => other?,
@@ -126,7 +146,7 @@ impl StateDir {
         save: impl FnOnce(&mut dyn io::Write) -> Result<u32, NotSaved>,
     ) -> Result<u32, NotSaved> {
         let mut count = 0;
-        self.whole(&self.0.join(file.name()), |file| {
+        self.whole(&self.path.join(file.name()), |file| {
             let mut file = io::BufWriter::with_capacity(1 << 20, file);
             count = save(&mut file)?;
             file.flush().map_err(NotSaved::Unwritten)
@@ -136,7 +156,7 @@ impl StateDir {
 
     /// The sessions that were saved, and removes them: the next start finds them only if this process saves them again.
     pub fn take_sessions(&self, file: SessionFile) -> Option<Vec<u8>> {
-        let path = self.0.join(file.name());
+        let path = self.path.join(file.name());
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -163,7 +183,7 @@ impl StateDir {
 
     /// New names, too, are to outlive a power cut.
     fn sync_names(&self) -> io::Result<()> {
-        fs::File::open(&self.0)?.sync_all()
+        fs::File::open(&self.path)?.sync_all()
     }
 
     /// A secret of our own, made at the first start. One that cannot be saved is logged.
@@ -179,7 +199,7 @@ impl StateDir {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name).with_extension("json")
+        self.path.join(name).with_extension("json")
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use hikyaku_config::{self as config, Config};
+use hikyaku_config::{self as config, Config, Network4, lan_of};
 use hikyaku_dataplane::napt::{self, Forward, Napt};
 use hikyaku_dataplane::snapshot::Softwire;
 use hikyaku_net::Time;
@@ -13,8 +13,8 @@ use hikyaku_protocols::service::{Outside, Plan};
 use hikyaku_schema::{DEFAULT_TABLE, Tuning};
 
 use super::facts::Carried;
-use super::machines::{LAN_NUMBER, UPLINK};
 use super::making::{Making, MakingTable, SOON};
+use super::numbers::UPLINK;
 use super::sessions_before::SessionsBefore;
 
 /// A session table for which there was no memory is tried again after this.
@@ -60,6 +60,8 @@ fn is_of(napt: &Napt, outside: Outside) -> bool {
 /// The tunnel. It stays in use until the next one is ready: what it consists of changes at once or not at all.
 pub(super) struct Tunnel {
     config: config::Service,
+    /// The networks of all LANs.
+    lans: Vec<Network4>,
     tuning: Tuning,
     workers: usize,
     carried: Option<Carried>,
@@ -85,6 +87,7 @@ impl Tunnel {
     pub fn new(config: &Config, workers: usize, before: Option<&Softwire>, sessions: SessionsBefore) -> Self {
         Self {
             config: config.service.clone(),
+            lans: config.lans.iter().map(|lan| lan.ipv4).collect(),
             tuning: config.tuning.clone(),
             workers,
             carried: None,
@@ -100,8 +103,9 @@ impl Tunnel {
     }
 
     /// Another configuration. Static mappings are replaced where they are; the rest is of the next snapshot.
-    pub fn reload(&mut self, config: &config::Service) {
-        self.config.clone_from(config);
+    pub fn reload(&mut self, config: &Config) {
+        self.config.clone_from(&config.service);
+        self.lans = config.lans.iter().map(|lan| lan.ipv4).collect();
         let Some(carried) = &self.carried else { return };
         let forwards = self.forwards(carried.plan.outside);
         self.napt().into_iter().for_each(|napt| set_forwards(napt, &forwards));
@@ -227,7 +231,8 @@ impl Tunnel {
             let why = match outside {
                 None => "with DS-Lite the far end has the ports".to_string(),
                 Some(Outside { ports, .. }) => {
-                    let more = mapping.on(ports, LAN_NUMBER);
+                    let lan = lan_of(self.lans.iter().copied(), mapping.host());
+                    let more = mapping.on(ports, lan.unwrap_or_default());
                     match Forward::check_all(ports, &[&taken[..], &more].concat()) {
                         Ok(()) => {
                             taken.extend(more);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
 use hikyaku_config as config;
+use hikyaku_dataplane::napt::LanId;
 use hikyaku_net::{Mac, Time, protocol};
 use hikyaku_protocols::Machine;
 use hikyaku_protocols::dhcpv6;
@@ -58,8 +59,8 @@ pub struct Wan {
     pub(super) reception: Reception,
     pub(super) sockets: Stack,
     pub(super) resolver: Resolver,
-    /// Hosts' questions about names.
-    pub(super) forwarding: Forwarding,
+    /// Hosts' questions about names, by LAN.
+    pub(super) forwardings: Vec<Forwarding>,
     /// Our addresses that may be used.
     pub(super) usable: Vec<Ipv6Addr>,
     /// What our own packets come from.
@@ -103,7 +104,7 @@ impl Wan {
             interface_id,
             sockets,
             resolver: Resolver::default(),
-            forwarding: Forwarding::default(),
+            forwardings: Vec::new(),
             usable: Vec::new(),
             source: None,
             echo: Echo::new(link.mac),
@@ -150,7 +151,7 @@ impl Wan {
                     frames.send(self.id, answer);
                 }
             }
-            _ if self.forwarding.hear(&packet) => {}
+            _ if self.forwardings.iter_mut().any(|forwarding| forwarding.hear(&packet)) => {}
             _ => match wire::udp_to(&packet, DHCP6_CLIENT) {
                 // RFC 8415 16: clients ask from their link-local address, so that is where answers go.
                 Some(payload) if wire::destination(packet.bytes) == self.link_local() => {
@@ -195,14 +196,18 @@ impl Wan {
     pub(super) fn ask_for_host(
         &mut self,
         now: Time,
+        lan: LanId,
         (server, port): (Ipv6Addr, u16),
         payload: &[u8],
         frames: &mut Frames,
     ) {
         let from = self.source_for(server);
-        let is_taken = self.sockets.ports().any(|taken| taken == (protocol::UDP, port));
-        if let Some(from) = from.filter(|_| !is_taken) {
-            self.forwarding.open(now, port);
+        let is_ours = self.sockets.ports().any(|taken| taken == (protocol::UDP, port));
+        let others = self.forwardings.iter().enumerate().filter(|&(at, _)| at != usize::from(lan.0));
+        let is_taken = is_ours || others.flat_map(|(_, forwarding)| forwarding.ports()).any(|taken| taken == port);
+        let forwarding = self.forwardings.get_mut(usize::from(lan.0));
+        if let (Some(from), Some(forwarding)) = (from.filter(|_| !is_taken), forwarding) {
+            forwarding.open(now, port);
             self.send(now, &wire::udp6((from, port), (server, forwarder::PORT), payload), frames);
         }
     }
@@ -270,7 +275,9 @@ impl Wan {
             while let Some(packet) = self.sockets.drive(now) {
                 self.send(now, &packet, frames);
             }
-            if !(self.resolver.hear_connections(now) | self.forwarding.hear_connections()) {
+            let goes_on = self.resolver.hear_connections(now);
+            let more = |goes_on, forwarding: &mut Forwarding| forwarding.hear_connections() | goes_on;
+            if !self.forwardings.iter_mut().fold(goes_on, more) {
                 return;
             }
         }

@@ -6,16 +6,31 @@ use hikyaku_dataplane::tunnel::IPV6_MIN_MTU;
 use hikyaku_net::Time;
 
 use super::Router;
+use super::lan::Lan;
 use super::wan::LinkFacts;
 
 impl Router {
     /// All of it, a line each, with what to do.
     pub(super) fn standing(&self, now: Time) -> Vec<String> {
-        let (lan, wan) = (&self.machines.lan, &self.machines.wan);
-        let narrow = [
+        let narrow_line = narrow(&self.machines.wan.link, "wan", self.config.wan.mtu);
+        let of_lans = self.machines.lans.iter().enumerate().flat_map(|(at, lan)| {
+            let unfulfilled = self.choice.lans.get(at).into_iter().flat_map(|has| has.unfulfilled.iter().cloned());
+            self.of_lan(now, lan).into_iter().chain(unfulfilled.map(|warning| self.said_of(lan) + &warning))
+        });
+        let trouble = self.machines.filter.trouble.iter().cloned();
+        let standing = self.of_config.iter().cloned().chain(narrow_line).chain(trouble).chain(of_lans);
+        standing.chain(self.saving.warnings(now)).collect()
+    }
+
+    /// What a warning of a LAN begins with, where there are several.
+    pub(super) fn said_of(&self, lan: &Lan) -> String {
+        if self.machines.lans.len() > 1 { format!("LAN {}: ", lan.config.name) } else { String::new() }
+    }
+
+    fn of_lan(&self, now: Time, lan: &Lan) -> Vec<String> {
+        let seen = [
             narrow(&lan.link, "lan", Some(lan.config.mtu)),
-            narrow(&wan.link, "wan", self.config.wan.mtu),
-            lan.stray_router(now, wan.slaac.routers().next().is_some()),
+            lan.stray_router(now, self.machines.wan.slaac.routers().next().is_some()),
             lan.other_dhcpv6_server(now),
         ];
         let taken = lan.taken6.iter().map(|(address, station)| {
@@ -25,9 +40,7 @@ impl Router {
                 lan.link.name
             )
         });
-        let of_lan = self.machines.filter.trouble.iter().chain(&self.choice.lan.unfulfilled).cloned().chain(taken);
-        let standing = self.of_config.iter().cloned().chain(narrow.into_iter().flatten()).chain(of_lan);
-        standing.chain(self.saving.warnings(now)).collect()
+        seen.into_iter().flatten().chain(taken).collect()
     }
 
     /// Logs what is new of it.

@@ -29,7 +29,7 @@ pub fn open(config: &Config, stop: &AtomicBool) -> Result<Option<Links>, LinksEr
         if limit.is_some_and(|limit| began.elapsed() >= limit) {
             return Err(error);
         }
-        wait([&config.lan.link, &config.wan.link], limit.map(|limit| began + limit), stop);
+        wait(&config.links(), limit.map(|limit| began + limit), stop);
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -38,7 +38,7 @@ pub fn open(config: &Config, stop: &AtomicBool) -> Result<Option<Links>, LinksEr
 
 /// Returns when it is worth another try, at the end, or told to stop. Links are looked at and not tried again and again:
 /// opening the one that is there may take its carrier down each time.
-fn wait(names: [&LinkName; 2], end: Option<Instant>, stop: &AtomicBool) {
+fn wait(names: &[&LinkName], end: Option<Instant>, stop: &AtomicBool) {
     let mut told: Option<Instant> = None;
     loop {
         if told.is_none_or(|told| told.elapsed() >= REMINDER) {
@@ -56,7 +56,7 @@ fn wait(names: [&LinkName; 2], end: Option<Instant>, stop: &AtomicBool) {
 }
 
 /// The links that cannot be opened yet, and why. netmap opens an interface that is down.
-fn lacking(names: [&LinkName; 2]) -> Vec<(&LinkName, String)> {
+fn lacking<'a>(names: &[&'a LinkName]) -> Vec<(&'a LinkName, String)> {
     let Ok(states) = states(names) else { return Vec::new() };
     let why = |link: &LinkName, state| match state {
         LinkState::Gone => Some("there is no such interface".to_string()),
@@ -65,5 +65,5 @@ fn lacking(names: [&LinkName; 2]) -> Vec<(&LinkName, String)> {
         }
         LinkState::Down | LinkState::NoCarrier | LinkState::Carrier => None,
     };
-    names.into_iter().zip(states).filter_map(|(link, state)| Some((link, why(link, state)?))).collect()
+    names.iter().copied().zip(states).filter_map(|(link, state)| Some((link, why(link, state)?))).collect()
 }

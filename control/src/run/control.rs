@@ -15,7 +15,7 @@ use hikyaku_dataplane::shared::Shared;
 use hikyaku_dataplane::worker::{BurstReport, Handle};
 use hikyaku_net::Time;
 use hikyaku_protocols::sockets::Wake;
-use hikyaku_ring::LinkState;
+use hikyaku_ring::{LinkId, LinkState};
 
 use super::card::Card;
 use super::guard::LinkGuard;
@@ -24,7 +24,7 @@ use super::names::Names;
 use super::turns::Turns;
 use super::watchdog::{Standstill, Watchdog};
 use super::writer::Writer;
-use crate::router::{LAN, LinkFacts, Parts, Router, SessionsBefore, StateDir, Surroundings, WAN};
+use crate::router::{LinkFacts, Parts, Router, SessionsBefore, StateDir, Surroundings, WAN};
 use crate::show::Query;
 use hikyaku_config::{Config, Level};
 use hikyaku_schema::Problems;
@@ -53,11 +53,11 @@ const HEARD: usize = 256;
 /// What the thread needs.
 pub struct ControlThread {
     pub config: Arc<Config>,
-    /// What LAN and WAN link turned out to be.
-    pub facts: [LinkFacts; 2],
-    pub hosts: [bool; 2],
-    pub guards: [LinkGuard; 2],
-    pub cards: [Card; 2],
+    /// What the links turned out to be, by link.
+    pub facts: Vec<LinkFacts>,
+    pub hosts: Vec<bool>,
+    pub guards: Vec<LinkGuard>,
+    pub cards: Vec<Card>,
     /// Bytes of the links' rings and buffers.
     pub memory: usize,
     pub shared: Arc<Shared>,
@@ -149,12 +149,10 @@ impl ControlThread {
         let wake: Wake = Arc::new(move || this.unpark());
         // What is read now is to be what was written last.
         self.settle_disk();
-        let [lan, wan] = self.facts.clone();
         let parts = Parts {
             config: self.config.clone(),
-            lan,
-            wan,
-            hosts: self.hosts,
+            links: self.facts.clone(),
+            hosts: self.hosts.clone(),
             workers: self.handles.len(),
             shared: self.shared.clone(),
             state: self.state.clone(),
@@ -222,8 +220,8 @@ impl ControlThread {
             router.saved(self.now(), file, result);
         }
         for _ in 0..HEARD {
-            let Some(wanted) = self.names.wanted() else { break };
-            router.hear_forwarder(self.now(), wanted);
+            let Some((lan, wanted)) = self.names.wanted() else { break };
+            router.hear_forwarder(self.now(), lan, wanted);
         }
         let totals = || totals(&self.handles);
         router.turn(self.now(), totals);
@@ -232,10 +230,10 @@ impl ControlThread {
         }
         self.names.tell(|| router.next_for_forwarder());
         // Before anything is asked from a new address (RFC 4862 5.4.2).
-        for (card, groups) in self.cards.iter_mut().zip(router.groups()) {
-            card.listen(&groups, router.hears_all());
+        for (card, (groups, all)) in self.cards.iter_mut().zip(router.groups().into_iter().zip(router.hears_all())) {
+            card.listen(&groups, all);
         }
-        self.cards[1].set_silent(router.silent());
+        self.cards[WAN.index()].set_silent(router.silent());
         // One a turn: of many that ask at once none keeps the LAN waiting for all of them.
         if let Ok(query) = self.queries.try_recv() {
             let of_links = self.cards.iter().flat_map(Card::warnings);
@@ -246,7 +244,7 @@ impl ControlThread {
                 cores: &self.cores,
                 bursts: &mut self.bursts,
                 control: self.turns.report(),
-                heard: [self.cards[0].heard(), self.cards[1].heard()],
+                heard: self.cards.iter().map(Card::heard).collect(),
                 memory: self.memory,
                 names: self.names.status(),
                 warnings: &warnings,
@@ -303,28 +301,30 @@ impl ControlThread {
     fn look_at_links(&mut self, router: &mut Router) -> bool {
         self.bursts.iter_mut().for_each(BurstReport::refresh);
         crate::log::tell_left_out();
-        let names = [&self.config.lan.link, &self.config.wan.link];
+        let names = self.config.links();
         let mut relinked = false;
-        for (side, guard) in self.guards.iter_mut().enumerate() {
-            self.cards[side].set_losses(guard.losses());
-            let taken = |handle: &Handle| handle.counters.link([LAN, WAN][side]).received.frames;
-            self.cards[side].set_traffic(hikyaku_ring::arrived(names[side]), self.handles.iter().map(taken).sum());
+        let cards = self.cards.iter_mut().zip(&mut self.facts);
+        for (((guard, (card, was)), name), id) in self.guards.iter_mut().zip(cards).zip(&names).zip((0u8..).map(LinkId))
+        {
+            card.set_losses(guard.losses());
+            let taken = |handle: &Handle| handle.counters.link(id).received.frames;
+            card.set_traffic(hikyaku_ring::arrived(name), self.handles.iter().map(taken).sum());
             let Some(info) = guard.look(&self.handles) else { continue };
-            match [links::lan_facts, links::wan_facts][side](&self.config, &info) {
+            match links::facts(&self.config, id, &info) {
                 Ok(facts) => {
-                    self.cards[side].reopened(info.mac, facts.mac);
-                    relinked |= relink(&mut self.facts[side], facts);
+                    card.reopened(info.mac, facts.mac);
+                    relinked |= relink(was, facts);
                 }
                 Err(error) => tracing::error!(%error, "going on with the link as it was"),
             }
         }
-        router.set_losses(self.cards.each_ref().map(Card::losses));
-        match hikyaku_ring::states(names) {
+        router.set_losses(self.cards.iter().map(Card::losses).collect());
+        match hikyaku_ring::states(&names) {
             Ok(states) => {
-                let states = while_gone(states, self.guards.each_ref().map(LinkGuard::is_gone));
-                self.cards.iter_mut().zip(states).for_each(|(card, state)| card.set_state(state));
-                let [lan, wan] = states.map(|state| state == LinkState::Carrier);
-                router.set_links(self.now(), lan, wan);
+                let states = while_gone(states, self.guards.iter().map(LinkGuard::is_gone));
+                self.cards.iter_mut().zip(&states).for_each(|(card, &state)| card.set_state(state));
+                let up: Vec<bool> = states.iter().map(|&state| state == LinkState::Carrier).collect();
+                router.set_links(self.now(), &up);
             }
             Err(error) => tracing::debug!(%error, "interfaces cannot be listed"),
         }
@@ -349,7 +349,7 @@ impl ControlThread {
 }
 
 /// A link that is not open again has nobody at its other end, whatever its next interface says of itself.
-fn while_gone(mut states: [LinkState; 2], gone: [bool; 2]) -> [LinkState; 2] {
+fn while_gone(mut states: Vec<LinkState>, gone: impl Iterator<Item = bool>) -> Vec<LinkState> {
     states.iter_mut().zip(gone).filter(|(_, gone)| *gone).for_each(|(state, _)| *state = LinkState::Gone);
     states
 }

@@ -3,11 +3,11 @@
 use hikyaku_config::Config;
 use hikyaku_dataplane::worker::HandoffRings;
 use hikyaku_net::Mac;
-use hikyaku_ring::{HANDOFF_SLOTS, LinkId, LinkInfo, LinkName, Queue, Wanted};
+use hikyaku_ring::{HANDOFF_SLOTS, LinkId, LinkInfo, LinkName, Queue, Vlan, Wanted};
 
 use super::card::Card;
 use super::guard::LinkGuard;
-use crate::router::{LAN, LAN_HOST, LinkFacts, WAN, WAN_HOST};
+use crate::router::{LinkFacts, WAN, host_of, lan_of};
 
 /// The links of a router, opened and shared out among the workers.
 pub struct Links {
@@ -15,14 +15,14 @@ pub struct Links {
     pub queues: Vec<Vec<(LinkId, Queue)>>,
     /// By worker: its handoff to the others, if there are several.
     pub handoff: Vec<HandoffRings>,
-    /// See to it that they come back, LAN and WAN.
-    pub guards: [LinkGuard; 2],
-    /// Have their cards pass on what is for us, LAN and WAN.
-    pub cards: [Card; 2],
-    /// What they turned out to be, LAN and WAN.
-    pub facts: [LinkFacts; 2],
-    /// Whether the host's own stack is behind them.
-    pub hosts: [bool; 2],
+    /// See to it that they come back, by link.
+    pub guards: Vec<LinkGuard>,
+    /// Have their cards pass on what is for us, by link.
+    pub cards: Vec<Card>,
+    /// What they turned out to be, by link.
+    pub facts: Vec<LinkFacts>,
+    /// Whether the host's own stack is behind them, by link.
+    pub hosts: Vec<bool>,
     /// Bytes of the memory that their rings and buffers are in.
     pub memory: usize,
 }
@@ -64,72 +64,112 @@ pub enum LinksError {
 }
 
 impl Links {
-    /// Opens LAN and WAN together, joins their workers by handoff rings, and logs what they turned out to be.
+    /// Opens all links together, joins their workers by handoff rings, and logs what they turned out to be.
     pub fn open(config: &Config) -> Result<Self, LinksError> {
-        let names = [config.lan.link.clone(), config.wan.link.clone()];
-        let hosts = [config.lan.host, config.wan.host];
-        // Only the tunnel's packets come in by one queue; the LAN's are spread by the card.
-        let [lan, wan] = [(LAN, config.lan.vlan), (WAN, config.wan.vlan)].map(|(link, vlan)| Wanted {
-            name: names[link.index()].clone(),
-            host: hosts[link.index()],
-            handoff_slots: if link == WAN { HANDOFF_SLOTS } else { 0 },
-            vlan,
-        });
-        let [lan, mut wan] =
-            <[hikyaku_ring::Link; 2]>::try_from(hikyaku_ring::open(&[lan, wan], &config.tuning.links())?)
-                .unwrap_or_else(|_| unreachable!("two links were asked for"));
-        for info in [&lan.info, &wan.info] {
+        let ids = || (0u8..).map(LinkId);
+        let sides: Vec<Side> = ids().zip(config.links()).map(|(id, _)| Side::of(config, id)).collect();
+        let wanted: Vec<Wanted> = ids().zip(&sides).map(|(id, side)| side.wanted(id)).collect();
+        let mut links = hikyaku_ring::open(&wanted, &config.tuning.links())?;
+        for info in links.iter().map(|link| &link.info) {
             tracing::info!(link = %info.name, "{info}");
             info.warnings().iter().for_each(|warning| tracing::warn!(link = %info.name, "{warning}"));
         }
-        if let Some(warning) = lan.info.copy_warning(&wan.info) {
-            tracing::warn!(lan = %lan.info.name, wan = %wan.info.name, "{warning}");
-        }
-        let shared = lan.info.region == wan.info.region;
-        let memory = lan.info.memory + if shared { 0 } else { wan.info.memory };
-        let facts = [lan_facts(config, &lan.info)?, wan_facts(config, &wan.info)?];
-        let cards =
-            [Card::open(&names[0], lan.info.mac, facts[0].mac), Card::open(&names[1], wan.info.mac, facts[1].mac)];
-        let workers =
-            config.tuning.cores.as_ref().map_or(lan.queues.len().min(wan.queues.len()), |cores| cores.0.len());
-        for (link, name) in [(&lan, &names[0]), (&wan, &names[1])] {
-            if link.queues.len() != workers {
-                return Err(LinksError::Queues { link: name.clone(), has: link.queues.len(), workers });
-            }
+        let memory = memory(&links);
+        let facts: Vec<LinkFacts> =
+            sides.iter().zip(&links).map(|(side, link)| side.facts(&link.info)).collect::<Result<_, _>>()?;
+        let card = |((side, link), facts): ((&Side, &hikyaku_ring::Link), &LinkFacts)| {
+            Card::open(side.name, link.info.mac, facts.mac)
+        };
+        let cards = sides.iter().zip(&links).zip(&facts).map(card).collect();
+        let most = links.iter().map(|link| link.queues.len()).min().unwrap_or_default();
+        let workers = config.tuning.cores.as_ref().map_or(most, |cores| cores.0.len());
+        if let Some((link, side)) = links.iter().zip(&sides).find(|(link, _)| link.queues.len() != workers) {
+            return Err(LinksError::Queues { link: side.name.clone(), has: link.queues.len(), workers });
         }
         let handoff = match workers {
             0 | 1 => Vec::new(),
-            _ => HandoffRings::between(WAN, &mut wan.queues.iter_mut().collect::<Vec<_>>())
-                .map_err(|source| LinksError::Handoff { link: names[1].clone(), source })?,
+            _ => HandoffRings::between(WAN, &mut links[WAN.index()].queues.iter_mut().collect::<Vec<_>>())
+                .map_err(|source| LinksError::Handoff { link: config.wan.link.clone(), source })?,
         };
+        let count = links.len();
         let mut queues: Vec<Vec<(LinkId, Queue)>> = (0..workers).map(|_| Vec::new()).collect();
-        let mut share_out = |link: hikyaku_ring::Link, name: &LinkName, ids: [LinkId; 2]| {
+        let mut share_out = |((id, side), link): ((LinkId, &Side), hikyaku_ring::Link)| {
             for (worker, queue) in link.queues.into_iter().enumerate() {
-                queues[worker].push((ids[0], queue));
+                queues[worker].push((id, queue));
             }
             // The host's stack is slow and small: one worker carries all of it.
             let host = link.host.into_iter().next();
-            let has_host = host.is_some();
+            let (ids, has_host) = ([id, host_of(id, count)], host.is_some());
             queues[0].extend(host.map(|queue| (ids[1], queue)));
-            LinkGuard::new(name.clone(), ids, has_host, link.watch)
+            LinkGuard::new(side.name.clone(), ids, has_host, link.watch)
         };
-        let guards = [share_out(lan, &names[0], [LAN, LAN_HOST]), share_out(wan, &names[1], [WAN, WAN_HOST])];
+        let guards = ids().zip(&sides).zip(links).map(&mut share_out).collect();
+        let hosts = sides.iter().map(|side| side.host).collect();
         Ok(Self { queues, handoff, guards, cards, facts, hosts, memory })
     }
 }
 
-/// What the LAN link is, by the configuration and as it was opened.
-pub fn lan_facts(config: &Config, info: &LinkInfo) -> Result<LinkFacts, LinksError> {
-    facts(info, config.lan.mac, "lan", config.lan.mtu)
+/// Bytes of rings and buffers; says where frames have to be copied from one link to another.
+fn memory(links: &[hikyaku_ring::Link]) -> usize {
+    let mut memory = 0;
+    for (at, info) in links.iter().map(|link| &link.info).enumerate() {
+        let wan = &links[WAN.index()].info;
+        if let Some(warning) = (at != WAN.index()).then(|| info.copy_warning(wan)).flatten() {
+            tracing::warn!(lan = %info.name, wan = %wan.name, "{warning}");
+        }
+        let is_counted = links[..at].iter().any(|link| link.info.region == info.region);
+        memory += if is_counted { 0 } else { info.memory };
+    }
+    memory
 }
 
-/// What the WAN link is, by the configuration and as it was opened.
-pub fn wan_facts(config: &Config, info: &LinkInfo) -> Result<LinkFacts, LinksError> {
-    facts(info, config.wan.mac, "wan", config.wan.mtu.unwrap_or(hikyaku_config::LINK_MTU))
+/// What the configuration says of a link.
+struct Side<'a> {
+    section: &'static str,
+    name: &'a LinkName,
+    mac: Option<Mac>,
+    vlan: Option<Vlan>,
+    mtu: u16,
+    host: bool,
 }
 
-fn facts(info: &LinkInfo, mac: Option<Mac>, section: &'static str, mtu: u16) -> Result<LinkFacts, LinksError> {
-    let mac = mac.or(info.mac.map(Mac)).ok_or_else(|| LinksError::NoMac(info.name.clone(), section))?;
-    let own = info.mtu.map_or(u16::MAX, |mtu| mtu.min(u16::MAX.into()) as u16);
-    Ok(LinkFacts { name: info.name.to_string(), mac, mtu: mtu.min(own), mode: info.mode(), vlan: info.vlan })
+impl<'a> Side<'a> {
+    fn of(config: &'a Config, id: LinkId) -> Self {
+        match lan_of(id).map(|lan| &config.lans[usize::from(lan.0)]) {
+            Some(lan) => {
+                Self { section: "lan", name: &lan.link, mac: lan.mac, vlan: lan.vlan, mtu: lan.mtu, host: lan.host }
+            }
+            None => {
+                let wan = &config.wan;
+                let mtu = wan.mtu.unwrap_or(hikyaku_config::LINK_MTU);
+                Self { section: "wan", name: &wan.link, mac: wan.mac, vlan: wan.vlan, mtu, host: wan.host }
+            }
+        }
+    }
+
+    fn wanted(&self, id: LinkId) -> Wanted {
+        Wanted {
+            name: self.name.clone(),
+            host: self.host,
+            // Only the tunnel's packets come in by one queue; those of LANs are spread by the card.
+            handoff_slots: if id == WAN { HANDOFF_SLOTS } else { 0 },
+            vlan: self.vlan,
+        }
+    }
+
+    /// With what it was opened as.
+    fn facts(&self, info: &LinkInfo) -> Result<LinkFacts, LinksError> {
+        let mac = self.mac.or(info.mac.map(Mac));
+        let mac = mac.ok_or_else(|| LinksError::NoMac(info.name.clone(), self.section))?;
+        let own = info.mtu.map_or(u16::MAX, |mtu| mtu.min(u16::MAX.into()) as u16);
+        Ok(LinkFacts { name: info.name.to_string(), mac, mtu: self.mtu.min(own), mode: info.mode(), vlan: info.vlan })
+    }
+}
+
+/// What a link is, by the configuration and as it was opened.
+///
+/// # Errors
+/// It has no Ethernet address, and none is given.
+pub fn facts(config: &Config, id: LinkId, info: &LinkInfo) -> Result<LinkFacts, LinksError> {
+    Side::of(config, id).facts(info)
 }

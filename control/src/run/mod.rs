@@ -91,8 +91,8 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let config = &Config::load(args.config.as_deref(), &args.keys)?;
     let level = log::start(&config.log);
-    let names = [&config.lan.link, &config.wan.link];
-    privileges::check(names, config.system.user.as_ref())?;
+    let names = config.links();
+    privileges::check(names.iter().copied(), config.system.user.as_ref())?;
     let signals = Signals::catch().context("signals cannot be caught")?;
     let account = config.system.user.as_ref();
     if let Some(parent) = config.control.socket.parent() {
@@ -111,9 +111,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         let path = directory.display();
         tracing::error!(%path, %error, "[system] state-dir cannot be made: nothing outlives a restart until it can be written");
     }
-    let state = StateDir::new(directory);
+    let state = StateDir::new(directory).with_lans(config.lans.iter().map(|lan| lan.name.as_str()));
     let listener = claim.bind(&config.control)?;
-    privileges::give_up(account, Keep::links(names))?;
+    privileges::give_up(account, Keep::links(names.iter().copied()))?;
     if names.iter().any(|name| name.kind() == LinkKind::Interface)
         && let Err(error) = kernel::check_device()
     {
@@ -147,7 +147,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let (server, queries) =
         listener.serve(move || asked.call()).context("the control socket's thread cannot be started")?;
     tracing::info!(
-        version = env!("CARGO_PKG_VERSION"), service = %config.service.wish.name, wan = %names[1], lan = %names[0],
+        version = env!("CARGO_PKG_VERSION"), service = %config.service.wish.name, wan = %config.wan.link,
+        lan = config.lans.iter().map(|lan| lan.link.to_string()).collect::<Vec<_>>().join(" "),
         workers = handles.len(), "hikyaku started"
     );
     let args = args.clone();
@@ -160,7 +161,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let writes = state.clone();
     let writer = Writer::start(move |save| writes.save(save), std::thread::current())
         .context("the thread for state files cannot be started")?;
-    let names = Names::start(shared.clone(), handles[0].clone()).context("the thread for names cannot be started")?;
+    let names = Names::start(shared.clone(), handles[0].clone(), config.lans.len())
+        .context("the thread for names cannot be started")?;
     let control = ControlThread {
         config: Arc::new(config.clone()),
         facts,

@@ -1,4 +1,4 @@
-//! The thread that answers hosts' questions about names. It is fed by the workers ([`Queues::pop_name`]) and answers through
+//! The thread that answers hosts' questions about names, those of each LAN by a forwarder of its own. It is fed by the workers ([`Queues::pop_name`]) and answers through
 //! them; what it does not know it asks by way of the control thread. So a flood of questions keeps that from nothing else.
 //!
 //! [`Queues::pop_name`]: hikyaku_dataplane::punt::Queues::pop_name
@@ -10,6 +10,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use hikyaku_dataplane::napt::LanId;
 use hikyaku_dataplane::shared::{Message, Shared};
 use hikyaku_dataplane::worker::Handle;
 use hikyaku_net::Time;
@@ -17,7 +18,7 @@ use hikyaku_protocols::Machine;
 use hikyaku_protocols::forwarder::connections::{self, Connections};
 use hikyaku_protocols::forwarder::{Forwarder, Output, Upstream};
 
-use crate::router::{LAN, NamesStatus, ToForwarder, Told};
+use crate::router::{NamesStatus, ToForwarder, Told, lan_of, link_of};
 
 /// Messages that wait, each way.
 const PLACES: usize = 1024;
@@ -37,28 +38,28 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The control thread's end. The thread ends with it.
 #[derive(Debug)]
 pub struct Names {
-    to: Sender<ToForwarder>,
-    from: Receiver<Upstream>,
+    to: Sender<(LanId, ToForwarder)>,
+    from: Receiver<(LanId, Upstream)>,
     thread: Thread,
-    status: Arc<Mutex<NamesStatus>>,
+    status: Arc<Mutex<Vec<NamesStatus>>>,
 }
 
 impl Names {
-    /// Starts the thread.
+    /// Starts the thread, with a forwarder for each of so many LANs: what one keeps and is asked is no other's.
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub fn start(shared: Arc<Shared>, worker: Handle) -> io::Result<Self> {
+    pub fn start(shared: Arc<Shared>, worker: Handle, lans: usize) -> io::Result<Self> {
         let (to, told) = bounded(PLACES);
         let (says, from) = bounded(PLACES);
-        let status = Arc::<Mutex<NamesStatus>>::default();
-        let thread = NamesThread { shared, worker, told, says, knows: None, status: status.clone() };
+        let status = Arc::new(Mutex::new(vec![NamesStatus::default(); lans]));
+        let thread = NamesThread { shared, worker, told, says, knows: vec![None; lans], status: status.clone() };
         let thread = thread::Builder::new().name("names".into()).spawn(move || thread.run())?.thread().clone();
         Ok(Self { to, from, thread, status })
     }
 
-    /// Tells the forwarder, as long as it takes it.
-    pub fn tell(&self, mut next: impl FnMut() -> Option<ToForwarder>) {
+    /// Tells forwarders, as long as their thread takes it.
+    pub fn tell(&self, mut next: impl FnMut() -> Option<(LanId, ToForwarder)>) {
         while !self.to.is_full()
             && let Some(message) = next()
         {
@@ -68,18 +69,18 @@ impl Names {
         }
     }
 
-    /// What the forwarder wants of the control thread.
-    pub fn wanted(&self) -> Option<Upstream> {
+    /// What a forwarder wants of the control thread.
+    pub fn wanted(&self) -> Option<(LanId, Upstream)> {
         self.from.try_recv().ok()
     }
 
-    /// Whether there is nothing that it wants.
+    /// Whether there is nothing that any wants.
     pub fn wants_nothing(&self) -> bool {
         self.from.is_empty()
     }
 
-    /// How it is doing.
-    pub fn status(&self) -> NamesStatus {
+    /// How they are doing, by LAN.
+    pub fn status(&self) -> Vec<NamesStatus> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -87,14 +88,14 @@ impl Names {
 struct NamesThread {
     shared: Arc<Shared>,
     worker: Handle,
-    told: Receiver<ToForwarder>,
-    says: Sender<Upstream>,
-    /// As told last.
-    knows: Option<Told>,
-    status: Arc<Mutex<NamesStatus>>,
+    told: Receiver<(LanId, ToForwarder)>,
+    says: Sender<(LanId, Upstream)>,
+    /// As told last, by LAN.
+    knows: Vec<Option<Told>>,
+    status: Arc<Mutex<Vec<NamesStatus>>>,
 }
 
-/// What it runs.
+/// What it runs for a LAN.
 #[derive(Default)]
 struct Machines {
     forwarder: Forwarder,
@@ -120,79 +121,94 @@ impl NamesThread {
     }
 
     fn live(&mut self) -> Over {
-        let mut machines = Machines::default();
-        self.knows
-            .iter()
-            .filter_map(|told| told.settings.clone())
-            .for_each(|settings| machines.forwarder.set(settings));
+        let mut all: Vec<Machines> = self.knows.iter().map(|_| Machines::default()).collect();
+        for (machines, told) in all.iter_mut().zip(&self.knows) {
+            let settings = told.iter().filter_map(|told| told.settings.clone());
+            settings.for_each(|settings| machines.forwarder.set(settings));
+        }
         loop {
-            if let Some(over) = self.hear_control(&mut machines) {
+            if let Some(over) = self.hear_control(&mut all) {
                 return over;
             }
             let now = self.shared.clock.now();
             for _ in 0..BATCH {
                 let Some(message) = self.shared.punt.pop_name() else { break };
-                self.hear_host(now, &mut machines, message.frame());
+                let Some(lan) = lan_of(message.link) else { continue };
+                if let Some(machines) = all.get_mut(usize::from(lan.0)) {
+                    self.hear_host(now, lan, machines, message.frame());
+                }
             }
-            machines.forwarder.handle_timeout(now);
-            machines.connections.handle_timeout(now);
-            self.carry_out(now, &mut machines);
-            *self.status.lock().unwrap_or_else(PoisonError::into_inner) = NamesStatus::of(&machines.forwarder, now);
+            let mut due: Option<Time> = None;
+            for (machines, lan) in all.iter_mut().zip((0u8..).map(LanId)) {
+                machines.forwarder.handle_timeout(now);
+                machines.connections.handle_timeout(now);
+                self.carry_out(now, lan, machines);
+                let timeouts = [machines.forwarder.poll_timeout(), machines.connections.poll_timeout()];
+                due = due.into_iter().chain(timeouts.into_iter().flatten()).min();
+            }
+            let status = all.iter().map(|machines| NamesStatus::of(&machines.forwarder, now)).collect();
+            *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
             if self.shared.punt.has_no_name() && self.told.is_empty() {
-                let due = [machines.forwarder.poll_timeout(), machines.connections.poll_timeout()]
-                    .into_iter()
-                    .flatten()
-                    .min();
                 let due = due.map_or(SLEEP, |due| due.since(self.shared.clock.now()));
                 thread::park_timeout(due.min(SLEEP));
             }
         }
     }
 
-    fn hear_control(&mut self, machines: &mut Machines) -> Option<Over> {
-        let forwarder = &mut machines.forwarder;
+    fn hear_control(&mut self, all: &mut [Machines]) -> Option<Over> {
         loop {
             let now = self.shared.clock.now();
-            match self.told.try_recv() {
-                Ok(ToForwarder::Told(told)) => {
-                    forwarder.set(told.settings.clone().unwrap_or_default());
-                    self.knows = Some(*told);
-                }
-                Ok(ToForwarder::Heard(heard)) => forwarder.handle_reply(now, heard.from, heard.port, &heard.message),
-                Ok(ToForwarder::Stream(stream, bytes)) => forwarder.handle_stream(now, stream, &bytes),
-                Ok(ToForwarder::StreamFailed(stream)) => forwarder.handle_stream_failed(now, stream),
+            let (lan, message) = match self.told.try_recv() {
+                Ok(message) => message,
                 Err(TryRecvError::Empty) => return None,
                 Err(TryRecvError::Disconnected) => return Some(Over),
+            };
+            let at = usize::from(lan.0);
+            let (Some(Machines { forwarder, .. }), Some(knows)) = (all.get_mut(at), self.knows.get_mut(at)) else {
+                continue;
+            };
+            match message {
+                ToForwarder::Told(told) => {
+                    forwarder.set(told.settings.clone().unwrap_or_default());
+                    *knows = Some(*told);
+                }
+                ToForwarder::Heard(heard) => forwarder.handle_reply(now, heard.from, heard.port, &heard.message),
+                ToForwarder::Stream(stream, bytes) => forwarder.handle_stream(now, stream, &bytes),
+                ToForwarder::StreamFailed(stream) => forwarder.handle_stream_failed(now, stream),
             }
         }
     }
 
-    fn hear_host(&self, now: Time, machines: &mut Machines, frame: &[u8]) {
-        let Some(Told { place, settings: Some(_) }) = &self.knows else { return };
+    fn knows(&self, lan: LanId) -> Option<&Told> {
+        self.knows.get(usize::from(lan.0))?.as_ref()
+    }
+
+    fn hear_host(&self, now: Time, lan: LanId, machines: &mut Machines, frame: &[u8]) {
+        let Some(Told { place, settings: Some(_) }) = self.knows(lan) else { return };
         if connections::is_tcp(frame) {
             machines.connections.handle_input(now, place, frame);
         } else if let Some((client, question)) = place.read(frame) {
             machines.forwarder.handle_input(now, client, question);
         }
-        self.carry_out(now, machines);
+        self.carry_out(now, lan, machines);
     }
 
-    fn carry_out(&self, now: Time, machines: &mut Machines) {
+    fn carry_out(&self, now: Time, lan: LanId, machines: &mut Machines) {
         let Machines { forwarder, connections } = machines;
         let mut wakes_control = false;
         loop {
             if let Some(output) = connections.poll_output() {
                 match output {
-                    connections::Output::Send(frame) => self.inject(&frame),
+                    connections::Output::Send(frame) => self.inject(lan, &frame),
                     connections::Output::Question(client, question) => forwarder.handle_input(now, client, &question),
                 }
                 continue;
             }
             let wants = match forwarder.poll_output() {
                 Some(Output::Answer { to, message }) => {
-                    match (to.connection, &self.knows) {
+                    match (to.connection, self.knows(lan)) {
                         (Some(connection), _) => connections.answer(now, connection, &message),
-                        (None, Some(Told { place, .. })) => self.inject(&place.write(&to, &message)),
+                        (None, Some(Told { place, .. })) => self.inject(lan, &place.write(&to, &message)),
                         (None, None) => {}
                     }
                     continue;
@@ -201,16 +217,16 @@ impl NamesThread {
                 None => break,
             };
             // Lost, it is asked again, and what is open closes by itself in the end.
-            wakes_control |= self.says.try_send(wants).is_ok();
+            wakes_control |= self.says.try_send((lan, wants)).is_ok();
         }
         if wakes_control {
             self.shared.call();
         }
     }
 
-    /// Sends a frame by a worker, and waits for a place if that has much to send already.
-    fn inject(&self, frame: &[u8]) {
-        let Some(mut message) = Message::new(LAN, frame) else { return };
+    /// Sends a frame to a LAN by a worker, and waits for a place if that has much to send already.
+    fn inject(&self, lan: LanId, frame: &[u8]) {
+        let Some(mut message) = Message::new(link_of(lan), frame) else { return };
         let mut waited = Duration::ZERO;
         while waited < STANDSTILL {
             if self.worker.inject.len() < INJECT {

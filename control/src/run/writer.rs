@@ -10,7 +10,7 @@ use crate::router::{Save, StateFile, Unsaved};
 
 /// A file is on its way once at a time ([`crate::router::Router::next_save`]), and once more at the end: nobody ever waits for a
 /// place.
-const PLACES: usize = 2 * StateFile::ALL.len();
+const PLACES: usize = 2 * StateFile::most();
 
 /// What became of a file.
 type Written = (StateFile, Result<(), Unsaved>);

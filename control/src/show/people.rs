@@ -1,12 +1,13 @@
 //! The same facts for people.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
 use hikyaku_protocols::service::Outcome;
 
 use super::report::{
-    Address, Counters, Leases, Link, NameServer, Names, Neighbour, Notification, Ports, Prefix, Rule, Service, Session,
-    State, Status, Volume, Wan,
+    Address, Counters, Lan, Leases, Link, NameServer, Names, Neighbour, Notification, Ports, Prefix, Rule, Service,
+    Session, State, Status, Volume, Wan,
 };
 use crate::table::{Table, grouped};
 
@@ -55,19 +56,11 @@ impl Display for Status {
         if let Some(provisioning) = self.provisioning.as_ref().filter(|p| p.state != "idle") {
             line(f, "HB46PP", &provisioning.text)?;
         }
-        let lan = &self.lan;
-        let carrier = if lan.up { "" } else { ", no carrier" };
-        let (link, vlan, mode) = (&lan.link, vlan(lan.vlan), mode(&lan.mode, lan.heard.as_deref()));
-        let lost = lost(lan.lost);
-        line(f, "LAN", format_args!("{link}{vlan} ({mode}), {}, MTU {}{carrier}{lost}", lan.mac, lan.mtu))?;
-        line(f, "", traffic(lan.received, lan.sent))?;
-        let leases = lan.leases.map(|n| format!(", {n} leases")).unwrap_or_default();
-        line(f, "", format_args!("{}{leases}", lan.ipv4))?;
-        lan.names.iter().try_for_each(|known| line(f, "", names(known)))?;
-        addresses(f, &lan.addresses)?;
-        prefixes(f, &lan.prefixes)?;
-        if !lan.prefixes.is_empty() && !lan.is_default_router {
-            line(f, "", "hosts are told that there is no way for IPv6")?;
+        let is_one = self.other_lans.is_empty();
+        for lan in [&self.lan].into_iter().chain(&self.other_lans) {
+            let name = if is_one { String::new() } else { format!("{}: ", lan.name) };
+            // It ends its own lines.
+            write!(f, "{:<9} {name}{lan}", "LAN")?;
         }
         if let Some(s) = &self.sessions {
             let (live, capacity, opened, expired) =
@@ -147,6 +140,26 @@ fn prefixes(f: &mut Formatter<'_>, prefixes: &[Prefix]) -> fmt::Result {
         let (preferred, valid) = (span_or(p.preferred_seconds, "for ever"), span_or(p.valid_seconds, "for ever"));
         line(f, "", format_args!("prefix    {} ({}), preferred {preferred}, valid {valid}", p.prefix, p.source))
     })
+}
+
+/// Without the head of its first line.
+impl Display for Lan {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let carrier = if self.up { "" } else { ", no carrier" };
+        let (link, vlan, mode) = (&self.link, vlan(self.vlan), mode(&self.mode, self.heard.as_deref()));
+        let lost = lost(self.lost);
+        writeln!(f, "{link}{vlan} ({mode}), {}, MTU {}{carrier}{lost}", self.mac, self.mtu)?;
+        line(f, "", traffic(self.received, self.sent))?;
+        let leases = self.leases.map(|n| format!(", {n} leases")).unwrap_or_default();
+        line(f, "", format_args!("{}{leases}", self.ipv4))?;
+        self.names.iter().try_for_each(|known| line(f, "", names(known)))?;
+        addresses(f, &self.addresses)?;
+        prefixes(f, &self.prefixes)?;
+        if !self.prefixes.is_empty() && !self.is_default_router {
+            line(f, "", "hosts are told that there is no way for IPv6")?;
+        }
+        Ok(())
+    }
 }
 
 impl Display for Wan {
@@ -284,40 +297,53 @@ pub fn neighbours(neighbours: &[Neighbour]) -> String {
     if neighbours.is_empty() {
         return "nobody yet\n".into();
     }
+    let lans: BTreeSet<_> = neighbours.iter().filter_map(|n| n.lan.as_ref()).collect();
     let mut table = Table::new(&["link", "address", "station", "name", "state", "heard"], 5);
     for n in neighbours {
+        let lan = n.lan.as_ref().filter(|_| lans.len() > 1).map(|lan| format!("{lan} ")).unwrap_or_default();
         let mac = n.mac.clone().unwrap_or_else(|| "unknown".into());
         let heard = span_or(n.age_seconds, "never");
         let name = n.name.clone().unwrap_or_default();
-        table.row([n.link.clone(), n.address.to_string(), mac, name, n.state.clone(), heard]);
+        table.row([lan + &n.link, n.address.to_string(), mac, name, n.state.clone(), heard]);
     }
     table.to_string()
 }
 
 impl Display for Leases {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match &self.pool {
-            Some(pool) => {
-                let (size, count) = (grouped(self.pool_size.into()), self.leases.len());
-                writeln!(f, "pool {pool}, {size} addresses; {count} leases")?;
-            }
-            None => writeln!(f, "no IPv4 addresses are given here")?,
+        if self.other_lans.is_empty() {
+            return leases(f, self);
         }
-        let mut table = Table::new(&["address", "station", "name", "state", "ends in"], 4);
-        for l in &self.leases {
-            let (name, ends) = (l.name.clone().unwrap_or_default(), span_or(l.expires_seconds, "never"));
-            table.row([l.address.to_string(), l.mac.clone(), name, l.state.clone(), ends]);
+        for (at, lan) in [self].into_iter().chain(&self.other_lans).enumerate() {
+            write!(f, "{}{}: ", if at == 0 { "" } else { "\n" }, lan.lan)?;
+            leases(f, lan)?;
         }
-        if !self.leases.is_empty() {
-            write!(f, "\n{table}")?;
-        }
-        let mut table = Table::new(&["DHCPv6", "station", "name", "DUID", "ends in"], 4);
-        for l in &self.ipv6 {
-            let (name, ends) = (l.name.clone().unwrap_or_default(), span_or(Some(l.expires_seconds), "never"));
-            table.row([l.leases.join(" "), l.mac.clone(), name, l.duid.clone(), ends]);
-        }
-        if self.ipv6.is_empty() { Ok(()) } else { write!(f, "\n{table}") }
+        Ok(())
     }
+}
+
+fn leases(f: &mut Formatter<'_>, lan: &Leases) -> fmt::Result {
+    match &lan.pool {
+        Some(pool) => {
+            let (size, count) = (grouped(lan.pool_size.into()), lan.leases.len());
+            writeln!(f, "pool {pool}, {size} addresses; {count} leases")?;
+        }
+        None => writeln!(f, "no IPv4 addresses are given here")?,
+    }
+    let mut table = Table::new(&["address", "station", "name", "state", "ends in"], 4);
+    for l in &lan.leases {
+        let (name, ends) = (l.name.clone().unwrap_or_default(), span_or(l.expires_seconds, "never"));
+        table.row([l.address.to_string(), l.mac.clone(), name, l.state.clone(), ends]);
+    }
+    if !lan.leases.is_empty() {
+        write!(f, "\n{table}")?;
+    }
+    let mut table = Table::new(&["DHCPv6", "station", "name", "DUID", "ends in"], 4);
+    for l in &lan.ipv6 {
+        let (name, ends) = (l.name.clone().unwrap_or_default(), span_or(Some(l.expires_seconds), "never"));
+        table.row([l.leases.join(" "), l.mac.clone(), name, l.duid.clone(), ends]);
+    }
+    if lan.ipv6.is_empty() { Ok(()) } else { write!(f, "\n{table}") }
 }
 
 /// The head above lines of [`Session`]. Millions may follow: widths are fixed, not found.
@@ -447,6 +473,7 @@ mod tests {
             }),
             provisioning: Some(Provisioning { state: "offered".into(), text: "answered".into() }),
             lan: Lan { link: "netmap:ix1".into(), ipv4: "192.168.1.1/24".into(), leases: Some(2), ..Lan::default() },
+            other_lans: Vec::new(),
             sessions: Some(SessionTotals { live: 1234, capacity: 262_144, opened: 5000, expired: 3766 }),
             memory: Memory { links: 25_165_824, sessions: Some(21_000_000), filter: None },
             control: Control { longest_turn_us: Some(12_345), longest_turn_ago_seconds: Some(90) },
@@ -539,7 +566,13 @@ mod tests {
             expires_seconds: 5400,
             ..Default::default()
         };
-        let leases = Leases { pool: Some("a-b".into()), pool_size: 127, leases: vec![lease], ipv6: vec![lease6] };
+        let leases = Leases {
+            pool: Some("a-b".into()),
+            pool_size: 127,
+            leases: vec![lease],
+            ipv6: vec![lease6],
+            ..Leases::default()
+        };
         let shown = leases.to_string();
         assert!(shown.contains("192.168.1.128  02:00:00:00:00:09        bound      1 h\n"), "{shown}");
         assert!(shown.contains("2001:db8:1::9 2001:db8:2::9"), "{shown}");

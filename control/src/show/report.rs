@@ -26,8 +26,11 @@ pub struct Status {
     pub notification: Option<Notification>,
     /// How the provisioning server stands; `null` where none is asked.
     pub provisioning: Option<Provisioning>,
-    /// The side of the hosts.
+    /// The side of the hosts: the first LAN.
     pub lan: Lan,
+    /// Further LANs.
+    #[serde(default)]
+    pub other_lans: Vec<Lan>,
     /// The session table; `null` where nothing is translated.
     pub sessions: Option<SessionTotals>,
     /// The thread that does all but carry packets.
@@ -206,9 +209,12 @@ pub struct Provisioning {
     pub text: String,
 }
 
-/// The side of the hosts.
+/// A side of the hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lan {
+    /// What the LAN is called.
+    #[serde(default)]
+    pub name: String,
     /// The link's name, as configured: `netmap:ix1`.
     pub link: String,
     /// How its rings are filled.
@@ -293,7 +299,7 @@ pub struct Volume {
 /// A link, and what went over it since the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
-    /// `wan` or `lan`.
+    /// `wan`, or the LAN's name: `lan`.
     pub side: String,
     /// Its name, as configured.
     pub link: String,
@@ -346,6 +352,9 @@ pub struct Worker {
 /// Somebody on a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Neighbour {
+    /// The LAN that it is on; `null` on the line.
+    #[serde(default)]
+    pub lan: Option<String>,
     /// The link that it is on, as configured.
     pub link: String,
     /// The neighbour's IP address.
@@ -361,9 +370,12 @@ pub struct Neighbour {
     pub name: Option<String>,
 }
 
-/// The DHCPv4 server's leases.
+/// The leases of the DHCP servers of a LAN, and of further LANs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leases {
+    /// What the LAN is called.
+    #[serde(default)]
+    pub lan: String,
     /// Addresses for whoever asks; `null` where none are given.
     pub pool: Option<String>,
     /// How many addresses the pool has.
@@ -373,6 +385,9 @@ pub struct Leases {
     /// What is leased by DHCPv6, addresses first.
     #[serde(default)]
     pub ipv6: Vec<Lease6>,
+    /// The same of further LANs.
+    #[serde(default)]
+    pub other_lans: Vec<Leases>,
 }
 
 /// What a client of DHCPv6 has.
@@ -449,7 +464,7 @@ pub struct Rule {
     pub number: usize,
     /// As the configuration names it.
     pub name: String,
-    /// Whose packets it is about: `lan` or `wan`.
+    /// Whose packets it is about: those of a LAN, by its name, or of `wan`.
     pub from: String,
     /// Whom they are for.
     pub to: String,

@@ -95,9 +95,9 @@ fn a_short_file_and_its_defaults() {
     assert_eq!((config.service.wish.name, config.service.wish.far), (Name::Dslite, None));
     assert_eq!((config.service.mtu, config.service.wish.end), (MtuMode::Strict { mtu: 1460 }, None));
     assert!(config.service.provisioning.is_some(), "the line's server is asked");
-    assert_eq!((config.wan.interface_id, config.wan.mtu, config.lan.mtu), (InterfaceId::Stable, None, 1500));
+    assert_eq!((config.wan.interface_id, config.wan.mtu, config.lans[0].mtu), (InterfaceId::Stable, None, 1500));
     assert!(config.wan.dhcpv6.reconfigure && !config.wan.dhcpv6.rapid_commit);
-    let dhcpv4 = config.lan.dhcpv4.unwrap();
+    let dhcpv4 = config.lans[0].dhcpv4.clone().unwrap();
     assert_eq!(dhcpv4.pool.to_string(), "192.168.1.128-192.168.1.254");
     assert_eq!((config.control.mode.0, config.system.user), (0o660, None));
     assert_eq!((config.tuning.batch, config.tuning.table, config.tuning.huge_pages), (256, None, true));
@@ -111,7 +111,7 @@ fn a_short_file_and_its_defaults() {
 #[test]
 fn ieee_802_1q_a_vlan_on_either_side() {
     let config = Config::parse("f", &DSLITE.replace("[lan]\n", "vlan = 10\n[lan]\nvlan = 4094\n")).unwrap();
-    assert_eq!((config.wan.vlan.unwrap().id(), config.lan.vlan.unwrap().id()), (10, 4094));
+    assert_eq!((config.wan.vlan.unwrap().id(), config.lans[0].vlan.unwrap().id()), (10, 4094));
     let summary = config.summary().to_string();
     assert!(summary.contains("\n  [wan] vlan = 10\n") && summary.contains("\n  [lan] vlan = 4094\n"), "{summary}");
     for bad in ["0", "4095", "65536", "-1", "'x'"] {
@@ -122,7 +122,7 @@ fn ieee_802_1q_a_vlan_on_either_side() {
     }
     let flags = "--wan netmap:a --lan netmap:b --lan-ipv4 10.0.0.1/8 --service dslite --wan-vlan 10 --lan-vlan 20";
     let config = load(flags).unwrap();
-    assert_eq!((config.wan.vlan.unwrap().id(), config.lan.vlan.unwrap().id()), (10, 20));
+    assert_eq!((config.wan.vlan.unwrap().id(), config.lans[0].vlan.unwrap().id()), (10, 20));
     let file = File::new("vlan.toml", &DSLITE.replace("[lan]\n", "vlan = 0\n[lan]\n"));
     let out = hikyaku(&["check", file.name()]);
     assert_eq!((out.status.code(), out.stdout.len()), (Some(2), 0));
@@ -147,7 +147,7 @@ fn flags_alone_and_flags_over_a_file() {
     let file = File::new("over.toml", &format!("{DSLITE}mss = 1200\n[tuning]\nbatch = 8\nring-slots = 64\n"));
     let over = format!("--config {} --lan-ipv4 10.1.0.1/16 --aftr gw.example.net --batch 16 --mss off", file.name());
     let config = load(&over).unwrap();
-    assert_eq!(config.lan.ipv4.to_string(), "10.1.0.1/16");
+    assert_eq!(config.lans[0].ipv4.to_string(), "10.1.0.1/16");
     assert_eq!(config.service.wish.far, Some(Endpoint::Name("gw.example.net".into())));
     assert_eq!((config.tuning.batch, config.tuning.ring_slots), (16, 64), "the file's, where no flag is");
     assert_eq!(config.service.behaviour.mss, hikyaku_config::Mss::Off);
@@ -160,7 +160,7 @@ fn flags_alone_and_flags_over_a_file() {
 
     let host = "--wan netmap:ix0 --lan netmap:ix1 --lan-ipv4 10.0.0.1/8 --service dslite --host";
     let config = load(host).unwrap();
-    assert!(config.wan.host && config.lan.host);
+    assert!(config.wan.host && config.lans[0].host);
     let Problems(wrong) = load(&host.replace("netmap:ix1", "xdp:eth1")).unwrap_err();
     assert_eq!(wrong[0].to_string(), "--host: host: xdp:eth1 has no host rings; leave it out");
     let wrong = load("").unwrap_err().to_string();
@@ -335,8 +335,6 @@ fn settings_that_contradict_each_other() {
     assert!(
         problems(&IPIP.replace("'netmap:ix1'", "'vale0:a'\nhost = true"))[0].starts_with("f:5: host: vale0:a has no")
     );
-    let two = DSLITE.replace("[lan]", "[[lan]]") + "[[lan]]\nlink = 'netmap:ix2'\nipv4 = '10.0.0.1/8'\n";
-    assert_eq!(problems(&two), ["f:8: a second [[lan]]: hikyaku has one LAN so far"]);
     Config::parse("f", &DSLITE.replace("[lan]", "[[lan]]")).unwrap();
 }
 
@@ -417,7 +415,7 @@ fn reservations_are_different_hosts() {
     };
     let file = |list: &[String]| format!("{DSLITE}{}", list.concat());
     let config = Config::parse("f", &file(&[reservation(1, 9, "a"), reservation(2, 10, "b")])).unwrap();
-    assert_eq!(config.lan.dhcpv4.unwrap().reservations.len(), 2);
+    assert_eq!(config.lans[0].dhcpv4.clone().unwrap().reservations.len(), 2);
     let problems = problems(&file(&[
         reservation(1, 9, "a"),
         reservation(1, 10, "b"),
@@ -453,7 +451,7 @@ fn reservations_of_dhcpv6() {
             "duid = '00:03:00:01:02:00:00:00:00:02'\ninterface-id = '::11'",
         ],
     );
-    let kept = Config::parse("f", &good).unwrap().lan.ipv6.reservations;
+    let kept = Config::parse("f", &good).unwrap().lans[0].ipv6.reservations.clone();
     assert_eq!(
         (kept[0].subnet_id, kept[1].duid.as_ref().unwrap().to_string()),
         (Some(16), "00030001020000000002".into())
@@ -673,7 +671,7 @@ fn the_documented_files_are_right() {
     let blocks = documented(&credentials.0, &roots.0);
     let Some((secrets, files)) = blocks.split_last() else { panic!("nothing is documented") };
     std::fs::write(&credentials.0, secrets).unwrap();
-    assert_eq!(files.len(), 5);
+    assert_eq!(files.len(), 7);
     for file in files {
         let file = &file.replace("/etc/hikyaku.rules", rules.name());
         if let Err(problems) = Config::parse("docs", file) {

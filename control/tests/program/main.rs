@@ -3,6 +3,7 @@
 mod cli;
 mod config_file;
 mod judges;
+mod lans;
 mod map_e;
 mod map_e_vectors;
 mod replay_map_e;

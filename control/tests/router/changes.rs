@@ -200,13 +200,13 @@ fn a_cable_that_is_out_and_in_again() {
     let mut world = World::new(IPIP);
     world.carries_within(seconds(20));
     let before = world.softwire();
-    world.router.set_links(world.now, true, false);
+    world.router.set_links(world.now, &[true, false]);
     world.isp.alive = false;
     world.pass(seconds(60));
     assert_eq!(world.router.state(), &State::LinkDown);
     world.isp.alive = true;
     world.isp.icmp.clear();
-    world.router.set_links(world.now, true, true);
+    world.router.set_links(world.now, &[true, true]);
     world.carries_within(seconds(1));
     world.pass(seconds(2));
     assert!(world.isp.icmp.contains(&133), "RFC 4861 6.3.7");

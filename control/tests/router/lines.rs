@@ -60,7 +60,7 @@ impl Played {
         let shared = Shared::new(Snapshot::default());
         let now = Time(1_000_000_000);
         let (mut router, _) = start(&config, &state_dir, &shared, WAN_MAC, (now, 0));
-        router.set_links(now, true, true);
+        router.set_links(now, &[true, true]);
         Self {
             now,
             line: Line::new(row),
@@ -104,7 +104,7 @@ impl Played {
             self.disk.save(&save).unwrap();
         }
         self.router = start(&self.config, &self.state_dir, &self.shared, WAN_MAC, clocks).0;
-        self.router.set_links(self.now, true, self.plugged);
+        self.router.set_links(self.now, &[true, self.plugged]);
     }
 
     fn elapsed(&self) -> Duration {
@@ -164,7 +164,7 @@ impl Played {
             }
             if self.plugged != self.line.is_plugged() {
                 self.plugged = self.line.is_plugged();
-                self.router.set_links(self.now, true, self.plugged);
+                self.router.set_links(self.now, &[true, self.plugged]);
             }
             let Self { router, counters, disk, .. } = self;
             router.turn(self.now, || counters.totals());

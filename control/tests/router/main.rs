@@ -7,6 +7,7 @@ mod dhcpv6;
 mod leases;
 mod lines;
 mod native;
+mod networks;
 mod provisioned;
 mod reloaded;
 mod rivals;

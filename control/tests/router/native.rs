@@ -339,8 +339,8 @@ fn a_line_that_renumbers_every_minute() {
         let next = (Ipv6Addr::new(a, b, 0x2000 + number, 0, 0, 0, 0, 0), 56);
         world.isp.dhcp.taken_back = world.isp.dhcp.prefix.replace(next);
         // The line comes back after a break: leases are verified.
-        world.router.set_links(world.now, true, false);
-        world.router.set_links(world.now, true, true);
+        world.router.set_links(world.now, &[true, false]);
+        world.router.set_links(world.now, &[true, true]);
         world.pass(seconds(60));
     }
     assert!(world.lan.told.iter().all(|told| told.prefixes.len() <= 12));

@@ -66,9 +66,9 @@ fn a_dhcpv6_server_that_answers_faster() {
         // T1 is 3600 s.
         world.pass(seconds(if is_delegated { 3700 } else { 1300 }));
         assert!(world.isp.dhcp.asked.len() > asked, "the line was asked again");
-        world.router.set_links(world.now, true, false);
+        world.router.set_links(world.now, &[true, false]);
         world.pass(seconds(10));
-        world.router.set_links(world.now, true, true);
+        world.router.set_links(world.now, &[true, true]);
         world.pass(seconds(60));
         if is_delegated {
             world.restart(true);
@@ -90,9 +90,9 @@ fn a_server_that_takes_the_place_of_the_other() {
     other.resolvers = vec![world.isp.resolver.address];
     world.isp.rival = Some(other);
     world.isp.dhcp.alive = false;
-    world.router.set_links(world.now, true, false);
+    world.router.set_links(world.now, &[true, false]);
     world.pass(seconds(10));
-    world.router.set_links(world.now, true, true);
+    world.router.set_links(world.now, &[true, true]);
     assert!(world.pass_until(seconds(10), |world| far_end(world) == ROGUE_AFTR), "{:?}", world.router.state());
     assert!(matches!(world.router.state(), State::Carrying { .. }));
 }

@@ -285,9 +285,9 @@ fn a_late_dhcpv6_server_moves_the_line_once() {
         world.isp.advertise();
         world.pass(seconds(1000));
     }
-    world.router.set_links(world.now, true, false);
+    world.router.set_links(world.now, &[true, false]);
     world.pass(seconds(10));
-    world.router.set_links(world.now, true, true);
+    world.router.set_links(world.now, &[true, true]);
     world.pass(seconds(1000));
     let mut seen: Vec<Ipv6Addr> = (world.snapshots[published..].iter())
         .flat_map(|snapshot| &snapshot.softwires)
@@ -392,9 +392,9 @@ fn a_far_end_of_before_is_not_used() {
     world.isp.resolver.alive = false;
     world.isp.resolver.set_addresses("aftr.example.net", 300, &[AFTR]);
     // RFC 8415 18.2.12: asked again when the link was away.
-    world.router.set_links(world.now, true, false);
+    world.router.set_links(world.now, &[true, false]);
     world.pass(seconds(1));
-    world.router.set_links(world.now, true, true);
+    world.router.set_links(world.now, &[true, true]);
     world.pass(seconds(10));
     assert_eq!(name_of(world.router.state()), "awaiting-border-router");
     world.isp.resolver.alive = true;

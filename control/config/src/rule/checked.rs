@@ -6,15 +6,15 @@ use hikyaku_dataplane::napt::LanId;
 use hikyaku_dataplane::rules::{self, Action, Address, Rate, Rule, Zone};
 use hikyaku_net::{Addr4, protocol};
 use hikyaku_protocols::service::Technology;
-use hikyaku_schema::{Places, Problems, Read, Section};
+use hikyaku_schema::{Places, Problems, Read, Section, did_you_mean};
 
 use super::covered::covered;
 use super::opened::{self, Opened};
 use super::values::Name;
 use super::{RuleKeys, Side};
 use crate::lan::Lan;
+use crate::lans::lan_of;
 use crate::service::Service;
-use crate::value::Network4;
 
 /// What the operator says of sessions: the sections `[[rule]]`, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,18 +34,18 @@ impl Written {
         Self(sections.into_iter().filter_map(|section| section.read::<RuleKeys>(&[], problems)).collect())
     }
 
-    /// What they say together, on a router with this LAN and service; which has the mappings of what they open, too.
-    pub fn check(self, lan: &Lan, service: &mut Service, problems: &mut Problems) -> Rules {
+    /// What they say together, on a router with these LANs and this service; which has the mappings of what they open, too.
+    pub fn check(self, lans: &[Lan], service: &mut Service, problems: &mut Problems) -> Rules {
         let mut names: BTreeMap<&Name, ()> = BTreeMap::new();
         for Read { keys, at } in &self.0 {
             if names.insert(&keys.name, ()).is_some() {
                 let text = format!("name = '{}': another rule has it already", keys.name.0);
                 problems.add(at.place("name"), text);
             }
-            One { keys, at, problems }.check(lan.ipv4, service);
+            One { keys, at, problems }.check(lans, service);
         }
-        let mut list: Vec<Rule> = self.0.iter().map(|read| read.keys.rule()).collect();
-        let closing = self.open(&mut list, lan, service, problems);
+        let mut list: Vec<Rule> = self.0.iter().map(|read| read.keys.rule(lans)).collect();
+        let closing = self.open(&mut list, lans, service, problems);
         if let (Err(why), Some(last)) = (rules::Rules::check(&list), self.0.last()) {
             problems.add(last.at.place("name"), format!("[[rule]]: {why}"));
         }
@@ -53,7 +53,7 @@ impl Written {
     }
 
     /// What they open of IPv4 where we translate. Says how many rules that takes at the end.
-    fn open(&self, list: &mut Vec<Rule>, lan: &Lan, service: &mut Service, problems: &mut Problems) -> usize {
+    fn open(&self, list: &mut Vec<Rule>, lans: &[Lan], service: &mut Service, problems: &mut Problems) -> usize {
         if is_dslite(service) {
             return 0;
         }
@@ -61,8 +61,10 @@ impl Written {
         let Opened { mappings, closing } = Opened::new(list, forward);
         for (place, mapping) in mappings {
             let (host, at) = (mapping.host(), &self.0[place].at);
-            if !lan.ipv4.is_host(host) || host == lan.ipv4.address {
-                let text = format!("destination = '{host}': it is no host of the LAN {}", lan.ipv4);
+            let Zone::Lan(to) = list[place].to else { continue };
+            if lan_of(lans.iter().map(|lan| lan.ipv4), host) != Some(to) {
+                let lan = lans.get(usize::from(to.0)).map_or(String::new(), |lan| lan.ipv4.to_string());
+                let text = format!("destination = '{host}': it is no host of the LAN {lan}");
                 problems.add(at.place("destination"), text);
             } else if let Err(why) = opened::check(forward, &[mapping]) {
                 let name = &self.0[place].keys.name.0;
@@ -99,18 +101,20 @@ impl Rules {
 }
 
 impl RuleKeys {
-    fn rule(&self) -> Rule {
-        // So far there is one LAN.
-        let zone = |side| match side {
+    /// On a router with these LANs.
+    fn rule(&self, lans: &[Lan]) -> Rule {
+        // One that is not there was said.
+        let number = |name: &str| lans.iter().position(|lan| lan.name == name).and_then(|at| u8::try_from(at).ok());
+        let zone = |side: &Side| match side {
             Side::Wan => Zone::Wan,
-            Side::Lan => Zone::Lan(LanId::default()),
+            Side::Lan(name) => Zone::Lan(LanId(number(name).unwrap_or_default())),
         };
         let ports = |list: &[super::Ports]| list.iter().flat_map(|ports| ports.iter().copied()).collect();
         let types = self.icmp_types.iter().flat_map(|types| &types.0).map(|&kind| (kind.into(), kind.into()));
         Rule {
             name: self.name.0.clone(),
-            from: zone(self.from),
-            to: zone(self.to),
+            from: zone(&self.from),
+            to: zone(&self.to),
             protocols: self.protocol.iter().map(|protocol| protocol.0).collect(),
             source_ports: ports(&self.source_ports),
             ports: ports(&self.ports).into_iter().chain(types).collect(),
@@ -135,8 +139,11 @@ impl One<'_> {
         self.problems.add(self.at.place(key), format!("rule {}: {key}: {why}", self.keys.name.0));
     }
 
-    fn check(&mut self, lan: Network4, service: &Service) {
+    fn check(&mut self, lans: &[Lan], service: &Service) {
         let keys = self.keys;
+        for (key, side) in [("from", &keys.from), ("to", &keys.to)] {
+            self.check_side(key, side, lans);
+        }
         if keys.from == keys.to {
             self.wrong(
                 "to",
@@ -150,8 +157,8 @@ impl One<'_> {
         if keys.burst.is_some() && keys.rate.is_none() {
             self.wrong("burst", "there is no rate that it could be of; give one");
         }
-        self.check_addresses("source", &keys.source, keys.from, lan);
-        self.check_addresses("destination", &keys.destination, keys.to, lan);
+        self.check_addresses("source", &keys.source, &keys.from, lans);
+        self.check_addresses("destination", &keys.destination, &keys.to, lans);
         self.check_families(service);
     }
 
@@ -171,7 +178,17 @@ impl One<'_> {
         }
     }
 
-    fn check_addresses(&mut self, key: &str, list: &[Address], side: Side, lan: Network4) {
+    fn check_side(&mut self, key: &str, side: &Side, lans: &[Lan]) {
+        let names = || lans.iter().map(|lan| lan.name.as_str());
+        if let Side::Lan(name) = side
+            && !names().any(|lan| lan == name)
+        {
+            let (all, near) = (names().collect::<Vec<_>>().join(", "), did_you_mean(name, names().chain(["wan"])));
+            self.problems.add(self.at.place(key), format!("{key} = '{name}' is none of: {all}, wan{near}"));
+        }
+    }
+
+    fn check_addresses(&mut self, key: &str, list: &[Address], side: &Side, lans: &[Lan]) {
         for address in list {
             let text = super::address_text(address);
             match (address, side) {
@@ -181,7 +198,8 @@ impl One<'_> {
                         format_args!("'{text}' is a host of the LAN, which is on the other side of this rule"),
                     );
                 }
-                (Address::V4(prefix), Side::Lan) => {
+                (Address::V4(prefix), Side::Lan(name)) => {
+                    let Some(lan) = lans.iter().find(|lan| lan.name == *name).map(|lan| lan.ipv4) else { continue };
                     let own = lan.prefix();
                     let meets = own.contains(prefix.address().into()) || prefix.contains(Addr4::from(own.address()));
                     if !meets {

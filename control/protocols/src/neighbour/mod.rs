@@ -241,6 +241,11 @@ impl Neighbours {
         self.proxied = prefix;
     }
 
+    /// Whether any are.
+    pub fn is_proxied(&self) -> bool {
+        self.proxied.is_some()
+    }
+
     /// Answers a solicitation in the name of `target`, who is on another link: from our link-local address, and not to replace
     /// a station that is there (RFC 4861 7.2.8). `asker`: who is answered; `None`: all, as somebody wants the address
     /// itself.

@@ -35,7 +35,10 @@ fn rfc7084_l_2_which_subnet() {
         ("2001:db8::1/128", Some(0), None, None),
     ];
     for &(delegated, id, end, expected) in rows {
-        let subnet = subnet(prefix(delegated), id, end.map(ip));
+        let subnet = match id {
+            Some(id) => numbered(prefix(delegated), id),
+            None => subnets(prefix(delegated), &[(0, None)], end.map(ip))[0],
+        };
         assert_eq!(subnet, expected.map(prefix), "{delegated} {id:?} {end:?}");
         assert!(subnet.is_none_or(|subnet| prefix(delegated).contains(subnet.address())), "{delegated}");
     }
@@ -52,7 +55,7 @@ fn rfc7084_l_4_unique_local_prefixes_are_no_way_out() {
 
 fn lan(text: &str, says: &[Says]) -> LanIpv6 {
     let (config, facts) = (config(&format!("{AUTO}{text}")), facts(says));
-    choose(&config, &facts, &Choice::default()).lan
+    choose(&config, &facts, &Choice::default()).lans.remove(0)
 }
 
 const AUTO: &str = "[service]\nkind = 'auto'\n";
@@ -146,13 +149,13 @@ fn what_hosts_are_told_on_each_line() {
 fn a_shared_prefix_stays_while_the_server_is_asked_again() {
     let config = config(AUTO);
     let before = choose(&config, &facts(&[router, advertised, managed, soliciting, in_vain]), &Choice::default());
-    assert_eq!(before.lan.shared, Some(prefix("2001:db8:1::/64")));
+    assert_eq!(before.lans[0].shared, Some(prefix("2001:db8:1::/64")));
     let asked = facts(&[router, advertised, managed, soliciting]);
-    assert_eq!(choose(&config, &asked, &before).lan.shared, before.lan.shared);
+    assert_eq!(choose(&config, &asked, &before).lans[0].shared, before.lans[0].shared);
     let other = facts(&[router, advertised_too, managed, soliciting]);
-    assert_eq!(choose(&config, &other, &before).lan.shared, None, "another prefix waits");
+    assert_eq!(choose(&config, &other, &before).lans[0].shared, None, "another prefix waits");
     let delegated = facts(&[router, advertised, managed, delegated]);
-    assert_eq!(choose(&config, &delegated, &before).lan.shared, None);
+    assert_eq!(choose(&config, &delegated, &before).lans[0].shared, None);
 }
 
 #[test]
@@ -165,12 +168,12 @@ fn a_number_that_the_line_does_not_have_is_said_and_another_taken() {
 #[test]
 fn rfc8200_5_a_lan_that_carries_less_than_1280_bytes_has_no_ipv6() {
     let mut config = config(AUTO);
-    config.lan.mtu = 1279;
+    config.lans[0].mtu = 1279;
     let facts = facts(&[router, delegated]);
-    assert_eq!(choose(&config, &facts, &Choice::default()).lan.advertised, None);
+    assert_eq!(choose(&config, &facts, &Choice::default()).lans[0].advertised.clone(), None);
     assert!(config.warnings().iter().any(|warning| warning.contains("1279 is too little for IPv6")));
-    config.lan.mtu = 1280;
-    let told = choose(&config, &facts, &Choice::default()).lan.advertised;
+    config.lans[0].mtu = 1280;
+    let told = choose(&config, &facts, &Choice::default()).lans[0].advertised.clone();
     assert_eq!(told.map(|advertised| advertised.mtu), Some(1280));
 }
 
@@ -193,9 +196,9 @@ fn hosts_are_told_that_we_are_their_resolver() {
         assert_eq!(lan.served.unwrap().parameters.resolvers, resolvers);
         resolvers
     };
-    let addressed: Says = |facts| _ = facts.lan.addresses.insert(ip("2001:db8:2:1::1"), Progress::Ready);
-    let checked: Says = |facts| _ = facts.lan.addresses.insert(ip("2001:db8:2:1::1"), Progress::Tentative);
-    let elsewhere: Says = |facts| _ = facts.lan.addresses.insert(ip("2001:db8:7:1::1"), Progress::Ready);
+    let addressed: Says = |facts| _ = facts.lans[0].addresses.insert(ip("2001:db8:2:1::1"), Progress::Ready);
+    let checked: Says = |facts| _ = facts.lans[0].addresses.insert(ip("2001:db8:2:1::1"), Progress::Tentative);
+    let elsewhere: Says = |facts| _ = facts.lans[0].addresses.insert(ip("2001:db8:7:1::1"), Progress::Ready);
     assert_eq!(told(&[router, delegated]), [ip("fe80::1")]);
     assert_eq!(told(&[router, delegated, addressed, dns]), [ip("fe80::1"), ip("2001:db8:2:1::1")]);
     assert_eq!(told(&[router, delegated, checked]), [ip("fe80::1")], "it may be somebody else's");
@@ -232,4 +235,62 @@ fn what_is_served_follows_from_the_configuration() {
     let served = lan("[lan.ipv6]\ndelegate = 60\n", &[router, delegated]).served.unwrap();
     let taken: Vec<String> = served.delegable[0].taken.iter().map(ToString::to_string).collect();
     assert!(taken.contains(&"2001:db8:2::/64".into()) && taken.contains(&"2001:db8:2:1::/64".into()), "{taken:?}");
+}
+
+/// RFC 7084 L-2: each LAN's number is its place, whatever others have, and no two have the same.
+#[test]
+fn rfc7084_l_2_which_subnets_of_several_lans() {
+    // Delegated, places with said numbers, our end of the tunnel, the numbers that they have.
+    type Row = (&'static str, &'static [(usize, Option<u16>)], Option<&'static str>, &'static [Option<u16>]);
+    let rows: &[Row] = &[
+        ("2001:db8:0:aa00::/56", &[(0, None), (1, None), (2, None)], None, &[Some(1), Some(2), Some(3)]),
+        ("2001:db8:0:aa00::/56", &[(0, None), (2, None)], None, &[Some(1), Some(3)]),
+        ("2001:db8:0:aa00::/56", &[(0, Some(2)), (1, None), (2, None)], None, &[Some(2), Some(4), Some(3)]),
+        ("2001:db8:0:aa00::/56", &[(0, None), (1, Some(1))], None, &[Some(3), Some(1)]),
+        ("2001:db8:0:aa00::/56", &[(0, None), (1, Some(256))], None, &[Some(1), Some(2)]),
+        ("2001:db8:0:aa00::/56", &[(0, None), (1, None)], Some("2001:db8:0:aa01::feed"), &[Some(3), Some(2)]),
+        (
+            "2001:db8:0:aa10::/62",
+            &[(0, None), (1, None), (2, None), (3, None)],
+            None,
+            &[Some(1), Some(2), Some(3), None],
+        ),
+        (
+            "2001:db8:0:aa10::/62",
+            &[(0, None), (1, None), (2, Some(0)), (3, None)],
+            None,
+            &[Some(1), Some(2), Some(0), None],
+        ),
+        ("2001:db8:0:aa16::/63", &[(0, None), (1, None)], Some("2001:db8:0:aa17::1"), &[Some(1), None]),
+        ("2001:db8:0:aa16::/64", &[(0, None), (1, None)], None, &[Some(0), None]),
+        ("2001:db8:0:aa16::/64", &[(1, None), (2, Some(0))], None, &[Some(0), None]),
+        ("2001:db8:0:aa14:8000::/65", &[(0, None), (1, None)], None, &[None, None]),
+    ];
+    for &(delegated, lans, end, expected) in rows {
+        let delegated = prefix(delegated);
+        let expected: Vec<_> = expected.iter().map(|id| id.and_then(|id| numbered(delegated, id))).collect();
+        assert_eq!(subnets(delegated, lans, end.map(ip)), expected, "{delegated} {lans:?} {end:?}");
+    }
+}
+
+proptest::proptest! {
+    /// No two LANs have the same, and a said number that there is counts.
+    #[test]
+    fn no_two_lans_have_the_same_subnet(
+        len in 48u8..=65, ids in proptest::collection::vec(proptest::option::of(0u16..40), 1..7), end: u16
+    ) {
+        let delegated = Prefix6::new(ip("2001:db8::"), len).unwrap();
+        let mut seen = std::collections::HashSet::new();
+        // Two with one number are refused before.
+        let lans: Vec<_> = ids.into_iter().map(|id| id.filter(|&id| seen.insert(id))).enumerate().collect();
+        let end = Ipv6Addr::new(0x2001, 0xdb8, 0, end, 0, 0, 0, 1);
+        let all = subnets(delegated, &lans, Some(end));
+        let given: std::collections::HashSet<_> = all.iter().flatten().collect();
+        proptest::prop_assert_eq!(given.len(), all.iter().flatten().count());
+        for (subnet, &(_, id)) in all.iter().zip(&lans) {
+            let said = id.and_then(|id| numbered(delegated, id)).filter(|_| len < 64);
+            proptest::prop_assert!(said.is_none() || *subnet == said);
+            proptest::prop_assert!(subnet.is_none_or(|subnet| delegated.contains(subnet.address())));
+        }
+    }
 }

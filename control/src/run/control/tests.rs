@@ -9,6 +9,7 @@ use std::sync::{Mutex, mpsc};
 use std::thread::JoinHandle;
 
 use hikyaku_dataplane::counters::Event;
+use hikyaku_dataplane::napt::LanId;
 use hikyaku_dataplane::snapshot::Snapshot;
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 use hikyaku_dataplane::worker::{self, Idle, Worker};
@@ -19,7 +20,7 @@ use hikyaku_ring::memory::{self, MemoryConfig, Wire};
 
 use super::super::guard::tests::{Interface, MemoryWatch};
 use super::*;
-use crate::router::{LAN, LAN_HOST, Save, SessionsBefore, State, StateFile, Unsaved, WAN, WAN_HOST};
+use crate::router::{LAN, Save, SessionsBefore, State, StateFile, Unsaved, WAN, host_of, link_of};
 
 const LAN_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const WAN_MAC: Mac = Mac([2, 0, 0, 0, 0, 2]);
@@ -44,6 +45,8 @@ const STUCK: Duration = Duration::from_secs(60);
 struct Lab {
     lan: Wire,
     wan: Wire,
+    /// The second LAN's, where there is one.
+    guests: Option<Wire>,
     /// What the WAN link is opened on, and another one of the same memory.
     interface: Arc<Interface>,
     spare: Option<(Queue, Wire)>,
@@ -97,12 +100,18 @@ impl Lab {
 
     fn of(setup: Setup) -> Self {
         let Setup { config: text, known, before_turn, write, queries } = setup;
-        let mut links = memory::links(3, 1, MemoryConfig::default()).unwrap().into_iter().flatten();
+        let mut links = memory::links(4, 1, MemoryConfig::default()).unwrap().into_iter().flatten();
         let ((lan_queue, lan), (wan_queue, wan)) = (links.next().unwrap(), links.next().unwrap());
         let spare = links.next();
         let shared = Shared::new(Snapshot::default());
         let config = worker::Config { idle: Idle::Yield, ..Default::default() };
-        let worker = Worker::new(0, [(LAN, lan_queue), (WAN, wan_queue)], &shared, config);
+        let lans = Config::parse("test.toml", &text).unwrap().lans.len();
+        let mut queues = vec![(LAN, lan_queue), (WAN, wan_queue)];
+        let guests = links.next().filter(|_| lans > 1).map(|(queue, wire)| {
+            queues.push((link_of(LanId(1)), queue));
+            wire
+        });
+        let worker = Worker::new(0, queues, &shared, config);
         let handles = vec![worker.handle()];
         let handle = handles[0].clone();
         let interface = Arc::new(Interface::default());
@@ -113,26 +122,35 @@ impl Lab {
         let state = std::env::temp_dir().join(format!("hikyaku-control-{}", rand::random::<u64>()));
         let stop = Arc::new(AtomicBool::new(false));
         let link = |name: &str, mac| LinkFacts { name: name.into(), mac, mtu: 1500, mode: "memory".into(), vlan: None };
-        let (facts, shared_there) = ([link("lan", LAN_MAC), link("wan", WAN_MAC)], shared.clone());
+        let facts = [link("lan", LAN_MAC), link("wan", WAN_MAC), link("guests", LAN_MAC)];
+        let (facts, shared_there) = (facts.into_iter().take(lans + 1).collect(), shared.clone());
         let (file, reload) = (Arc::new(Mutex::new(text.clone())), Arc::new(AtomicBool::new(false)));
         let (file_there, reload_there) = (file.clone(), reload.clone());
         let (stop_there, state_dir) = (stop.clone(), StateDir::new(&state));
         if let Some((file, text)) = known {
             std::fs::create_dir_all(&state).unwrap();
-            std::fs::write(state.join(file.name()).with_extension("json"), text).unwrap();
+            std::fs::write(state.join(file.stem()).with_extension("json"), text).unwrap();
         }
         let control = thread::spawn(move || {
             let writes = state_dir.clone();
-            let names = Names::start(shared_there.clone(), handles[0].clone()).unwrap();
+            let names = Names::start(shared_there.clone(), handles[0].clone(), lans).unwrap();
             let thread = ControlThread {
                 config: Arc::new(Config::parse("test.toml", &text).unwrap()),
                 facts,
-                hosts: [false; 2],
-                guards: [
-                    LinkGuard::new("vale0:lan".parse().unwrap(), [LAN, LAN_HOST], false, None),
-                    LinkGuard::new("vale0:wan".parse().unwrap(), [WAN, WAN_HOST], false, Some(watch)),
-                ],
-                cards: ["vale0:lan", "vale0:wan"].map(|link| Card::open(&link.parse().unwrap(), None, LAN_MAC)),
+                hosts: vec![false; lans + 1],
+                guards: [(LAN, "lan", None), (WAN, "wan", Some(watch as _)), (link_of(LanId(1)), "guests", None)]
+                    .into_iter()
+                    .take(lans + 1)
+                    .map(|(id, name, watch)| {
+                        let name = format!("vale0:{name}").parse().unwrap();
+                        LinkGuard::new(name, [id, host_of(id, lans + 1)], false, watch)
+                    })
+                    .collect(),
+                cards: ["vale0:lan", "vale0:wan", "vale0:guests"]
+                    .into_iter()
+                    .take(lans + 1)
+                    .map(|link| Card::open(&link.parse().unwrap(), None, LAN_MAC))
+                    .collect(),
                 memory: 0,
                 shared: shared_there,
                 handles,
@@ -159,6 +177,7 @@ impl Lab {
         Self {
             lan,
             wan,
+            guests,
             interface,
             spare,
             handle,
@@ -452,7 +471,7 @@ fn a_link_is_not_up_before_it_is_open_again() {
         ([true, false], [LinkState::Gone, LinkState::NoCarrier]),
         ([true, true], [LinkState::Gone, LinkState::Gone]),
     ] {
-        assert_eq!(while_gone([LinkState::Carrier, LinkState::NoCarrier], gone), expected, "{gone:?}");
+        assert_eq!(while_gone(vec![LinkState::Carrier, LinkState::NoCarrier], gone.into_iter()), expected, "{gone:?}");
     }
 }
 

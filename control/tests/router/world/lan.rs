@@ -11,7 +11,7 @@ use hikyaku_net::{Mac, Time};
 use super::LAN_MAC;
 use super::wire::{self, Heard, What};
 
-/// The router's address on the LAN.
+/// The router's address on the first LAN of most tests.
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
 
 /// A host of the LAN.
@@ -90,8 +90,10 @@ fn told(at: Time, (from, to): (Ipv6Addr, Ipv6Addr), body: &[u8]) -> Told {
     told
 }
 
-/// The hosts of the LAN.
+/// The hosts of a LAN.
 pub struct Lan {
+    /// The router's address there.
+    pub gateway: Ipv4Addr,
     pub stations: Vec<Station>,
     /// Frames with IPv6 that were seen.
     pub ipv6: u64,
@@ -109,8 +111,9 @@ pub struct Lan {
 }
 
 impl Lan {
-    pub fn new() -> Self {
+    pub fn new(gateway: Ipv4Addr) -> Self {
         Self {
+            gateway,
             stations: Vec::new(),
             ipv6: 0,
             told: Vec::new(),
@@ -142,7 +145,7 @@ impl Lan {
     pub fn ask_for_gateway(&mut self, at: usize) {
         let station = &self.stations[at];
         let address = station.address.expect("an address to ask from");
-        self.out.push_back(wire::arp(true, station.mac, address, Mac::BROADCAST, GATEWAY));
+        self.out.push_back(wire::arp(true, station.mac, address, Mac::BROADCAST, self.gateway));
     }
 
     /// It asks for routers from this address, and says where it is (RFC 4861 4.1).
@@ -224,7 +227,7 @@ impl Lan {
                     station.asked += 1;
                     self.out.push_back(wire::arp(false, station.mac, *target, *mac, *sender));
                 }
-                What::Arp { mac, sender: GATEWAY, .. } => station.gateway = Some(*mac),
+                What::Arp { mac, sender, .. } if *sender == self.gateway => station.gateway = Some(*mac),
                 What::Udp4 { ports: (67, 68), payload } => self.hear_dhcp(at, payload),
                 What::Arp { .. } | What::Icmp6 { .. } | What::Other6 { .. } | What::Other => {}
                 _ => station.received += 1,

@@ -69,6 +69,8 @@ pub struct World {
     pub shared: Arc<Shared>,
     pub isp: Isp,
     pub lan: Lan,
+    /// Further LANs.
+    pub other_lans: Vec<Lan>,
     /// What the workers of this world have counted.
     pub counters: Counters,
     /// The states the line has been in, in order.
@@ -116,7 +118,8 @@ impl World {
             now,
             router,
             isp: Isp::new(now),
-            lan: Lan::new(),
+            lan: Lan::new(config.lans[0].ipv4.address),
+            other_lans: config.lans[1..].iter().map(|lan| Lan::new(lan.ipv4.address)).collect(),
             counters: Counters::default(),
             states: Vec::new(),
             snapshots: vec![shared.snapshot.load_full()],
@@ -126,14 +129,19 @@ impl World {
             sent: 0,
             turns: 0,
             woken,
+            disk: disk(&config, &state_dir),
             config,
-            disk: StateDir::new(&state_dir),
             state_dir,
             clock_set: 0,
             started: now,
         };
-        world.router.set_links(now, true, true);
+        world.plug();
         world
+    }
+
+    /// All links have a carrier.
+    fn plug(&mut self) {
+        self.router.set_links(self.now, &vec![true; self.config.links().len()]);
     }
 
     /// The WAN link is another station from now on, for the control thread that starts over.
@@ -151,6 +159,17 @@ impl World {
         self.restart(true);
     }
 
+    /// The program is started again with this configuration.
+    pub fn restart_with(&mut self, config: &str) {
+        for save in self.router.rest_to_save(self.now, self.wall()) {
+            self.disk.save(&save).unwrap();
+        }
+        self.config = Arc::new(Config::parse("test.toml", config).unwrap());
+        self.disk = disk(&self.config, &self.state_dir);
+        self.other_lans = self.config.lans[1..].iter().map(|lan| Lan::new(lan.ipv4.address)).collect();
+        self.restart(true);
+    }
+
     /// The program, or its control thread only (`shared` lives on), starts over.
     pub fn restart(&mut self, whole_program: bool) {
         if whole_program {
@@ -163,7 +182,7 @@ impl World {
         }
         let mac = self.isp.station;
         (self.router, self.woken) = start(&self.config, &self.state_dir, &self.shared, mac, (self.now, wall));
-        self.router.set_links(self.now, true, true);
+        self.plug();
         self.states.clear();
     }
 
@@ -245,7 +264,7 @@ impl World {
                         self.isp.hear(self.now, message.frame());
                     }
                     LAN => self.lan.hear(self.now, message.frame()),
-                    other => panic!("a frame for {other:?}"),
+                    LinkId(other) => self.other_lans[usize::from(other) - 2].hear(self.now, message.frame()),
                 }
             }
             while let Some(frame) = self.isp.poll(self.now) {
@@ -257,6 +276,12 @@ impl World {
             while let Some(frame) = self.lan.poll(self.now) {
                 quiet = false;
                 self.hear(LAN, &frame);
+            }
+            for at in 0..self.other_lans.len() {
+                while let Some(frame) = self.other_lans[at].poll(self.now) {
+                    quiet = false;
+                    self.hear(LinkId(at as u8 + 2), &frame);
+                }
             }
             if quiet && self.router.next() > self.now {
                 return;
@@ -316,7 +341,7 @@ impl World {
                 cores: &[],
                 bursts: &mut [],
                 control: Default::default(),
-                heard: [None; 2],
+                heard: Vec::new(),
                 memory: 0,
                 names: Default::default(),
                 warnings: &[],
@@ -335,6 +360,10 @@ pub fn name_of(state: &State) -> String {
     serde_json::to_value(state).unwrap()["state"].as_str().unwrap().to_string()
 }
 
+fn disk(config: &Config, path: &std::path::Path) -> StateDir {
+    StateDir::new(path).with_lans(config.lans.iter().map(|lan| lan.name.as_str()))
+}
+
 /// A router of this configuration, and who is told when a thread of its wakes it.
 pub fn start(
     config: &Arc<Config>,
@@ -347,12 +376,15 @@ pub fn start(
     let (waker, woken) = bounded(1);
     let parts = Parts {
         config: config.clone(),
-        lan: link("lan0", LAN_MAC),
-        wan: link("wan0", wan_mac),
-        hosts: [false; 2],
+        hosts: vec![false; config.links().len()],
+        links: ["lan0", "wan0", "lan1", "lan2"]
+            .map(|name| link(name, if name == "wan0" { wan_mac } else { LAN_MAC }))
+            .into_iter()
+            .take(config.links().len())
+            .collect(),
         workers: 2,
         shared: shared.clone(),
-        state: StateDir::new(state_dir),
+        state: disk(config, state_dir),
         sessions: SessionsBefore::default(),
         wake: Arc::new(move || _ = waker.try_send(())),
     };

@@ -107,7 +107,7 @@ pub enum LinkState {
 ///
 /// # Errors
 /// The system does not list its interfaces.
-pub fn states<const N: usize>(links: [&LinkName; N]) -> io::Result<[LinkState; N]> {
+pub fn states(links: &[&LinkName]) -> io::Result<Vec<LinkState>> {
     let interfaces = interfaces()?;
     let state = |link: &LinkName| match interfaces.iter().find(|interface| interface.name == link.port()) {
         None => LinkState::Gone,
@@ -115,7 +115,7 @@ pub fn states<const N: usize>(links: [&LinkName; N]) -> io::Result<[LinkState; N
         Some(interface) if !interface.carrier => LinkState::NoCarrier,
         Some(_) => LinkState::Carrier,
     };
-    Ok(links.map(|link| if link.is_interface() { state(link) } else { LinkState::Carrier }))
+    Ok(links.iter().map(|link| if link.is_interface() { state(link) } else { LinkState::Carrier }).collect())
 }
 
 /// Frames that came in by the link's interface, as its driver counts them, whoever got them; `None` for links that are no

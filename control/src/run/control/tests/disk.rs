@@ -108,7 +108,7 @@ fn the_end_waits_for_the_disk() {
     // It is heard before the thread is told to stop.
     thread::sleep(Duration::from_millis(100));
     lab.end();
-    let file: LeaseFile = StateDir::new(&lab.state).load(StateFile::Dhcpv4).unwrap();
+    let file: LeaseFile = StateDir::new(&lab.state).load(StateFile::Dhcpv4(LanId(0))).unwrap();
     let until = |address| file.leases.iter().find(|lease| lease.address == address).unwrap().until;
     assert!(until(first) > wall() && until(second) <= wall(), "{file:?}");
 }

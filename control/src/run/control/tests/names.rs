@@ -51,9 +51,14 @@ fn datagram(frame: &[u8]) -> Option<(u16, u16, Message)> {
 impl Lab {
     /// What hosts are answered, until there is something.
     fn answered(&mut self) -> Message {
+        self.answered_on(|lab| &mut lab.lan)
+    }
+
+    /// The same on any link.
+    fn answered_on(&mut self, wire: fn(&mut Self) -> &mut Wire) -> Message {
         let mut answer = None;
         self.until(|lab| {
-            lab.lan.collect(|frame| {
+            wire(lab).collect(|frame| {
                 let to_host =
                     datagram(frame).filter(|&(from, to, _)| (from, to) == (53, PORT) && frame[..6] == HOST_MAC.0);
                 answer = to_host.map(|(.., message)| message).or(answer.take());
@@ -118,6 +123,50 @@ fn a_question_goes_through_and_the_next_one_need_not() {
     lab.resolve(&asked, &frame, GATEWAY.octets());
     let nothing = lab.answered();
     assert_eq!((nothing.metadata.response_code, nothing.answers.len()), (ResponseCode::NoError, 0));
+}
+
+/// Each LAN has a forwarder of its own: what one's hosts are called, others are not told.
+#[test]
+fn hosts_of_each_lan_are_answered_there_and_by_its_names() {
+    let names = |ip: &str| format!("[lan.dns]\n[[lan.dns.host]]\nname = 'nas.home.arpa'\nip = '{ip}'\n");
+    let guests =
+        format!("[[lan]]\nname = 'guests'\nlink = 'vale0:guests'\nipv4 = '192.168.2.1/24'\n{}", names("192.168.2.7"));
+    let config = CONFIG.replace("[lan]", &format!("resolvers = '{RESOLVER}'\n[[lan]]"));
+    let (before, service) = config.split_at(config.find("[service]").unwrap());
+    let config = format!("{before}{}{guests}{service}", names("192.168.1.7"));
+    let mut lab = Lab::of(Setup { config, ..Setup::default() });
+    lab.come_up();
+    let guest = Ipv4Addr::new(192, 168, 2, 9);
+    let ask = |message: &Message| {
+        let mut frame = Vec::new();
+        PacketBuilder::ethernet2(HOST_MAC.0, LAN_MAC.0)
+            .ipv4(guest.octets(), [192, 168, 2, 1], 64)
+            .udp(PORT, 53)
+            .write(&mut frame, &message.to_vec().unwrap())
+            .unwrap();
+        frame
+    };
+    let wire: fn(&mut Lab) -> &mut Wire = |lab| lab.guests.as_mut().unwrap();
+    // Until its address there is ours nobody is answered.
+    let mut answer = None;
+    lab.until(|lab| {
+        wire(lab).deliver(&ask(&question(1, "nas.home.arpa.")));
+        wire(lab).collect(|frame| answer = datagram(frame).map(|(.., message)| message).or(answer.take()));
+        answer.is_some()
+    });
+    assert_eq!(answer.unwrap().answers[0].data, RData::A(A::new(192, 168, 2, 7)));
+    lab.lan.deliver(&from_host(&question(2, "nas.home.arpa.")));
+    assert_eq!(lab.answered().answers[0].data, RData::A(A::new(192, 168, 1, 7)));
+
+    // What the line says comes back to who asked.
+    wire(&mut lab).deliver(&ask(&question(3, "www.example.jp.")));
+    let (asked, frame) = lab.asked();
+    lab.resolve(&asked, &frame, [192, 0, 2, 80]);
+    let mut answer = lab.answered_on(wire);
+    while answer.id != 3 {
+        answer = lab.answered_on(wire);
+    }
+    assert_eq!(answer.answers[0].data, RData::A(A::new(192, 0, 2, 80)));
 }
 
 /// Never an open resolver (RFC 5358 4): what comes from the line to port 53 has no listener there.

@@ -106,7 +106,7 @@ fn longest_turn() -> Longest {
     let mut lab = Lab::of(Setup {
         config: text,
         before_turn: Longest::watch(work.clone()),
-        known: Some((StateFile::Dhcpv4, serde_json::to_string(&leases()).unwrap())),
+        known: Some((StateFile::Dhcpv4(LanId(0)), serde_json::to_string(&leases()).unwrap())),
         queries,
         write: |dir, save| {
             thread::sleep(WRITE);
