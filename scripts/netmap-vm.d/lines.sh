@@ -370,6 +370,40 @@ emulated() {
     finish
 }
 
+has_ipv6() {
+    ADDRESS6=$(ip -n host -6 -o addr show dev l0 scope global -tentative | sed -n "s|.* \(${PREFIX%:}[^ ]*\)/64 .*|\1|p" | head -n 1)
+    [ -n "$ADDRESS6" ] && ip -n host -6 route show default | grep 'via fe80'
+}
+pings6() { on host ping -n -i 0.2 -c 20 -W 2 $AFTR && on host ping -n -c 3 -W 2 ${PREFIX}1; }
+# By a port where the host listens: it answers itself, and nobody else.
+nobody_gets_in() {
+    local listener failed=0
+    on host nc -ll -p 77 -e true &
+    listener=$!
+    within 5 on host bash -c "</dev/tcp/$ADDRESS6/77" || failed=1
+    if on aftr timeout 3 bash -c "</dev/tcp/$ADDRESS6/77"; then failed=1; fi
+    kill $listener
+    (($(counter ipv6-filtered) > 0 && failed == 0))
+}
+
+# The line's /64 is the LAN's too: hosts are found by ND proxy.
+native() {
+    begin "native IPv6" netmap:w1 netmap:l1
+    on aftr nc -ll -p 19 -e $DIR/give &
+    local server=$!
+    check "the Internet answers" within 40 internet
+    on host sysctl -qw net.ipv6.conf.l0.disable_ipv6=0
+    check "a host has an address of the line's prefix, and a router" within 30 has_ipv6
+    check "20 echo requests by IPv6 past the line's router, 3 to it" pings6
+    check "$SIZE bytes by TCP over IPv6" download $AFTR
+    check "nobody gets in" nobody_gets_in
+    [ -e /modules/card.ko ] || check "the line's interface is removed and made anew" replaced w
+    check "echo requests by IPv6 after that" within 20 pings6
+    finish
+    kill $server
+    on host sysctl -qw net.ipv6.conf.l0.disable_ipv6=1
+}
+
 # Nobody in particular, who has been given the device: nothing else is needed to open links again.
 as_a_user() {
     echo courier:x:100:100::/:/bin/sh >>/etc/passwd
@@ -530,9 +564,11 @@ host_rings() {
     check "the server reaches a LAN host" ping -n -c 3 -W 2 "$(cut -d' ' -f1 $DIR/lease)"
     check "the server reaches the line's router" ping -n -c 3 -W 2 ${PREFIX}1
     check "$SIZE bytes by TCP from the server, and as many from the Internet at once" both_at_once
-    check "the LAN's interface is removed and made anew" replaced l
-    ip addr add $OWN4/24 dev l1
-    check "the server's own address answers pings on the new one" on host ping -n -c 3 -W 2 $OWN4
+    if [ ! -e /modules/card.ko ]; then
+        check "the LAN's interface is removed and made anew" replaced l
+        ip addr add $OWN4/24 dev l1
+        check "the server's own address answers pings on the new one" on host ping -n -c 3 -W 2 $OWN4
+    fi
     finish
 
     # A pipe has no host rings, and need not have any.
@@ -567,15 +603,34 @@ cabled() {
     wait $peer
 }
 
+# Cards whose driver knows netmap. They have no other end that could be cut, and cannot be removed.
+cards() {
+    begin "native cards" netmap:w1 netmap:l1
+    forwards
+    check "the line's near end goes down and up" away_here w1
+    check "the LAN's near end goes down and up" away_here l1
+    check "a download after all that" download
+    check "killed and started again" killed
+    check "a download after that" download
+    finish
+}
+
 build_net
 WAN_MAC=$(cat /sys/class/net/w1/address) LAN_MAC=$(cat /sys/class/net/l1/address)
-emulated
-as_a_user
-lightweight
-host_rings
-cabled "pipes" 'netmap:x{1' 'netmap:x{2' 'netmap:x}1' 'netmap:x}2'
-cabled "VALE ports" vale0:wan vale1:lan vale0:peer vale1:peer
-tagged
-several
+if [ -e /modules/card.ko ]; then
+    cards
+    native
+    host_rings
+else
+    emulated
+    native
+    as_a_user
+    lightweight
+    host_rings
+    cabled "pipes" 'netmap:x{1' 'netmap:x{2' 'netmap:x}1' 'netmap:x}2'
+    cabled "VALE ports" vale0:wan vale1:lan vale0:peer vale1:peer
+    tagged
+    several
+fi
 say "$FAILURES failed, after $SECONDS s"
 [ "$FAILURES" = 0 ]

@@ -58,6 +58,8 @@ pub(super) struct Machines {
     pub frames: Frames,
     /// As verified last.
     pub verified: Option<(Time, Sign)>,
+    /// IPv6 addresses of the host's own stack on links that it is behind. What is for them is not forwarded.
+    pub of_host: Vec<Ipv6Addr>,
     /// The program is about to end: leases are given back, and nothing new is asked.
     pub leaving: bool,
 }

@@ -207,6 +207,7 @@ impl Router {
             rules: Rules::new(&config, before.rules.clone()),
             frames: Frames::default(),
             verified: None,
+            of_host: Vec::new(),
             leaving: false,
         };
         Ok(Self {
@@ -323,6 +324,12 @@ impl Router {
     /// What was lost between the cards of each link and the workers.
     pub fn set_losses(&mut self, losses: Vec<Losses>) {
         self.losses = losses;
+    }
+
+    /// The IPv6 addresses that the host's own stack has on links that it is behind: what comes for those is the host's, whatever
+    /// prefix a LAN has or shares.
+    pub fn set_host_addresses(&mut self, addresses: Vec<Ipv6Addr>) {
+        self.machines.of_host = addresses;
     }
 
     /// The carriers came or went, by link.

@@ -48,6 +48,8 @@ struct Native {
     across: Vec<(Ipv6Addr, Mac)>,
     /// Whose hosts are on the line's link: it has the way to them, too.
     on_link: Vec<Prefix6>,
+    /// Of the host's own stack, behind either link.
+    of_host: Vec<Ipv6Addr>,
 }
 
 /// What a LAN has of it.
@@ -131,6 +133,7 @@ fn native(machines: &Machines, facts: &Facts, choice: &Choice) -> Option<Native>
         delegated,
         gateway: router.and_then(|router| wan.neighbours.get(router.into())),
         on_link: on_link.filter_map(|prefix| Prefix6::new(prefix.prefix, prefix.length)).collect(),
+        of_host: machines.of_host.clone(),
     })
 }
 
@@ -258,6 +261,9 @@ fn routes6(native: &Native, wan: &[Ipv6Addr]) -> Routes6 {
     let ours =
         native.lans.iter().flat_map(|lan| &lan.addresses).chain(wan).filter_map(|&address| Prefix6::new(address, 128));
     let mut routes: Vec<(Prefix6, Route6)> = ours.map(|own| (own, Route6::Local)).collect();
+    // Of an address that both have, the router's own machines are the owner.
+    let of_host = native.of_host.iter().filter_map(|&address| Prefix6::new(address, 128));
+    routes.extend(of_host.map(|own| (own, Route6::Host)));
     let across = native.across.iter().map(|&(address, mac)| (address, Route6::Gateway { link: WAN, mac }));
     routes.extend(across.filter_map(|(address, route)| Some((Prefix6::new(address, 128)?, route))));
     routes.extend(lans().flat_map(|(lan, link)| lan.prefixes.iter().map(move |&prefix| (prefix, Route6::Link(link)))));

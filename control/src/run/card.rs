@@ -109,6 +109,11 @@ impl Card {
         }
     }
 
+    /// Whether its owner has it set down: the system may be at work on it, and has whoever uses it wait meanwhile.
+    pub fn is_down(&self) -> bool {
+        self.state == LinkState::Down
+    }
+
     /// How the interface is now. What the operator is to do about it is logged once.
     pub fn set_state(&mut self, state: LinkState) {
         if std::mem::replace(&mut self.state, state) != state && state == LinkState::Down {
@@ -239,7 +244,7 @@ mod tests {
         let mut card = refused();
         for (state, warnings) in [(LinkState::Down, 1), (LinkState::NoCarrier, 0), (LinkState::Gone, 0)] {
             card.set_state(state);
-            assert_eq!(card.warnings().count(), warnings, "{state:?}");
+            assert_eq!((card.warnings().count(), card.is_down()), (warnings, warnings == 1), "{state:?}");
         }
         card.set_state(LinkState::Down);
         let warning = card.warnings().next().unwrap();

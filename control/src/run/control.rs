@@ -186,7 +186,7 @@ impl ControlThread {
                 if self.look_at_links(router) {
                     return End::Relinked;
                 }
-                let busy = self.guards.iter().any(LinkGuard::is_gone);
+                let busy = self.guards.iter().any(LinkGuard::is_gone) || self.cards.iter().any(Card::is_down);
                 if let Err(standstill) = self.watchdog.look(began, &self.handles, busy) {
                     return End::Standstill(standstill);
                 }
@@ -327,6 +327,13 @@ impl ControlThread {
                 router.set_links(self.now(), &up);
             }
             Err(error) => tracing::debug!(%error, "interfaces cannot be listed"),
+        }
+        let shared: Vec<_> =
+            names.into_iter().zip(&self.hosts).filter_map(|(name, &host)| host.then_some(name)).collect();
+        if !shared.is_empty()
+            && let Ok(addresses) = hikyaku_ring::host_addresses(&shared)
+        {
+            router.set_host_addresses(addresses);
         }
         relinked
     }

@@ -46,7 +46,7 @@ struct Seen {
 }
 
 impl Watchdog {
-    /// To be called twice a second; what is called earlier is none. `busy`: workers let go of a link just now, which may take as long as it takes.
+    /// To be called twice a second; what is called earlier is none. `busy`: a link is taken from workers or set down just now, and they may have to wait for the system as long as it takes.
     pub fn look(&mut self, now: Instant, workers: &[Handle], busy: bool) -> Result<(), Standstill> {
         if self.looked.is_some_and(|looked| now.saturating_duration_since(looked) < PAUSE) {
             return Ok(());

@@ -51,6 +51,22 @@ fn the_lines_64_is_the_lans_too() {
     assert!(world.lan.detected.contains(&own) && !world.lan.detected.contains(&of(1)));
 }
 
+/// An address of the shared prefix that the host's own stack has is not a LAN host's: what comes for it is that stack's. Where
+/// both have one, it is ours.
+#[test]
+fn the_hosts_own_stack_keeps_its_address_in_a_shared_prefix() {
+    let mut world = line();
+    let own = world.status().wan.addresses.iter().find(|own| own.role == "slaac").unwrap().address;
+    let std::net::IpAddr::V6(own) = own else { panic!("{own}") };
+    world.router.set_host_addresses(vec![of(5), own]);
+    world.pass(seconds(1));
+    assert_eq!((route(&world, of(5)), route(&world, of(9))), (Route6::Host, Route6::Link(LAN)));
+    assert_eq!(route(&world, own), Route6::Local);
+    world.router.set_host_addresses(vec![]);
+    world.pass(seconds(1));
+    assert_eq!(route(&world, of(5)), Route6::Link(LAN));
+}
+
 /// The line asks for a host that nobody has seen before: it is looked for on the LAN, and answered for.
 #[test]
 fn rfc4389_4_1_3_the_line_asks_for_a_host() {

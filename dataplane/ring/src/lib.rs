@@ -44,7 +44,7 @@ pub use handoff::{HANDOFF_SLOTS, HandoffRx, HandoffTx, MIN_HANDOFF_SLOTS, handof
 pub use link::{LinkId, LinkInfo, Losses, Offsets};
 pub use name::{LinkKind, LinkName, NameError, Rings};
 pub use open::{Link, LinkOptions, Wanted, open};
-pub use platform::{Adapter, LinkState, arrived, promiscuous_command, queue_pairs, states, up_command};
+pub use platform::{Adapter, LinkState, arrived, host_addresses, promiscuous_command, queue_pairs, states, up_command};
 pub use provider::{Provider, wait};
 pub use queue::{BadRing, BadSlot, NotSent, Queue, RxRing, Traffic, TxRing};
 pub use region::{Region, RegionId, Zeroed};

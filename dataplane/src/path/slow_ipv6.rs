@@ -136,7 +136,8 @@ impl Forward<'_> {
         let (link, station) = match route {
             Route6::Link(link) => (link, snapshot.link(link).ok_or(Reason::Ipv6NoRoute)?.neighbours6.get(ip.dst)),
             Route6::Gateway { link, mac } => (link, Some(mac)),
-            Route6::Local | Route6::Unreachable => return Err(Reason::Ipv6NoRoute),
+            // What is the host's own is given to it instead of being dropped.
+            Route6::Local | Route6::Host | Route6::Unreachable => return Err(Reason::Ipv6NoRoute),
         };
         let to = snapshot.link(link).ok_or(Reason::Ipv6NoRoute)?;
         // RFC 4193 4.3: no address of a site's own leaves it, nor comes in.

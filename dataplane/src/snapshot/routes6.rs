@@ -20,6 +20,8 @@ pub enum Route6 {
     },
     /// To the router itself.
     Local,
+    /// To the host's own stack behind the interface, whose address it is ([`super::Link::peer`]).
+    Host,
     /// To nobody: what is left of a delegated prefix (RFC 7084 WPD-5), and what has no route.
     Unreachable,
 }
@@ -67,7 +69,7 @@ pub struct Routes6 {
     usual_hosts: UsualHosts6,
 }
 
-/// Hosts with one route: those of a prefix with no other in it, but for addresses of our own.
+/// Hosts with one route: those of a prefix with no other in it, but for addresses of our own and of the host's own stack.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UsualHosts6 {
     /// The link that they are on.
@@ -76,7 +78,7 @@ pub(crate) struct UsualHosts6 {
 }
 
 impl UsualHosts6 {
-    /// Whether `host` is one of them, or an address of ours there.
+    /// Whether `host` is one of them, or an address there that is ours or of the host's own stack.
     #[inline(always)]
     pub fn contains(&self, host: Addr6) -> bool {
         self.prefix.contains(host)
@@ -97,11 +99,12 @@ impl Routes6 {
         let others = routes.iter().map(|&(prefix, _)| prefix).filter(|prefix| prefix.len() > 0);
         let others = others.filter(|prefix| prefix.len() < 10 || !Addr6::from(prefix.address()).is_link_local());
         let others = others.reduce(common);
-        // The widest first. Who looks there for one of our own addresses finds no neighbour.
+        // The widest first. Who looks there for one of our own addresses, or of the host's stack, finds no neighbour.
         let usual = routes.iter().rev().find_map(|&(wide, route)| match route {
             Route6::Link(link) => {
                 let inside = |p: &Prefix6| p.len() >= wide.len() && wide.contains(p.address());
-                let alone = routes.iter().filter(|(p, r)| inside(p) && *r != Route6::Local).count() == 1;
+                let others = |r: &Route6| !matches!(r, Route6::Local | Route6::Host);
+                let alone = routes.iter().filter(|(p, r)| inside(p) && others(r)).count() == 1;
                 alone.then_some((link, wide))
             }
             _ => None,

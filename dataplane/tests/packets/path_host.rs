@@ -1,12 +1,17 @@
 //! The host's own network stack behind the router's interfaces.
 
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+
 use crate::common::*;
+use etherparse::Ipv6Header;
 use hikyaku_dataplane::counters::Event;
+use hikyaku_dataplane::filter6::Filter6;
 use hikyaku_dataplane::shared::Shared;
-use hikyaku_dataplane::snapshot::{Link, Route, Routes, Side};
+use hikyaku_dataplane::snapshot::{Link, Route, Route6, Routes, Routes6, Side, Snapshot};
 use hikyaku_dataplane::verdict::{Reason, Verdict};
 use hikyaku_dataplane::worker::{Config, Worker};
-use hikyaku_net::{Mac, Time};
+use hikyaku_net::{Mac, Prefix6, Time};
 use hikyaku_ring::memory::{MemoryConfig, Wire, links};
 use hikyaku_ring::{Headroom, LinkId, Vlan};
 
@@ -29,15 +34,19 @@ impl Shelf {
 
     fn with(tunnel: bool, vlans: [Option<u16>; 2], headroom: Headroom) -> Self {
         let mut snapshot = Setup::dslite().snapshot(None);
+        if !tunnel {
+            let lan = "192.168.1.0/24".parse().unwrap();
+            snapshot.routes = Routes::new([(lan, Route::Link(LAN))]);
+        }
+        Self::of(snapshot, vlans, headroom)
+    }
+
+    fn of(mut snapshot: Snapshot, vlans: [Option<u16>; 2], headroom: Headroom) -> Self {
         for (interface, host, mac) in [(LAN, LAN_HOST, ROUTER_MAC), (WAN, WAN_HOST, WAN_MAC)] {
             snapshot.links[interface.index()].peer = Some(host);
             let link = snapshot.links[interface.index()].clone();
             let link = Link { side: Side::Host, peer: Some(interface), mac: Mac(mac), sources4: vec![], ..link };
             snapshot.links.push(link);
-        }
-        if !tunnel {
-            let lan = "192.168.1.0/24".parse().unwrap();
-            snapshot.routes = Routes::new([(lan, Route::Link(LAN))]);
         }
         let shared = Shared::new(snapshot);
         let memory = MemoryConfig { slots: 64, headroom, huge_pages: false, ..Default::default() };
@@ -92,6 +101,27 @@ fn the_host_gets_what_is_not_the_routers() {
     let mut to_server = outer(8, 17);
     to_server.destination = "2001:db8:77::22".parse::<std::net::Ipv6Addr>().unwrap().octets();
     shelf.goes_to_host(WAN, WAN_HOST, &ipv6(&to_server, &[0, 9, 0, 9, 0, 8, 0, 0]));
+}
+
+/// Also where IPv6 is forwarded, and the host's own address is in a prefix that the LAN has.
+#[test]
+fn the_host_gets_what_comes_for_its_own_ipv6_address() {
+    let server = |id| Ipv6Addr::from_bits(CLIENT6.to_bits() & !0xffff | id);
+    let mut snapshot = Setup::dslite().snapshot(None);
+    routed(&mut snapshot, Arc::new(Filter6::new(&filtering()).unwrap()));
+    let own = (Prefix6::new(server(5), 128).unwrap(), Route6::Host);
+    snapshot.routes6 = Routes6::new([own, (LAN6.parse().unwrap(), Route6::Link(LAN))]);
+    let mut shelf = Shelf::of(snapshot, [None, None], Headroom::new(64, 8));
+    let comes = |source: Ipv6Addr, to: Ipv6Addr| {
+        let header = Ipv6Header { source: source.octets(), destination: to.octets(), ..outer(8, 17) };
+        ipv6(&header, &[0, 9, 0, 22, 0, 8, 0, 0])
+    };
+    // From a neighbour on the line's link, whose prefix the LAN shares, and from far away.
+    shelf.goes_to_host(WAN, WAN_HOST, &comes(server(1), server(5)));
+    shelf.goes_to_host(WAN, WAN_HOST, &comes(PEER6, server(5)));
+    // A host of the LAN next to it is not the host's own.
+    let (verdict, sent) = shelf.play(WAN, &comes(PEER6, server(6)));
+    assert!(verdict != Verdict::Host && sent.iter().all(|(link, _)| *link != WAN_HOST), "{verdict:?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
+use std::net::Ipv6Addr;
 use std::ptr;
 
 use super::name::{LinkName, Rings};
@@ -149,8 +150,29 @@ pub(super) fn interfaces() -> io::Result<Vec<Interface>> {
     Ok(found)
 }
 
+/// The IPv6 addresses that the host's own stack has on the interfaces of these links, but those of a link alone.
+///
+/// # Errors
+/// The system does not list its interfaces.
+pub fn host_addresses(links: &[&LinkName]) -> io::Result<Vec<Ipv6Addr>> {
+    let mut found = entries(libc::AF_INET6, |name, entry| {
+        let is_of_one = links.iter().any(|link| link.is_interface() && link.port() == name);
+        // SAFETY: an entry of this family has a sockaddr_in6, of whatever alignment.
+        let address = unsafe { entry.ifa_addr.cast::<libc::sockaddr_in6>().read_unaligned() };
+        let address = Ipv6Addr::from(address.sin6_addr.s6_addr);
+        (is_of_one && !address.is_unicast_link_local()).then_some(address)
+    })?;
+    found.sort_unstable();
+    Ok(found)
+}
+
 /// What `of` makes of every interface's name and link-layer entry, but loopback's.
-fn collect<T>(mut of: impl FnMut(&str, &libc::ifaddrs) -> Option<T>) -> io::Result<Vec<T>> {
+fn collect<T>(of: impl FnMut(&str, &libc::ifaddrs) -> Option<T>) -> io::Result<Vec<T>> {
+    entries(system::LINK_FAMILY, of)
+}
+
+/// What `of` makes of every interface's name and each of its entries of this address family, but loopback's.
+fn entries<T>(of_family: libc::c_int, mut of: impl FnMut(&str, &libc::ifaddrs) -> Option<T>) -> io::Result<Vec<T>> {
     let mut list = ptr::null_mut();
     // SAFETY: on success the call stores a list that is ours until `freeifaddrs`.
     if unsafe { libc::getifaddrs(&mut list) } != 0 {
@@ -167,7 +189,7 @@ fn collect<T>(mut of: impl FnMut(&str, &libc::ifaddrs) -> Option<T>) -> io::Resu
         }
         // SAFETY: every element has a NUL-terminated name; its address was just seen not to be null.
         let (name, family) = unsafe { (CStr::from_ptr(entry.ifa_name), (*entry.ifa_addr).sa_family) };
-        if i32::from(family) == system::LINK_FAMILY
+        if i32::from(family) == of_family
             && let Ok(name) = name.to_str()
         {
             found.extend(of(name, entry));
@@ -188,6 +210,17 @@ mod tests {
             assert_eq!(super::identity(&interface.name).unwrap(), found);
         }
         assert_eq!(super::identity("no-such-name").unwrap(), None);
+    }
+
+    /// None is asked of what has no interface, whatever the machine has.
+    #[test]
+    fn only_interfaces_have_addresses_of_the_host() {
+        let none = ["netmap:no-such-name", "vale0:a"].map(|name| name.parse().unwrap());
+        assert!(super::host_addresses(&none.each_ref()).unwrap().is_empty());
+        let all = super::interfaces().unwrap();
+        let all: Vec<_> = all.iter().filter_map(|found| format!("netmap:{}", found.name).parse().ok()).collect();
+        let found = super::host_addresses(&all.iter().collect::<Vec<_>>()).unwrap();
+        assert!(found.is_sorted() && found.iter().all(|address| !address.is_unicast_link_local()), "{found:?}");
     }
 
     #[test]
