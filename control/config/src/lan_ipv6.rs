@@ -150,7 +150,7 @@ pub struct Reservation6 {
     pub interface_id: Option<Token>,
     /// The number of the first /64 of the prefix that is delegated to it.
     pub subnet_id: Option<u16>,
-    /// Its name, which nobody is told yet.
+    /// Its name.
     pub name: Option<String>,
 }
 
@@ -166,7 +166,7 @@ impl Keys for Reservation6 {
         key("subnet-id", One("N"), Live, field!(subnet_id, number(0u16..=u16::MAX)),
             "Number of the first /64 of the prefix that is delegated to the client; for `delegate`"),
         key("name", One("NAME"), Live, field!(name, host_name),
-            "The client's name, for whoever reads the file: nobody is told it yet"),
+            "The client's name, which [lan.dns] answers for with the address of `interface-id`"),
     ];
 
     fn blank() -> Self {

@@ -1,20 +1,18 @@
 //! Names for hosts of the LANs: what the forwarder of each is told, and its questions on the line. They run on a thread of their own
 //! (`run::names`), which is given [`ToForwarder`] and gives [`forwarder::Upstream`].
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use hikyaku_config as config;
 use hikyaku_net::{Time, protocol};
-use hikyaku_protocols::dhcpv4::Standing;
 use hikyaku_protocols::forwarder::{self, Domain, Forwarder, Host, Place, Settings, StreamId};
-use hikyaku_protocols::host::host_name;
 use hikyaku_protocols::sockets::Stack;
 
 use super::choose::Choice;
 use super::connection::Connection;
-use super::lan::Lan;
+use super::host_names::hosts;
 use super::machines::Machines;
 use super::wire::{self, Packet6};
 
@@ -26,9 +24,6 @@ const MAX_PORTS: usize = 2048;
 const MAX_STREAMS: usize = 8;
 /// Messages that wait for the forwarder's thread.
 const MAX_HEARD: usize = 512;
-
-/// Names that mean something to programs, and so are no host's to take.
-const TAKEN: [&str; 3] = ["localhost", "wpad", "isatap"];
 
 /// For the forwarder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -212,7 +207,7 @@ impl Machines {
             }
             forwarding.basis = basis;
             let dns = lan.config.dns.as_ref().filter(|_| is_ready);
-            let settings = dns.map(|dns| settings(dns, choice, hosts(now, lan, dns)));
+            let settings = dns.map(|dns| settings(dns, choice, hosts(now, lan, has, dns)));
             forwarding.tell(Told { place, settings });
         }
     }
@@ -244,54 +239,4 @@ fn v6(addresses: &[IpAddr]) -> Vec<Ipv6Addr> {
         IpAddr::V4(_) => None,
     };
     addresses.iter().filter_map(six).collect()
-}
-
-/// Hosts by name: as the user says, as reserved, and as those call themselves that have a lease. The first with a name has it.
-fn hosts(now: Time, lan: &Lan, dns: &config::LanDns) -> Vec<Host> {
-    let under = |label: &str| vec![format!("{label}.{}", dns.domain), label.into()];
-    let mut hosts: Vec<Host> =
-        dns.hosts.iter().map(|host| Host { names: vec![host.name.clone()], addresses: host.ip.clone() }).collect();
-    let reservations = lan.config.dhcpv4.iter().flat_map(|dhcpv4| &dhcpv4.reservations);
-    let mut named: HashSet<Ipv4Addr> = HashSet::new();
-    for reservation in reservations {
-        let Some(name) = &reservation.name else { continue };
-        named.insert(reservation.ip);
-        let names = if name.contains('.') { vec![name.clone()] } else { under(name) };
-        hosts.push(Host { names, addresses: vec![reservation.ip.into()] });
-    }
-    let leases = lan.dhcpv4.iter().flat_map(|server| server.leases(now));
-    for lease in leases.filter(|lease| lease.standing == Standing::Leased && !named.contains(&lease.address)) {
-        if let Some(label) = lease.hostname.as_deref().and_then(label) {
-            hosts.push(Host { names: under(&label), addresses: vec![lease.address.into()] });
-        }
-    }
-    hosts
-}
-
-/// What a host calls itself, if it may be called so: the first label of it.
-fn label(hostname: &str) -> Option<String> {
-    let first = hostname.split('.').next()?;
-    host_name(first).ok().filter(|label| !TAKEN.contains(&label.as_str()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_call_themselves_what_they_may() {
-        let rows = [
-            ("Printer", Some("printer")),
-            ("nas.example.com", Some("nas")),
-            ("wpad", None),
-            ("LOCALHOST", None),
-            ("my pc", None),
-            ("-x", None),
-            ("", None),
-            ("12", None),
-        ];
-        for (said, expected) in rows {
-            assert_eq!(label(said).as_deref(), expected, "{said}");
-        }
-    }
 }

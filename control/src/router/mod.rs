@@ -20,6 +20,7 @@ mod filter;
 #[cfg(test)]
 mod fixtures;
 mod forwarding;
+mod host_names;
 mod known;
 mod lan;
 mod lan_dhcpv6;

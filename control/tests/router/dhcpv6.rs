@@ -2,9 +2,10 @@
 
 use std::net::Ipv6Addr;
 
-use dhcproto::v6::{DhcpOption, IANA, IAPD, Message, MessageType, ORO, OptionCode};
+use dhcproto::v6::{DhcpOption, IANA, IAPD, Message, MessageType, ORO, OptionCode, UnknownOption};
 use dhcproto::{Decodable, Encodable};
-use hikyaku::router::LAN;
+use hikyaku::router::{LAN, ToForwarder};
+use hikyaku_dataplane::napt::LanId;
 use hikyaku_dataplane::snapshot::Route6;
 use hikyaku_net::protocol;
 
@@ -206,4 +207,42 @@ fn a_reservation_that_comes_later() {
     assert_ne!(mac, world.lan.stations[other].mac);
     let theirs: Vec<String> = leases(&theirs).into_iter().map(|lease| lease.0).collect();
     assert_eq!(theirs, ["2001:db8:1100:aa01::50", "2001:db8:1100:aa30::/60"]);
+}
+
+/// What the forwarder was told last: addresses by the first name of each host.
+fn names(world: &mut World) -> Vec<(String, Vec<String>)> {
+    let told = std::iter::from_fn(|| world.router.next_for_forwarder()).filter_map(|message| match message {
+        (LanId(0), ToForwarder::Told(told)) => told.settings,
+        _ => None,
+    });
+    let hosts = told.last().expect("the forwarder is told").hosts;
+    hosts
+        .into_iter()
+        .map(|host| (host.names[0].clone(), host.addresses.iter().map(ToString::to_string).collect()))
+        .collect()
+}
+
+/// Names of DHCPv6, as option 39 says them (RFC 4704 4) and as they are reserved, lead to addresses of the prefixes that
+/// are for new connections.
+#[test]
+fn hosts_with_leases_and_reservations_have_names() {
+    let reserved = "[[lan.ipv6.reservation]]\nduid = '000300010200000000aa'\ninterface-id = '::50'\nname = 'nas'\n";
+    let mut world = told(DELEGATED, 56, &format!("{STATEFUL}{reserved}"));
+    world.pass(seconds(5));
+    let host = world.lan.plug(None);
+    let mut solicit = about(MessageType::Solicit, None, None);
+    solicit.opts_mut().insert(DhcpOption::Unknown(UnknownOption::new(39.into(), b"\0\x07printer".to_vec())));
+    let advertise = asked(&mut world, host, &solicit).expect("an Advertise");
+    let mut request = about(MessageType::Request, Some(&advertise), Some(&advertise));
+    request.opts_mut().insert(DhcpOption::Unknown(UnknownOption::new(39.into(), b"\0\x07printer".to_vec())));
+    let reply = asked(&mut world, host, &request).expect("a Reply");
+    world.pass(seconds(2));
+    let address = leases(&reply)[0].0.clone();
+    let row = |name: &str, address: &str| (format!("{name}.home.arpa"), vec![address.to_string()]);
+    assert_eq!(names(&mut world), [row("nas", "2001:db8:1100:aa01::50"), row("printer", &address)]);
+
+    world.isp.dhcp.taken_back = world.isp.dhcp.prefix.replace((ANOTHER, 56));
+    world.pass(seconds(3700));
+    let moved = address.replace("1100:aa", "1200:bb");
+    assert_eq!(names(&mut world), [row("nas", "2001:db8:1200:bb01::50"), row("printer", &moved)]);
 }
