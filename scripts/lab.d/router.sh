@@ -5,8 +5,10 @@
 readonly GATEWAY=192.168.7.1 NETWORK=192.168.7.0/24
 ROUTER=$LAB/router
 
-# router_conf SERVICE. LAN_IPV6 has lines of [lan.ipv6].
+# router_conf SERVICE. LAN_IPV6 has lines of [lan.ipv6], MORE_LANS further LANs with all of theirs, and rules.
 router_conf() {
+    local lan='[lan]'
+    [[ -z ${MORE_LANS:-} ]] || lan='[[lan]]'
     cat <<C
 [wan]
 link = "xdp:wan"
@@ -14,7 +16,7 @@ link = "xdp:wan"
 [wan.dhcpv6]
 release-at-exit = true
 
-[lan]
+$lan
 link = "xdp:lan"
 ipv4 = "$GATEWAY/24"
 
@@ -57,6 +59,7 @@ idle = "sleep"
 [service]
 C
     service_conf "$1"
+    printf '\n%s\n' "${MORE_LANS:-}"
 }
 
 # router_start SERVICE. Does not wait.

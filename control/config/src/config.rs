@@ -8,6 +8,7 @@ use hikyaku_schema::{Place, Problems, Reader, Section, Tuning, read_file};
 use crate::lan::Lan;
 use crate::lans;
 use crate::overlay::Overlay;
+use crate::route::{self, StaticRoute};
 use crate::rule::{self, Rules};
 use crate::schema::set_keys;
 use crate::service::Service;
@@ -21,6 +22,8 @@ pub struct Config {
     pub wan: Wan,
     /// The sides of the hosts: one at least. Numbers of LANs are places in this list.
     pub lans: Vec<Lan>,
+    /// What is behind routers of the LANs.
+    pub routes: Vec<StaticRoute>,
     /// What the line is to be.
     pub service: Service,
     /// Which sessions may begin.
@@ -39,7 +42,7 @@ pub struct Config {
 
 /// The sections there are once, outside of others, and those that there may be any number of.
 const SECTIONS: [&str; 6] = ["wan", "service", "tuning", "control", "log", "system"];
-const REPEATED: [&str; 2] = ["lan", "rule"];
+const REPEATED: [&str; 3] = ["lan", "route", "rule"];
 
 impl Config {
     /// Reads file and flags. An error is [`Problems`]: everything that is wrong, at once.
@@ -88,7 +91,7 @@ impl Config {
             let only = if name == "wan" { "hikyaku has one line so far" } else { "it is there once" };
             root.take(name, only, problems)
         });
-        let [lans, rules] = REPEATED.map(|name| root.take_all(name));
+        let [lans, routes, rules] = REPEATED.map(|name| root.take_all(name));
         // One that is not there lacks what it must have.
         let no_lan = root.take("lan", "", problems);
         // A file has no keys outside of sections.
@@ -98,6 +101,7 @@ impl Config {
         let wan = Wan::read(wan, problems);
         let lans = lans::read(lans, no_lan, problems);
         let service = Service::read(service, problems);
+        let routes = route::read(routes, problems);
         let rules = rule::Written::read(rules, problems);
         let tuning = tuning.read::<Tuning>(&[], problems);
         let control = control.read::<Control>(&[], problems);
@@ -109,10 +113,12 @@ impl Config {
         let lans: Vec<Lan> = lans.into_iter().map(|lan| lan.keys).collect();
         let (mut service, written) = service?;
         service.check(&written, &wan.keys, &lans, problems);
-        let rules = rules.check(&lans, &mut service, problems);
+        let routes = route::check(&routes, &lans, problems);
+        let rules = rules.check(&lans, &routes, &mut service, problems);
         Some(Self {
             wan: wan.keys,
             lans,
+            routes,
             service,
             rules,
             tuning: tuning?.keys,

@@ -22,6 +22,7 @@ impl Config {
             // What is said of a LAN is said of its number, too: all of that stays.
             keep("[lan]", vec!["name"]);
             read.lans.clone_from(&self.lans);
+            read.routes.clone_from(&self.routes);
             read.rules.clone_from(&self.rules);
             read.service.behaviour.forward.clone_from(&self.service.behaviour.forward);
         }

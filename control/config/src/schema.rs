@@ -9,6 +9,7 @@ use crate::lan_dns::{DnsForward, DnsHost, LanDnsKeys};
 use crate::lan_ipv6::{LanIpv6, Reservation6};
 use crate::notification::NotificationKeys;
 use crate::provisioning::ProvisioningKeys;
+use crate::route::RouteKeys;
 use crate::rule::RuleKeys;
 use crate::secret::Credentials;
 use crate::service::ServiceKeys;
@@ -58,6 +59,7 @@ pub const SCHEMA: &[Table] = &[
     Table::of::<Behaviour>("service"),
     Table::of::<NotificationKeys>("service.notification"),
     Table::of::<ProvisioningKeys>("service.provisioning"),
+    Table { repeated: true, ..Table::of::<RouteKeys>("route") },
     Table { repeated: true, ..Table::of::<RuleKeys>("rule") },
     Table::of::<Tuning>("tuning"),
     Table::of::<Control>("control"),

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use hikyaku_config::{Config, Dhcpv6Mode, InterfaceId};
+use hikyaku_dataplane::napt::LanId;
 use hikyaku_net::{Prefix6, Time};
 use hikyaku_protocols::advertiser::Advertised;
 use hikyaku_protocols::dhcpv6::Mode;
@@ -89,6 +90,8 @@ pub(super) struct DesiredLan {
     pub advertised: Option<Advertised>,
     /// What they get by DHCPv6; `None`: nothing.
     pub served: Option<Served>,
+    /// Routers with networks behind them: neighbours that are never forgotten.
+    pub kept: Vec<IpAddr>,
     /// What advertisements come from: our link-local address, once nobody else has it.
     pub source: Option<Ipv6Addr>,
 }
@@ -129,12 +132,21 @@ pub(super) fn desired(config: &Config, facts: &Facts, choice: &Choice) -> Desire
         prefix: choice.uplink.prefix,
         place: choice.place,
         proxied: choice.lans.iter().find_map(|lan| lan.shared),
-        lans: facts.lans.iter().zip(&choice.lans).map(|(facts, lan)| desired_lan(facts, lan, &addresses)).collect(),
+        lans: lans(config, facts, choice, &addresses),
         addresses,
     }
 }
 
-/// `wan`: our addresses on the line.
+fn lans(config: &Config, facts: &Facts, choice: &Choice, wan: &[Ipv6Addr]) -> Vec<DesiredLan> {
+    let lans = facts.lans.iter().zip(&choice.lans).zip((0u8..).map(LanId));
+    let one = |((facts, lan), number): ((&LanFacts, &LanIpv6), LanId)| {
+        let routes = config.routes.iter().filter(|route| route.lan == number);
+        DesiredLan { kept: routes.map(|route| route.via).collect(), ..desired_lan(facts, lan, wan) }
+    };
+    lans.map(one).collect()
+}
+
+/// But for routers behind. `wan`: our addresses on the line.
 fn desired_lan(facts: &LanFacts, lan: &LanIpv6, wan: &[Ipv6Addr]) -> DesiredLan {
     let prefixes: Vec<Prefix6> = lan.prefixes().collect();
     let is_of_lan = |address: &Ipv6Addr| prefixes.iter().any(|prefix| prefix.contains(*address));
@@ -144,6 +156,7 @@ fn desired_lan(facts: &LanFacts, lan: &LanIpv6, wan: &[Ipv6Addr]) -> DesiredLan 
         // There what is ours on the line is ours on both sides.
         prefixes: prefixes.iter().copied().filter(|&prefix| lan.shared != Some(prefix)).collect(),
         proxied: lan.shared,
+        kept: Vec::new(),
         advertised: lan.advertised.clone(),
         served: lan.served.clone(),
         source: facts.link_local.filter(|address| facts.addresses.get(address) == Some(&Progress::Ready)),

@@ -18,6 +18,7 @@ impl Machines {
         for (lan, desired) in self.lans.iter_mut().zip(&desired.lans) {
             lan.set_ipv6(now, desired);
             lan.neighbours.set_proxied(desired.proxied);
+            lan.neighbours.keep(now, &desired.kept);
         }
         self.nd_proxy.set_prefix(desired.proxied);
         self.wan.neighbours.set_proxied(desired.proxied);

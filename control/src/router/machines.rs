@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
+use hikyaku_config::StaticRoute;
 use hikyaku_dataplane::napt::LanId;
 use hikyaku_dataplane::shared::Message;
 use hikyaku_net::Time;
@@ -32,6 +33,8 @@ use super::wire::Frames;
 pub(super) struct Machines {
     /// The sides of the hosts, by [`LanId`]: one at least.
     pub lans: Vec<Lan>,
+    /// What is behind routers there.
+    pub routes: Vec<StaticRoute>,
     /// The side of the line.
     pub wan: Wan,
     /// Which AFTRs' names the line's resolvers know.

@@ -36,6 +36,7 @@ mod publish;
 mod report;
 mod requests;
 mod resolver;
+mod route_report;
 mod rules;
 mod saving;
 mod sessions;
@@ -197,6 +198,7 @@ impl Router {
                 requests(),
             ),
             lans,
+            routes: config.routes.clone(),
             wan,
             probe: Probe::default(),
             unresolved: Unresolved::default(),
@@ -271,6 +273,7 @@ impl Router {
             *provisioning = Provisioning::new(&config.service, now, wall, saved, requests());
         }
         tunnel.reload(&config);
+        self.machines.routes.clone_from(&config.routes);
         self.published = None;
     }
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use hikyaku_config as config;
+use hikyaku_config::{self as config, StaticRoute};
 use hikyaku_dataplane::napt::LanId;
 use hikyaku_dataplane::snapshot::{
     Deliver, Link, Listening, Neighbours, Route, Route6, Routes, Routes6, Side, Snapshot, Softwire, SoftwireId,
@@ -11,6 +11,7 @@ use hikyaku_net::{Addr6, Mac, Prefix4, Prefix6, Time, protocol};
 use hikyaku_protocols::neighbour;
 use hikyaku_protocols::{dhcpv4, dhcpv6, forwarder};
 use hikyaku_ring::LinkId;
+use serde::Serialize;
 
 use super::choose::Choice;
 use super::facts::Facts;
@@ -61,6 +62,8 @@ struct NativeLan {
     prefixes: Vec<Prefix6>,
     /// What is delegated on, each with the station of the router behind.
     onward: Vec<(Prefix6, Mac)>,
+    /// What the user says is behind routers there, each with its router's station, once that is known.
+    behind: Vec<(Prefix6, Option<Mac>)>,
 }
 
 /// The tunnel, as far as packets can be sent through it.
@@ -108,10 +111,11 @@ fn native(machines: &Machines, facts: &Facts, choice: &Choice) -> Option<Native>
     choice.lans.iter().find(|lan| lan.advertised.is_some())?;
     let Machines { lans, wan, .. } = machines;
     let shared = choice.lans.iter().find_map(|lan| lan.shared);
-    let lans = lans.iter().zip(&choice.lans).map(|(lan, has)| NativeLan {
+    let lans = lans.iter().zip(&choice.lans).zip((0u8..).map(LanId)).map(|((lan, has), number)| NativeLan {
         addresses: lan.ours().into_iter().filter_map(v6).collect(),
         prefixes: has.prefixes().collect(),
         onward: lan.dhcpv6.routes(facts.now),
+        behind: behind6(machines, lan, number),
     });
     let mut delegated: Vec<Prefix6> = choice.lans.iter().flat_map(|lan| &lan.delegated).copied().collect();
     delegated.sort_unstable_by_key(|prefix| (prefix.address(), prefix.len()));
@@ -135,6 +139,12 @@ fn native(machines: &Machines, facts: &Facts, choice: &Choice) -> Option<Native>
         on_link: on_link.filter_map(|prefix| Prefix6::new(prefix.prefix, prefix.length)).collect(),
         of_host: machines.of_host.clone(),
     })
+}
+
+/// What is behind routers of a LAN.
+fn behind6(machines: &Machines, lan: &Lan, number: LanId) -> Vec<(Prefix6, Option<Mac>)> {
+    let routes = machines.routes.iter().filter(|route| route.lan == number).filter_map(StaticRoute::v6);
+    routes.map(|(prefix, via)| (prefix, lan.neighbours.get(via.into()))).collect()
 }
 
 fn v6(address: IpAddr) -> Option<Ipv6Addr> {
@@ -200,28 +210,65 @@ pub(super) fn snapshot(
     let softwires: Vec<Softwire> = softwire(basis, machines, config).into_iter().collect();
     Snapshot {
         links,
-        routes: Routes::new(routes4(machines, !softwires.is_empty())),
+        routes: Routes::new(routes4(machines, !softwires.is_empty()).into_iter().map(|(prefix, to, _)| (prefix, to))),
         softwires,
-        routes6: native.map(|native| routes6(native, &basis.addresses)).unwrap_or_default(),
+        routes6: native.map(|native| table6(native, &basis.addresses)).unwrap_or_default(),
         // What goes from one LAN to another has its sessions there, too.
         filter6: machines.filter.get().filter(|_| native.is_some() || machines.lans.len() > 1).cloned(),
         rules: machines.rules.get().cloned(),
     }
 }
 
+/// A prefix, where it leads, and why.
+pub(super) type Known<P, R> = (P, R, Origin);
+
+/// Where a route comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Origin {
+    /// The network or prefix of a LAN.
+    Lan,
+    /// An address of ours.
+    Own,
+    /// An address of the host's own stack.
+    Host,
+    /// The service in use.
+    Service,
+    /// A router behind has it of us, by DHCPv6.
+    Leased,
+    /// The user says so.
+    Static,
+    /// The line delegates it.
+    Delegated,
+    /// The line's router advertises itself, or says that it is on its link.
+    Advertised,
+    /// Neighbour discovery found a host of a shared prefix on the line.
+    Found,
+}
+
 /// Where IPv4 goes.
-fn routes4(machines: &Machines, has_tunnel: bool) -> Vec<(Prefix4, Route)> {
+fn routes4(machines: &Machines, has_tunnel: bool) -> Vec<Known<Prefix4, Route>> {
     let mut routes = Vec::new();
     for (lan, number) in machines.lans.iter().zip((0u8..).map(LanId)) {
-        routes.push((lan.config.ipv4.prefix(), Route::Link(link_of(number))));
-        routes.extend(Prefix4::new(lan.address(), 32).map(|own| (own, Route::Local)));
+        routes.push((lan.config.ipv4.prefix(), Route::Link(link_of(number)), Origin::Lan));
+        routes.extend(Prefix4::new(lan.address(), 32).map(|own| (own, Route::Local, Origin::Own)));
     }
     if has_tunnel {
         let mesh = machines.tunnel.mesh.iter().flat_map(|mesh| mesh.prefixes());
-        routes.push((Prefix4::ALL, Route::Softwire(SoftwireId(0))));
-        routes.extend(mesh.map(|prefix| (prefix, Route::Mesh(SoftwireId(0)))));
+        routes.push((Prefix4::ALL, Route::Softwire(SoftwireId(0)), Origin::Service));
+        routes.extend(mesh.map(|prefix| (prefix, Route::Mesh(SoftwireId(0)), Origin::Service)));
     }
     routes
+}
+
+/// Where IPv4 goes by what workers were told with `basis`: of two with one prefix the first counts.
+pub(super) fn told4(basis: &Basis, machines: &Machines) -> Vec<Known<Prefix4, Route>> {
+    routes4(machines, basis.tunnel.is_some())
+}
+
+/// The same of IPv6.
+pub(super) fn told6(basis: &Basis) -> Vec<Known<Prefix6, Route6>> {
+    basis.native.as_ref().map(|native| routes6(native, &basis.addresses)).unwrap_or_default()
 }
 
 fn lan_link(lan: &Lan, number: LanId, native: Option<&Native>) -> Link {
@@ -252,35 +299,49 @@ fn wan_link(basis: &Basis, wan: &Wan) -> Link {
 
 /// What hosts of a LAN may send from, and who is behind routers there (RFC 2827). The LAN's own come first: almost all is from them.
 fn sources6(lan: &NativeLan) -> Vec<Prefix6> {
-    lan.prefixes.iter().copied().chain(lan.onward.iter().map(|&(prefix, _)| prefix)).collect()
+    let behind = lan.behind.iter().map(|&(prefix, _)| prefix);
+    lan.prefixes.iter().copied().chain(lan.onward.iter().map(|&(prefix, _)| prefix)).chain(behind).collect()
+}
+
+fn table6(native: &Native, wan: &[Ipv6Addr]) -> Routes6 {
+    Routes6::new(routes6(native, wan).into_iter().map(|(prefix, to, _)| (prefix, to)))
 }
 
 /// Where native IPv6 goes. `wan`: our addresses on the line.
-fn routes6(native: &Native, wan: &[Ipv6Addr]) -> Routes6 {
+fn routes6(native: &Native, wan: &[Ipv6Addr]) -> Vec<Known<Prefix6, Route6>> {
     let lans = || native.lans.iter().zip((0u8..).map(|number| link_of(LanId(number))));
     let ours =
         native.lans.iter().flat_map(|lan| &lan.addresses).chain(wan).filter_map(|&address| Prefix6::new(address, 128));
-    let mut routes: Vec<(Prefix6, Route6)> = ours.map(|own| (own, Route6::Local)).collect();
+    let mut routes: Vec<Known<Prefix6, Route6>> = ours.map(|own| (own, Route6::Local, Origin::Own)).collect();
     // Of an address that both have, the router's own machines are the owner.
     let of_host = native.of_host.iter().filter_map(|&address| Prefix6::new(address, 128));
-    routes.extend(of_host.map(|own| (own, Route6::Host)));
+    routes.extend(of_host.map(|own| (own, Route6::Host, Origin::Host)));
     let across = native.across.iter().map(|&(address, mac)| (address, Route6::Gateway { link: WAN, mac }));
-    routes.extend(across.filter_map(|(address, route)| Some((Prefix6::new(address, 128)?, route))));
-    routes.extend(lans().flat_map(|(lan, link)| lan.prefixes.iter().map(move |&prefix| (prefix, Route6::Link(link)))));
-    // Longer than what they are of: nobody has the rest.
+    routes.extend(across.filter_map(|(address, to)| Some((Prefix6::new(address, 128)?, to, Origin::Found))));
     routes.extend(
-        lans().flat_map(|(lan, link)| {
-            lan.onward.iter().map(move |&(prefix, mac)| (prefix, Route6::Gateway { link, mac }))
-        }),
+        lans()
+            .flat_map(|(lan, link)| lan.prefixes.iter().map(move |&prefix| (prefix, Route6::Link(link), Origin::Lan))),
     );
+    // Longer than what they are of: nobody has the rest.
+    routes.extend(lans().flat_map(|(lan, link)| {
+        lan.onward.iter().map(move |&(prefix, mac)| (prefix, Route6::Gateway { link, mac }, Origin::Leased))
+    }));
+    routes.extend(lans().flat_map(|(lan, link)| {
+        lan.behind.iter().map(move |&(prefix, mac)| {
+            // Until it is known, these packets are for nobody else.
+            let to = mac.map_or(Route6::Unreachable, |mac| Route6::Gateway { link, mac });
+            (prefix, to, Origin::Static)
+        })
+    }));
     // Of two that are the same the first counts: a delegated /64 is a LAN's.
-    routes.extend(native.delegated.iter().map(|&prefix| (prefix, Route6::Unreachable)));
+    routes.extend(native.delegated.iter().map(|&prefix| (prefix, Route6::Unreachable, Origin::Delegated)));
     if let Some(mac) = native.gateway {
         // The link's own prefix may be of what is delegated.
         let all = Prefix6::new(Ipv6Addr::UNSPECIFIED, 0);
-        routes.extend(all.iter().chain(&native.on_link).map(|&prefix| (prefix, Route6::Gateway { link: WAN, mac })));
+        let all = all.iter().chain(&native.on_link);
+        routes.extend(all.map(|&prefix| (prefix, Route6::Gateway { link: WAN, mac }, Origin::Advertised)));
     }
-    Routes6::new(routes)
+    routes
 }
 
 fn neighbours6(known: &neighbour::Neighbours) -> Neighbours<Addr6> {

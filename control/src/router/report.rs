@@ -78,6 +78,7 @@ impl Router {
                     report::Leases { other_lans: lans.collect(), ..first }
                 });
             }
+            Request::Route => query.reply.answer(self.routes()),
             Request::Rules => query.reply.answer(self.machines.rules.report(&self.config)),
             Request::Links => query.reply.answer(self.links(around.handles)),
             Request::Counters => query.reply.answer(self.counters(&around)),
@@ -520,7 +521,7 @@ fn seconds(lifetime: Lifetime) -> Option<u64> {
 }
 
 /// The word that stands for a state in JSON.
-fn name_of(state: &impl Serialize) -> String {
+pub(super) fn name_of(state: &impl Serialize) -> String {
     match serde_json::to_value(state) {
         Ok(serde_json::Value::String(name)) => name,
         Ok(serde_json::Value::Object(fields)) => {

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 
 use super::people::{self, SESSION_HEAD};
 use super::protocol::{Answer, Request, SessionFilter};
-use super::report::{Counters, Leases, Link, Neighbour, Ports, Rule, Session, Status};
+use super::report::{Counters, Leases, Link, Neighbour, Ports, Route, Rule, Session, Status};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,6 +26,7 @@ Examples:
   hikyaku show counters                      why frames were dropped
   hikyaku show links                         frames and bytes of each link and direction
   hikyaku show ports                         how many of the line's ports are in use
+  hikyaku show route                         where packets go, and why
   hikyaku show rules                         what each rule let in and refused
   hikyaku show sessions --host 192.168.1.20 --port 443 --limit 20
   hikyaku show sessions --json | jq .peer    one JSON object a line; the others are one object or list each
@@ -74,6 +75,8 @@ pub enum What {
     Leases,
     /// Sessions of the NAPT table: a connection with the addresses and ports that it is translated to
     Sessions,
+    /// Where packets go, and why
+    Route,
     /// The rules of the configuration, and what each let in and refused
     Rules,
     /// What became of every frame
@@ -121,6 +124,7 @@ impl ShowArgs {
             What::Neighbours => Request::Neighbours,
             What::Leases => Request::Leases,
             What::Sessions => Request::Sessions(filter),
+            What::Route => Request::Route,
             What::Rules => Request::Rules,
             What::Counters => Request::Counters,
             What::Ports => Request::Ports,
@@ -138,6 +142,7 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<()> {
         What::Links => connection.whole(request, args.json, &mut out, |links: &Vec<Link>| people::links(links)),
         What::Neighbours => connection.whole(request, args.json, &mut out, |n: &Vec<Neighbour>| people::neighbours(n)),
         What::Leases => connection.whole(request, args.json, &mut out, Leases::to_string),
+        What::Route => connection.whole(request, args.json, &mut out, |routes: &Vec<Route>| people::routes(routes)),
         What::Rules => connection.whole(request, args.json, &mut out, |rules: &Vec<Rule>| people::rules(rules)),
         What::Counters => connection.whole(request, args.json, &mut out, Counters::to_string),
         What::Ports => connection.whole(request, args.json, &mut out, Ports::to_string),

@@ -11,6 +11,6 @@ pub use client::{NotShown, ShowArgs, What, run};
 pub use protocol::{Answer, MAX_REQUEST, Request, SessionFilter};
 pub use report::{
     Address, Control, Counters, Lan, Lease, Leases, Link, Neighbour, Notification, Ports, Prefix, ProtocolPorts,
-    Provisioning, Router, Rule, Service, Session, SessionTotals, State, Status, Volume, Wan, Worker,
+    Provisioning, Route, Router, Rule, Service, Session, SessionTotals, State, Status, Volume, Wan, Worker,
 };
 pub use server::{Claim, Listener, MAX_CLIENTS, Query, Reply, Server, SocketError};

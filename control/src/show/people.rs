@@ -6,8 +6,8 @@ use std::fmt::{self, Display, Formatter};
 use hikyaku_protocols::service::Outcome;
 
 use super::report::{
-    Address, Counters, Lan, Leases, Link, NameServer, Names, Neighbour, Notification, Ports, Prefix, Rule, Service,
-    Session, State, Status, Volume, Wan,
+    Address, Counters, Lan, Leases, Link, NameServer, Names, Neighbour, Notification, Ports, Prefix, Route, Rule,
+    Service, Session, State, Status, Volume, Wan,
 };
 use crate::table::{Table, grouped};
 
@@ -279,6 +279,20 @@ pub fn links(links: &[Link]) -> String {
     table.to_string()
 }
 
+/// The routes as a table.
+pub fn routes(routes: &[Route]) -> String {
+    if routes.is_empty() {
+        return "nothing is known yet\n".into();
+    }
+    let mut table = Table::new(&["prefix", "to", "side", "station", "from"], 5);
+    for r in routes {
+        let said = [&r.side, &r.station].map(|known| known.clone().unwrap_or_default());
+        let [side, station] = said;
+        table.row([r.prefix.clone(), r.to.clone(), side, station, r.origin.clone()]);
+    }
+    table.to_string()
+}
+
 /// The rules as a table.
 pub fn rules(rules: &[Rule]) -> String {
     if rules.is_empty() {
@@ -524,6 +538,20 @@ mod tests {
         let text = ports.to_string();
         let says = "65 536 ports of 192.0.2.1\n  0-65535\nforward tcp/443=192.168.1.10:443\nforward udp/5000-5010=192.168.1.10:6000\n";
         assert!(text.starts_with(says), "{text}");
+    }
+
+    #[test]
+    fn routes_have_a_row_each() {
+        let lan = Route {
+            prefix: "192.168.2.0/24".into(),
+            to: "link".into(),
+            side: Some("guests".into()),
+            station: None,
+            origin: "lan".into(),
+        };
+        let text = routes(&[lan]);
+        assert!(text.ends_with("192.168.2.0/24  link  guests           lan\n"), "{text}");
+        assert!(routes(&[]).starts_with("nothing is known"));
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub enum Request {
     Leases,
     /// Parts of a list of [`super::Session`].
     Sessions(SessionFilter),
+    /// Where packets go. One part: a list of [`super::Route`].
+    Route,
     /// The operator's rules and what they did. One part: a list of [`super::Rule`].
     Rules,
     /// Everything that is counted. One part: [`super::Counters`].
@@ -69,7 +71,8 @@ impl Request {
             return Err(format!("a request has at most {MAX_REQUEST} bytes"));
         }
         serde_json::from_slice(line).map_err(|error| {
-            let example = r#"write {"show":"status"}, or links, neighbours, leases, sessions, rules, counters, ports"#;
+            let example =
+                r#"write {"show":"status"}, or links, neighbours, leases, sessions, route, rules, counters, ports"#;
             // It quotes the request, in which anything may stand.
             let error = error.to_string().replace(char::is_control, " ");
             format!("not understood: {error}; {example}")

@@ -457,6 +457,22 @@ impl Default for Session {
     }
 }
 
+/// Where packets for a prefix go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Address and length: `192.168.1.0/24`. The longest counts.
+    pub prefix: String,
+    /// `link` (to their hosts there), `router` (to one on a link), `tunnel`, `mesh`, `us`, `host` (its own stack), `nobody`.
+    pub to: String,
+    /// Which link that is: `wan`, or the LAN's name; `null` where it is none.
+    pub side: Option<String>,
+    /// The router's Ethernet address.
+    pub station: Option<String>,
+    /// Why: `lan`, `own`, `host`, `service`, `leased` (by DHCPv6, to a router behind), `static`, `delegated`, `advertised`, `found` (by neighbour
+    /// discovery).
+    pub origin: String,
+}
+
 /// A rule of the configuration, and what it did since it is what it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {

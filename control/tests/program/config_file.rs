@@ -671,7 +671,7 @@ fn the_documented_files_are_right() {
     let blocks = documented(&credentials.0, &roots.0);
     let Some((secrets, files)) = blocks.split_last() else { panic!("nothing is documented") };
     std::fs::write(&credentials.0, secrets).unwrap();
-    assert_eq!(files.len(), 7);
+    assert_eq!(files.len(), 8);
     for file in files {
         let file = &file.replace("/etc/hikyaku.rules", rules.name());
         if let Err(problems) = Config::parse("docs", file) {

@@ -126,3 +126,45 @@ fn warnings_name_their_lan() {
     assert!(warnings.iter().any(|w| w.starts_with("LAN guests: DHCPv4 tells hosts no resolver")), "{warnings:?}");
     assert!(!warnings.iter().any(|w| w.starts_with("LAN lan: ")), "{warnings:?}");
 }
+
+/// What is behind routers: read, and refused where it cannot be.
+#[test]
+fn routes_lead_to_routers_of_a_lan() {
+    let route =
+        |prefix: &str, via: &str, more: &str| format!("[[route]]\nprefix = '{prefix}'\nvia = '{via}'\n{more}\n");
+    let with = |lans: &str, routes: &str| parse(&format!("{REST}{lans}{routes}"));
+    let one = with(HOME, &route("2001:db8:9::/48", "fe80::9", "")).unwrap();
+    let [only] = one.routes[..] else { panic!("{:?}", one.routes) };
+    assert_eq!(only.v6(), Some(("2001:db8:9::/48".parse().unwrap(), "fe80::9".parse().unwrap())));
+    assert_eq!((only.v4(), only.lan.0), (None, 0));
+    let two = format!("{HOME}{GUESTS}");
+    let second = with(&two, &route("fd00:9::/48", "fd00::9", "lan = 'guests'")).unwrap();
+    assert_eq!(second.routes[0].lan.0, 1);
+    let rows = [
+        (route("2001:db8:9::/48", "fe80::9", ""), "r.toml:15: via = 'fe80::9': say which LAN it is on"),
+        (
+            route("2001:db8:9::/48", "fe80::9", "lan = 'gests'"),
+            "lan = 'gests' is none of: lan, guests, did you mean 'guests'?",
+        ),
+        (route("2001:db8:9::1/48", "fe80::9", "lan = 'lan'"), "it has bits behind its length; give 2001:db8:9::/48"),
+        (route("2001:db8:9::", "fe80::9", "lan = 'lan'"), "write it as 10.9.0.0/16 or 2001:db8:9::/48"),
+        (route("::/0", "fe80::9", "lan = 'lan'"), "goes to the line"),
+        (route("ff00::/16", "fe80::9", "lan = 'lan'"), "nobody is there"),
+        (route("2000::/3", "fe80::9", "lan = 'lan'"), "nobody is there"),
+        (route("2001:db8:9::/48", "192.168.1.9", ""), "of IPv4 nothing goes to routers behind yet"),
+        (route("10.9.0.0/16", "fe80::9", "lan = 'lan'"), "it is not of 10.9.0.0/16's family"),
+        (route("10.9.0.0/16", "192.168.1.9", ""), "of IPv4 nothing goes to routers behind yet"),
+        (
+            route("2001:db8:9::/48", "fe80::9", "lan = 'lan'") + &route("2001:db8:9::/48", "fe80::8", "lan = 'lan'"),
+            "another route has it already",
+        ),
+        (
+            (0..65).map(|n| route(&format!("2001:db8:{n:x}::/48"), "fe80::9", "lan = 'lan'")).collect(),
+            "[[route]]: give at most 64",
+        ),
+    ];
+    for (text, says) in rows {
+        let problems = with(&two, &text).unwrap_err();
+        assert!(problems.contains(says), "{says:?} is not in {problems:?}");
+    }
+}

@@ -52,7 +52,7 @@ fn router(dir: &Dir) -> Server {
                 Request::Neighbours => reply.answer(Vec::<Neighbour>::new()),
                 Request::Leases => reply.refuse("no addresses are given here"),
                 Request::Rules => reply.answer(vec![Rule { name: "web".into(), accepted: 3, ..Rule::default() }]),
-                Request::Counters | Request::Ports | Request::Links => drop(reply),
+                Request::Counters | Request::Ports | Request::Links | Request::Route => drop(reply),
                 Request::Sessions(filter) => {
                     let all = (0..200_000u32).map(|n| Session {
                         protocol: "udp".into(),

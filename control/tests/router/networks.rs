@@ -8,8 +8,8 @@ use hikyaku_dataplane::snapshot::{Route, Route6};
 use hikyaku_net::Addr4;
 use hikyaku_ring::LinkId;
 
-use crate::coming_up::DSLITE;
-use crate::native::{ANOTHER, DELEGATED, of, route};
+use crate::coming_up::{AFTR, DSLITE};
+use crate::native::{ANOTHER, DELEGATED, HOST, of, route};
 use crate::services::seconds;
 use crate::world::isp::{MANAGED, PREFIX};
 use crate::world::{LINKS, World};
@@ -37,11 +37,11 @@ fn second() -> LinkId {
 
 /// A host of each LAN, with a lease.
 fn plug(world: &mut World) -> [usize; 2] {
-    world.pass(seconds(5));
+    world.pass(seconds(20));
     let hosts = [world.lan.plug(None), world.other_lans[0].plug(None)];
     world.lan.discover(hosts[0]);
     world.other_lans[0].discover(hosts[1]);
-    world.pass(seconds(5));
+    world.pass(seconds(20));
     hosts
 }
 
@@ -96,10 +96,10 @@ fn leases_of_each_lan_outlive_a_restart_in_files_of_their_own() {
 #[test]
 fn an_upgrade_to_several_lans_loses_nothing() {
     let mut world = World::of(&format!("{LINKS}{DSLITE}"));
-    world.pass(seconds(5));
+    world.pass(seconds(20));
     let host = world.lan.plug(None);
     world.lan.discover(host);
-    world.pass(seconds(5));
+    world.pass(seconds(20));
     world.restart_with(&file(GUESTS));
     assert_eq!(world.status().lan.leases, Some(1));
     assert_eq!(world.status().other_lans[0].leases, Some(0));
@@ -112,9 +112,10 @@ fn delegating(prefix: Ipv6Addr, len: u8, guests: &str) -> World {
     world.isp.says().prefixes.clear();
     world.isp.dhcp.prefix = Some((prefix, len));
     world.isp.dhcp.aftr = Some("aftr.example.net".into());
+    world.isp.resolver.set_addresses("aftr.example.net", 3600, &[AFTR]);
     let told = |world: &World| !world.lan.told.is_empty() && !world.other_lans[0].told.is_empty();
-    assert!(world.pass_until(seconds(30), told));
-    world.pass(seconds(10));
+    assert!(world.pass_until(seconds(60), told));
+    world.pass(seconds(30));
     world
 }
 
@@ -139,7 +140,7 @@ fn rfc7084_l_2_each_lan_has_a_64_of_the_delegated_prefix() {
     // A restart finds the same ones.
     world.lan.told.clear();
     world.restart(true);
-    world.pass(seconds(30));
+    world.pass(seconds(60));
     assert_eq!(preferred(&world.lan), [of(DELEGATED, 1, 0)]);
     assert_eq!(preferred(&world.other_lans[0]), [of(DELEGATED, 2, 0)]);
 }
@@ -148,15 +149,16 @@ fn rfc7084_l_2_each_lan_has_a_64_of_the_delegated_prefix() {
 #[test]
 fn rfc9096_3_5_another_prefix_is_another_for_each_lan() {
     let mut world = delegating(DELEGATED, 56, GUESTS);
+    world.lan.told.clear();
     world.other_lans[0].told.clear();
     world.isp.dhcp.taken_back = world.isp.dhcp.prefix.replace((ANOTHER, 56));
-    let told = |world: &World| world.other_lans[0].told.last().is_some_and(|told| told.prefixes.len() == 2);
-    assert!(world.pass_until(seconds(4000), told), "{:?}", world.other_lans[0].told);
-    let prefixes = &world.other_lans[0].told.last().unwrap().prefixes;
-    let told: Vec<_> = prefixes.iter().map(|&(prefix, _, _, preferred)| (prefix, preferred)).collect();
-    assert_eq!(told, [(of(ANOTHER, 2, 0), 2700), (of(DELEGATED, 2, 0), 0)]);
-    world.pass(seconds(1));
-    assert_eq!(preferred(&world.lan), [of(ANOTHER, 1, 0)]);
+    world.pass(seconds(4000));
+    for (lan, number) in [(&world.lan, 1), (&world.other_lans[0], 2)] {
+        let change = lan.told.iter().find(|told| told.prefixes.len() == 2).expect("both in one");
+        let told: Vec<_> = change.prefixes.iter().map(|&(prefix, _, _, preferred)| (prefix, preferred)).collect();
+        assert_eq!(told, [(of(ANOTHER, number, 0), 2700), (of(DELEGATED, number, 0), 0)]);
+        assert_eq!(preferred(lan), [of(ANOTHER, number, 0)]);
+    }
     assert_eq!(route(&world, of(ANOTHER, 2, 9)), Route6::Link(second()));
 }
 
@@ -167,8 +169,7 @@ fn a_lan_that_has_none_is_named() {
     world.isp.says().flags = MANAGED;
     world.isp.says().prefixes.clear();
     world.isp.dhcp.prefix = Some((DELEGATED, 64));
-    assert!(world.pass_until(seconds(30), |world| !world.lan.told.is_empty()));
-    world.pass(seconds(10));
+    world.pass(seconds(60));
     assert_eq!(preferred(&world.lan), [DELEGATED]);
     let told = &world.other_lans[0].told;
     assert!(told.iter().all(|told| told.prefixes.is_empty() && told.lifetime == 0), "{told:?}");
@@ -182,7 +183,7 @@ fn a_lan_that_has_none_is_named() {
 fn a_line_of_one_64_is_shared_with_the_first_lan() {
     let mut world = world(GUESTS);
     world.isp.says().flags = 0;
-    world.pass(seconds(30));
+    world.pass(seconds(60));
     assert_eq!(preferred(&world.lan), [PREFIX]);
     assert!(world.other_lans[0].told.iter().all(|told| told.prefixes.is_empty() && told.lifetime == 0));
     assert_eq!(world.router.hears_all(), [true, true, false], "the first LAN's link, the line's, the other's");
@@ -198,11 +199,11 @@ fn a_configuration_that_is_read_again_changes_one_lan_and_names_what_takes_a_res
     let leased = world.lan.stations[host].address;
     let moved = file(GUESTS).replace("192.168.2.", "192.168.9.").replace("netmap:lan1", "netmap:lan7");
     assert_eq!(world.reload(&moved), ["[lan] link"]);
-    world.pass(seconds(5));
+    world.pass(seconds(20));
     world.other_lans[0].gateway = [192, 168, 9, 1].into();
     world.other_lans[0].stations[guest].address = None;
     world.other_lans[0].discover(guest);
-    world.pass(seconds(5));
+    world.pass(seconds(20));
     assert_eq!(world.other_lans[0].stations[guest].address.map(|address| address.octets()[2]), Some(9));
     assert_eq!(world.status().lan.leases, Some(1));
     assert_eq!(world.lan.stations[host].address, leased);
@@ -233,4 +234,59 @@ fn hosts_of_one_lan_reach_another_but_guests() {
     let mut one = World::of(&format!("{LINKS}{DSLITE}[lan.ipv6]\nmode = 'off'\n"));
     one.pass(seconds(5));
     assert!(one.snapshot().filter6.is_none());
+}
+
+#[test]
+fn where_packets_go_is_shown_with_its_reason() {
+    let mut world = delegating(DELEGATED, 56, GUESTS);
+    world.carries_within(seconds(30));
+    world.pass(seconds(5));
+    let routes = world.router.routes();
+    let shown = |prefix: &str| {
+        let found: Vec<_> = routes.iter().filter(|route| route.prefix == prefix).collect();
+        assert_eq!(found.len(), 1, "{prefix}: {routes:?}");
+        let side = found[0].side.as_deref().unwrap_or_default();
+        (found[0].to.as_str(), side, found[0].origin.as_str(), found[0].station.is_some())
+    };
+    assert_eq!(shown("0.0.0.0/0"), ("tunnel", "", "service", false));
+    assert_eq!(shown("192.168.2.0/24"), ("link", "guests", "lan", false));
+    assert_eq!(shown("192.168.2.1/32"), ("us", "", "own", false));
+    assert_eq!(shown("::/0"), ("router", "wan", "advertised", true));
+    assert_eq!(shown("2001:db8:1100:aa00::/56"), ("nobody", "", "delegated", false));
+    assert_eq!(shown("2001:db8:1100:aa01::/64"), ("link", "lan", "lan", false));
+    assert_eq!(shown("2001:db8:1100:aa02::/64"), ("link", "guests", "lan", false));
+    assert_eq!(shown("2001:db8:1100:aa02::1/128"), ("us", "", "own", false));
+}
+
+/// A network behind a router goes to nobody before its router is known, to that then, and is gone with its key. Who is behind it
+/// may send from there (RFC 2827).
+#[test]
+fn a_static_route_leads_to_its_router() {
+    const BEHIND: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x1100, 0xaaf0, 0, 0, 0, 9);
+    let mut world = delegating(DELEGATED, 56, GUESTS);
+    let routed =
+        format!("{}[[route]]\nprefix = '2001:db8:1100:aaf0::/60'\nvia = 'fe80::9'\nlan = 'guests'\n", file(GUESTS));
+    assert_eq!(route(&world, BEHIND), Route6::Unreachable, "of what is delegated");
+    assert_eq!(world.reload(&routed), Vec::<&str>::new());
+    world.pass(seconds(5));
+    assert_eq!(route(&world, BEHIND), Route6::Unreachable, "nobody answers for the router");
+    let sources = |world: &World, link: LinkId| {
+        world.snapshot().links[link.index()].sources6.iter().any(|prefix| prefix.contains(BEHIND))
+    };
+    assert_eq!((sources(&world, LAN), sources(&world, second())), (false, true));
+    let router = world.other_lans[0].plug(None);
+    world.other_lans[0].stations[router].ipv6 = vec![HOST];
+    let mac = world.other_lans[0].stations[router].mac;
+    let leads = |world: &World| route(world, BEHIND) == Route6::Gateway { link: second(), mac };
+    assert!(world.pass_until(seconds(600), leads), "it is looked for until it answers: {:?}", route(&world, BEHIND));
+    let shown = world.router.routes();
+    let shown = shown.iter().find(|route| route.prefix == "2001:db8:1100:aaf0::/60").expect("it is shown");
+    assert_eq!((shown.to.as_str(), shown.side.as_deref(), shown.origin.as_str()), ("router", Some("guests"), "static"));
+    // It is a neighbour that is never forgotten, and the way stays where it is silent.
+    world.other_lans[0].stations[router].alive = false;
+    world.pass(seconds(3000));
+    assert!(leads(&world));
+    world.reload(&file(GUESTS));
+    world.pass(seconds(1));
+    assert_eq!((route(&world, BEHIND), sources(&world, second())), (Route6::Unreachable, false));
 }

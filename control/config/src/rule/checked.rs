@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hikyaku_dataplane::napt::LanId;
 use hikyaku_dataplane::rules::{self, Action, Address, Rate, Rule, Zone};
-use hikyaku_net::{Addr4, protocol};
+use hikyaku_net::{Addr4, Prefix4, protocol};
 use hikyaku_protocols::service::Technology;
 use hikyaku_schema::{Places, Problems, Read, Section, did_you_mean};
 
@@ -14,6 +14,7 @@ use super::values::Name;
 use super::{RuleKeys, Side};
 use crate::lan::Lan;
 use crate::lans::lan_of;
+use crate::route::StaticRoute;
 use crate::service::Service;
 
 /// What the operator says of sessions: the sections `[[rule]]`, in their order.
@@ -35,14 +36,14 @@ impl Written {
     }
 
     /// What they say together, on a router with these LANs and this service; which has the mappings of what they open, too.
-    pub fn check(self, lans: &[Lan], service: &mut Service, problems: &mut Problems) -> Rules {
+    pub fn check(self, lans: &[Lan], routes: &[StaticRoute], service: &mut Service, problems: &mut Problems) -> Rules {
         let mut names: BTreeMap<&Name, ()> = BTreeMap::new();
         for Read { keys, at } in &self.0 {
             if names.insert(&keys.name, ()).is_some() {
                 let text = format!("name = '{}': another rule has it already", keys.name.0);
                 problems.add(at.place("name"), text);
             }
-            One { keys, at, problems }.check(lans, service);
+            One { keys, at, routes, problems }.check(lans, service);
         }
         let mut list: Vec<Rule> = self.0.iter().map(|read| read.keys.rule(lans)).collect();
         let closing = self.open(&mut list, lans, service, problems);
@@ -131,6 +132,7 @@ impl RuleKeys {
 struct One<'a> {
     keys: &'a RuleKeys,
     at: &'a Places,
+    routes: &'a [StaticRoute],
     problems: &'a mut Problems,
 }
 
@@ -200,9 +202,11 @@ impl One<'_> {
                 }
                 (Address::V4(prefix), Side::Lan(name)) => {
                     let Some(lan) = lans.iter().find(|lan| lan.name == *name).map(|lan| lan.ipv4) else { continue };
-                    let own = lan.prefix();
-                    let meets = own.contains(prefix.address().into()) || prefix.contains(Addr4::from(own.address()));
-                    if !meets {
+                    let meets = |own: Prefix4| {
+                        own.contains(prefix.address().into()) || prefix.contains(Addr4::from(own.address()))
+                    };
+                    let mut behind = self.routes.iter().filter_map(StaticRoute::v4);
+                    if !meets(lan.prefix()) && !behind.any(|(network, _)| meets(network)) {
                         let why = format_args!("'{text}' is none of the LAN {lan}; give a host by its address there");
                         self.wrong(key, why);
                     }
