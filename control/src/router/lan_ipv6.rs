@@ -95,6 +95,31 @@ struct Share {
     delegable: Vec<Delegable>,
 }
 
+impl Share {
+    /// A delegation that shrank, or grew, is there twice for a while, as the larger and the smaller one (RFC 8415 18.2.10.1): what
+    /// is the LAN's in both it has once, for as long as either says.
+    fn add(&mut self, prefix: Prefix) {
+        let longer = |one: Option<u64>, other: Option<u64>| one.zip(other).map(|(one, other)| one.max(other));
+        match self.prefixes.iter_mut().find(|had| had.prefix == prefix.prefix) {
+            Some(had) => {
+                (had.preferred, had.valid) = (longer(had.preferred, prefix.preferred), longer(had.valid, prefix.valid));
+            }
+            None => self.prefixes.push(prefix),
+        }
+    }
+
+    /// Nobody behind gets a part of both, but of the one that is for new connections for longer.
+    fn delegate(&mut self, part: Delegable) {
+        let overlaps =
+            |had: &Delegable| had.prefix.contains(part.prefix.address()) || part.prefix.contains(had.prefix.address());
+        let preferred = |part: &Delegable| part.preferred.unwrap_or(u64::MAX);
+        self.delegable.retain(|had| !overlaps(had) || preferred(had) >= preferred(&part));
+        if !self.delegable.iter().any(overlaps) {
+            self.delegable.push(part);
+        }
+    }
+}
+
 /// Gives each LAN of those that have IPv6 its /64 of a delegated prefix.
 fn share_out(
     config: &Config,
@@ -112,6 +137,8 @@ fn share_out(
     let wishes: Vec<(usize, Option<u16>)> = on.iter().map(|&at| (at, config.lans[at].ipv6.subnet_id)).collect();
     let subnets = subnets(delegated, &wishes, end);
     let taken: Vec<Prefix6> = subnets.iter().flatten().copied().collect();
+    let had = |(share, &at): (&Share, &usize)| share.prefixes.iter().map(|had| (at, had.prefix)).collect::<Vec<_>>();
+    let had: Vec<(usize, Prefix6)> = shares.iter().zip(on).flat_map(had).collect();
     for ((share, &(at, said)), prefix) in shares.iter_mut().zip(&wishes).zip(&subnets) {
         if let Some(said) = said.filter(|&id| delegated.len() <= SUBNET && numbered(delegated, id).is_none()) {
             let ids = 1u32 << SUBNET.saturating_sub(delegated.len()).min(16);
@@ -134,12 +161,18 @@ fn share_out(
             });
             continue;
         };
-        share.prefixes.push(Prefix { prefix, preferred: leased.preferred, valid: leased.valid });
+        // Where delegations overlap it may be another LAN's already.
+        if had.iter().any(|&(other, had)| other != at && had == prefix) {
+            continue;
+        }
+        share.add(Prefix { prefix, preferred: leased.preferred, valid: leased.valid });
         // Of a /64 that is the LAN's as a whole its hosts need no route (RFC 7084 L-3).
         if prefix != delegated {
             share.routes.push(Route { prefix: delegated, valid: leased.valid });
         }
-        share.delegable.extend(config.lans[at].ipv6.delegate.map(|len| onward(leased, len, &taken, end)));
+        if let Some(len) = config.lans[at].ipv6.delegate {
+            share.delegate(onward(leased, len, &taken, end));
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod native;
 mod networks;
 mod provisioned;
 mod reloaded;
+mod renumbering;
 mod rivals;
 mod services;
 mod shared;

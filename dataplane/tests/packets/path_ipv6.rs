@@ -449,6 +449,24 @@ fn rfc6092_rec48_a_rule_lets_in_what_it_names_and_nothing_else() {
     }
 }
 
+/// One rule that says nothing but where from: whatever may begin a session does. What is nobody's stays out.
+#[test]
+fn rfc6092_rec49_one_rule_is_the_transparent_mode() {
+    let rules = vec![rule_from(Zone::Wan, Action::Accept)];
+    for (mut router, _) in routers6(&Setup { rules, ..Setup::ipip() }, &filtering()) {
+        let stranger = (address("2a00:1450:7::7"), 1000);
+        for host in [CLIENT6, OTHER6] {
+            for port in [1, 443, 65535] {
+                enters(&mut router, &tcp6(stranger, (host, port), SYN));
+                enters(&mut router, &udp6(stranger, (host, port), b"x"));
+            }
+            enters(&mut router, &echo6(stranger.0, host, 128, 3));
+        }
+        let ours = (OTHER6, 9);
+        router.wan(udp6(ours, (CLIENT6, 9), b"x").sent_by_line()).dropped(Reason::Ipv6Source);
+    }
+}
+
 #[test]
 fn a_station_has_its_share_and_a_full_table_says_so() {
     let config = Config { per_station: Some(100), ..filtering() };

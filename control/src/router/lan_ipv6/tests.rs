@@ -237,6 +237,34 @@ fn what_is_served_follows_from_the_configuration() {
     assert!(taken.contains(&"2001:db8:2::/64".into()) && taken.contains(&"2001:db8:2:1::/64".into()), "{taken:?}");
 }
 
+/// RFC 8415 18.2.10.1: a /56 that became a /60 is there beside it until its lease ends, or is taken back.
+#[test]
+fn a_delegation_and_a_part_of_it_are_one_to_hosts() {
+    let part: Says = |facts| {
+        let what = "2001:db8:2::/60".parse().unwrap();
+        facts.dhcpv6.prefixes.insert(0, Fact { what, preferred: Some(900), valid: Some(7200) });
+    };
+    let taken_back: Says = |facts| facts.dhcpv6.prefixes[1].preferred = Some(0);
+    let rows: [(&[Says], u64, &str); 2] = [
+        (&[router, delegated, part], 1800, "2001:db8:2::/56"),
+        (&[router, delegated, part, taken_back], 900, "2001:db8:2::/60"),
+    ];
+    for (says, preferred, delegable) in rows {
+        let lan = lan(
+            "[lan.ipv6]
+dhcpv6 = 'stateful'
+delegate = 62
+",
+            says,
+        );
+        let prefix = Prefix { prefix: prefix("2001:db8:2:1::/64"), preferred: Some(preferred), valid: Some(7200) };
+        assert_eq!(lan.advertised.unwrap().prefixes, [prefix]);
+        let served = lan.served.unwrap();
+        assert_eq!(served.on_link.len(), 1);
+        assert_eq!(served.delegable.iter().map(|part| part.prefix.to_string()).collect::<Vec<_>>(), [delegable]);
+    }
+}
+
 /// RFC 7084 L-2: each LAN's number is its place, whatever others have, and no two have the same.
 #[test]
 fn rfc7084_l_2_which_subnets_of_several_lans() {
