@@ -102,3 +102,7 @@ for port in (22, 80, 111, 443, 445, 631, 2049, 5000, 7001, 8080):
 P
     if on inet ping -6 -n -c 1 -W 1 "$1" >/dev/null; then printf 'it answers pings\n'; fi
 }
+
+# scan6_all HOST [PORT-PORT] ADDRESS... From there, every port, or those, by TCP and UDP, and pings: prints what answered, and at last
+# how many questions there were.
+scan6_all() { on "$1" python3 scripts/lab.d/scan "${@:2}"; }

@@ -85,7 +85,7 @@ drops() {
     show counters --json | python3 -c 'import json, sys
 verdicts = json.load(sys.stdin)["verdicts"]
 went_on = {"outbound", "inbound", "hairpin", "ipv6-outbound", "ipv6-inbound", "lan-to-lan", "reassembled", "handed-off", "punted", "host", "from-host"}
-print(verdicts[sys.argv[1]] if len(sys.argv) > 1 else sum(n for name, n in verdicts.items() if name not in went_on))' "$@"
+print(verdicts.get(sys.argv[1], 0) if len(sys.argv) > 1 else sum(n for name, n in verdicts.items() if name not in went_on))' "$@"
 }
 
 # notify_afresh MOOD. The router from its start, unknown to the border router, with a server in that mood.
