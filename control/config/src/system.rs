@@ -56,7 +56,9 @@ impl Keys for Log {
 
     #[rustfmt::skip]
     const KEYS: &'static [Key<Self>] = &[
-        key("level", OneOf("LEVEL", || words(LEVELS)), Live, field!(level, one_of(LEVELS)), "The least that is logged")
+        key("level", OneOf("LEVEL", || words(LEVELS)), Live, field!(level, one_of(LEVELS)),
+            "The least that is logged; `debug` has a line for each message that the router hears or says, \
+             `trace` what is in them; neither tells secrets")
             .flag("--log-level").default("info"),
         key("format", OneOf("FORMAT", || words(FORMATS)), Restart, field!(format, one_of(FORMATS)),
             "`text` has the time in each line, `bare` leaves that to whoever collects the lines, `json` is one object a line")

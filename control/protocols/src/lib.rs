@@ -9,7 +9,7 @@
 //! | [`dhcpv6`]: a client, a server | [`hb46pp`]: provisioning | [`softwire_options`]: RFC 7598, read |
 //! | [`dhcpv4`]: a server | [`notification`]: where we are | [`map_domain`]: rules of MAP-E |
 //! | [`echo`]: answers to ping | [`sockets`]: UDP and TCP by smoltcp | [`host`]: addresses and names, as text |
-//! | [`forwarder`]: names for hosts | | |
+//! | [`forwarder`]: names for hosts | | [`dissect`]: frames in words, for the log |
 //!
 //! # The contract
 //!
@@ -40,6 +40,7 @@ pub mod aftr;
 mod answer_limits;
 pub mod dhcpv4;
 pub mod dhcpv6;
+pub mod dissect;
 pub mod dns;
 pub mod echo;
 pub mod forwarder;

@@ -243,7 +243,6 @@ impl Lan {
         }
         let (ours, is_ready) = (self.ours(), self.is_ready());
         if let Some(server) = self.dhcpv4.as_mut().filter(|_| is_to_dhcp_server(frame)) {
-            tracing::debug!(machine = "dhcpv4", link = %self.link.name, "heard");
             // What it leases names us as the router: not before we are it (RFC 5227 2.1), and not beside another.
             match is_ready {
                 true => server.handle_input(now, frame),
@@ -276,10 +275,7 @@ impl Lan {
     /// Whether it was router discovery. A default router there, besides us, is a line on the wrong link.
     fn hear_discovery(&mut self, now: Time, station: Mac, packet: &Packet6) -> bool {
         match packet.payload.first() {
-            Some(133) => {
-                tracing::debug!(machine = "advertiser", link = %self.link.name, address = %packet.src, "solicited");
-                self.advertiser.handle_input(now, station, packet.bytes);
-            }
+            Some(133) => self.advertiser.handle_input(now, station, packet.bytes),
             Some(134) => {
                 if let Ok(heard) = Advertisement::parse(packet.bytes)
                     && heard.lifetime > 0
@@ -383,10 +379,7 @@ impl Lan {
 
     fn advertiser_says(&mut self, now: Time, output: advertiser::Output, frames: &mut Frames) {
         match output {
-            advertiser::Output::Send(packet) => {
-                tracing::debug!(machine = "advertiser", link = %self.link.name, "advertisement sent");
-                self.send(now, &packet, frames);
-            }
+            advertiser::Output::Send(packet) => self.send(now, &packet, frames),
             advertiser::Output::Heard(host, mac) => self.neighbours.learn(now, host, mac, false),
             advertiser::Output::Save => self.advertised_changed = true,
             advertiser::Output::Event(event) => {
@@ -397,10 +390,7 @@ impl Lan {
 
     fn dhcpv4_says(&mut self, now: Time, output: dhcpv4::Output, frames: &mut Frames) {
         match output {
-            dhcpv4::Output::Send(frame) => {
-                tracing::debug!(machine = "dhcpv4", link = %self.link.name, "sent");
-                frames.send(self.id, frame);
-            }
+            dhcpv4::Output::Send(frame) => frames.send(self.id, frame),
             // What is known by its lease says nothing about whether the station is still there.
             dhcpv4::Output::Probe(address) if self.pinned.contains_key(&address) => {
                 self.neighbours.probe(now, address.into());

@@ -33,7 +33,6 @@ impl Lan {
         let is_served = self.serves_dhcpv6 && self.source.is_some();
         let payload = wire::udp_to(packet, dhcpv6::SERVER_PORT).filter(|_| is_served);
         let (Some(payload), Some(destination)) = (payload, wire::destination(packet.bytes)) else { return false };
-        tracing::debug!(machine = "dhcpv6", link = %self.link.name, address = %packet.src, kind = payload.first(), "heard");
         self.dhcpv6.handle_input(now, server::Datagram { station, source: packet.src, destination, payload });
         true
     }
@@ -42,7 +41,6 @@ impl Lan {
         match output {
             server::Output::Send { station, to, payload } => {
                 let Some(source) = self.source else { return };
-                tracing::debug!(machine = "dhcpv6", link = %self.link.name, address = %to, kind = payload.first(), "sent");
                 let packet = wire::udp6((source, dhcpv6::SERVER_PORT), (to, dhcpv6::CLIENT_PORT), &payload);
                 frames.send(self.id, wire::frame6(station, self.link.mac, &packet));
             }

@@ -20,6 +20,7 @@ use super::facts::{AftrNames, Facts, LanFacts, LineId};
 use super::far_end::{Asks, FarEnd};
 use super::filter::Filter;
 use super::lan::Lan;
+use super::message_log;
 use super::notice::Notice;
 use super::numbers::{WAN, lan_of};
 use super::provisioning::Provisioning;
@@ -71,6 +72,9 @@ impl Machines {
     /// A frame that a worker punted.
     pub fn hear(&mut self, now: Time, message: &Message) {
         let frame = message.frame();
+        if !message.unresolved {
+            message_log::heard(message.link, self.frames.name(message.link), frame);
+        }
         let lan = lan_of(message.link).map(|LanId(number)| self.lans.get_mut(usize::from(number)));
         match (lan, message.unresolved) {
             (Some(Some(lan)), false) => lan.hear(now, frame, &mut self.frames),

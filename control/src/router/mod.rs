@@ -27,6 +27,7 @@ mod lan_dhcpv6;
 mod lan_ipv6;
 mod machines;
 mod making;
+pub mod message_log;
 mod neighbour_log;
 mod notice;
 mod numbers;
@@ -164,6 +165,7 @@ impl Router {
         let before = shared.snapshot.load_full();
         let secret = state_dir.secret();
         let count = links.len();
+        let names = links.iter().map(|link| link.name.clone()).collect();
         let wan = links.remove(WAN.index());
         let mut wan = Wan::new(WAN, wan, &config.wan, secret, Stack::new(wake.clone()));
         let numbers = || (0u8..).map(LanId);
@@ -208,7 +210,7 @@ impl Router {
             nd_proxy: NdProxy::default(),
             filter: Filter::new(now, &config, workers, before.filter6.clone(), sessions),
             rules: Rules::new(&config, before.rules.clone()),
-            frames: Frames::default(),
+            frames: Frames::new(names),
             verified: None,
             of_host: Vec::new(),
             leaving: false,
@@ -360,6 +362,7 @@ impl Router {
         let before = self.machines.gather(now);
         let choice = choose(&self.config, &before, &self.choice);
         tell(&self.choice.decision.steps, &choice.decision.steps);
+        message_log::chosen(&self.choice, &choice);
         self.machines.execute(now, &desired(&self.config, &before, &choice));
         let looks = now >= self.look;
         if looks {

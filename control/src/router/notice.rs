@@ -5,8 +5,12 @@ use hikyaku_net::Time;
 use hikyaku_protocols::Machine;
 use hikyaku_protocols::notification::{ConfigError, Event, Notifier, Output, Place};
 
+use super::message_log;
 use super::requests::Requests;
 use super::resolver::Resolver;
+
+/// What its lines in the log are found by.
+const MACHINE: &str = "notification";
 
 /// The machine of address notification, and the HTTP requests that it makes.
 pub(super) struct Notice {
@@ -32,15 +36,19 @@ impl Notice {
     /// Gives the machine its answers, carries out what it wants, logs what it found out.
     pub fn poll(&mut self, now: Time, resolver: &mut Resolver) {
         if let Some(result) = self.requests.finished() {
+            message_log::answered(MACHINE, &result);
             self.machine.handle_response(now, result);
         }
         while let Some(output) = self.machine.drive(now) {
             match output {
-                Output::Request(request) => self.requests.start(*request),
+                Output::Request(request) => {
+                    message_log::asked(MACHINE, &request);
+                    self.requests.start(*request);
+                }
                 Output::Event(event) => match event {
-                    Event::Accepted { .. } => tracing::info!(machine = "notification", "{event}"),
-                    Event::Failed { .. } => tracing::warn!(machine = "notification", "{event}"),
-                    Event::Refused { .. } => tracing::error!(machine = "notification", "{event}"),
+                    Event::Accepted { .. } => tracing::info!(machine = MACHINE, "{event}"),
+                    Event::Failed { .. } => tracing::warn!(machine = MACHINE, "{event}"),
+                    Event::Refused { .. } => tracing::error!(machine = MACHINE, "{event}"),
                 },
             }
         }

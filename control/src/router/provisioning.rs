@@ -10,8 +10,12 @@ use hikyaku_protocols::hb46pp::{self, Client, Offer, Place, Saved, State, Techno
 use hikyaku_protocols::service::{Candidate, Said};
 
 use super::facts::{PROVISIONING_ASKED, Provisioned};
+use super::message_log;
 use super::requests::Requests;
 use super::resolver::{Asker, Resolver};
+
+/// What its lines in the log are found by.
+const MACHINE: &str = "hb46pp";
 
 /// The client of the line's provisioning server (HB46PP), its names and HTTP requests.
 pub(super) struct Provisioning {
@@ -48,6 +52,7 @@ impl Provisioning {
     /// Gives the machine its answers, carries out what it wants, logs what it found out.
     pub fn poll(&mut self, now: Time, resolver: &mut Resolver) {
         if let Some(result) = self.requests.finished() {
+            message_log::answered(MACHINE, &result);
             self.machine.handle_response(now, result);
         }
         while let Some(output) = self.machine.drive(now) {
@@ -55,12 +60,17 @@ impl Provisioning {
                 hb46pp::Output::Query(name, kind) => {
                     self.asked = Some(resolver.ask(now, name, kind, Asker::Provisioning));
                 }
-                hb46pp::Output::Request(request) => self.requests.start(*request),
-                hb46pp::Output::Event(event) if event.is_warning() => tracing::warn!(machine = "hb46pp", "{event}"),
-                hb46pp::Output::Event(event) => tracing::info!(machine = "hb46pp", "{event}"),
+                hb46pp::Output::Request(request) => {
+                    message_log::asked(MACHINE, &request);
+                    self.requests.start(*request);
+                }
+                hb46pp::Output::Event(event) if event.is_warning() => tracing::warn!(machine = MACHINE, "{event}"),
+                hb46pp::Output::Event(event) => tracing::info!(machine = MACHINE, "{event}"),
                 hb46pp::Output::Save => self.changed = true,
                 // What it offers is read off it at every step.
-                hb46pp::Output::Changed => {}
+                hb46pp::Output::Changed => {
+                    tracing::trace!(machine = MACHINE, content = ?self.machine.offer(), "what the server offers");
+                }
             }
         }
         self.requests.ask(now, resolver);

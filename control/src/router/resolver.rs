@@ -35,6 +35,19 @@ pub(super) struct NameAnswer {
     pub result: Result<dns::Records, dns::Failure>,
 }
 
+/// Logs what came of a question of our own.
+fn tell(name: &str, result: &Result<dns::Records, dns::Failure>) {
+    match result {
+        Ok(records) => {
+            let content = format_args!("{name}: {:?} for {} s", records.data, records.ttl.as_secs());
+            tracing::debug!(machine = "dns", %content, "name answered");
+        }
+        Err(failure) => {
+            tracing::debug!(machine = "dns", error = %failure, content = %name, "name not answered");
+        }
+    }
+}
+
 /// Our stub resolver on the line.
 #[derive(Debug, Default)]
 pub(super) struct Resolver {
@@ -55,6 +68,7 @@ impl Resolver {
 
     /// Asks. [`Self::next_answer`] will have the answer.
     pub fn ask(&mut self, now: Time, name: &str, record_type: RecordType, asker: Asker) -> QueryId {
+        tracing::debug!(machine = "dns", content = %format_args!("{record_type} of {name}"), "name asked for");
         let query = self.names.ask(now, name, record_type);
         self.asked.insert(query, (asker, name.to_string()));
         query
@@ -62,6 +76,7 @@ impl Resolver {
 
     /// As [`Self::ask`]; the resolvers are asked, whatever is kept of an earlier answer.
     pub fn ask_anew(&mut self, now: Time, name: &str, record_type: RecordType, asker: Asker) -> QueryId {
+        tracing::debug!(machine = "dns", content = %format_args!("{record_type} of {name}"), "name asked for anew");
         let query = self.names.ask_anew(now, name, record_type);
         self.asked.insert(query, (asker, name.to_string()));
         query
@@ -86,6 +101,9 @@ impl Resolver {
                 }
                 Output::Answer { query, result } => {
                     let asked = self.asked.remove(&query);
+                    if let Some((_, name)) = &asked {
+                        tell(name, &result);
+                    }
                     self.answers.extend(asked.map(|(asker, name)| NameAnswer { query, asker, name, result }));
                 }
                 // IPv4 resolvers are not told to it.

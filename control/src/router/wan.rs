@@ -141,10 +141,7 @@ impl Wan {
             return;
         };
         match (packet.protocol, packet.payload.first()) {
-            (protocol::ICMPV6, Some(134)) => {
-                tracing::debug!(machine = "slaac", link = %self.link.name, address = %packet.src, "advertisement heard");
-                self.slaac.handle_input(now, packet.bytes);
-            }
+            (protocol::ICMPV6, Some(134)) => self.slaac.handle_input(now, packet.bytes),
             (protocol::ICMPV6, Some(128)) => {
                 let ours: Vec<IpAddr> = self.usable.iter().map(|&address| address.into()).collect();
                 if let Some(answer) = self.echo.echo(now, frame, &ours) {
@@ -155,8 +152,6 @@ impl Wan {
             _ => match wire::udp_to(&packet, DHCP6_CLIENT) {
                 // RFC 8415 16: clients ask from their link-local address, so that is where answers go.
                 Some(payload) if wire::destination(packet.bytes) == self.link_local() => {
-                    let kind = payload.first().copied().unwrap_or_default();
-                    tracing::debug!(machine = "dhcpv6", link = %self.link.name, address = %packet.src, kind, "heard");
                     self.dhcpv6.handle_input(now, packet.src, payload);
                 }
                 Some(_) => self.unread += 1,
@@ -245,10 +240,7 @@ impl Wan {
         }
         while let Some(output) = self.slaac.drive(now) {
             match output {
-                slaac::Output::Send(packet) => {
-                    tracing::debug!(machine = "slaac", link = %self.link.name, "solicitation sent");
-                    self.send(now, &packet, frames);
-                }
+                slaac::Output::Send(packet) => self.send(now, &packet, frames),
                 slaac::Output::Event(event) => tracing::info!(machine = "slaac", link = %self.link.name, "{event}"),
                 slaac::Output::Heard(router, mac) => {
                     self.neighbours.learn(now, router, mac, true);
@@ -314,8 +306,6 @@ impl Wan {
         match output {
             dhcpv6::Output::Send { to, payload } => {
                 if let Some(from) = self.link_local() {
-                    let kind = payload.first().copied().unwrap_or_default();
-                    tracing::debug!(machine = "dhcpv6", link = %self.link.name, address = %to, kind, "sent");
                     let packet = wire::udp6((from, DHCP6_CLIENT), (to, DHCP6_SERVER), &payload);
                     self.send(now, &packet, frames);
                 }

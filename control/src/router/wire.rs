@@ -9,6 +9,8 @@ use hikyaku_net::Mac;
 use hikyaku_net::packet::ethertype;
 use hikyaku_ring::LinkId;
 
+use super::message_log;
+
 /// Length of an Ethernet header.
 pub const ETHERNET: usize = 14;
 
@@ -21,12 +23,27 @@ pub(crate) struct Frames {
     pub waiting: VecDeque<Message>,
     /// Too many, or too long.
     pub lost: u64,
+    /// Names of links, for the log.
+    links: Vec<String>,
 }
 
 impl Frames {
+    /// None yet. `links`: their names, by [`LinkId`].
+    pub fn new(links: Vec<String>) -> Self {
+        Self { links, ..Self::default() }
+    }
+
+    /// The link's name, for the log.
+    pub fn name(&self, link: LinkId) -> &str {
+        self.links.get(link.index()).map_or("", String::as_str)
+    }
+
     pub fn send(&mut self, link: LinkId, frame: Vec<u8>) {
         match Message::new(link, &frame).filter(|_| self.waiting.len() < WAITING) {
-            Some(message) => self.waiting.push_back(message),
+            Some(message) => {
+                message_log::sent(link, self.name(link), &frame);
+                self.waiting.push_back(message);
+            }
             None => self.lost += 1,
         }
     }

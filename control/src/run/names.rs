@@ -17,7 +17,9 @@ use hikyaku_net::Time;
 use hikyaku_protocols::Machine;
 use hikyaku_protocols::forwarder::connections::{self, Connections};
 use hikyaku_protocols::forwarder::{Forwarder, Output, Upstream};
+use hikyaku_ring::LinkId;
 
+use crate::router::message_log;
 use crate::router::{NamesStatus, ToForwarder, Told, lan_of, link_of};
 
 /// Messages that wait, each way.
@@ -184,6 +186,7 @@ impl NamesThread {
     }
 
     fn hear_host(&self, now: Time, lan: LanId, machines: &mut Machines, frame: &[u8]) {
+        self.note(message_log::heard, lan, frame);
         let Some(Told { place, settings: Some(_) }) = self.knows(lan) else { return };
         if connections::is_tcp(frame) {
             machines.connections.handle_input(now, place, frame);
@@ -191,6 +194,12 @@ impl NamesThread {
             machines.forwarder.handle_input(now, client, question);
         }
         self.carry_out(now, lan, machines);
+    }
+
+    /// Logs what a host says, or is told.
+    fn note(&self, what: fn(LinkId, &str, &[u8]), lan: LanId, frame: &[u8]) {
+        let (snapshot, link) = (self.shared.snapshot.load(), link_of(lan));
+        what(link, snapshot.link(link).map_or("", |link| &link.name), frame);
     }
 
     fn carry_out(&self, now: Time, lan: LanId, machines: &mut Machines) {
@@ -227,6 +236,7 @@ impl NamesThread {
     /// Sends a frame to a LAN by a worker, and waits for a place if that has much to send already.
     fn inject(&self, lan: LanId, frame: &[u8]) {
         let Some(mut message) = Message::new(link_of(lan), frame) else { return };
+        self.note(message_log::sent, lan, frame);
         let mut waited = Duration::ZERO;
         while waited < STANDSTILL {
             if self.worker.inject.len() < INJECT {

@@ -14,6 +14,7 @@ mod renumbering;
 mod rivals;
 mod services;
 mod shared;
+mod spoken;
 mod start;
 mod storms;
 mod warnings;

@@ -20,19 +20,19 @@ use crate::world::web::Web;
 
 const SERVER: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xf00, 0, 0, 0, 0, 0x80);
 const RECORD: &str = "v=v6mig-1 url=http://prov.example.net/get t=a";
-const MAP_E: &str = r#"{"enabler_name": "Example", "ttl": 86400, "token": "abc", "order": ["map_e"], "map_e": {"br": "2001:db8:b::1",
+pub const MAP_E: &str = r#"{"enabler_name": "Example", "ttl": 86400, "token": "abc", "order": ["map_e"], "map_e": {"br": "2001:db8:b::1",
     "rules": [{"ipv6": "2001:db8:100::/40", "ipv4": "198.51.100.0/24", "ea_length": 16, "psid_offset": 4}]}}"#;
 const FIXED_BR: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xf1, 0, 0, 0, 0, 1);
 
 /// A provisioning server behind a line.
-struct Provisioned {
-    world: World,
+pub struct Provisioned {
+    pub world: World,
     /// Status and body; no status, no answer.
     says: Rc<RefCell<(u16, String)>>,
-    requests: Rc<RefCell<Vec<(Ipv6Addr, String)>>>,
+    pub requests: Rc<RefCell<Vec<(Ipv6Addr, String)>>>,
 }
 
-fn provisioned(service: &str, body: &str) -> Provisioned {
+pub fn provisioned(service: &str, body: &str) -> Provisioned {
     let mut world = line(service);
     let says = Rc::new(RefCell::new((200, body.to_string())));
     let said = says.clone();
@@ -61,13 +61,13 @@ fn is_asked(world: &World) -> bool {
 
 impl Provisioned {
     #[track_caller]
-    fn until(&mut self, what: impl Fn(&World) -> bool) {
+    pub fn until(&mut self, what: impl Fn(&World) -> bool) {
         let came = self.world.pass_with_threads(seconds(60), what);
         assert!(came, "{:?} {:?}", self.world.router.state(), self.world.status().service);
     }
 
     #[track_caller]
-    fn carries(&mut self) {
+    pub fn carries(&mut self) {
         // Until a thread is needed, time is cheap.
         self.world.pass_until(seconds(20), is_asked);
         self.until(|world| matches!(world.router.state(), State::Carrying { .. }));
