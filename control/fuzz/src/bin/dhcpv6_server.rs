@@ -85,14 +85,19 @@ fuzz_target!(|bytes: &[u8]| {
                 server.set(now, served(number));
             }
         }
-        for output in drain(|| server.drive(now)) {
-            match output {
-                Output::Send { payload, .. } => {
-                    assert!((4..=1232).contains(&payload.len()) && [2, 7].contains(&payload[0]))
+        // What was saved may be said: replies follow.
+        let mut outputs = drain(|| server.drive(now));
+        while !outputs.is_empty() {
+            for output in outputs {
+                match output {
+                    Output::Send { payload, .. } => {
+                        assert!((4..=1232).contains(&payload.len()) && [2, 7].contains(&payload[0]))
+                    }
+                    Output::Event(event) => assert!(!event.to_string().contains(char::is_control), "{event:?}"),
+                    Output::Save => server.saved(server.changes()),
                 }
-                Output::Event(event) => assert!(!event.to_string().contains(char::is_control), "{event:?}"),
-                Output::Save => server.saved(server.changes()),
             }
+            outputs = drain(|| server.drive(now));
         }
         assert!(server.poll_timeout().is_none_or(|next| next > now), "nothing is due after a drive");
         let leases = server.leases(now);
