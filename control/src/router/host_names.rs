@@ -3,6 +3,7 @@
 //! A host may have addresses of both families, and of several prefixes: a name leads to all that its station has. A name is
 //! never given addresses of another station, so nobody comes to a host's name by calling itself the same.
 
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
 
 use hikyaku_config::{self as config, LanDhcpv6};
@@ -34,21 +35,20 @@ struct Station {
 pub(super) fn hosts(now: Time, lan: &Lan, ipv6: &LanIpv6, dns: &config::LanDns) -> Vec<Host> {
     let written = dns.hosts.iter().map(|host| Host { names: vec![host.name.clone()], addresses: host.ip.clone() });
     let prefixes = in_use(ipv6);
-    let mut stations = reserved(&lan.config, &prefixes);
-    let reserved = stations.len();
+    let mut stations = Stations::new(reserved(&lan.config, &prefixes));
     let leases = lan.dhcpv4.iter().flat_map(|server| server.leases(now));
     for lease in leases.filter(|lease| lease.standing == Standing::Leased) {
         let Some(mac) = lease.mac else { continue };
-        lead(&mut stations, reserved, mac, lease.hostname.as_deref(), &[lease.address.into()]);
+        stations.lead(mac, lease.hostname.as_deref(), &[lease.address.into()]);
     }
     for lease in lan.dhcpv6.leases(now) {
         let of_prefix = |address: &Ipv6Addr| prefixes.iter().any(|prefix| prefix.contains(*address));
         let addresses =
             lease.leases.iter().filter(|lease| lease.len() == 128).map(|lease| lease.address()).filter(of_prefix);
         let addresses: Vec<IpAddr> = addresses.map(IpAddr::V6).collect();
-        lead(&mut stations, reserved, lease.mac, lease.hostname.as_deref(), &addresses);
+        stations.lead(lease.mac, lease.hostname.as_deref(), &addresses);
     }
-    written.chain(stations.into_iter().filter_map(|station| named(station, &dns.domain))).collect()
+    written.chain(stations.list.into_iter().filter_map(|station| named(station, &dns.domain))).collect()
 }
 
 /// The LAN's prefixes that are for new connections: nobody is led to an address that is on its way out.
@@ -91,22 +91,46 @@ fn reserved(lan: &config::Lan, prefixes: &[Prefix6]) -> Vec<Station> {
     stations
 }
 
-/// A lease leads to a station. The first `reserved` stations have reservations.
-fn lead(stations: &mut Vec<Station>, reserved: usize, mac: Mac, hostname: Option<&str>, addresses: &[IpAddr]) {
-    let taken = |address: &IpAddr| stations[..reserved].iter().any(|station| station.addresses.contains(address));
-    let addresses: Vec<IpAddr> = addresses.iter().filter(|address| !taken(address)).copied().collect();
-    let hostname = hostname.and_then(label);
-    // A station that is a bridge for others has leases of several hosts: what they call themselves tells them apart.
-    let is_it = |station: &&mut Station| {
-        let is_same = station.hostname.is_none() || hostname.is_none() || station.hostname == hostname;
-        station.mac == Some(mac) && (station.reserved.is_some() || is_same)
-    };
-    match stations.iter_mut().find(is_it) {
-        Some(station) => {
-            station.addresses.extend(addresses);
-            station.hostname = station.hostname.take().or(hostname);
+/// Stations, found by what leases know of them: there may be thousands, and the control thread has little time.
+struct Stations {
+    list: Vec<Station>,
+    by_mac: HashMap<Mac, Vec<usize>>,
+    /// Addresses that are reserved.
+    taken: HashSet<IpAddr>,
+}
+
+impl Stations {
+    /// Those with reservations.
+    fn new(list: Vec<Station>) -> Self {
+        let taken = list.iter().flat_map(|station| station.addresses.iter().copied()).collect();
+        let mut by_mac: HashMap<Mac, Vec<usize>> = HashMap::new();
+        for (at, mac) in list.iter().enumerate().filter_map(|(at, station)| Some((at, station.mac?))) {
+            by_mac.entry(mac).or_default().push(at);
         }
-        None => stations.push(Station { mac: Some(mac), reserved: None, hostname, addresses }),
+        Self { list, by_mac, taken }
+    }
+
+    /// A lease leads to a station.
+    fn lead(&mut self, mac: Mac, hostname: Option<&str>, addresses: &[IpAddr]) {
+        let addresses = addresses.iter().filter(|&address| !self.taken.contains(address)).copied();
+        let hostname = hostname.and_then(label);
+        // A station that is a bridge for others has leases of several hosts: what they call themselves tells them apart.
+        let is_it = |station: &Station| {
+            let is_same = station.hostname.is_none() || hostname.is_none() || station.hostname == hostname;
+            station.reserved.is_some() || is_same
+        };
+        let of_mac = self.by_mac.entry(mac).or_default();
+        match of_mac.iter().copied().find(|&at| is_it(&self.list[at])) {
+            Some(at) => {
+                let station = &mut self.list[at];
+                station.addresses.extend(addresses);
+                station.hostname = station.hostname.take().or(hostname);
+            }
+            None => {
+                of_mac.push(self.list.len());
+                self.list.push(Station { mac: Some(mac), reserved: None, hostname, addresses: addresses.collect() });
+            }
+        }
     }
 }
 
@@ -146,13 +170,13 @@ mod tests {
     }
 
     /// Stations as leases lead to them, each (last byte of the Ethernet address, as it calls itself, address).
-    fn led(mut stations: Vec<Station>, leases: &[(u8, Option<&str>, &str)]) -> Vec<(String, Vec<String>)> {
-        let reserved = stations.len();
+    fn led(stations: Vec<Station>, leases: &[(u8, Option<&str>, &str)]) -> Vec<(String, Vec<String>)> {
+        let mut stations = Stations::new(stations);
         for &(mac, hostname, address) in leases {
-            lead(&mut stations, reserved, Mac([2, 0, 0, 0, 0, mac]), hostname, &[address.parse().unwrap()]);
+            stations.lead(Mac([2, 0, 0, 0, 0, mac]), hostname, &[address.parse().unwrap()]);
         }
         let host = |host: Host| (host.names[0].clone(), host.addresses.iter().map(ToString::to_string).collect());
-        stations.into_iter().filter_map(|station| named(station, "lan")).map(host).collect()
+        stations.list.into_iter().filter_map(|station| named(station, "lan")).map(host).collect()
     }
 
     fn row(name: &str, addresses: &[&str]) -> (String, Vec<String>) {
